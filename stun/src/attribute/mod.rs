@@ -1,0 +1,258 @@
+//! Attributes: their types, and the one walk over them that both the parser and [`Message::attributes`] use.
+//!
+//! The walk settles framing and padding (RFC 8489 §14) and which attributes count at all: whatever follows message
+//! integrity is hidden, but for MESSAGE-INTEGRITY-SHA256 and FINGERPRINT (§14.5, §14.6), and nothing follows FINGERPRINT (§14.7).
+//!
+//! [`Message::attributes`]: crate::Message::attributes
+
+pub(crate) mod address;
+pub(crate) mod error_code;
+
+use core::fmt;
+
+use crate::{error::ParseError, header::HEADER_LEN, reader::Reader};
+
+/// The type of an attribute (RFC 8489 §18.3). Any value can be carried; the constants are those this crate understands.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AttributeType(u16);
+
+impl AttributeType {
+    /// MAPPED-ADDRESS.
+    pub const MAPPED_ADDRESS: Self = Self(0x0001);
+    /// USERNAME.
+    pub const USERNAME: Self = Self(0x0006);
+    /// MESSAGE-INTEGRITY.
+    pub const MESSAGE_INTEGRITY: Self = Self(0x0008);
+    /// ERROR-CODE.
+    pub const ERROR_CODE: Self = Self(0x0009);
+    /// UNKNOWN-ATTRIBUTES.
+    pub const UNKNOWN_ATTRIBUTES: Self = Self(0x000A);
+    /// REALM.
+    pub const REALM: Self = Self(0x0014);
+    /// NONCE.
+    pub const NONCE: Self = Self(0x0015);
+    /// MESSAGE-INTEGRITY-SHA256.
+    pub const MESSAGE_INTEGRITY_SHA256: Self = Self(0x001C);
+    /// XOR-MAPPED-ADDRESS.
+    pub const XOR_MAPPED_ADDRESS: Self = Self(0x0020);
+    /// PRIORITY (RFC 8445 §16.1).
+    pub const PRIORITY: Self = Self(0x0024);
+    /// USE-CANDIDATE (RFC 8445 §16.1).
+    pub const USE_CANDIDATE: Self = Self(0x0025);
+    /// SOFTWARE.
+    pub const SOFTWARE: Self = Self(0x8022);
+    /// FINGERPRINT.
+    pub const FINGERPRINT: Self = Self(0x8028);
+    /// ICE-CONTROLLED (RFC 8445 §16.1).
+    pub const ICE_CONTROLLED: Self = Self(0x8029);
+    /// ICE-CONTROLLING (RFC 8445 §16.1).
+    pub const ICE_CONTROLLING: Self = Self(0x802A);
+    /// NOMINATION: a number that orders nominations (draft-thatcher-ice-renomination).
+    pub const NOMINATION: Self = Self(0xC001);
+    /// GOOG-MESSAGE-INTEGRITY-32: the four bytes that authenticate a GOOG_PING.
+    pub const GOOG_MESSAGE_INTEGRITY_32: Self = Self(0xC060);
+    /// META-DTLS-IN-STUN: a DTLS flight carried by a check (SPED).
+    pub const DTLS_IN_STUN: Self = Self(0xC070);
+    /// META-DTLS-IN-STUN-ACK: which flights arrived (SPED).
+    pub const DTLS_IN_STUN_ACK: Self = Self(0xC071);
+
+    /// A type by number.
+    #[must_use]
+    pub const fn new(number: u16) -> Self {
+        Self(number)
+    }
+
+    /// Its number.
+    #[must_use]
+    pub const fn number(self) -> u16 {
+        self.0
+    }
+
+    /// Whether a receiver that does not know this type must refuse the message (RFC 8489 §14).
+    #[must_use]
+    pub const fn is_comprehension_required(self) -> bool {
+        self.0 < 0x8000
+    }
+
+    /// Whether this crate reads the type. Optional types need no answer to that question.
+    pub(crate) const fn is_unknown_required(self) -> bool {
+        let known = matches!(
+            self,
+            Self::MAPPED_ADDRESS
+                | Self::USERNAME
+                | Self::MESSAGE_INTEGRITY
+                | Self::ERROR_CODE
+                | Self::UNKNOWN_ATTRIBUTES
+                | Self::REALM
+                | Self::NONCE
+                | Self::MESSAGE_INTEGRITY_SHA256
+                | Self::XOR_MAPPED_ADDRESS
+                | Self::PRIORITY
+                | Self::USE_CANDIDATE
+        );
+        self.is_comprehension_required() && !known
+    }
+
+    /// The registered name, for the types with a constant.
+    const fn name(self) -> Option<&'static str> {
+        Some(match self {
+            Self::MAPPED_ADDRESS => "MAPPED-ADDRESS",
+            Self::USERNAME => "USERNAME",
+            Self::MESSAGE_INTEGRITY => "MESSAGE-INTEGRITY",
+            Self::ERROR_CODE => "ERROR-CODE",
+            Self::UNKNOWN_ATTRIBUTES => "UNKNOWN-ATTRIBUTES",
+            Self::REALM => "REALM",
+            Self::NONCE => "NONCE",
+            Self::MESSAGE_INTEGRITY_SHA256 => "MESSAGE-INTEGRITY-SHA256",
+            Self::XOR_MAPPED_ADDRESS => "XOR-MAPPED-ADDRESS",
+            Self::PRIORITY => "PRIORITY",
+            Self::USE_CANDIDATE => "USE-CANDIDATE",
+            Self::SOFTWARE => "SOFTWARE",
+            Self::FINGERPRINT => "FINGERPRINT",
+            Self::ICE_CONTROLLED => "ICE-CONTROLLED",
+            Self::ICE_CONTROLLING => "ICE-CONTROLLING",
+            Self::NOMINATION => "NOMINATION",
+            Self::GOOG_MESSAGE_INTEGRITY_32 => "GOOG-MESSAGE-INTEGRITY-32",
+            Self::DTLS_IN_STUN => "META-DTLS-IN-STUN",
+            Self::DTLS_IN_STUN_ACK => "META-DTLS-IN-STUN-ACK",
+            _ => return None,
+        })
+    }
+}
+
+impl fmt::Display for AttributeType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.name() {
+            Some(name) => f.write_str(name),
+            None => write!(f, "{:#06x}", self.0),
+        }
+    }
+}
+
+impl fmt::Debug for AttributeType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AttributeType({self})")
+    }
+}
+
+/// One attribute as it stands in the message, padding excluded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attribute<'a> {
+    /// Its type.
+    pub attribute_type: AttributeType,
+    /// Its value.
+    pub value: &'a [u8],
+}
+
+/// An attribute and where its header begins, counted in bytes from the start of the message.
+#[derive(Clone, Copy)]
+pub(crate) struct Located<'a> {
+    pub(crate) offset: usize,
+    pub(crate) attribute: Attribute<'a>,
+}
+
+/// A walk over the attributes that count. Hidden ones are still checked for framing.
+#[derive(Clone)]
+pub(crate) struct Walk<'a> {
+    reader: Reader<'a>,
+    offset: usize,
+    stage: Stage,
+}
+
+impl<'a> Walk<'a> {
+    /// `reader` stands behind the header.
+    pub(crate) fn new(reader: Reader<'a>) -> Self {
+        Self {
+            reader,
+            offset: HEADER_LEN,
+            stage: Stage::Attributes,
+        }
+    }
+
+    /// The next attribute that counts.
+    #[inline]
+    pub(crate) fn next(&mut self) -> Result<Option<Located<'a>>, ParseError> {
+        while self.reader.remaining() > 0 {
+            let located = self.read().ok_or(ParseError::AttributeTruncated)?;
+            if let Some(stage) = self.stage.admit(located.attribute.attribute_type) {
+                self.stage = stage;
+                return Ok(Some(located));
+            }
+        }
+        Ok(None)
+    }
+
+    #[inline]
+    fn read(&mut self) -> Option<Located<'a>> {
+        let offset = self.offset;
+        let [t0, t1, l0, l1] = self.reader.take_array()?;
+        let len = usize::from(u16::from_be_bytes([l0, l1]));
+        let padded = len.next_multiple_of(4);
+        let (value, _padding) = self.reader.take(padded)?.split_at_checked(len)?;
+        self.offset += 4 + padded;
+        let attribute_type = AttributeType(u16::from_be_bytes([t0, t1]));
+        Some(Located {
+            offset,
+            attribute: Attribute {
+                attribute_type,
+                value,
+            },
+        })
+    }
+}
+
+/// How far the tail of a message has been read.
+///
+/// ```text
+/// Attributes ──► Integrity ──► IntegritySha256 ──► Fingerprint
+///     └──────────────┴────(each step may be skipped)────▲
+/// ```
+#[derive(Clone, Copy)]
+enum Stage {
+    Attributes,
+    Integrity,
+    IntegritySha256,
+    Fingerprint,
+}
+
+impl Stage {
+    /// The stage after this attribute; `None` if the attribute is to be ignored.
+    #[inline]
+    fn admit(self, attribute_type: AttributeType) -> Option<Self> {
+        match (self, attribute_type) {
+            (Self::Fingerprint, _) => None,
+            (_, AttributeType::FINGERPRINT) => Some(Self::Fingerprint),
+            (Self::Attributes, AttributeType::MESSAGE_INTEGRITY) => Some(Self::Integrity),
+            (Self::Attributes | Self::Integrity, AttributeType::MESSAGE_INTEGRITY_SHA256) => {
+                Some(Self::IntegritySha256)
+            }
+            (Self::Attributes, _) => Some(Self::Attributes),
+            _ => None,
+        }
+    }
+}
+
+/// The attributes of a parsed message: those that count, in order, duplicates included.
+#[derive(Clone)]
+pub struct Attributes<'a>(pub(crate) Walk<'a>);
+
+impl<'a> Iterator for Attributes<'a> {
+    type Item = Attribute<'a>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        // The message was walked once when it was parsed: an error cannot occur, and would merely end the walk.
+        self.0
+            .next()
+            .ok()
+            .flatten()
+            .map(|located| located.attribute)
+    }
+}
+
+impl fmt::Debug for Attributes<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list()
+            .entries(self.clone().map(|attribute| attribute.attribute_type))
+            .finish()
+    }
+}

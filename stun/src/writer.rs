@@ -1,0 +1,287 @@
+//! Writing a message in place, in the caller's slice (RFC 8489 §5, §14).
+//!
+//! The order attributes → integrity → FINGERPRINT is fixed by type: [`Writer<Open>`](Open) takes attributes and becomes
+//! [`Writer<Protected>`](Protected) by integrity, which takes none; `fingerprint` and `finish` end either. Running out of
+//! buffer is noted and reported once, at the end, with the size the message would have needed.
+
+use core::{fmt, marker::PhantomData, net::SocketAddr};
+
+use crate::{
+    attribute::{AttributeType, address, error_code::ErrorCode},
+    error::WriteError,
+    fingerprint::{self, FINGERPRINT_LEN},
+    header::{Class, HEADER_LEN, Header, Method, TransactionId},
+    integrity::{IntegrityAlgorithm, IntegrityKey},
+    message::RoleAttribute,
+};
+
+/// A message being written. See the [module](self) for the order of things.
+#[must_use = "a message is complete only after `fingerprint` or `finish`"]
+pub struct Writer<'b, Stage = Open> {
+    buf: &'b mut [u8],
+    /// Bytes written so far, or that would have been: beyond `buf.len()` the message has failed.
+    len: usize,
+    transaction_id: TransactionId,
+    stage: PhantomData<Stage>,
+}
+
+/// The stage in which attributes can be added.
+#[derive(Debug)]
+pub enum Open {}
+
+/// The stage behind message integrity: what is added now would not count.
+#[derive(Debug)]
+pub enum Protected {}
+
+impl<'b> Writer<'b, Open> {
+    /// Begins a request.
+    pub fn request(buf: &'b mut [u8], method: Method, id: TransactionId) -> Self {
+        Self::begin(buf, Class::Request, method, id)
+    }
+
+    /// Begins an indication.
+    pub fn indication(buf: &'b mut [u8], method: Method, id: TransactionId) -> Self {
+        Self::begin(buf, Class::Indication, method, id)
+    }
+
+    /// Begins a success response to the request with this method and id.
+    pub fn success(buf: &'b mut [u8], method: Method, id: TransactionId) -> Self {
+        Self::begin(buf, Class::SuccessResponse, method, id)
+    }
+
+    /// Begins an error response to the request with this method and id. ERROR-CODE is its first attribute.
+    pub fn error(buf: &'b mut [u8], method: Method, id: TransactionId, code: ErrorCode) -> Self {
+        Self::begin(buf, Class::ErrorResponse, method, id).error_code(code)
+    }
+
+    fn begin(
+        buf: &'b mut [u8],
+        class: Class,
+        method: Method,
+        transaction_id: TransactionId,
+    ) -> Self {
+        let header = Header {
+            class,
+            method,
+            transaction_id,
+        };
+        if let Some(front) = buf.first_chunk_mut() {
+            *front = header.encode();
+        }
+        Self {
+            buf,
+            len: HEADER_LEN,
+            transaction_id,
+            stage: PhantomData,
+        }
+    }
+
+    /// USERNAME.
+    pub fn username(self, username: &[u8]) -> Self {
+        self.attribute(AttributeType::USERNAME, username)
+    }
+
+    /// USERNAME from the two fragments of an ICE check, `remote:local` (RFC 8445 §7.2.2).
+    pub fn ice_username(mut self, remote: &str, local: &str) -> Self {
+        let len = remote.len() + 1 + local.len();
+        if let Some(value) = self.space(AttributeType::USERNAME, len) {
+            let (left, right) = value.split_at_mut(remote.len());
+            left.copy_from_slice(remote.as_bytes());
+            if let Some((colon, right)) = right.split_first_mut() {
+                *colon = b':';
+                right.copy_from_slice(local.as_bytes());
+            }
+        }
+        self
+    }
+
+    /// PRIORITY.
+    pub fn priority(self, priority: u32) -> Self {
+        self.fixed(AttributeType::PRIORITY, priority.to_be_bytes())
+    }
+
+    /// USE-CANDIDATE.
+    pub fn use_candidate(self) -> Self {
+        self.fixed(AttributeType::USE_CANDIDATE, [])
+    }
+
+    /// ICE-CONTROLLING or ICE-CONTROLLED, with the tiebreaker.
+    pub fn role(self, role: RoleAttribute) -> Self {
+        match role {
+            RoleAttribute::Controlling(tiebreaker) => {
+                self.fixed(AttributeType::ICE_CONTROLLING, tiebreaker.to_be_bytes())
+            }
+            RoleAttribute::Controlled(tiebreaker) => {
+                self.fixed(AttributeType::ICE_CONTROLLED, tiebreaker.to_be_bytes())
+            }
+        }
+    }
+
+    /// XOR-MAPPED-ADDRESS. An IPv6 address is written as it is, without zone or flow label.
+    pub fn xor_mapped_address(self, address: SocketAddr) -> Self {
+        match address {
+            SocketAddr::V4(v4) => self.fixed(
+                AttributeType::XOR_MAPPED_ADDRESS,
+                address::encode_v4(*v4.ip(), v4.port()),
+            ),
+            SocketAddr::V6(v6) => {
+                let value = address::encode_v6(*v6.ip(), v6.port(), &self.transaction_id);
+                self.fixed(AttributeType::XOR_MAPPED_ADDRESS, value)
+            }
+        }
+    }
+
+    /// UNKNOWN-ATTRIBUTES: what a 420 is about.
+    pub fn unknown_attributes(
+        mut self,
+        types: impl Iterator<Item = AttributeType> + Clone,
+    ) -> Self {
+        let len = 2 * types.clone().count();
+        if let Some(value) = self.space(AttributeType::UNKNOWN_ATTRIBUTES, len) {
+            for (slot, attribute_type) in value.chunks_exact_mut(2).zip(types) {
+                slot.copy_from_slice(&attribute_type.number().to_be_bytes());
+            }
+        }
+        self
+    }
+
+    /// NOMINATION.
+    pub fn nomination(self, nomination: u32) -> Self {
+        self.fixed(AttributeType::NOMINATION, nomination.to_be_bytes())
+    }
+
+    /// Any other attribute. Integrity and FINGERPRINT have methods of their own, which also compute them.
+    pub fn attribute(mut self, attribute_type: AttributeType, value: &[u8]) -> Self {
+        if let Some(space) = self.space(attribute_type, value.len()) {
+            space.copy_from_slice(value);
+        }
+        self
+    }
+
+    /// MESSAGE-INTEGRITY over all that is written so far: what ICE sends.
+    pub fn integrity(self, key: &IntegrityKey) -> Writer<'b, Protected> {
+        self.integrity_as(IntegrityAlgorithm::Sha1, key)
+    }
+
+    /// MESSAGE-INTEGRITY-SHA256 over all that is written so far.
+    pub fn integrity_sha256(self, key: &IntegrityKey) -> Writer<'b, Protected> {
+        self.integrity_as(IntegrityAlgorithm::Sha256, key)
+    }
+
+    /// The integrity attribute of this algorithm: an answer takes [`Verified::algorithm`](crate::Verified::algorithm) of its request.
+    pub fn integrity_as(
+        mut self,
+        algorithm: IntegrityAlgorithm,
+        key: &IntegrityKey,
+    ) -> Writer<'b, Protected> {
+        let attribute_type = match algorithm {
+            IntegrityAlgorithm::Sha1 => AttributeType::MESSAGE_INTEGRITY,
+            IntegrityAlgorithm::Sha256 => AttributeType::MESSAGE_INTEGRITY_SHA256,
+            IntegrityAlgorithm::Sha1Truncated32 => AttributeType::GOOG_MESSAGE_INTEGRITY_32,
+        };
+        let mac_len = algorithm.mac_len();
+        if let Some(covered) = self.buf.get(..self.len) {
+            let mac = key.mac(algorithm, covered, mac_len);
+            if let (Some(value), Some(mac)) =
+                (self.space(attribute_type, mac_len), mac.get(..mac_len))
+            {
+                value.copy_from_slice(mac);
+            }
+        } else {
+            self.len += 4 + mac_len;
+        }
+        let Self {
+            buf,
+            len,
+            transaction_id,
+            ..
+        } = self;
+        Writer {
+            buf,
+            len,
+            transaction_id,
+            stage: PhantomData,
+        }
+    }
+
+    fn error_code(mut self, code: ErrorCode) -> Self {
+        let phrase = code.reason_phrase().as_bytes();
+        if let Some(value) = self.space(AttributeType::ERROR_CODE, 4 + phrase.len()) {
+            let (number, reason) = value.split_at_mut(4);
+            number.copy_from_slice(&code.encode());
+            reason.copy_from_slice(phrase);
+        }
+        self
+    }
+
+    fn fixed<const N: usize>(mut self, attribute_type: AttributeType, value: [u8; N]) -> Self {
+        if let Some(space) = self.space(attribute_type, N) {
+            space.copy_from_slice(&value);
+        }
+        self
+    }
+}
+
+impl<Stage> Writer<'_, Stage> {
+    /// FINGERPRINT, and the end: the length of the message in bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError`] when the message does not fit the buffer, or STUN. The buffer's content is then of no use.
+    pub fn fingerprint(mut self) -> Result<usize, WriteError> {
+        self.space(AttributeType::FINGERPRINT, 4);
+        let total = self.seal()?;
+        let message = self.buf.get_mut(..total).unwrap_or_default();
+        if let Some((covered, attribute)) = message.split_last_chunk_mut::<FINGERPRINT_LEN>()
+            && let Some(value) = attribute.last_chunk_mut()
+        {
+            *value = fingerprint::compute(covered).to_be_bytes();
+        }
+        Ok(total)
+    }
+
+    /// The end without FINGERPRINT: the length of the message in bytes.
+    ///
+    /// # Errors
+    ///
+    /// As [`fingerprint`](Self::fingerprint).
+    pub fn finish(mut self) -> Result<usize, WriteError> {
+        self.seal()
+    }
+
+    /// Writes the length field.
+    fn seal(&mut self) -> Result<usize, WriteError> {
+        let length =
+            u16::try_from(self.len - HEADER_LEN).map_err(|_| WriteError::MessageTooLong)?;
+        if self.len > self.buf.len() {
+            return Err(WriteError::BufferTooShort { needed: self.len });
+        }
+        if let Some([_, _, l0, l1]) = self.buf.first_chunk_mut() {
+            [*l0, *l1] = length.to_be_bytes();
+        }
+        Ok(self.len)
+    }
+
+    /// Writes an attribute's header and padding, and lends the space of its value.
+    fn space(&mut self, attribute_type: AttributeType, len: usize) -> Option<&mut [u8]> {
+        let start = self.len;
+        self.len += 4 + len.next_multiple_of(4);
+        let (header, padded) = self.buf.get_mut(start..self.len)?.split_first_chunk_mut()?;
+        let [t0, t1] = attribute_type.number().to_be_bytes();
+        // Too long a value makes too long a message, which `seal` refuses.
+        let [l0, l1] = (len as u16).to_be_bytes();
+        *header = [t0, t1, l0, l1];
+        let (value, padding) = padded.split_at_mut(len);
+        padding.fill(0);
+        Some(value)
+    }
+}
+
+impl<Stage> fmt::Debug for Writer<'_, Stage> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Writer")
+            .field("len", &self.len)
+            .field("capacity", &self.buf.len())
+            .finish_non_exhaustive()
+    }
+}
