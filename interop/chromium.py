@@ -1,0 +1,318 @@
+"""Headless Chromium against the example `media_server`: what both sides say while a session begins, lives and ends.
+
+A row looks from both ends: at the events that the page saw (`window.floe.states`) and at what `GET /sessions` tells.
+Two things Chromium never reports, so they are expected of floe alone: `completed` of a single ICE transport, and the
+states of a connection after its own `close()`.
+"""
+
+import json
+import os
+import time
+import urllib.request
+
+from case import TOP, Program, check, equal, eventually, row
+from webdriver import Browser
+
+SERVER = os.path.join(TOP, "target/release/examples/media_server")
+CONSENT_INTERVAL_MS = 6_000  # the longest time between two checks, RFC 7675 §5.1
+CONSENT_EXPIRES = 30  # seconds without an answer, RFC 7675 §5.1
+
+# Replaces the certificate fingerprint in what is sent ("request") or in what comes back ("response").
+FALSIFY = """
+    const which = arguments[0], original = window.fetch;
+    const falsify = (sdp) => sdp.replace(/^a=fingerprint:sha-256 .*$/mg,
+        'a=fingerprint:sha-256 ' + Array(32).fill('5A').join(':'));
+    window.fetch = async (resource, options) => {
+        if (options?.method !== 'POST') return original(resource, options);
+        if (which === 'request') return original(resource, {...options, body: falsify(options.body)});
+        const response = await original(resource, options);
+        const {status, headers} = response;
+        return new Response(falsify(await response.text()), {status, headers});
+    };
+"""
+
+SELECTED_PAIR = """
+    const report = [...(await window.floe.pc.getStats()).values()];
+    const transport = report.find((entry) => entry.type === 'transport');
+    const pair = report.find((entry) => entry.id === transport.selectedCandidatePairId);
+    const local = report.find((entry) => entry.id === pair.localCandidateId);
+    const audio = report.find((entry) => entry.type === 'outbound-rtp');
+    return {
+        usernameFragment: local.usernameFragment, dtlsRole: transport.dtlsRole, iceRole: transport.iceRole,
+        tls: transport.tlsVersion, requestsAnswered: pair.responsesSent, packetsSent: audio?.packetsSent ?? 0,
+    };
+"""
+
+
+class Call:
+    """A media server and a browser whose page is open; `start` makes the one session between them."""
+
+    def __init__(self, *options, flags=()):
+        self.options, self.flags = options, flags
+
+    def __enter__(self):
+        self.server = Program(
+            "floe", SERVER, "--http-port", 0, "--bind", "127.0.0.1", "--udp-port", 0, "--expiry", 600, *self.options
+        ).__enter__()
+        try:
+            self.url = self.server.line(r"http://127\.0\.0\.1:\d+/?")[0].rstrip("/")
+            self.browser = Browser(*self.flags)
+            self.browser.open(self.url + "/")
+        except BaseException:
+            self.server.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        print("page:", json.dumps(self._quietly(self.page)))
+        print("floe:", json.dumps(self._quietly(self.sessions), indent=1))
+        self.browser.close()
+        self.server.__exit__()
+
+    def start(self):
+        self.browser.run("return window.floe.start()")
+
+    def connect(self):
+        self.start()
+        eventually("the page says connected", lambda: self.page()["connection"][-1] == "connected")
+        eventually("floe says connected", lambda: self.session()["connection"] == "connected")
+
+    def page(self):
+        """Every state the page has seen, by object, oldest first."""
+        return self.browser.run("return window.floe.states")
+
+    def selected_pair(self):
+        return self.browser.run(SELECTED_PAIR)
+
+    def sessions(self):
+        with urllib.request.urlopen(self.url + "/sessions", timeout=5) as response:
+            return json.load(response)["sessions"]
+
+    def session(self):
+        """The one session, or an empty one while there is none yet."""
+        sessions = self.sessions()
+        check(len(sessions) <= 1, f"{len(sessions)} sessions")
+        return sessions[0] if sessions else {"ice": None, "dtls": None, "connection": None, "timeline": []}
+
+    def floe(self, what):
+        """Every state floe was in, oldest first."""
+        entries = [entry for entry in self.session()["timeline"] if entry["what"] == what]
+        return [entry["from"] for entry in entries[:1]] + [entry["to"] for entry in entries]
+
+    def versions(self):
+        session = self.session()
+        agreed = " ".join(session[key] for key in ("dtls_version", "cipher_suite", "group"))
+        return f"Chromium {self.browser.version}, {agreed}"
+
+    @staticmethod
+    def _quietly(probe):
+        try:
+            return probe()
+        except Exception as error:
+            return str(error)
+
+
+def begins_well(call, lite):
+    """The golden sequences of a first connection, on both sides."""
+    page = call.page()
+    equal("page signaling", page["signaling"], ["stable", "have-local-offer", "stable"])
+    equal("page gathering", page["iceGathering"], ["new", "gathering", "complete"])
+    equal("page ICE transport", page["iceTransport"], ["new", "checking", "connected"])
+    check(page["iceConnection"][:3] == ["new", "checking", "connected"], f"page iceConnection {page['iceConnection']}")
+    check(page["iceConnection"][3:] in ([], ["completed"]), f"page iceConnection {page['iceConnection']}")
+    equal("page DTLS", page["dtls"], ["new", "connecting", "connected"])
+    equal("page connection", page["connection"], ["new", "connecting", "connected"])
+    equal("floe gathering", call.floe("gathering"), ["new", "gathering", "complete"])
+    equal("floe ICE", call.floe("ice"), ["new", "checking", "connected", "completed"])
+    equal("floe DTLS", call.floe("dtls"), ["new", "connecting", "connected"])
+    equal("floe connection", call.floe("connection"), ["new", "connecting", "connected"])
+
+
+def stays(call, seconds):
+    """Nothing changes, and consent is never older than one interval and an answer."""
+    before, page = call.session()["timeline"], call.page()
+    packets = call.selected_pair()["packetsSent"]
+    for _ in range(seconds):
+        time.sleep(1)
+        age = call.session()["consent_age_ms"]
+        check(age is not None and age <= CONSENT_INTERVAL_MS + 500, f"consent is {age} ms old")
+    equal("changes at floe", call.session()["timeline"][len(before):], [])
+    equal("changes in the page", call.page(), page)
+    check(call.selected_pair()["packetsSent"] > packets, "no audio was sent")
+
+
+def connects(mode, dtls, *flags, hold=0):
+    with Call("--ice", mode, "--dtls", dtls, flags=flags) as call:
+        call.connect()
+        eventually("floe has completed", lambda: call.session()["ice"] == "completed")
+        eventually("the page gathered", lambda: call.page()["iceGathering"][-1] == "complete")
+        begins_well(call, mode == "lite")
+        pair = call.selected_pair()
+        equal("Chromium's DTLS role", pair["dtlsRole"], "server" if dtls == "active" else "client")
+        equal("Chromium's ICE role", pair["iceRole"], "controlling")
+        stays(call, hold)
+        return call.versions()
+
+
+# req: R79 R80 R81 R82 R83 R85
+@row("Chromium", "ICE controlling, DTLS client; floe full")
+def chromium_connects_to_floe_full():
+    return connects("full", "passive", hold=13)
+
+
+# req: R79 R80 R81 R82 R83 R85
+@row("Chromium", "ICE controlling, DTLS client; floe lite")
+def chromium_connects_to_floe_lite():
+    return connects("lite", "passive", hold=13)
+
+
+# req: R82 R83
+@row("Chromium", "ICE controlling, DTLS server; floe full")
+def chromium_is_the_dtls_server():
+    return connects("full", "active")
+
+
+# req: T64
+@row("Chromium", "ICE controlling, DTLS client; floe full")
+def chromium_connects_without_a_post_quantum_share():
+    return connects("full", "passive", "--disable-features=WebRtcPqcForDtls")
+
+
+def restarts(mode):
+    with Call("--ice", mode) as call:
+        call.connect()
+        old = call.selected_pair()["usernameFragment"]
+        before = call.session()["media"]
+        for generation in (1, 2):
+            call.browser.run("return window.floe.restartIce()")
+            new = eventually(
+                "a new username fragment is selected",
+                lambda: call.selected_pair()["usernameFragment"] not in (None, old) and call.selected_pair(),
+            )["usernameFragment"]
+            print("restart", generation, old, "->", new)
+            old = new
+            eventually("the new generation is confirmed", lambda: restarts_confirmed(call) >= generation)
+        time.sleep(3)
+        equal("page connection", call.page()["connection"], ["new", "connecting", "connected"])
+        equal("floe connection", call.floe("connection"), ["new", "connecting", "connected"])
+        equal("page DTLS", call.page()["dtls"], ["new", "connecting", "connected"])
+        equal("floe DTLS", call.floe("dtls"), ["new", "connecting", "connected"])
+        check(call.session()["media"] != before, "no media arrived after the restart")
+        return call.versions()
+
+
+def restarts_confirmed(call):
+    return sum("confirm" in json.dumps(entry).lower() for entry in call.session()["timeline"])
+
+
+# req: I15
+@row("Chromium", "restarts ICE twice; floe full")
+def chromium_restarts_ice_with_floe_full():
+    return restarts("full")
+
+
+# req: I15
+@row("Chromium", "restarts ICE twice; floe lite")
+def chromium_restarts_ice_with_floe_lite():
+    return restarts("lite")
+
+
+def tab_killed(mode):
+    with Call("--ice", mode) as call:
+        call.connect()
+        versions = call.versions()
+        eventually("floe has completed", lambda: call.session()["ice"] == "completed")
+        call.browser.kill_tab()
+        killed = time.monotonic()
+        eventually("floe says disconnected", lambda: call.session()["ice"] == "disconnected", 20)
+        lost = time.monotonic() - killed
+        check(lost >= 5, f"disconnected after {lost:.1f} s")
+        equal("floe connection", call.session()["connection"], "disconnected")
+        eventually("floe says failed", lambda: call.session()["ice"] == "failed", 40)
+        failed = time.monotonic() - killed
+        check(CONSENT_EXPIRES - CONSENT_INTERVAL_MS / 1000 - 1 <= failed <= CONSENT_EXPIRES + 2, f"failed after {failed:.1f} s")
+        session = call.session()
+        equal("floe ICE", call.floe("ice")[-3:], ["completed", "disconnected", "failed"])
+        equal("floe connection", call.floe("connection")[-3:], ["connected", "disconnected", "failed"])
+        reasons = [entry["reason"] for entry in session["timeline"] if entry["what"] == "ice"][-2:]
+        print("reasons:", reasons, "end:", session["end_reason"], "explain:", session["explain"])
+        check("consent" in f"{reasons[-1]} {session['explain']}".lower(), "the end has no reason")
+        return f"{versions}: lost after {lost:.1f} s, failed after {failed:.1f} s"
+
+
+# req: I20 I21 R26 R40
+@row("Chromium", "its tab is killed; floe full", seconds=90)
+def chromium_tab_killed_is_noticed_by_floe_full():
+    return tab_killed("full")
+
+
+# req: I22
+@row("Chromium", "its tab is killed; floe lite", seconds=90)
+def chromium_tab_killed_is_noticed_by_floe_lite():
+    return tab_killed("lite")
+
+
+def wrong_fingerprint(which, dtls):
+    with Call("--dtls", dtls) as call:
+        call.browser.run(FALSIFY, which)
+        call.start()
+        eventually("the page's DTLS transport fails", lambda: call.page()["dtls"][-1] == "failed", 15)
+        eventually("floe's DTLS transport fails", lambda: call.session()["dtls"] in ("failed", "closed"), 15)
+        time.sleep(1)
+        page = call.page()
+        check("connected" not in page["connection"], f"page connection {page['connection']}")
+        check("connected" not in page["dtls"], f"page DTLS {page['dtls']}")
+        check("connected" not in call.floe("connection"), f"floe connection {call.floe('connection')}")
+        check("connected" not in call.floe("dtls"), f"floe DTLS {call.floe('dtls')}")
+        equal("page connection", page["connection"][-1], "failed")
+        last = [entry for entry in call.session()["timeline"] if entry["what"] == "dtls"][-1]
+        return f"Chromium {call.browser.version}: {last['to']}, {last['reason']}"
+
+
+# req: R52 R53
+@row("Chromium", "a wrong fingerprint in floe's answer; Chromium DTLS client")
+def chromium_refuses_a_wrong_fingerprint_as_client():
+    return wrong_fingerprint("response", "passive")
+
+
+# req: R52 R53
+@row("Chromium", "a wrong fingerprint in floe's answer; Chromium DTLS server")
+def chromium_refuses_a_wrong_fingerprint_as_server():
+    return wrong_fingerprint("response", "active")
+
+
+# req: T6 R52 R53
+@row("Chromium", "a wrong fingerprint in its offer; Chromium DTLS client")
+def floe_refuses_a_wrong_fingerprint_as_server():
+    return wrong_fingerprint("request", "passive")
+
+
+# req: T6 R52 R53
+@row("Chromium", "a wrong fingerprint in its offer; Chromium DTLS server")
+def floe_refuses_a_wrong_fingerprint_as_client():
+    return wrong_fingerprint("request", "active")
+
+
+# req: R54 T23
+@row("Chromium", "the server is interrupted")
+def chromium_sees_floe_close():
+    with Call() as call:
+        call.connect()
+        versions = call.versions()
+        call.server.interrupt()
+        eventually("the page's DTLS transport closes", lambda: call.page()["dtls"][-1] == "closed")
+        equal("page DTLS", call.page()["dtls"], ["new", "connecting", "connected", "closed"])
+        equal("floe's exit status", call.server.ends(), 0)
+        return versions
+
+
+# req: R54
+@row("Chromium", "the page stops the session")
+def chromium_stops():
+    with Call() as call:
+        call.connect()
+        versions = call.versions()
+        call.browser.run("return window.floe.stop()")
+        ended = eventually("floe ended the session", lambda: not call.sessions() or call.session()["end_reason"])
+        print("end reason:", ended)
+        return versions
