@@ -1,0 +1,253 @@
+//! Everything that can be chosen about a connection, with its default.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::crypto::CryptoBackend;
+use crate::error::ApiMisuse;
+use crate::identity::Identity;
+use crate::msgs::enums::{CipherSuite, NamedGroup};
+use crate::srtp::SrtpProfile;
+
+/// Which end of the handshake a connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// Sends the ClientHello.
+    Client,
+    /// Answers it.
+    Server,
+}
+
+impl Side {
+    /// The other end.
+    pub fn peer(self) -> Self {
+        match self {
+            Self::Client => Self::Server,
+            Self::Server => Self::Client,
+        }
+    }
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Client => "client",
+            Self::Server => "server",
+        })
+    }
+}
+
+/// This end's `a=setup` (RFC 4145 §4, RFC 8842 §5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Setup {
+    /// Client.
+    Active,
+    /// Server.
+    Passive,
+    /// Not decided: the remote `a=setup` does, or a ClientHello that arrives before it.
+    ActPass,
+}
+
+impl Setup {
+    /// The side this value decides, if it does.
+    pub fn side(self) -> Option<Side> {
+        match self {
+            Self::Active => Some(Side::Client),
+            Self::Passive => Some(Side::Server),
+            Self::ActPass => None,
+        }
+    }
+}
+
+/// What a server asks of its client (RFC 5246 §7.4.4).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum ClientAuth {
+    /// A client without a certificate is refused. WebRTC's rule (RFC 8827 §6.5).
+    #[default]
+    Required,
+    /// Asked for, but an empty answer is accepted. Only with [`crate::RemoteIdentity::AcceptAny`].
+    Requested,
+    /// Not asked for. Only with [`crate::RemoteIdentity::AcceptAny`].
+    None,
+}
+
+/// Whether the extended master secret must be negotiated (RFC 7627).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum ExtendedMasterSecret {
+    /// A peer without it is refused.
+    #[default]
+    Required,
+    /// Offered, and used whenever the peer has it.
+    Preferred,
+}
+
+/// What the absence of `use_srtp` in the peer's hello means (RFC 5764 §4.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum SrtpPolicy {
+    /// Nothing: peers that only have data channels are fine.
+    #[default]
+    Optional,
+    /// The handshake fails.
+    Required,
+}
+
+/// What a fatal alert does that arrives in plaintext, before there are keys to authenticate it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum PlaintextAlerts {
+    /// It ends the handshake if nothing valid follows within one retransmission time-out.
+    #[default]
+    AfterGrace,
+    /// It ends the handshake at once. Anybody who can write to the path can do that.
+    Immediate,
+}
+
+/// How flights are sent again (RFC 6347 §4.2.4).
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retransmission {
+    /// The first time-out where no round-trip time is known. 50 ms to 3 s; default 400 ms.
+    pub initial: Duration,
+    /// Time-outs double up to this. Default 60 s; inside a transport whose path has fresh consent the engine lowers it
+    /// with [`crate::Connection::set_retransmission_cap`].
+    pub cap: Duration,
+    /// How often one flight is sent at most. Default 12.
+    pub tries: u32,
+    /// From `start` to `Connected`, at most. Default 60 s.
+    pub deadline: Duration,
+    /// Up to a quarter is added to each time-out, at random. Default off.
+    pub jitter: Jitter,
+}
+
+impl Default for Retransmission {
+    fn default() -> Self {
+        Self {
+            initial: Duration::from_millis(400),
+            cap: Duration::from_secs(60),
+            tries: 12,
+            deadline: Duration::from_secs(60),
+            jitter: Jitter::Off,
+        }
+    }
+}
+
+/// Whether retransmission times are spread at random.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Jitter {
+    /// Exact doubling.
+    #[default]
+    Off,
+    /// Up to 25 % is added to each time-out.
+    On,
+}
+
+/// Receives the secrets of each handshake in NSS key-log format, for tools that decrypt captures.
+///
+/// Whoever has these lines can read and forge the connection's traffic.
+pub trait KeyLog: Send + Sync {
+    /// `line` is a whole line of the format, without its end.
+    fn log(&self, line: &str);
+}
+
+/// The choices for connections; shared by as many as you like as `Arc<Config>`.
+#[non_exhaustive]
+#[derive(Clone)]
+pub struct Config {
+    /// Our certificate and its key.
+    pub identity: Arc<Identity>,
+    /// Where key exchange, signatures, hashes and randomness come from.
+    pub backend: CryptoBackend,
+    /// Offered or accepted suites in order of preference. As a server, ours decides.
+    pub cipher_suites: Vec<CipherSuite>,
+    /// Offered or accepted key-exchange groups in order of preference.
+    pub groups: Vec<NamedGroup>,
+    /// What a server asks of its client.
+    pub client_auth: ClientAuth,
+    /// Whether RFC 7627 is demanded. Default: it is.
+    pub extended_master_secret: ExtendedMasterSecret,
+    /// Offered or accepted SRTP profiles in order of preference. Empty: `use_srtp` is neither offered nor answered.
+    pub srtp_profiles: Vec<SrtpProfile>,
+    /// Whether a peer without SRTP is refused.
+    pub srtp_policy: SrtpPolicy,
+    /// The largest datagram written, in bytes of UDP payload: 256 to 16 384, default 1200.
+    pub mtu: usize,
+    /// What the MTU falls to when a flight has timed out twice: 256 to 16 384, default 548 (an IPv4 host must take
+    /// datagrams of 576 bytes). Handshake flights only.
+    pub fallback_mtu: usize,
+    /// How flights are sent again.
+    pub retransmission: Retransmission,
+    /// How long a finished handshake waits for fingerprints. Default 30 s.
+    pub fingerprint_deadline: Duration,
+    /// What plaintext fatal alerts do.
+    pub plaintext_alerts: PlaintextAlerts,
+    /// Gets the secrets of each handshake. Default: nobody does.
+    pub key_log: Option<Arc<dyn KeyLog>>,
+}
+
+impl Config {
+    /// The smallest MTU there can be, in bytes.
+    pub const MIN_MTU: usize = 256;
+    /// The largest MTU there can be, in bytes.
+    pub const MAX_MTU: usize = 16_384;
+
+    /// The defaults, with this identity.
+    pub fn new(identity: Arc<Identity>) -> Self {
+        Self {
+            identity,
+            backend: CryptoBackend::default(),
+            cipher_suites: vec![
+                CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+                CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+                CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+                CipherSuite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+                CipherSuite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+                CipherSuite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+            ],
+            groups: vec![NamedGroup::X25519, NamedGroup::SECP256R1, NamedGroup::SECP384R1],
+            client_auth: ClientAuth::default(),
+            extended_master_secret: ExtendedMasterSecret::default(),
+            srtp_profiles: vec![
+                SrtpProfile::Aes128Gcm,
+                SrtpProfile::Aes256Gcm,
+                SrtpProfile::Aes128CmSha1_80,
+            ],
+            srtp_policy: SrtpPolicy::default(),
+            mtu: 1200,
+            fallback_mtu: 548,
+            retransmission: Retransmission::default(),
+            fingerprint_deadline: Duration::from_secs(30),
+            plaintext_alerts: PlaintextAlerts::default(),
+            key_log: None,
+        }
+    }
+
+    /// Checks what a type cannot: ranges, and lists that must not be empty or name what the backend lacks.
+    pub(crate) fn check(&self) -> Result<(), ApiMisuse> {
+        let mtus = Self::MIN_MTU..=Self::MAX_MTU;
+        if !mtus.contains(&self.mtu) || !mtus.contains(&self.fallback_mtu) {
+            return Err(ApiMisuse::MtuOutOfRange);
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("identity", &self.identity)
+            .field("backend", &self.backend)
+            .field("cipher_suites", &self.cipher_suites)
+            .field("groups", &self.groups)
+            .field("client_auth", &self.client_auth)
+            .field("extended_master_secret", &self.extended_master_secret)
+            .field("srtp_profiles", &self.srtp_profiles)
+            .field("srtp_policy", &self.srtp_policy)
+            .field("mtu", &self.mtu)
+            .field("fallback_mtu", &self.fallback_mtu)
+            .field("retransmission", &self.retransmission)
+            .field("fingerprint_deadline", &self.fingerprint_deadline)
+            .field("plaintext_alerts", &self.plaintext_alerts)
+            .field("key_log", &self.key_log.is_some())
+            .finish()
+    }
+}

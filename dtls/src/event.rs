@@ -1,0 +1,131 @@
+//! What a connection tells its owner: state changes with their reasons, and the few things it needs or has ready.
+//!
+//! A connection's life has at most four transitions and each other event is said a bounded number of times, so the
+//! queue needs no policy for overflow: what is not drained waits.
+
+use std::fmt;
+use std::time::Instant;
+
+use crate::srtp::SrtpProfile;
+
+/// The states of an `RTCDtlsTransport` (W3C webrtc-pc §5.5.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum State {
+    /// Not started.
+    New,
+    /// Negotiating and verifying the remote fingerprint.
+    Connecting,
+    /// The peer is verified; data and keys flow.
+    Connected,
+    /// Ended on purpose by either side.
+    Closed,
+    /// Ended by an error; see [`crate::Connection::error`].
+    Failed,
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::New => "new",
+            Self::Connecting => "connecting",
+            Self::Connected => "connected",
+            Self::Closed => "closed",
+            Self::Failed => "failed",
+        })
+    }
+}
+
+/// Why a state changed.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// The path is usable and [`crate::Connection::start`] was called.
+    Started,
+    /// The handshake is complete and the peer's fingerprint matched.
+    PeerVerified,
+    /// [`crate::Connection::close`] was called.
+    ClosedLocally,
+    /// The peer sent close_notify.
+    ClosedByPeer,
+    /// The peer sent a fatal alert.
+    PeerAlert,
+    /// No answer to the last try of a flight, or the total deadline passed.
+    HandshakeTimedOut,
+    /// The handshake is done, but nobody said which fingerprint to expect.
+    FingerprintsNeverSet,
+    /// The peer's certificate is not the signalled one.
+    FingerprintMismatch,
+    /// A signature or a Finished did not verify.
+    VerificationFailed,
+    /// The peer's message does not parse.
+    InvalidMessage,
+    /// The peer's message parses but is forbidden.
+    PeerMisbehaved,
+    /// The peer has nothing in common with us.
+    PeerIncompatible,
+    /// The record numbers of the last epoch are used up.
+    RecordNumbersExhausted,
+    /// The crypto backend failed.
+    CryptoFailed,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Started => "the path is usable",
+            Self::PeerVerified => "the handshake is complete and the fingerprint matched",
+            Self::ClosedLocally => "closed by this side",
+            Self::ClosedByPeer => "the peer sent close_notify",
+            Self::PeerAlert => "the peer sent a fatal alert",
+            Self::HandshakeTimedOut => "the handshake timed out",
+            Self::FingerprintsNeverSet => "the remote fingerprints were never set",
+            Self::FingerprintMismatch => "the peer's certificate matches no signalled fingerprint",
+            Self::VerificationFailed => "a signature or Finished did not verify",
+            Self::InvalidMessage => "a handshake message does not parse",
+            Self::PeerMisbehaved => "the peer broke the protocol",
+            Self::PeerIncompatible => "the peer supports nothing that is allowed here",
+            Self::RecordNumbersExhausted => "the record numbers are used up",
+            Self::CryptoFailed => "the crypto backend failed",
+        })
+    }
+}
+
+/// One change of state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transition {
+    /// The state left.
+    pub from: State,
+    /// The state entered.
+    pub to: State,
+    /// Why.
+    pub reason: Reason,
+    /// When: the `now` of the input that caused it.
+    pub at: Instant,
+}
+
+/// How near a cipher's usage limit is (RFC 9147 §4.5.3, whose figures are used for DTLS 1.2 too).
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AeadLimit {
+    /// More records were sealed with one key than its confidentiality limit; start a new association.
+    Confidentiality,
+    /// More forged records were refused with one key than its integrity limit; start a new association.
+    Integrity,
+}
+
+/// What [`crate::Connection::poll_event`] yields.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The state changed.
+    StateChange(Transition),
+    /// Connected, and this profile was negotiated: [`crate::Connection::srtp_keys`] derives the keys.
+    SrtpReady(SrtpProfile),
+    /// The peer has shown its certificate and no fingerprints are set yet:
+    /// [`crate::Connection::set_remote_fingerprints`] decides.
+    NeedFingerprints,
+    /// This side was `actpass`; the peer's ClientHello made it the server.
+    BecameServer,
+    /// A usage limit of DTLS 1.2, which cannot change keys, was passed. Said once for each limit.
+    AeadLimit(AeadLimit),
+}

@@ -1,0 +1,138 @@
+//! Counters of one connection, and why datagrams and records were dropped.
+
+use std::time::Duration;
+
+/// Why received bytes had no effect (RFC 6347 §4.1.2.7).
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum DropReason {
+    /// The record ends before its header or its length says so.
+    TruncatedRecord,
+    /// The content type is none of DTLS 1.2.
+    UnknownContentType,
+    /// The version field is not one of DTLS.
+    WrongVersion,
+    /// The record is longer than 2¹⁴ bytes and its expansion.
+    RecordTooLong,
+    /// No keys for this epoch: it is ahead of us, or nonsense.
+    UnknownEpoch,
+    /// A plaintext record after the keys that replace it.
+    PlaintextAfterKeys,
+    /// A plaintext record that is not a handshake message, before keys.
+    UnexpectedPlaintext,
+    /// A record number seen before, or older than the window.
+    Replayed,
+    /// The record does not authenticate.
+    BadMac,
+    /// ChangeCipherSpec has no meaning of its own here: the epoch says it.
+    ChangeCipherSpec,
+    /// A plaintext alert: not authenticated, so it ends nothing by itself (T32).
+    UnauthenticatedAlert,
+    /// An authenticated alert that does not parse, or a warning without consequence.
+    IgnoredAlert,
+    /// A handshake fragment that does not parse.
+    MalformedFragment,
+    /// A message older than the one expected next.
+    StaleMessage,
+    /// A message too far ahead of the one expected next.
+    FarFutureMessage,
+    /// A message, or the sum of those being put together, above 64 KiB.
+    ReassemblyFull,
+    /// A fragment that contradicts an earlier one of its message; the message starts again from it.
+    FragmentConflict,
+    /// Application data before the peer is verified.
+    EarlyApplicationData,
+    /// More than four datagrams before the start, or one that is no ClientHello, or a copy of one kept.
+    EarlyDatagram,
+    /// A handshake message after the handshake that DTLS 1.2 does not have.
+    LateHandshake,
+    /// The connection is closed or has failed.
+    Ended,
+}
+
+impl DropReason {
+    /// How many reasons there are.
+    pub const COUNT: usize = Self::Ended as usize + 1;
+
+    /// Every reason, in the order of [`Stats::dropped`].
+    pub const ALL: [Self; Self::COUNT] = [
+        Self::TruncatedRecord,
+        Self::UnknownContentType,
+        Self::WrongVersion,
+        Self::RecordTooLong,
+        Self::UnknownEpoch,
+        Self::PlaintextAfterKeys,
+        Self::UnexpectedPlaintext,
+        Self::Replayed,
+        Self::BadMac,
+        Self::ChangeCipherSpec,
+        Self::UnauthenticatedAlert,
+        Self::IgnoredAlert,
+        Self::MalformedFragment,
+        Self::StaleMessage,
+        Self::FarFutureMessage,
+        Self::ReassemblyFull,
+        Self::FragmentConflict,
+        Self::EarlyApplicationData,
+        Self::EarlyDatagram,
+        Self::LateHandshake,
+        Self::Ended,
+    ];
+}
+
+/// Counters since birth. Negotiated facts have accessors of their own on [`crate::Connection`].
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Datagrams written by `poll_transmit`.
+    pub datagrams_sent: u64,
+    /// Datagrams given to `handle_datagram` that began like DTLS.
+    pub datagrams_received: u64,
+    /// Records sealed or written in plaintext, application data included.
+    pub records_sent: u64,
+    /// Records that passed every check, application data included.
+    pub records_received: u64,
+    /// Flights sent again, whether by the timer or because the peer repeated its own.
+    pub retransmitted_flights: u32,
+    /// From the first transmission of a flight to its complete answer, of the newest flight that was sent only once.
+    pub round_trip_time: Option<Duration>,
+    dropped: Drops,
+}
+
+impl Stats {
+    /// How many records or fragments were dropped for `reason`.
+    pub fn dropped(&self, reason: DropReason) -> u64 {
+        self.dropped.0.get(reason as usize).copied().map_or(0, u64::from)
+    }
+
+    /// How many were dropped for any reason.
+    pub fn total_dropped(&self) -> u64 {
+        self.dropped.0.iter().copied().map(u64::from).sum()
+    }
+
+    pub(crate) fn count(&mut self, reason: DropReason) {
+        if let Some(counter) = self.dropped.0.get_mut(reason as usize) {
+            *counter = counter.saturating_add(1);
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Drops([u32; DropReason::COUNT]);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_counts_for_itself() {
+        let mut stats = Stats::default();
+        for (index, reason) in DropReason::ALL.into_iter().enumerate() {
+            assert_eq!(reason as usize, index);
+            stats.count(reason);
+            assert_eq!(stats.dropped(reason), 1);
+            assert_eq!(stats.total_dropped(), index as u64 + 1);
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! The deadlines of one connection, one slot each.
+
+use std::time::Instant;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Timer {
+    /// The flight in the air is sent again.
+    Retransmit,
+    /// The handshake as a whole has failed.
+    Handshake,
+    /// The handshake is done and fingerprints are still unset (T67).
+    Fingerprints,
+    /// Nothing valid followed a plaintext fatal alert (T32).
+    Alert,
+    /// The peer will not ask for the last flight any more (2 MSL).
+    LastFlight,
+}
+
+impl Timer {
+    const COUNT: usize = Self::LastFlight as usize + 1;
+    const ALL: [Self; Self::COUNT] = [
+        Self::Retransmit,
+        Self::Handshake,
+        Self::Fingerprints,
+        Self::Alert,
+        Self::LastFlight,
+    ];
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct TimerTable([Option<Instant>; Timer::COUNT]);
+
+impl TimerTable {
+    pub(crate) fn set(&mut self, timer: Timer, at: Instant) {
+        self.0[timer as usize] = Some(at);
+    }
+
+    pub(crate) fn stop(&mut self, timer: Timer) {
+        self.0[timer as usize] = None;
+    }
+
+    pub(crate) fn stop_all(&mut self) {
+        *self = Self::default();
+    }
+
+    pub(crate) fn next(&self) -> Option<Instant> {
+        self.0.iter().flatten().min().copied()
+    }
+
+    /// Takes one timer that has expired by `now`; call until `None`.
+    pub(crate) fn take_expired(&mut self, now: Instant) -> Option<Timer> {
+        let expired = Timer::ALL
+            .into_iter()
+            .find(|timer| self.0[*timer as usize].is_some_and(|at| at <= now))?;
+        self.stop(expired);
+        Some(expired)
+    }
+}
