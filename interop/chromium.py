@@ -64,8 +64,8 @@ class Call:
         return self
 
     def __exit__(self, *_):
-        print("page:", json.dumps(self._quietly(self.page)))
-        print("floe:", json.dumps(self._quietly(self.sessions), indent=1))
+        print("page:", self._quietly(self.page))
+        print("floe:", self._quietly(lambda: json.dumps(self.sessions(), indent=1)))
         self.browser.close()
         self.server.__exit__()
 
