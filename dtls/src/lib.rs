@@ -3,11 +3,15 @@ mod association;
 mod config;
 mod connection;
 mod event;
-mod interim;
 mod stats;
 
+mod certificate;
+mod crypto;
 mod error;
+mod fingerprint;
+mod identity;
 mod msgs;
+mod srtp;
 
 pub use association::{
     AssociationId, Continuation, SetupError, Signaled, answer_setup, continuation, negotiated_side,
@@ -26,8 +30,7 @@ pub use event::{AeadLimit, Event, Reason, State, Transition};
 pub use fingerprint::{
     CertificateFingerprint, FingerprintError, FingerprintSet, HashAlgorithm, RemoteIdentity,
 };
-pub use identity::Identity;
-pub(crate) use interim::{crypto, fingerprint, identity, srtp};
+pub use identity::{Identity, IdentityError};
 pub use msgs::enums::{
     AlertDescription, CipherSuite, NamedGroup, ProtocolVersion, SignatureScheme,
 };

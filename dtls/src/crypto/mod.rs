@@ -1,0 +1,226 @@
+//! The seam to the cryptographic backend: key exchange, suites, signature verifiers, randomness.
+//!
+//! A backend is a `CryptoProvider` of rustls behind our own [`CryptoBackend`], so that no type of it stands in a public
+//! signature. Record ciphers have a seam of their own in `record::protect`: rustls keeps its AEADs to itself.
+
+use std::fmt;
+use std::sync::LazyLock;
+
+use rustls::crypto::hash::Hash;
+use rustls::crypto::tls12::Prf;
+use rustls::crypto::{ActiveKeyExchange, CryptoProvider};
+use rustls::{SupportedCipherSuite, Tls12CipherSuite};
+use rustls_pki_types::SignatureVerificationAlgorithm;
+
+use crate::error::{Error, PeerMisbehaved};
+use crate::msgs::enums::{CipherSuite, NamedGroup, SignatureScheme};
+
+static RING: LazyLock<CryptoProvider> = LazyLock::new(rustls::crypto::ring::default_provider);
+
+/// Where key exchange, signatures, hashes and randomness come from.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum CryptoBackend {
+    /// The `ring` crate.
+    #[default]
+    Ring,
+}
+
+/// What authenticates the server in a cipher suite (RFC 8422 §2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Authentication {
+    /// ECDSA or Ed25519.
+    Ecdsa,
+    Rsa,
+}
+
+impl CryptoBackend {
+    /// The signature schemes that we offer and accept, in order of preference.
+    pub(crate) const SIGNATURE_SCHEMES: &'static [SignatureScheme] = &[
+        SignatureScheme::ECDSA_SECP256R1_SHA256,
+        SignatureScheme::ED25519,
+        SignatureScheme::ECDSA_SECP384R1_SHA384,
+        SignatureScheme::RSA_PSS_RSAE_SHA256,
+        SignatureScheme::RSA_PSS_RSAE_SHA384,
+        SignatureScheme::RSA_PSS_RSAE_SHA512,
+        SignatureScheme::RSA_PKCS1_SHA256,
+        SignatureScheme::RSA_PKCS1_SHA384,
+        SignatureScheme::RSA_PKCS1_SHA512,
+    ];
+
+    pub(crate) fn provider(self) -> &'static CryptoProvider {
+        match self {
+            Self::Ring => &RING,
+        }
+    }
+
+    pub(crate) fn fill_random(self, out: &mut [u8]) -> Result<(), Error> {
+        self.provider()
+            .secure_random
+            .fill(out)
+            .map_err(|_| Error::CryptoFailed)
+    }
+
+    /// Whether keys can be exchanged in this group.
+    pub(crate) fn has_group(self, group: NamedGroup) -> bool {
+        self.provider()
+            .kx_groups
+            .iter()
+            .any(|known| u16::from(known.name()) == group.0)
+    }
+
+    /// Makes an ephemeral key in `group`.
+    pub(crate) fn start_key_exchange(self, group: NamedGroup) -> Result<KeyExchange, Error> {
+        let active = self
+            .provider()
+            .kx_groups
+            .iter()
+            .find(|known| u16::from(known.name()) == group.0)
+            .ok_or(PeerMisbehaved::SelectedUnofferedGroup)?
+            .start()
+            .map_err(|_| Error::CryptoFailed)?;
+        Ok(KeyExchange(active))
+    }
+
+    /// The parts of a DTLS 1.2 suite; `None` if the backend does not have it.
+    pub(crate) fn suite_v12(self, cipher_suite: CipherSuite) -> Option<SuiteV12> {
+        let authentication = match cipher_suite {
+            CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256
+            | CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384
+            | CipherSuite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256 => Authentication::Ecdsa,
+            CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256
+            | CipherSuite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384
+            | CipherSuite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256 => Authentication::Rsa,
+            _ => return None,
+        };
+        let provided = self
+            .provider()
+            .cipher_suites
+            .iter()
+            .find_map(|suite| match suite {
+                SupportedCipherSuite::Tls12(suite)
+                    if u16::from(suite.common.suite) == cipher_suite.0 =>
+                {
+                    Some(*suite)
+                }
+                _ => None,
+            })?;
+        Some(SuiteV12 {
+            cipher_suite,
+            authentication,
+            provided,
+        })
+    }
+
+    /// What verifies signatures of this scheme, one for each kind of key that goes with it.
+    pub(crate) fn verifiers(
+        self,
+        scheme: SignatureScheme,
+    ) -> &'static [&'static dyn SignatureVerificationAlgorithm] {
+        self.provider()
+            .signature_verification_algorithms
+            .mapping
+            .iter()
+            .find(|(known, _)| u16::from(*known) == scheme.0)
+            .map_or(&[], |(_, verifiers)| verifiers)
+    }
+}
+
+/// A cipher suite of DTLS 1.2 with the backend's functions for it.
+#[derive(Clone, Copy)]
+pub(crate) struct SuiteV12 {
+    pub(crate) cipher_suite: CipherSuite,
+    pub(crate) authentication: Authentication,
+    provided: &'static Tls12CipherSuite,
+}
+
+impl SuiteV12 {
+    /// The hash of the transcript and of the PRF.
+    pub(crate) fn hash(&self) -> &'static dyn Hash {
+        self.provided.common.hash_provider
+    }
+
+    pub(crate) fn prf(&self) -> &'static dyn Prf {
+        self.provided.prf_provider
+    }
+}
+
+impl fmt::Debug for SuiteV12 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SuiteV12({})", self.cipher_suite)
+    }
+}
+
+/// Our ephemeral key, used once.
+pub(crate) struct KeyExchange(Box<dyn ActiveKeyExchange>);
+
+impl KeyExchange {
+    pub(crate) fn group(&self) -> NamedGroup {
+        NamedGroup(self.0.group().into())
+    }
+
+    /// What the peer is sent.
+    pub(crate) fn public(&self) -> &[u8] {
+        self.0.pub_key()
+    }
+
+    pub(crate) fn into_inner(self) -> Box<dyn ActiveKeyExchange> {
+        self.0
+    }
+}
+
+impl fmt::Debug for KeyExchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KeyExchange({})", self.group())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BACKEND: CryptoBackend = CryptoBackend::Ring;
+
+    // req: T3
+    #[test]
+    fn the_backend_has_what_is_promised_and_nothing_with_cbc() {
+        for code in 0..=u16::MAX {
+            let suite = BACKEND.suite_v12(CipherSuite(code));
+            let promised = matches!(code, 0xc02b | 0xc02c | 0xc02f | 0xc030 | 0xcca8 | 0xcca9);
+            assert_eq!(suite.is_some(), promised, "{code:#06x}");
+        }
+        for group in [
+            NamedGroup::X25519,
+            NamedGroup::SECP256R1,
+            NamedGroup::SECP384R1,
+        ] {
+            assert!(BACKEND.has_group(group));
+            assert_eq!(BACKEND.start_key_exchange(group).unwrap().group(), group);
+        }
+        assert!(!BACKEND.has_group(NamedGroup::X25519MLKEM768));
+        assert!(
+            BACKEND
+                .start_key_exchange(NamedGroup::X25519MLKEM768)
+                .is_err()
+        );
+    }
+
+    // req: T3
+    #[test]
+    fn every_offered_scheme_has_a_verifier() {
+        for scheme in CryptoBackend::SIGNATURE_SCHEMES {
+            assert!(!BACKEND.verifiers(*scheme).is_empty(), "{scheme}");
+        }
+        assert!(BACKEND.verifiers(SignatureScheme(0x0203)).is_empty());
+    }
+
+    #[test]
+    fn no_two_randoms_are_alike() {
+        let random = || {
+            let mut out = [0; 32];
+            BACKEND.fill_random(&mut out).map(|()| out)
+        };
+        assert_ne!(random(), random());
+        assert_ne!(random(), Ok([0; 32]));
+    }
+}

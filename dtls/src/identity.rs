@@ -1,0 +1,295 @@
+//! Our own certificate and the key that proves it (RFC 8827 §6.5).
+//!
+//! The private key is imported once, when the identity is made; handshakes only sign with it. Whether key and
+//! certificate belong together is tried there too, by one signature.
+
+use std::fmt;
+use std::sync::Arc;
+
+use rustls::sign::SigningKey;
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use thiserror::Error;
+
+use crate::certificate::{KeyAlgorithm, PublicKey};
+use crate::crypto::{Authentication, CryptoBackend};
+use crate::error;
+use crate::error::PeerIncompatible;
+use crate::fingerprint::{CertificateFingerprint, HashAlgorithm};
+use crate::msgs::certificate::DigitallySigned;
+use crate::msgs::codec::List;
+use crate::msgs::enums::SignatureScheme;
+
+/// Why no identity can be made of what was given.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
+pub enum IdentityError {
+    /// No certificate in the PEM text.
+    #[error("there is no certificate")]
+    NoCertificate,
+    /// No private key in the PEM text, or one that is encrypted.
+    #[error("there is no private key in plain PKCS#8, SEC1 or PKCS#1")]
+    NoPrivateKey,
+    /// The certificate is not DER, or its key is not RSA of 2048 to 8192 bits, ECDSA P-256 or P-384, or Ed25519.
+    #[error("the certificate cannot be used")]
+    UnusableCertificate,
+    /// The private key does not parse, or is of another kind than those.
+    #[error("the private key cannot be used")]
+    UnusablePrivateKey,
+    /// The private key is not that of the certificate.
+    #[error("the private key is not that of the certificate")]
+    KeyDoesNotFitCertificate,
+    /// The backend could not make a key or a certificate.
+    #[error("no certificate could be generated")]
+    GenerationFailed,
+}
+
+/// A certificate and its private key: what a peer knows this end by. Share it as `Arc<Identity>`.
+///
+/// One identity for each user and origin is WebRTC's rule (RFC 8827 §6.5); a server usually has one for its life time.
+#[derive(Clone)]
+pub struct Identity {
+    certificate: CertificateDer<'static>,
+    algorithm: KeyAlgorithm,
+    key: Arc<dyn SigningKey>,
+}
+
+impl Identity {
+    /// A new ECDSA P-256 key and a self-signed certificate that says nothing about anybody. A fraction of a millisecond.
+    ///
+    /// # Errors
+    ///
+    /// [`IdentityError::GenerationFailed`] if there is no randomness.
+    #[cfg(feature = "rcgen")]
+    pub fn generate() -> Result<Self, IdentityError> {
+        let failed = |_| IdentityError::GenerationFailed;
+        let mut key_pair =
+            rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).map_err(failed)?;
+        let mut params = rcgen::CertificateParams::default();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params
+            .distinguished_name
+            .push(rcgen::DnType::CommonName, "WebRTC");
+        let certificate = params.self_signed(&key_pair).map_err(failed)?;
+        let private_key = key_pair.serialize_der();
+        zeroize::Zeroize::zeroize(&mut key_pair);
+        let private_key = PrivateKeyDer::Pkcs8(private_key.into());
+        Self::new(certificate.der().clone(), private_key)
+    }
+
+    /// From a certificate in DER and its private key in PKCS#8, SEC1 or PKCS#1 DER: ECDSA P-256 or P-384, RSA of 2048 to
+    /// 8192 bits, Ed25519.
+    ///
+    /// # Errors
+    ///
+    /// One of the two cannot be used, or they do not belong together.
+    pub fn from_der(certificate: &[u8], private_key: &[u8]) -> Result<Self, IdentityError> {
+        let private_key =
+            PrivateKeyDer::try_from(private_key).map_err(|_| IdentityError::UnusablePrivateKey)?;
+        Self::new(certificate.to_vec().into(), private_key.clone_key())
+    }
+
+    /// From PEM text: the first certificate in one, the first private key in the other. Both may be the same text.
+    ///
+    /// # Errors
+    ///
+    /// As [`Identity::from_der`], or a text does not hold what it should.
+    pub fn from_pem(certificate: &str, private_key: &str) -> Result<Self, IdentityError> {
+        let certificate = CertificateDer::from_pem_slice(certificate.as_bytes())
+            .map_err(|_| IdentityError::NoCertificate)?;
+        let private_key = PrivateKeyDer::from_pem_slice(private_key.as_bytes())
+            .map_err(|_| IdentityError::NoPrivateKey)?;
+        Self::new(certificate, private_key)
+    }
+
+    /// Imports the key, which wipes it after use.
+    fn new(
+        certificate: CertificateDer<'static>,
+        private_key: PrivateKeyDer<'static>,
+    ) -> Result<Self, IdentityError> {
+        const PROBE: &[u8] = b"does this key belong to this certificate?";
+        let backend = CryptoBackend::default();
+        let key = backend
+            .provider()
+            .key_provider
+            .load_private_key(private_key)
+            .map_err(|_| IdentityError::UnusablePrivateKey)?;
+        let public_key =
+            PublicKey::of(&certificate).map_err(|_| IdentityError::UnusableCertificate)?;
+        let algorithm = public_key.algorithm;
+        let schemes = List::Items(CryptoBackend::SIGNATURE_SCHEMES);
+        let (scheme, signature) =
+            sign(&*key, schemes, PROBE).map_err(|_| IdentityError::UnusablePrivateKey)?;
+        let signed = DigitallySigned {
+            scheme,
+            signature: &signature,
+        };
+        public_key
+            .verify(backend, schemes, PROBE, signed)
+            .map_err(|_| IdentityError::KeyDoesNotFitCertificate)?;
+        Ok(Self {
+            certificate,
+            algorithm,
+            key,
+        })
+    }
+
+    /// The certificate in DER.
+    #[must_use]
+    pub fn certificate(&self) -> &[u8] {
+        &self.certificate
+    }
+
+    /// What goes into an `a=fingerprint` line.
+    #[must_use]
+    pub fn fingerprint(&self, algorithm: HashAlgorithm) -> CertificateFingerprint {
+        CertificateFingerprint::of(&self.certificate, algorithm)
+    }
+
+    /// Which cipher suites the key authenticates.
+    pub(crate) fn authentication(&self) -> Authentication {
+        self.algorithm.authentication()
+    }
+
+    /// Signs with the best scheme that the peer offers and we know.
+    pub(crate) fn sign(
+        &self,
+        offered: List<'_, SignatureScheme>,
+        message: &[u8],
+    ) -> Result<(SignatureScheme, Vec<u8>), error::Error> {
+        sign(&*self.key, offered, message)
+    }
+}
+
+fn sign(
+    key: &dyn SigningKey,
+    offered: List<'_, SignatureScheme>,
+    message: &[u8],
+) -> Result<(SignatureScheme, Vec<u8>), error::Error> {
+    let offered: Vec<_> = CryptoBackend::SIGNATURE_SCHEMES
+        .iter()
+        .filter(|scheme| offered.contains(**scheme))
+        .map(|scheme| rustls::SignatureScheme::from(scheme.0))
+        .collect();
+    let signer = key
+        .choose_scheme(&offered)
+        .ok_or(PeerIncompatible::NoSignatureSchemeInCommon)?;
+    let signature = signer
+        .sign(message)
+        .map_err(|_| error::Error::CryptoFailed)?;
+    Ok((SignatureScheme(signer.scheme().into()), signature))
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Identity")
+            .field("fingerprint", &self.fingerprint(HashAlgorithm::Sha256))
+            .field("algorithm", &self.algorithm)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const P256: &str = include_str!("../tests/data/p256-sec1.pem");
+    const P384: &str = include_str!("../tests/data/p384.pem");
+    const ED25519: &str = include_str!("../tests/data/ed25519.pem");
+    const RSA: &str = include_str!("../tests/data/rsa2048.pem");
+    const RSA_PKCS1_KEY: &str = include_str!("../tests/data/rsa2048-pkcs1.key.pem");
+
+    fn load(certificate: &str, key: &str) -> Result<KeyAlgorithm, IdentityError> {
+        Identity::from_pem(certificate, key).map(|identity| identity.algorithm)
+    }
+
+    // req: T3
+    #[test]
+    fn identities_of_every_kind_are_read_and_sign() {
+        for (certificate, key, algorithm) in [
+            (P256, P256, KeyAlgorithm::EcdsaP256),
+            (P384, P384, KeyAlgorithm::EcdsaP384),
+            (ED25519, ED25519, KeyAlgorithm::Ed25519),
+            (RSA, RSA, KeyAlgorithm::Rsa),
+            (RSA, RSA_PKCS1_KEY, KeyAlgorithm::Rsa),
+        ] {
+            assert_eq!(load(certificate, key), Ok(algorithm));
+        }
+    }
+
+    #[test]
+    fn der_is_read_like_pem() {
+        for (certificate, key) in [(P256, P256), (P384, P384), (RSA, RSA), (RSA, RSA_PKCS1_KEY)] {
+            let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap();
+            let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+            let identity = Identity::from_der(&certificate, key.secret_der()).unwrap();
+            assert_eq!(identity.certificate(), &certificate[..]);
+        }
+        assert_eq!(
+            Identity::from_der(&[], &[]).err(),
+            Some(IdentityError::UnusablePrivateKey)
+        );
+    }
+
+    #[test]
+    fn what_does_not_belong_together_is_refused() {
+        let generated = include_str!("../tests/data/p521.cert.pem");
+        let small = include_str!("../tests/data/rsa1024.cert.pem");
+        assert_eq!(
+            load(P256, P384),
+            Err(IdentityError::KeyDoesNotFitCertificate)
+        );
+        assert_eq!(
+            load(RSA, P256),
+            Err(IdentityError::KeyDoesNotFitCertificate)
+        );
+        assert_eq!(
+            load(generated, P256),
+            Err(IdentityError::UnusableCertificate)
+        );
+        assert_eq!(load(small, RSA), Err(IdentityError::UnusableCertificate));
+        assert_eq!(load("", P256), Err(IdentityError::NoCertificate));
+        assert_eq!(load(P256, small), Err(IdentityError::NoPrivateKey));
+    }
+
+    #[cfg(feature = "rcgen")]
+    #[test]
+    fn a_generated_identity_belongs_together_and_is_like_no_other() {
+        let (one, other) = (Identity::generate().unwrap(), Identity::generate().unwrap());
+        assert_eq!(one.algorithm, KeyAlgorithm::EcdsaP256);
+        assert_ne!(
+            one.fingerprint(HashAlgorithm::Sha256),
+            other.fingerprint(HashAlgorithm::Sha256)
+        );
+    }
+
+    // req: T3
+    #[test]
+    fn only_an_offered_scheme_signs() {
+        let identity = Identity::from_pem(P256, P256).unwrap();
+        let sign = |offered: &[SignatureScheme]| {
+            let signed = identity.sign(List::Items(offered), b"message");
+            signed.map(|(scheme, _)| scheme)
+        };
+        let ecdsa = SignatureScheme::ECDSA_SECP256R1_SHA256;
+        assert_eq!(sign(&[SignatureScheme::RSA_PKCS1_SHA256, ecdsa]), Ok(ecdsa));
+        assert_eq!(
+            sign(&[SignatureScheme::RSA_PKCS1_SHA256]),
+            Err(PeerIncompatible::NoSignatureSchemeInCommon.into())
+        );
+        // RSA with SHA-1 is offered by many and used by nobody here.
+        let rsa = Identity::from_pem(RSA, RSA).unwrap();
+        assert!(
+            rsa.sign(List::Items(&[SignatureScheme(0x0201)]), b"message")
+                .is_err()
+        );
+    }
+
+    // req: T36
+    #[test]
+    fn the_key_is_not_printed() {
+        let printed = format!("{:?}", Identity::from_pem(P256, P256).unwrap());
+        assert!(printed.starts_with("Identity { fingerprint: CertificateFingerprint(sha-256 "));
+        assert!(printed.ends_with("algorithm: EcdsaP256, .. }"), "{printed}");
+    }
+}
