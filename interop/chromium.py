@@ -112,7 +112,7 @@ class Call:
             return str(error)
 
 
-def begins_well(call, lite):
+def begins_well(call):
     """The golden sequences of a first connection, on both sides."""
     page = call.page()
     equal("page signaling", page["signaling"], ["stable", "have-local-offer", "stable"])
@@ -126,6 +126,10 @@ def begins_well(call, lite):
     equal("floe ICE", call.floe("ice"), ["new", "checking", "connected", "completed"])
     equal("floe DTLS", call.floe("dtls"), ["new", "connecting", "connected"])
     equal("floe connection", call.floe("connection"), ["new", "connecting", "connected"])
+    happened = [(entry["what"], entry["to"]) for entry in call.session()["timeline"]]
+    print("floe's order:", happened)
+    last = max(happened.index(("ice", "connected")), happened.index(("dtls", "connected")))
+    check(happened.index(("connection", "connected")) > last, "connected before ICE and DTLS were")
 
 
 def stays(call, seconds):
@@ -146,7 +150,7 @@ def connects(mode, dtls, *flags, hold=0):
         call.connect()
         eventually("floe has completed", lambda: call.session()["ice"] == "completed")
         eventually("the page gathered", lambda: call.page()["iceGathering"][-1] == "complete")
-        begins_well(call, mode == "lite")
+        begins_well(call)
         pair = call.selected_pair()
         equal("Chromium's DTLS role", pair["dtlsRole"], "server" if dtls == "active" else "client")
         equal("Chromium's ICE role", pair["iceRole"], "controlling")
@@ -172,7 +176,7 @@ def chromium_is_the_dtls_server():
     return connects("full", "active")
 
 
-# req: T64
+# req: R82 R83
 @row("Chromium", "ICE controlling, DTLS client; floe full")
 def chromium_connects_without_a_post_quantum_share():
     return connects("full", "passive", "--disable-features=WebRtcPqcForDtls")
@@ -240,7 +244,7 @@ def tab_killed(mode):
         return f"{versions}: lost after {lost:.1f} s, failed after {failed:.1f} s"
 
 
-# req: I20 I21 R26 R40
+# req: I20 I21 R26
 @row("Chromium", "its tab is killed; floe full", seconds=90)
 def chromium_tab_killed_is_noticed_by_floe_full():
     return tab_killed("full")
@@ -269,13 +273,13 @@ def wrong_fingerprint(which, dtls):
         return f"Chromium {call.browser.version}: {last['to']}, {last['reason']}"
 
 
-# req: R52 R53
+# req: R53
 @row("Chromium", "a wrong fingerprint in floe's answer; Chromium DTLS client")
 def chromium_refuses_a_wrong_fingerprint_as_client():
     return wrong_fingerprint("response", "passive")
 
 
-# req: R52 R53
+# req: R53
 @row("Chromium", "a wrong fingerprint in floe's answer; Chromium DTLS server")
 def chromium_refuses_a_wrong_fingerprint_as_server():
     return wrong_fingerprint("response", "active")
