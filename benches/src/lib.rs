@@ -1,1 +1,69 @@
-//! Placeholder.
+//! What the benchmarks share: the side-by-side table at the end of each run.
+//!
+//! Criterion measures one subject after the other, and between two of them a shared machine may have changed its speed. The
+//! claims this project makes are ratios, so [`side_by_side`] measures them as such: all subjects take turns within
+//! milliseconds, many times over, and each reports its median turn.
+
+use std::{hint::black_box, time::Instant};
+
+/// How many turns each subject gets; odd, so that the median is one of them.
+const TURNS: usize = 401;
+
+/// Calls per turn: some tens of microseconds for a subject of a few hundred nanoseconds.
+const CALLS_PER_TURN: u32 = 200;
+
+/// One line of the table: a name, and what is to be measured.
+pub struct Subject<'a> {
+    name: &'static str,
+    run: Box<dyn FnMut() + 'a>,
+}
+
+impl std::fmt::Debug for Subject<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Subject").field(&self.name).finish()
+    }
+}
+
+impl<'a> Subject<'a> {
+    /// A subject whose result is kept from being optimised away.
+    pub fn new<R>(name: &'static str, mut run: impl FnMut() -> R + 'a) -> Self {
+        let run = Box::new(move || {
+            for _ in 0..CALLS_PER_TURN {
+                black_box(run());
+            }
+        });
+        Self { name, run }
+    }
+}
+
+/// Measures all subjects in turn and prints a table; the first one is the floor that the others are divided by.
+pub fn side_by_side(title: &str, mut subjects: Vec<Subject<'_>>) {
+    let mut turns = vec![Vec::with_capacity(TURNS); subjects.len()];
+    for _ in 0..TURNS {
+        for (subject, turns) in subjects.iter_mut().zip(&mut turns) {
+            turns.push(time(&mut subject.run));
+        }
+    }
+    let medians: Vec<f64> = turns.into_iter().map(median).collect();
+    let floor = medians.first().copied().unwrap_or(f64::NAN);
+    println!("\n{title}\n{:<52}{:>10}{:>10}", "", "ns", "× floor");
+    for (subject, median) in subjects.iter().zip(medians) {
+        println!("{:<52}{median:>10.1}{:>10.2}", subject.name, median / floor);
+    }
+}
+
+/// Nanoseconds per call in one turn.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is where real time is measured"
+)]
+fn time(run: &mut dyn FnMut()) -> f64 {
+    let start = Instant::now();
+    run();
+    start.elapsed().as_nanos() as f64 / f64::from(CALLS_PER_TURN)
+}
+
+fn median(mut turns: Vec<f64>) -> f64 {
+    turns.sort_by(f64::total_cmp);
+    turns.get(turns.len() / 2).copied().unwrap_or(f64::NAN)
+}

@@ -17,54 +17,59 @@ pub fn is_stun(datagram: &[u8]) -> bool {
     matches!(datagram.first(), Some(0..=3)) && Header::read(datagram).is_ok()
 }
 
-/// What the header says.
+/// A header, read where it stands.
 #[derive(Clone, Copy)]
-pub(crate) struct Header {
-    pub(crate) class: Class,
-    pub(crate) method: Method,
-    pub(crate) transaction_id: TransactionId,
-}
+pub(crate) struct Header<'a>(&'a [u8; HEADER_LEN]);
 
-impl Header {
-    /// Reads the header of a whole message; the reader returned stands on the first attribute.
+impl<'a> Header<'a> {
+    /// Checks the header of a whole message; the reader returned stands on the first attribute.
     #[inline]
-    pub(crate) fn read(message: &[u8]) -> Result<(Self, Reader<'_>), ParseError> {
-        let mut reader = Reader::new(message);
-        let Some([t0, t1, l0, l1, c0, c1, c2, c3]) = reader.take_array() else {
-            return Err(ParseError::HeaderTruncated);
-        };
-        let message_type = u16::from_be_bytes([t0, t1]);
-        if message_type & 0xC000 != 0 {
+    pub(crate) fn read(message: &'a [u8]) -> Result<(Self, Reader<'a>), ParseError> {
+        let (header, attributes): (&[u8; HEADER_LEN], _) = message
+            .split_first_chunk()
+            .ok_or(ParseError::HeaderTruncated)?;
+        let &[t0, _, l0, l1, c0, c1, c2, c3, ..] = header;
+        if t0 & 0xC0 != 0 {
             return Err(ParseError::NotStun);
         }
         if [c0, c1, c2, c3] != MAGIC_COOKIE {
             return Err(ParseError::NoMagicCookie);
         }
-        let transaction_id = reader
-            .take_array()
-            .map(TransactionId::from_bytes)
-            .ok_or(ParseError::HeaderTruncated)?;
         let length = usize::from(u16::from_be_bytes([l0, l1]));
-        if length != reader.remaining() || !length.is_multiple_of(4) {
+        if length != attributes.len() || !length.is_multiple_of(4) {
             return Err(ParseError::LengthMismatch);
         }
-        let header = Self {
-            class: Class::of_type(message_type),
-            method: Method::of_type(message_type),
-            transaction_id,
-        };
-        Ok((header, reader))
+        Ok((Self(header), Reader::new(attributes)))
     }
 
-    /// The header's bytes, with a zero length.
-    pub(crate) fn encode(&self) -> [u8; HEADER_LEN] {
-        let [t0, t1] = (self.class.type_bits() | self.method.type_bits()).to_be_bytes();
-        let [c0, c1, c2, c3] = MAGIC_COOKIE;
-        let [i0, i1, i2, i3, i4, i5, i6, i7, i8, i9, i10, i11] = self.transaction_id.0;
-        [
-            t0, t1, 0, 0, c0, c1, c2, c3, i0, i1, i2, i3, i4, i5, i6, i7, i8, i9, i10, i11,
-        ]
+    pub(crate) fn class(self) -> Class {
+        Class::of_type(self.message_type())
     }
+
+    pub(crate) fn method(self) -> Method {
+        Method::of_type(self.message_type())
+    }
+
+    #[inline]
+    pub(crate) fn transaction_id(self) -> TransactionId {
+        let &[.., i0, i1, i2, i3, i4, i5, i6, i7, i8, i9, i10, i11] = self.0;
+        TransactionId([i0, i1, i2, i3, i4, i5, i6, i7, i8, i9, i10, i11])
+    }
+
+    fn message_type(self) -> u16 {
+        let &[t0, t1, ..] = self.0;
+        u16::from_be_bytes([t0, t1])
+    }
+}
+
+/// A header's bytes, with a zero length.
+pub(crate) fn encode(class: Class, method: Method, id: TransactionId) -> [u8; HEADER_LEN] {
+    let [t0, t1] = (class.type_bits() | method.type_bits()).to_be_bytes();
+    let [c0, c1, c2, c3] = MAGIC_COOKIE;
+    let [i0, i1, i2, i3, i4, i5, i6, i7, i8, i9, i10, i11] = id.0;
+    [
+        t0, t1, 0, 0, c0, c1, c2, c3, i0, i1, i2, i3, i4, i5, i6, i7, i8, i9, i10, i11,
+    ]
 }
 
 /// The class of a message (RFC 8489 §5).
@@ -211,14 +216,7 @@ mod tests {
     #[test]
     fn demultiplexing_wants_first_byte_cookie_and_exact_length() {
         let id = TransactionId::from_bytes([7; 12]);
-        let header = |method| {
-            Header {
-                class: Class::Request,
-                method,
-                transaction_id: id,
-            }
-            .encode()
-        };
+        let header = |method| encode(Class::Request, method, id);
         let good = header(Method::BINDING);
         assert!(is_stun(&good));
         assert!(!is_stun(&good[..19]));

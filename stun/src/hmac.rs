@@ -3,16 +3,15 @@
 //! Both passes of HMAC begin with one block that depends on the key alone. [`HmacKey`] compresses the two once; every
 //! message after that costs only its own blocks and one more, and the key itself need not be kept.
 
-use core::marker::PhantomData;
+use core::{marker::PhantomData, slice};
 
+use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// Both hashes work on blocks of 64 bytes.
 const BLOCK_LEN: usize = 64;
 /// The final block ends in the message's length in bits, 8 bytes of it.
 const LENGTH_LEN: usize = 8;
-/// The longest digest, SHA-256's; SHA-1 fills the first 20 bytes.
-pub(crate) const DIGEST_LEN: usize = 32;
 
 type Block = [u8; BLOCK_LEN];
 
@@ -20,7 +19,6 @@ type Block = [u8; BLOCK_LEN];
 pub(crate) trait Compression {
     type State: Copy + Zeroize + AsRef<[u32]>;
     const INITIAL: Self::State;
-    const OUTPUT_LEN: usize;
 
     fn compress(state: &mut Self::State, blocks: &[Block]);
 }
@@ -36,7 +34,6 @@ impl Compression for Sha1 {
         0x1032_5476,
         0xC3D2_E1F0,
     ];
-    const OUTPUT_LEN: usize = 20;
 
     #[inline]
     fn compress(state: &mut Self::State, blocks: &[Block]) {
@@ -58,7 +55,6 @@ impl Compression for Sha256 {
         0x1F83_D9AB,
         0x5BE0_CD19,
     ];
-    const OUTPUT_LEN: usize = 32;
 
     #[inline]
     fn compress(state: &mut Self::State, blocks: &[Block]) {
@@ -85,37 +81,36 @@ impl<C: Compression> HmacKey<C> {
         derived
     }
 
-    /// The MAC of `head ‖ rest`; the first `C::OUTPUT_LEN` bytes count.
-    ///
-    /// The head comes apart because STUN authenticates a length field other than the one on the wire.
-    pub(crate) fn mac(&self, head: [u8; 4], rest: &[u8]) -> [u8; DIGEST_LEN] {
+    /// The MAC of `message`, its first four bytes replaced by `head`: STUN authenticates a length field other than the one on the wire.
+    pub(crate) fn mac(&self, head: [u8; 4], message: &[u8]) -> C::State {
         let mut inner = self.inner;
-        // The key's block was hashed before the message.
-        let hashed = BLOCK_LEN + head.len() + rest.len();
         let mut block = [0; BLOCK_LEN];
-        let (front, body) = block.split_at_mut(head.len());
-        front.copy_from_slice(&head);
-        if let Some((first, tail)) = rest.split_at_checked(body.len()) {
-            body.copy_from_slice(first);
-            C::compress(&mut inner, &[block]);
+        let tail = if let Some((first, tail)) = message.split_first_chunk() {
+            block = *first;
+            block[..head.len()].copy_from_slice(&head);
+            C::compress(&mut inner, slice::from_ref(&block));
             let (whole, tail) = tail.as_chunks();
-            C::compress(&mut inner, whole);
-            finish::<C>(&mut inner, [0; BLOCK_LEN], tail, 0, hashed);
+            if !whole.is_empty() {
+                C::compress(&mut inner, whole);
+            }
+            block = [0; BLOCK_LEN];
+            block[..tail.len()].copy_from_slice(tail);
+            tail
         } else {
-            finish::<C>(&mut inner, block, rest, head.len(), hashed);
-        }
-
-        let mut outer = self.outer;
-        let digest = digest::<C>(&inner);
-        let (digest, _) = digest.split_at(C::OUTPUT_LEN);
+            block[..message.len()].copy_from_slice(message);
+            block[..head.len()].copy_from_slice(&head);
+            message
+        };
+        // The key's block was hashed before the message.
         finish::<C>(
-            &mut outer,
-            [0; BLOCK_LEN],
-            digest,
-            0,
-            BLOCK_LEN + digest.len(),
+            &mut inner,
+            &mut block,
+            tail.len(),
+            BLOCK_LEN + message.len(),
         );
-        self::digest::<C>(&outer)
+        let mut outer = self.outer;
+        C::compress(&mut outer, slice::from_ref(&digest_block::<C>(&inner)));
+        outer
     }
 }
 
@@ -148,10 +143,10 @@ fn key_block<C: Compression>(key: &[u8]) -> Block {
     let mut state = C::INITIAL;
     let (whole, tail) = key.as_chunks();
     C::compress(&mut state, whole);
-    finish::<C>(&mut state, block, tail, 0, key.len());
-    let mut hashed = digest::<C>(&state);
-    block[..DIGEST_LEN].copy_from_slice(&hashed);
-    hashed.zeroize();
+    block[..tail.len()].copy_from_slice(tail);
+    finish::<C>(&mut state, &mut block, tail.len(), key.len());
+    block = [0; BLOCK_LEN];
+    write_words(&mut block, state.as_ref());
     state.zeroize();
     block
 }
@@ -159,81 +154,115 @@ fn key_block<C: Compression>(key: &[u8]) -> Block {
 fn absorb_key<C: Compression>(key: &Block, pad: u8) -> C::State {
     let mut block = key.map(|byte| byte ^ pad);
     let mut state = C::INITIAL;
-    C::compress(&mut state, &[block]);
+    C::compress(&mut state, slice::from_ref(&block));
     block.zeroize();
     state
 }
 
-/// Hashes the last, partial block: `used` bytes already in `block`, then `tail`, then the padding for `hashed` bytes in all.
+/// Pads and hashes the last block, of which `filled` bytes are message and the rest is zero; `hashed` is the length of all that was hashed.
 #[inline]
-fn finish<C: Compression>(
-    state: &mut C::State,
-    mut block: Block,
-    tail: &[u8],
-    used: usize,
-    hashed: usize,
-) {
-    let filled = used + tail.len();
-    block[used..filled].copy_from_slice(tail);
+fn finish<C: Compression>(state: &mut C::State, block: &mut Block, filled: usize, hashed: usize) {
     block[filled] = 0x80;
-    let bits = (hashed as u64 * 8).to_be_bytes();
     if filled >= BLOCK_LEN - LENGTH_LEN {
-        C::compress(state, &[block]);
-        block = [0; BLOCK_LEN];
+        C::compress(state, slice::from_ref(block));
+        *block = [0; BLOCK_LEN];
     }
-    block[BLOCK_LEN - LENGTH_LEN..].copy_from_slice(&bits);
-    C::compress(state, &[block]);
+    let bits = hashed as u64 * 8;
+    block[BLOCK_LEN - LENGTH_LEN..].copy_from_slice(&bits.to_be_bytes());
+    C::compress(state, slice::from_ref(block));
 }
 
+/// The digest as the one padded block that the outer pass hashes after the key's.
 #[inline]
-fn digest<C: Compression>(state: &C::State) -> [u8; DIGEST_LEN] {
-    let mut digest = [0; DIGEST_LEN];
-    for (bytes, word) in digest.chunks_exact_mut(4).zip(state.as_ref()) {
-        bytes.copy_from_slice(&word.to_be_bytes());
+fn digest_block<C: Compression>(state: &C::State) -> Block {
+    let mut block = [0; BLOCK_LEN];
+    let digest_len = write_words(&mut block, state.as_ref());
+    block[digest_len] = 0x80;
+    let bits = (BLOCK_LEN + digest_len) as u64 * 8;
+    block[BLOCK_LEN - LENGTH_LEN..].copy_from_slice(&bits.to_be_bytes());
+    block
+}
+
+/// Writes words in network order, as many as there is space for; returns how many bytes they took.
+#[inline]
+fn write_words(bytes: &mut [u8], words: &[u32]) -> usize {
+    let (chunks, _) = bytes.as_chunks_mut();
+    for (chunk, word) in chunks.iter_mut().zip(words) {
+        *chunk = word.to_be_bytes();
     }
-    digest
+    words.len() * 4
+}
+
+/// A MAC, as the words of its hash state.
+pub(crate) enum Mac {
+    Sha1([u32; 5]),
+    Sha256([u32; 8]),
+}
+
+impl Mac {
+    /// Whether a value from the wire is this MAC, or a truncation of it to whole words. Constant-time in the value.
+    #[inline]
+    pub(crate) fn matches(&self, received: &[u8]) -> bool {
+        let (received, partial) = received.as_chunks();
+        let words = self.words();
+        let difference = received
+            .iter()
+            .zip(words)
+            .fold(0, |difference, (chunk, word)| {
+                difference | (u32::from_be_bytes(*chunk) ^ word)
+            });
+        partial.is_empty() && received.len() <= words.len() && difference.ct_eq(&0).into()
+    }
+
+    /// Writes the MAC, truncated to the space there is.
+    #[inline]
+    pub(crate) fn write(&self, value: &mut [u8]) {
+        write_words(value, self.words());
+    }
+
+    #[inline]
+    fn words(&self) -> &[u32] {
+        match self {
+            Self::Sha1(words) => words,
+            Self::Sha256(words) => words,
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn hex(bytes: &[u8]) -> String {
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-    }
-
-    fn sha1(key: &[u8], message: &[u8]) -> String {
-        let (head, rest) = message.split_first_chunk().unwrap();
-        hex(&HmacKey::<Sha1>::new(key).mac(*head, rest)[..20])
-    }
-
-    fn sha256(key: &[u8], message: &[u8]) -> String {
-        let (head, rest) = message.split_first_chunk().unwrap();
-        hex(&HmacKey::<Sha256>::new(key).mac(*head, rest))
+    fn hmac<C: Compression>(key: &[u8], message: &[u8]) -> String {
+        let mac = HmacKey::<C>::new(key).mac(*message.first_chunk().unwrap(), message);
+        mac.as_ref()
+            .iter()
+            .map(|word| format!("{word:08x}"))
+            .collect()
     }
 
     // req: S3
     #[test]
     fn rfc_2202_and_4231_vectors_hold() {
         assert_eq!(
-            sha1(&[0x0B; 20], b"Hi There"),
+            hmac::<Sha1>(&[0x0B; 20], b"Hi There"),
             "b617318655057264e28bc0b6fb378c8ef146be00"
         );
         assert_eq!(
-            sha1(&[0xAA; 20], &[0xDD; 50]),
+            hmac::<Sha1>(&[0xAA; 20], &[0xDD; 50]),
             "125d7342b9ac11cd91a39af48aa17b4f63f175d3"
         );
         let long = b"Test Using Larger Than Block-Size Key and Larger Than One Block-Size Data";
         assert_eq!(
-            sha1(&[0xAA; 80], long),
+            hmac::<Sha1>(&[0xAA; 80], long),
             "e8e99d0f45237d786d6bbaa7965c7808bbff1a91"
         );
         assert_eq!(
-            sha256(&[0x0B; 20], b"Hi There"),
+            hmac::<Sha256>(&[0x0B; 20], b"Hi There"),
             "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"
         );
         assert_eq!(
-            sha256(
+            hmac::<Sha256>(
                 &[0xAA; 131],
                 b"Test Using Larger Than Block-Size Key - Hash Key First"
             ),

@@ -2,13 +2,11 @@
 
 use core::{fmt, ops::Deref};
 
-use subtle::ConstantTimeEq;
-
 use crate::{
-    attribute::Located,
+    attribute::Position,
     error::IntegrityError,
     header::HEADER_LEN,
-    hmac::{DIGEST_LEN, HmacKey, Sha1, Sha256},
+    hmac::{HmacKey, Mac, Sha1, Sha256},
     message::Message,
 };
 
@@ -62,23 +60,18 @@ impl IntegrityKey {
 
     /// The MAC of a message's first `covered.len()` bytes, as if the message ended behind an integrity value of `mac_len` bytes.
     #[inline]
-    pub(crate) fn mac(
-        &self,
-        algorithm: IntegrityAlgorithm,
-        covered: &[u8],
-        mac_len: usize,
-    ) -> [u8; DIGEST_LEN] {
-        let Some((&[t0, t1, _, _], rest)) = covered.split_first_chunk() else {
-            return [0; DIGEST_LEN];
-        };
+    pub(crate) fn mac(&self, algorithm: IntegrityAlgorithm, covered: &[u8], mac_len: usize) -> Mac {
+        let &[t0, t1, _, _] = covered
+            .first_chunk()
+            .expect("integrity stands behind a header of 20 bytes");
         let length = covered.len() + 4 + mac_len - HEADER_LEN;
         let [l0, l1] = (length as u16).to_be_bytes();
         let head = [t0, t1, l0, l1];
         match algorithm {
             IntegrityAlgorithm::Sha1 | IntegrityAlgorithm::Sha1Truncated32 => {
-                self.sha1.mac(head, rest)
+                Mac::Sha1(self.sha1.mac(head, covered))
             }
-            IntegrityAlgorithm::Sha256 => self.sha256.mac(head, rest),
+            IntegrityAlgorithm::Sha256 => Mac::Sha256(self.sha256.mac(head, covered)),
         }
     }
 }
@@ -93,7 +86,7 @@ impl fmt::Debug for IntegrityKey {
 /// cannot be handed an unauthenticated message.
 #[derive(Clone, Copy, Debug)]
 pub struct Verified<'a> {
-    message: Message<'a>,
+    message: &'a Message<'a>,
     algorithm: IntegrityAlgorithm,
 }
 
@@ -104,27 +97,20 @@ impl<'a> Verified<'a> {
         self.algorithm
     }
 
-    /// The message itself, for callers that need it with its own lifetime.
-    #[must_use]
-    pub fn message(&self) -> Message<'a> {
-        self.message
-    }
-
     pub(crate) fn check(
-        message: &Message<'a>,
+        message: &'a Message<'a>,
         algorithm: IntegrityAlgorithm,
-        located: Located<'a>,
+        position: Position,
         key: &IntegrityKey,
     ) -> Result<Self, IntegrityError> {
-        let received = located.attribute.value;
-        let covered = message.as_bytes().get(..located.offset).unwrap_or_default();
-        let expected = key.mac(algorithm, covered, received.len());
-        let expected = expected.get(..received.len()).unwrap_or_default();
-        if bool::from(expected.ct_eq(received)) {
-            Ok(Self {
-                message: *message,
-                algorithm,
-            })
+        let bytes = message.as_bytes();
+        let received = position
+            .attribute(bytes)
+            .ok_or(IntegrityError::Missing)?
+            .value;
+        let expected = key.mac(algorithm, position.before(bytes), received.len());
+        if expected.matches(received) {
+            Ok(Self { message, algorithm })
         } else {
             Err(IntegrityError::Mismatch)
         }
@@ -135,6 +121,6 @@ impl<'a> Deref for Verified<'a> {
     type Target = Message<'a>;
 
     fn deref(&self) -> &Self::Target {
-        &self.message
+        self.message
     }
 }

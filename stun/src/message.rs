@@ -8,7 +8,9 @@
 use core::{fmt, net::SocketAddr};
 
 use crate::{
-    attribute::{self, Attribute, AttributeType, Attributes, Located, Walk, error_code::ErrorCode},
+    attribute::{
+        self, Attribute, AttributeType, Attributes, Position, Walk, error_code::ErrorCode,
+    },
     error::{IntegrityError, ParseError},
     fingerprint::{self, FINGERPRINT_LEN, FingerprintStatus},
     header::{Class, HEADER_LEN, Header, Method, TransactionId},
@@ -20,9 +22,9 @@ use crate::{
 #[derive(Clone, Copy)]
 pub struct Message<'a> {
     bytes: &'a [u8],
-    header: Header,
+    header: Header<'a>,
     fingerprint: FingerprintStatus,
-    fields: Fields<'a>,
+    positions: Positions,
 }
 
 impl<'a> Message<'a> {
@@ -34,94 +36,103 @@ impl<'a> Message<'a> {
     #[inline]
     pub fn parse(bytes: &'a [u8]) -> Result<Self, ParseError> {
         let (header, reader) = Header::read(bytes)?;
-        let mut fields = Fields::default();
+        let mut positions = Positions::default();
         let mut walk = Walk::new(reader);
-        while let Some(located) = walk.next()? {
-            fields.note(located, &header.transaction_id)?;
+        while let Some((position, attribute)) = walk.next()? {
+            positions.note(position, attribute, header)?;
         }
-        let fingerprint = fields
-            .fingerprint
-            .map_or(FingerprintStatus::Absent, |value| {
-                check_fingerprint(bytes, value)
+        let fingerprint = positions
+            .get(Slot::Fingerprint)
+            .map_or(FingerprintStatus::Absent, |position| {
+                check_fingerprint(bytes, position)
             });
         Ok(Self {
             bytes,
             header,
             fingerprint,
-            fields,
+            positions,
         })
     }
 
     /// The class.
     #[must_use]
     pub fn class(&self) -> Class {
-        self.header.class
+        self.header.class()
     }
 
     /// The method.
     #[must_use]
     pub fn method(&self) -> Method {
-        self.header.method
+        self.header.method()
     }
 
     /// The transaction id.
     #[must_use]
     pub fn transaction_id(&self) -> TransactionId {
-        self.header.transaction_id
+        self.header.transaction_id()
     }
 
     /// USERNAME, as bytes: ICE compares it, nothing ever shows it.
     #[must_use]
     pub fn username(&self) -> Option<&'a [u8]> {
-        self.fields.username
+        self.value(Slot::Username)
     }
 
     /// PRIORITY (RFC 8445 §7.1.1).
     #[must_use]
     pub fn priority(&self) -> Option<u32> {
-        self.fields.priority
+        self.value(Slot::Priority).and_then(read_u32)
     }
 
     /// Whether USE-CANDIDATE is present (RFC 8445 §7.1.2).
     #[must_use]
     pub fn use_candidate(&self) -> bool {
-        self.fields.use_candidate
+        self.positions.get(Slot::UseCandidate).is_some()
     }
 
     /// ICE-CONTROLLING or ICE-CONTROLLED, whichever comes first (RFC 8445 §7.1.3).
     #[must_use]
     pub fn role(&self) -> Option<RoleAttribute> {
-        self.fields.role
+        let attribute = self.positions.get(Slot::Role)?.attribute(self.bytes)?;
+        let tiebreaker = read_u64(attribute.value)?;
+        Some(
+            if attribute.attribute_type == AttributeType::ICE_CONTROLLING {
+                RoleAttribute::Controlling(tiebreaker)
+            } else {
+                RoleAttribute::Controlled(tiebreaker)
+            },
+        )
     }
 
     /// XOR-MAPPED-ADDRESS.
     #[must_use]
     pub fn xor_mapped_address(&self) -> Option<SocketAddr> {
-        self.fields.xor_mapped_address
+        let value = self.value(Slot::XorMappedAddress)?;
+        attribute::address::read(value, &self.transaction_id())
     }
 
     /// The number in ERROR-CODE.
     #[must_use]
     pub fn error_code(&self) -> Option<ErrorCode> {
-        self.fields.error_code
+        self.value(Slot::ErrorCode).and_then(ErrorCode::read)
     }
 
     /// NOMINATION: among several nominations the greatest counts.
     #[must_use]
     pub fn nomination(&self) -> Option<u32> {
-        self.fields.nomination
+        self.value(Slot::Nomination).and_then(read_u32)
     }
 
     /// META-DTLS-IN-STUN: DTLS records carried by the check (SPED).
     #[must_use]
     pub fn dtls_in_stun(&self) -> Option<&'a [u8]> {
-        self.fields.dtls_in_stun
+        self.value(Slot::DtlsInStun)
     }
 
     /// META-DTLS-IN-STUN-ACK: the hashes of the flights that arrived (SPED).
     #[must_use]
     pub fn dtls_in_stun_ack(&self) -> Option<&'a [u8]> {
-        self.fields.dtls_in_stun_ack
+        self.value(Slot::DtlsInStunAck)
     }
 
     /// Whether an integrity attribute is present that [`verify`](Self::verify) would look at.
@@ -141,7 +152,10 @@ impl<'a> Message<'a> {
     /// A request that has any is answered with 420 and this list, once it is authenticated (RFC 8489 §6.3.1); a response that has any
     /// fails its transaction (§6.3.3).
     pub fn unknown_required(&self) -> impl Iterator<Item = AttributeType> + use<'a> {
-        let attributes = self.fields.unknown_required.then(|| self.attributes());
+        let attributes = self
+            .positions
+            .get(Slot::UnknownRequired)
+            .map(|_| self.attributes());
         attributes
             .into_iter()
             .flatten()
@@ -168,31 +182,36 @@ impl<'a> Message<'a> {
     /// # Errors
     ///
     /// [`IntegrityError::Missing`] without such an attribute, [`IntegrityError::Mismatch`] when `key` does not produce it.
-    pub fn verify(&self, key: &IntegrityKey) -> Result<Verified<'a>, IntegrityError> {
-        let (algorithm, located) = self.integrity().ok_or(IntegrityError::Missing)?;
-        Verified::check(self, algorithm, located, key)
+    pub fn verify<'m>(&'m self, key: &IntegrityKey) -> Result<Verified<'m>, IntegrityError> {
+        let (algorithm, position) = self.integrity().ok_or(IntegrityError::Missing)?;
+        Verified::check(self, algorithm, position, key)
     }
 
-    fn integrity(&self) -> Option<(IntegrityAlgorithm, Located<'a>)> {
-        let Fields {
-            integrity,
-            integrity_sha256,
-            integrity_32,
-            ..
-        } = self.fields;
-        let sha256 = integrity_sha256.map(|located| (IntegrityAlgorithm::Sha256, located));
-        let sha1 = integrity.map(|located| (IntegrityAlgorithm::Sha1, located));
-        let truncated = integrity_32
-            .filter(|located| self.method() == Method::GOOG_PING && self.is_tail(located))
-            .map(|located| (IntegrityAlgorithm::Sha1Truncated32, located));
-        sha256.or(sha1).or(truncated)
+    fn integrity(&self) -> Option<(IntegrityAlgorithm, Position)> {
+        if let Some(position) = self.positions.get(Slot::IntegritySha256) {
+            return Some((IntegrityAlgorithm::Sha256, position));
+        }
+        if let Some(position) = self.positions.get(Slot::Integrity) {
+            return Some((IntegrityAlgorithm::Sha1, position));
+        }
+        self.positions
+            .get(Slot::Integrity32)
+            .filter(|position| self.method() == Method::GOOG_PING && self.is_tail(*position))
+            .map(|position| (IntegrityAlgorithm::Sha1Truncated32, position))
     }
 
-    /// Whether nothing but FINGERPRINT follows: the walk does not hide what stands behind the 32-bit attribute.
-    fn is_tail(&self, located: &Located<'_>) -> bool {
-        let end = located.offset + 4 + located.attribute.value.len();
-        let fingerprint = self.fields.fingerprint.map_or(0, |_| FINGERPRINT_LEN);
-        end + fingerprint == self.bytes.len()
+    /// Whether nothing but FINGERPRINT follows this 32-bit attribute: the walk does not hide what stands behind it.
+    fn is_tail(&self, position: Position) -> bool {
+        let fingerprint = self
+            .positions
+            .get(Slot::Fingerprint)
+            .map_or(0, |_| FINGERPRINT_LEN);
+        position.before(self.bytes).len() + 8 + fingerprint == self.bytes.len()
+    }
+
+    #[inline]
+    fn value(&self, slot: Slot) -> Option<&'a [u8]> {
+        Some(self.positions.get(slot)?.attribute(self.bytes)?.value)
     }
 }
 
@@ -217,93 +236,83 @@ pub enum RoleAttribute {
     Controlled(u64),
 }
 
-/// What the pass found, each the first of its kind.
-#[derive(Clone, Copy, Default)]
-struct Fields<'a> {
-    username: Option<&'a [u8]>,
-    priority: Option<u32>,
-    role: Option<RoleAttribute>,
-    xor_mapped_address: Option<SocketAddr>,
-    error_code: Option<ErrorCode>,
-    nomination: Option<u32>,
-    dtls_in_stun: Option<&'a [u8]>,
-    dtls_in_stun_ack: Option<&'a [u8]>,
-    integrity: Option<Located<'a>>,
-    integrity_sha256: Option<Located<'a>>,
-    integrity_32: Option<Located<'a>>,
-    fingerprint: Option<u32>,
-    use_candidate: bool,
-    unknown_required: bool,
+/// What the fast path asks for: an index into [`Positions`].
+#[derive(Clone, Copy)]
+enum Slot {
+    Username,
+    Priority,
+    UseCandidate,
+    Role,
+    XorMappedAddress,
+    ErrorCode,
+    Nomination,
+    DtlsInStun,
+    DtlsInStunAck,
+    Integrity,
+    IntegritySha256,
+    Integrity32,
+    Fingerprint,
+    UnknownRequired,
 }
 
-impl<'a> Fields<'a> {
+/// Where the pass found the first attribute of each kind.
+#[derive(Clone, Copy, Default)]
+struct Positions([Option<Position>; Slot::UnknownRequired as usize + 1]);
+
+impl Positions {
     #[inline]
-    fn note(&mut self, located: Located<'a>, id: &TransactionId) -> Result<(), ParseError> {
+    fn get(&self, slot: Slot) -> Option<Position> {
+        self.0[slot as usize]
+    }
+
+    /// Notes an attribute if it is the first of its kind; a later duplicate is not even looked at.
+    #[inline]
+    fn note(
+        &mut self,
+        position: Position,
+        attribute: Attribute<'_>,
+        header: Header<'_>,
+    ) -> Result<(), ParseError> {
         let Attribute {
             attribute_type,
             value,
-        } = located.attribute;
-        let well_formed = match attribute_type {
-            AttributeType::USERNAME => first(&mut self.username, Some(value)),
-            AttributeType::PRIORITY => first(&mut self.priority, read_u32(value)),
-            AttributeType::USE_CANDIDATE => {
-                self.use_candidate |= value.is_empty();
-                self.use_candidate
+        } = attribute;
+        let (slot, well_formed) = match attribute_type {
+            AttributeType::USERNAME => (Slot::Username, true),
+            AttributeType::PRIORITY => (Slot::Priority, value.len() == 4),
+            AttributeType::USE_CANDIDATE => (Slot::UseCandidate, value.is_empty()),
+            AttributeType::ICE_CONTROLLING | AttributeType::ICE_CONTROLLED => {
+                (Slot::Role, value.len() == 8)
             }
-            AttributeType::ICE_CONTROLLING => first(
-                &mut self.role,
-                read_u64(value).map(RoleAttribute::Controlling),
+            AttributeType::XOR_MAPPED_ADDRESS => (
+                Slot::XorMappedAddress,
+                attribute::address::read(value, &header.transaction_id()).is_some(),
             ),
-            AttributeType::ICE_CONTROLLED => first(
-                &mut self.role,
-                read_u64(value).map(RoleAttribute::Controlled),
+            AttributeType::ERROR_CODE => (Slot::ErrorCode, ErrorCode::read(value).is_some()),
+            AttributeType::NOMINATION if value.len() == 4 => (Slot::Nomination, true),
+            AttributeType::DTLS_IN_STUN => (Slot::DtlsInStun, true),
+            AttributeType::DTLS_IN_STUN_ACK => (Slot::DtlsInStunAck, true),
+            AttributeType::MESSAGE_INTEGRITY => (Slot::Integrity, value.len() == 20),
+            AttributeType::MESSAGE_INTEGRITY_SHA256 => (
+                Slot::IntegritySha256,
+                matches!(value.len(), 16 | 20 | 24 | 28 | 32),
             ),
-            AttributeType::XOR_MAPPED_ADDRESS => first(
-                &mut self.xor_mapped_address,
-                attribute::address::read(value, id),
-            ),
-            AttributeType::ERROR_CODE => first(&mut self.error_code, ErrorCode::read(value)),
-            AttributeType::NOMINATION => {
-                first(&mut self.nomination, read_u32(value));
-                true
+            AttributeType::GOOG_MESSAGE_INTEGRITY_32 if value.len() == 4 => {
+                (Slot::Integrity32, true)
             }
-            AttributeType::DTLS_IN_STUN => first(&mut self.dtls_in_stun, Some(value)),
-            AttributeType::DTLS_IN_STUN_ACK => first(&mut self.dtls_in_stun_ack, Some(value)),
-            AttributeType::MESSAGE_INTEGRITY => {
-                first(&mut self.integrity, (value.len() == 20).then_some(located))
-            }
-            AttributeType::MESSAGE_INTEGRITY_SHA256 => first(
-                &mut self.integrity_sha256,
-                matches!(value.len(), 16 | 20 | 24 | 28 | 32).then_some(located),
-            ),
-            AttributeType::GOOG_MESSAGE_INTEGRITY_32 => {
-                first(
-                    &mut self.integrity_32,
-                    (value.len() == 4).then_some(located),
-                );
-                true
-            }
-            AttributeType::FINGERPRINT => first(&mut self.fingerprint, read_u32(value)),
-            other => {
-                self.unknown_required |= other.is_unknown_required();
-                true
-            }
+            AttributeType::FINGERPRINT => (Slot::Fingerprint, value.len() == 4),
+            other if other.is_unknown_required() => (Slot::UnknownRequired, true),
+            _ => return Ok(()),
         };
-        if well_formed {
-            Ok(())
-        } else {
-            Err(ParseError::MalformedAttribute(attribute_type))
+        let first = &mut self.0[slot as usize];
+        if first.is_none() {
+            if !well_formed {
+                return Err(ParseError::MalformedAttribute(attribute_type));
+            }
+            *first = Some(position);
         }
+        Ok(())
     }
-}
-
-/// Fills an empty slot; whether it is filled now. A later duplicate is not even looked at.
-#[inline]
-fn first<T>(slot: &mut Option<T>, value: Option<T>) -> bool {
-    if slot.is_none() {
-        *slot = value;
-    }
-    slot.is_some()
 }
 
 fn read_u32(value: &[u8]) -> Option<u32> {
@@ -315,14 +324,15 @@ fn read_u64(value: &[u8]) -> Option<u64> {
 }
 
 /// Only a FINGERPRINT at the very end can match: the CRC covers the length field as it was sent.
-fn check_fingerprint(bytes: &[u8], value: u32) -> FingerprintStatus {
-    let Some((covered, &[t0, t1, ..])) = bytes.split_last_chunk::<FINGERPRINT_LEN>() else {
-        return FingerprintStatus::Invalid;
-    };
-    let is_last = AttributeType::new(u16::from_be_bytes([t0, t1])) == AttributeType::FINGERPRINT;
-    if is_last && fingerprint::compute(covered) == value {
-        FingerprintStatus::Valid
-    } else {
-        FingerprintStatus::Invalid
+#[inline]
+fn check_fingerprint(bytes: &[u8], position: Position) -> FingerprintStatus {
+    match bytes.split_last_chunk::<FINGERPRINT_LEN>() {
+        Some((covered, &[_, _, _, _, v0, v1, v2, v3]))
+            if covered.len() == position.before(bytes).len()
+                && fingerprint::compute(covered) == u32::from_be_bytes([v0, v1, v2, v3]) =>
+        {
+            FingerprintStatus::Valid
+        }
+        _ => FingerprintStatus::Invalid,
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     attribute::{AttributeType, address, error_code::ErrorCode},
     error::WriteError,
     fingerprint::{self, FINGERPRINT_LEN},
-    header::{Class, HEADER_LEN, Header, Method, TransactionId},
+    header::{self, Class, HEADER_LEN, Method, TransactionId},
     integrity::{IntegrityAlgorithm, IntegrityKey},
     message::RoleAttribute,
 };
@@ -21,7 +21,6 @@ pub struct Writer<'b, Stage = Open> {
     buf: &'b mut [u8],
     /// Bytes written so far, or that would have been: beyond `buf.len()` the message has failed.
     len: usize,
-    transaction_id: TransactionId,
     stage: PhantomData<Stage>,
 }
 
@@ -35,16 +34,19 @@ pub enum Protected {}
 
 impl<'b> Writer<'b, Open> {
     /// Begins a request.
+    #[inline]
     pub fn request(buf: &'b mut [u8], method: Method, id: TransactionId) -> Self {
         Self::begin(buf, Class::Request, method, id)
     }
 
     /// Begins an indication.
+    #[inline]
     pub fn indication(buf: &'b mut [u8], method: Method, id: TransactionId) -> Self {
         Self::begin(buf, Class::Indication, method, id)
     }
 
     /// Begins a success response to the request with this method and id.
+    #[inline]
     pub fn success(buf: &'b mut [u8], method: Method, id: TransactionId) -> Self {
         Self::begin(buf, Class::SuccessResponse, method, id)
     }
@@ -54,24 +56,14 @@ impl<'b> Writer<'b, Open> {
         Self::begin(buf, Class::ErrorResponse, method, id).error_code(code)
     }
 
-    fn begin(
-        buf: &'b mut [u8],
-        class: Class,
-        method: Method,
-        transaction_id: TransactionId,
-    ) -> Self {
-        let header = Header {
-            class,
-            method,
-            transaction_id,
-        };
+    #[inline]
+    fn begin(buf: &'b mut [u8], class: Class, method: Method, id: TransactionId) -> Self {
         if let Some(front) = buf.first_chunk_mut() {
-            *front = header.encode();
+            *front = header::encode(class, method, id);
         }
         Self {
             buf,
             len: HEADER_LEN,
-            transaction_id,
             stage: PhantomData,
         }
     }
@@ -96,16 +88,19 @@ impl<'b> Writer<'b, Open> {
     }
 
     /// PRIORITY.
+    #[inline]
     pub fn priority(self, priority: u32) -> Self {
         self.fixed(AttributeType::PRIORITY, priority.to_be_bytes())
     }
 
     /// USE-CANDIDATE.
+    #[inline]
     pub fn use_candidate(self) -> Self {
         self.fixed(AttributeType::USE_CANDIDATE, [])
     }
 
     /// ICE-CONTROLLING or ICE-CONTROLLED, with the tiebreaker.
+    #[inline]
     pub fn role(self, role: RoleAttribute) -> Self {
         match role {
             RoleAttribute::Controlling(tiebreaker) => {
@@ -118,6 +113,7 @@ impl<'b> Writer<'b, Open> {
     }
 
     /// XOR-MAPPED-ADDRESS. An IPv6 address is written as it is, without zone or flow label.
+    #[inline]
     pub fn xor_mapped_address(self, address: SocketAddr) -> Self {
         match address {
             SocketAddr::V4(v4) => self.fixed(
@@ -125,7 +121,7 @@ impl<'b> Writer<'b, Open> {
                 address::encode_v4(*v4.ip(), v4.port()),
             ),
             SocketAddr::V6(v6) => {
-                let value = address::encode_v6(*v6.ip(), v6.port(), &self.transaction_id);
+                let value = address::encode_v6(*v6.ip(), v6.port(), &self.transaction_id());
                 self.fixed(AttributeType::XOR_MAPPED_ADDRESS, value)
             }
         }
@@ -159,6 +155,7 @@ impl<'b> Writer<'b, Open> {
     }
 
     /// MESSAGE-INTEGRITY over all that is written so far: what ICE sends.
+    #[inline]
     pub fn integrity(self, key: &IntegrityKey) -> Writer<'b, Protected> {
         self.integrity_as(IntegrityAlgorithm::Sha1, key)
     }
@@ -169,6 +166,7 @@ impl<'b> Writer<'b, Open> {
     }
 
     /// The integrity attribute of this algorithm: an answer takes [`Verified::algorithm`](crate::Verified::algorithm) of its request.
+    #[inline]
     pub fn integrity_as(
         mut self,
         algorithm: IntegrityAlgorithm,
@@ -182,26 +180,27 @@ impl<'b> Writer<'b, Open> {
         let mac_len = algorithm.mac_len();
         if let Some(covered) = self.buf.get(..self.len) {
             let mac = key.mac(algorithm, covered, mac_len);
-            if let (Some(value), Some(mac)) =
-                (self.space(attribute_type, mac_len), mac.get(..mac_len))
-            {
-                value.copy_from_slice(mac);
+            if let Some(value) = self.space(attribute_type, mac_len) {
+                mac.write(value);
             }
         } else {
             self.len += 4 + mac_len;
         }
-        let Self {
-            buf,
-            len,
-            transaction_id,
-            ..
-        } = self;
+        let Self { buf, len, .. } = self;
         Writer {
             buf,
             len,
-            transaction_id,
             stage: PhantomData,
         }
+    }
+
+    /// As it stands in the buffer; a buffer too short for it makes a message that fails.
+    fn transaction_id(&self) -> TransactionId {
+        let id = self
+            .buf
+            .get(8..HEADER_LEN)
+            .and_then(|id| id.try_into().ok());
+        TransactionId::from_bytes(id.unwrap_or_default())
     }
 
     fn error_code(mut self, code: ErrorCode) -> Self {
@@ -214,6 +213,7 @@ impl<'b> Writer<'b, Open> {
         self
     }
 
+    #[inline]
     fn fixed<const N: usize>(mut self, attribute_type: AttributeType, value: [u8; N]) -> Self {
         if let Some(space) = self.space(attribute_type, N) {
             space.copy_from_slice(&value);
@@ -228,6 +228,7 @@ impl<Stage> Writer<'_, Stage> {
     /// # Errors
     ///
     /// [`WriteError`] when the message does not fit the buffer, or STUN. The buffer's content is then of no use.
+    #[inline]
     pub fn fingerprint(mut self) -> Result<usize, WriteError> {
         self.space(AttributeType::FINGERPRINT, 4);
         let total = self.seal()?;
@@ -250,6 +251,7 @@ impl<Stage> Writer<'_, Stage> {
     }
 
     /// Writes the length field.
+    #[inline]
     fn seal(&mut self) -> Result<usize, WriteError> {
         let length =
             u16::try_from(self.len - HEADER_LEN).map_err(|_| WriteError::MessageTooLong)?;
@@ -263,6 +265,7 @@ impl<Stage> Writer<'_, Stage> {
     }
 
     /// Writes an attribute's header and padding, and lends the space of its value.
+    #[inline]
     fn space(&mut self, attribute_type: AttributeType, len: usize) -> Option<&mut [u8]> {
         let start = self.len;
         self.len += 4 + len.next_multiple_of(4);

@@ -8,7 +8,7 @@
 pub(crate) mod address;
 pub(crate) mod error_code;
 
-use core::fmt;
+use core::{fmt, num::NonZeroU16};
 
 use crate::{error::ParseError, header::HEADER_LEN, reader::Reader};
 
@@ -144,60 +144,83 @@ pub struct Attribute<'a> {
     pub value: &'a [u8],
 }
 
-/// An attribute and where its header begins, counted in bytes from the start of the message.
-#[derive(Clone, Copy)]
-pub(crate) struct Located<'a> {
-    pub(crate) offset: usize,
-    pub(crate) attribute: Attribute<'a>,
+impl<'a> Attribute<'a> {
+    /// Reads an attribute and skips its padding.
+    #[inline]
+    fn read(reader: &mut Reader<'a>) -> Option<Self> {
+        let [t0, t1, l0, l1] = reader.take_array()?;
+        let len = usize::from(u16::from_be_bytes([l0, l1]));
+        let (value, _padding) = reader
+            .take(len.next_multiple_of(4))?
+            .split_at_checked(len)?;
+        let attribute_type = AttributeType(u16::from_be_bytes([t0, t1]));
+        Some(Self {
+            attribute_type,
+            value,
+        })
+    }
+}
+
+/// Where an attribute's header begins, in words of four bytes from the start of the message: two bytes say what a slice takes
+/// sixteen for, and the bytes there were checked when they were found.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Position(NonZeroU16);
+
+impl Position {
+    /// The attribute at this position.
+    #[inline]
+    pub(crate) fn attribute(self, message: &[u8]) -> Option<Attribute<'_>> {
+        let (_, rest) = message.split_at_checked(self.offset())?;
+        Attribute::read(&mut Reader::new(rest))
+    }
+
+    /// What stands before the attribute.
+    #[inline]
+    pub(crate) fn before(self, message: &[u8]) -> &[u8] {
+        message.get(..self.offset()).unwrap_or_default()
+    }
+
+    #[inline]
+    fn offset(self) -> usize {
+        usize::from(self.0.get()) * 4
+    }
 }
 
 /// A walk over the attributes that count. Hidden ones are still checked for framing.
 #[derive(Clone)]
 pub(crate) struct Walk<'a> {
     reader: Reader<'a>,
-    offset: usize,
+    /// The length of the message: what was read and what remains.
+    total: usize,
     stage: Stage,
 }
 
 impl<'a> Walk<'a> {
     /// `reader` stands behind the header.
+    #[inline]
     pub(crate) fn new(reader: Reader<'a>) -> Self {
         Self {
             reader,
-            offset: HEADER_LEN,
+            total: HEADER_LEN + reader.remaining(),
             stage: Stage::Attributes,
         }
     }
 
-    /// The next attribute that counts.
+    /// The next attribute that counts, and where it is.
     #[inline]
-    pub(crate) fn next(&mut self) -> Result<Option<Located<'a>>, ParseError> {
+    pub(crate) fn next(&mut self) -> Result<Option<(Position, Attribute<'a>)>, ParseError> {
         while self.reader.remaining() > 0 {
-            let located = self.read().ok_or(ParseError::AttributeTruncated)?;
-            if let Some(stage) = self.stage.admit(located.attribute.attribute_type) {
+            let words = (self.total - self.reader.remaining()) / 4;
+            let attribute =
+                Attribute::read(&mut self.reader).ok_or(ParseError::AttributeTruncated)?;
+            if let Some(stage) = self.stage.admit(attribute.attribute_type)
+                && let Some(words) = NonZeroU16::new(words as u16)
+            {
                 self.stage = stage;
-                return Ok(Some(located));
+                return Ok(Some((Position(words), attribute)));
             }
         }
         Ok(None)
-    }
-
-    #[inline]
-    fn read(&mut self) -> Option<Located<'a>> {
-        let offset = self.offset;
-        let [t0, t1, l0, l1] = self.reader.take_array()?;
-        let len = usize::from(u16::from_be_bytes([l0, l1]));
-        let padded = len.next_multiple_of(4);
-        let (value, _padding) = self.reader.take(padded)?.split_at_checked(len)?;
-        self.offset += 4 + padded;
-        let attribute_type = AttributeType(u16::from_be_bytes([t0, t1]));
-        Some(Located {
-            offset,
-            attribute: Attribute {
-                attribute_type,
-                value,
-            },
-        })
     }
 }
 
@@ -241,11 +264,7 @@ impl<'a> Iterator for Attributes<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         // The message was walked once when it was parsed: an error cannot occur, and would merely end the walk.
-        self.0
-            .next()
-            .ok()
-            .flatten()
-            .map(|located| located.attribute)
+        self.0.next().ok().flatten().map(|(_, attribute)| attribute)
     }
 }
 
