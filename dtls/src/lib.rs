@@ -10,6 +10,7 @@ mod crypto;
 mod error;
 mod fingerprint;
 mod identity;
+mod key_schedule;
 mod msgs;
 mod srtp;
 
