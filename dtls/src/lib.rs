@@ -9,6 +9,9 @@ mod certificate;
 mod crypto;
 mod error;
 mod fingerprint;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod identity;
 mod key_schedule;
 mod msgs;
