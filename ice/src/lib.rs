@@ -1,1 +1,45 @@
-//! Placeholder.
+//! ICE without sockets and clocks.
+
+mod address;
+mod agent;
+mod budget;
+mod candidate;
+mod check;
+mod checklist;
+mod config;
+mod consent;
+mod error;
+mod event;
+mod generation;
+mod liveness;
+mod local;
+mod nomination;
+mod pair;
+mod parameters;
+mod paths;
+mod priority;
+mod random;
+mod responder;
+mod revoked;
+mod rewrite;
+mod role;
+mod shared;
+mod state;
+mod stats;
+mod timing;
+
+pub use address::{FiveTuple, Protocol, Transmit};
+pub use agent::{Agent, Received, RemoteParameters, Removal};
+pub use candidate::{Candidate, CandidateId, CandidateType, Foundation, TcpType};
+pub use config::{Config, Freezing, Nomination, Trickle};
+pub use error::{ApiMisuse, DropReason, InvalidCandidate, InvalidParameters};
+pub use event::Event;
+pub use pair::{CandidatePair, PairId, PairState};
+pub use parameters::Parameters;
+pub use priority::local_preferences;
+pub use revoked::Revoked;
+pub use rewrite::{AddressRewrite, Matches, Rewrite, host_candidates};
+pub use role::{Initiation, Mode, Role};
+pub use state::{GatheringState, Reason, State, Transition};
+pub use stats::{CandidatePairStats, Stats};
+pub use timing::{AcceptanceWaits, Timing};

@@ -1,0 +1,359 @@
+//! What the caller tells the agent: candidates, parameters, timers, the end.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use floe_stun::{IntegrityKey, RouteKey};
+
+use super::Agent;
+use crate::candidate::{Candidate, CandidateId, CandidateType};
+use crate::consent::Liveness;
+use crate::error::ApiMisuse;
+use crate::generation::{EndOfCandidates, Peer};
+use crate::local::Local;
+use crate::pair::{PairId, PairState};
+use crate::parameters::Parameters;
+use crate::role::{Mode, Role};
+use crate::state::{GatheringState, Reason, State};
+use crate::timing::Timing;
+
+/// What the other side signals about itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RemoteParameters {
+    /// Its username fragment and password.
+    pub parameters: Parameters,
+    /// Whether it said `ice-lite`. Default: full.
+    pub mode: Mode,
+    /// Its `ice-pacing`, if it said so (RFC 8839 §5.5). The larger of it and ours counts.
+    pub pacing: Option<Duration>,
+}
+
+impl RemoteParameters {
+    /// A full peer that asks for no pacing.
+    pub fn new(parameters: Parameters) -> Self {
+        Self {
+            parameters,
+            mode: Mode::Full,
+            pacing: None,
+        }
+    }
+}
+
+/// What removing a candidate did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "removing the candidate of the selected pair cuts the connection"]
+pub enum Removal {
+    /// There is no candidate with that address.
+    NotFound,
+    /// It is gone.
+    Removed,
+    /// It is gone, and the selected pair with it.
+    SelectedPairLost,
+}
+
+impl Agent {
+    /// Mints transaction ids that carry `tag` under `key` from now on, so that an endpoint finds the agent a response
+    /// is for (the whole id is compared here all the same).
+    pub fn set_route(&mut self, key: RouteKey, tag: u32) {
+        self.shared.ids.set_route(key);
+        self.shared.tag = tag;
+    }
+
+    /// Adds a candidate of ours; the same one again is the same id. Host candidates are the caller's sockets.
+    ///
+    /// Candidates survive a restart. They may be added whenever; after gathering is complete that changes no state.
+    pub fn add_local_candidate(
+        &mut self,
+        now: Instant,
+        candidate: Candidate,
+    ) -> Result<CandidateId, ApiMisuse> {
+        self.check_open()?;
+        let (Some(address), Some(base)) = (candidate.address(), candidate.base()) else {
+            return Err(ApiMisuse::CandidateWithoutAddress);
+        };
+        match candidate.kind() {
+            CandidateType::PeerReflexive => return Err(ApiMisuse::PeerReflexiveIsNotAdded),
+            CandidateType::Host => {}
+            _ if self.mode() == Mode::Lite => return Err(ApiMisuse::LiteTakesHostCandidatesOnly),
+            _ => {}
+        }
+        if self.shared.gathering == GatheringState::New {
+            self.set_gathering(GatheringState::Gathering);
+        }
+        if let Some(known) = self.shared.locals.find(candidate.protocol(), address, base) {
+            return Ok(known.id);
+        }
+        if self.shared.locals.len() >= self.shared.config.max_local_candidates {
+            return Err(ApiMisuse::TooManyLocalCandidates);
+        }
+        let id = self.shared.next_candidate_id();
+        self.shared.locals.push(Local {
+            id,
+            candidate,
+            address,
+            base,
+        });
+        self.current.form_pairs(&mut self.shared, now);
+        self.current.replay_early(&mut self.shared, now);
+        self.update(now);
+        Ok(id)
+    }
+
+    /// Removes what stands on this transport address: every candidate of that base, or the one announced so. A base
+    /// without candidates loses its pairs.
+    pub fn remove_local_candidate(&mut self, now: Instant, address: SocketAddr) -> Removal {
+        let bases = self
+            .shared
+            .locals
+            .remove(crate::address::canonical(address));
+        let orphaned: Vec<_> = bases
+            .iter()
+            .filter(|(protocol, base)| self.shared.locals.best_of(*protocol, *base).is_none())
+            .map(|(_, base)| *base)
+            .collect();
+        let removal = self.remove_pairs(now, |path| orphaned.contains(&path.local));
+        if bases.is_empty() {
+            Removal::NotFound
+        } else {
+            removal
+        }
+    }
+
+    /// No more local candidates are to come in this generation: gathering is complete.
+    pub fn local_candidates_complete(&mut self, now: Instant) {
+        if self.state != State::Closed {
+            self.set_gathering(GatheringState::Complete);
+            self.update(now);
+        }
+    }
+
+    /// The peer's credentials and mode, for the newest generation. The role follows from them, once and for all
+    /// generations (RFC 8445 §6.1.1).
+    ///
+    /// The same again changes nothing; others need [`restart`](Self::restart).
+    pub fn set_remote_parameters(
+        &mut self,
+        now: Instant,
+        remote: RemoteParameters,
+    ) -> Result<(), ApiMisuse> {
+        self.check_open()?;
+        if let Some(peer) = &self.current.peer {
+            return self.same_parameters(&peer.parameters, &remote.parameters);
+        }
+        if let Some(peer) = self
+            .previous
+            .as_ref()
+            .and_then(|previous| previous.peer.as_ref())
+        {
+            check_both_change(&peer.parameters, &remote.parameters)?;
+        }
+        self.take_peer(now, remote);
+        self.update(now);
+        Ok(())
+    }
+
+    pub(super) fn take_peer(&mut self, now: Instant, remote: RemoteParameters) {
+        let mode = self.shared.mode;
+        let fixed = Role::determine(self.initiation, mode, remote.mode);
+        let role = match remote.mode == mode {
+            // Between equals the role is negotiated, and stays as the last conflict left it.
+            true => *self.shared.role.get_or_insert(fixed),
+            false => fixed,
+        };
+        self.shared.role = Some(role);
+        let key = IntegrityKey::short_term(remote.parameters.password().as_bytes());
+        let peer = Peer {
+            parameters: remote.parameters,
+            key,
+            mode: remote.mode,
+            pacing: remote.pacing,
+        };
+        self.current.set_peer(&mut self.shared, now, peer);
+    }
+
+    fn same_parameters(&self, known: &Parameters, given: &Parameters) -> Result<(), ApiMisuse> {
+        if known == given {
+            return Ok(());
+        }
+        check_both_change(known, given)?;
+        Err(ApiMisuse::RemoteParametersChangeNeedsRestart)
+    }
+
+    /// Adds a candidate of the peer; the same one again is the same id. It may come before the parameters.
+    ///
+    /// `None`: it was ignored and counted, because it is a name, can never be sent to, belongs to no live generation,
+    /// comes after its end-of-candidates, or the list is full of better ones.
+    pub fn add_remote_candidate(
+        &mut self,
+        now: Instant,
+        candidate: Candidate,
+    ) -> Result<Option<CandidateId>, ApiMisuse> {
+        self.check_open()?;
+        let Self {
+            shared,
+            current,
+            previous,
+            ..
+        } = self;
+        let fragment = candidate.username_fragment().map(str::to_owned);
+        let of_peer = |peer: &Option<Peer>| match (&fragment, peer) {
+            (Some(fragment), Some(peer)) => fragment == peer.parameters.username_fragment(),
+            _ => true,
+        };
+        let old = previous
+            .as_deref_mut()
+            .filter(|previous| fragment.is_some() && of_peer(&previous.peer));
+        let id = match old {
+            Some(previous) => previous.add_remote(shared, now, candidate),
+            None if of_peer(&current.peer) => current.add_remote(shared, now, candidate),
+            None => {
+                shared.stats.candidates_ignored += 1;
+                None
+            }
+        };
+        self.update(now);
+        Ok(id)
+    }
+
+    /// Removes the peer's candidates with this transport address, and their pairs, in every generation.
+    pub fn remove_remote_candidate(&mut self, now: Instant, address: SocketAddr) -> Removal {
+        let address = crate::address::canonical(address);
+        let mut found = false;
+        for generation in std::iter::once(&mut self.current).chain(self.previous.as_deref_mut()) {
+            let before = generation.remotes.len();
+            generation
+                .remotes
+                .retain(|remote| remote.address != address);
+            found |= generation.remotes.len() != before;
+        }
+        let removal = self.remove_pairs(now, |path| path.remote == address);
+        if found { removal } else { Removal::NotFound }
+    }
+
+    fn remove_pairs(&mut self, now: Instant, gone: impl Fn(&crate::FiveTuple) -> bool) -> Removal {
+        let mut removal = Removal::Removed;
+        for generation in std::iter::once(&mut self.current).chain(self.previous.as_deref_mut()) {
+            if generation
+                .selected
+                .as_ref()
+                .is_some_and(|selected| gone(&selected.path))
+            {
+                generation.lose_selected(Reason::CandidateRemoved);
+                removal = Removal::SelectedPairLost;
+            }
+            generation.checklist.retain(|pair| !gone(&pair.path));
+        }
+        if self.state != State::Closed {
+            self.update(now);
+        }
+        removal
+    }
+
+    /// The peer's end-of-candidates, for the newest generation (RFC 8838 §8.2).
+    pub fn remote_candidates_complete(&mut self, now: Instant) {
+        if self.state != State::Closed {
+            self.current.end_of_candidates = EndOfCandidates::Signalled;
+            self.update(now);
+        }
+    }
+
+    /// Nominates this pair, which has succeeded: the controlling application's own choice. Unless the configuration says
+    /// [`Nomination::Regular`](crate::Nomination::Regular), the request carries NOMINATION and may replace an earlier one.
+    pub fn nominate(&mut self, now: Instant, pair: PairId) -> Result<(), ApiMisuse> {
+        self.check_open()?;
+        if self.shared.role != Some(Role::Controlling) {
+            return Err(ApiMisuse::NotControlling);
+        }
+        let succeeded = self
+            .current
+            .checklist
+            .get(pair)
+            .is_some_and(|pair| pair.state() == PairState::Succeeded);
+        if !succeeded || self.mode() == Mode::Lite {
+            return Err(ApiMisuse::PairNotSucceeded);
+        }
+        self.current.nominate_pair(&mut self.shared, now, pair);
+        self.update(now);
+        Ok(())
+    }
+
+    /// The caller authenticated traffic from the peer (SRTP, DTLS). It keeps a busy path from being called
+    /// `disconnected`; it never renews consent. Cheap enough for every packet.
+    pub fn note_authenticated_traffic(&mut self, now: Instant) {
+        let disconnected = self.state == State::Disconnected;
+        for generation in std::iter::once(&mut self.current).chain(self.previous.as_deref_mut()) {
+            if let Some(selected) = &mut generation.selected {
+                selected.consent.note_traffic(now);
+            }
+        }
+        if disconnected {
+            self.update(now);
+        }
+    }
+
+    /// The peer took its consent back by other means: a close_notify or a fatal alert, both authenticated by the caller.
+    /// Sending stops at once.
+    pub fn revoke_consent(&mut self, now: Instant, reason: Reason) {
+        if self.state == State::Closed {
+            return;
+        }
+        for generation in std::iter::once(&mut self.current).chain(self.previous.as_deref_mut()) {
+            generation.lose_selected(reason);
+        }
+        self.update(now);
+    }
+
+    /// Other timers, from now on: what is pending is armed anew (I24).
+    pub fn set_timing(&mut self, now: Instant, timing: Timing) {
+        self.shared.timing = timing;
+        let interval = self.shared.jittered(self.shared.timing.consent_interval);
+        for generation in std::iter::once(&mut self.current).chain(self.previous.as_deref_mut()) {
+            if let Some(selected) = generation
+                .selected
+                .as_mut()
+                .filter(|s| s.consent.liveness() != Liveness::None)
+            {
+                selected.consent.retime(now, interval);
+            }
+        }
+        let pacing = self
+            .shared
+            .pacing(self.current.peer.as_ref().and_then(|peer| peer.pacing));
+        self.shared.next_check = self.shared.next_check.map(|at| at.min(now + pacing));
+        if self.state != State::Closed {
+            self.update(now);
+        }
+    }
+
+    /// The end. One last state change is reported; nothing is sent or answered any more (see
+    /// [`revoked`](Self::revoked) for what still may be).
+    pub fn close(&mut self, now: Instant) {
+        if self.state == State::Closed {
+            return;
+        }
+        self.change_state(now, State::Closed, Reason::Closed);
+        self.shared.outputs.clear();
+        self.selected = None;
+        self.deadline = None;
+    }
+
+    pub(super) fn check_open(&self) -> Result<(), ApiMisuse> {
+        if self.state == State::Closed {
+            Err(ApiMisuse::Closed)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// Credentials change together or not at all (RFC 8445 §9).
+pub(super) fn check_both_change(old: &Parameters, new: &Parameters) -> Result<(), ApiMisuse> {
+    let same_fragment = old.username_fragment() == new.username_fragment();
+    let same_password = old.password() == new.password();
+    if same_fragment || same_password {
+        Err(ApiMisuse::RestartKeepsACredential)
+    } else {
+        Ok(())
+    }
+}

@@ -1,0 +1,391 @@
+//! The agent: its fields, the five verbs, and what can be read from it. All else is delegated.
+
+mod commands;
+mod outbound;
+mod report;
+mod restart;
+
+pub use commands::{RemoteParameters, Removal};
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use floe_stun::{Class, FingerprintStatus, Message, Method, RouteKey, TransactionIds, is_stun};
+
+use crate::address::{FiveTuple, Transmit};
+use crate::config::{Config, MIN_MTU};
+use crate::error::DropReason;
+use crate::event::{Event, EventQueue};
+use crate::generation::Generation;
+use crate::local::LocalCandidates;
+use crate::pair::CandidatePair;
+use crate::parameters::Parameters;
+use crate::random::{Label, Random};
+use crate::responder::integrity_drop;
+use crate::revoked::split;
+use crate::role::{Initiation, Mode, Role};
+use crate::shared::Shared;
+use crate::state::{GatheringState, Reason, State};
+use crate::stats::{CandidatePairStats, Stats};
+
+/// What became of a datagram. Never an error: the network cannot make one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Received {
+    /// It was ICE's and has been dealt with.
+    Handled,
+    /// It is not STUN: DTLS, SRTP or something else.
+    NotMine,
+    /// It had no effect but on a counter.
+    Dropped(DropReason),
+}
+
+/// An ICE agent for one data stream of one component (RFC 8445), full or lite.
+///
+/// See the [crate's documentation](crate) for the loop around it.
+#[derive(Debug)]
+pub struct Agent {
+    shared: Shared,
+    initiation: Initiation,
+    /// The newest generation.
+    current: Generation,
+    /// While a restart is under way and shortly after, the one before.
+    previous: Option<Box<Generation>>,
+    /// When the confirmed restart's old generation goes.
+    retire_at: Option<Instant>,
+    /// What was reported last.
+    state: State,
+    selected: Option<CandidatePair>,
+    /// The role that the checklists are in.
+    role: Option<Role>,
+    /// Whether a restart is the reason of the next change of state.
+    restarted: Option<Reason>,
+    deadline: Option<Instant>,
+}
+
+impl Agent {
+    /// An agent with its randomness from the operating system. Without `local`, credentials are generated.
+    ///
+    /// # Panics
+    ///
+    /// When the operating system has no entropy to give.
+    pub fn new(
+        config: Arc<Config>,
+        mode: Mode,
+        initiation: Initiation,
+        local: Option<Parameters>,
+    ) -> Self {
+        Self::with_random(Random::from_entropy(), config, mode, initiation, local)
+    }
+
+    /// An agent whose every random number follows from `seed`: for tests, simulation and replay.
+    #[cfg(feature = "deterministic")]
+    pub fn with_seed(
+        seed: [u8; 32],
+        config: Arc<Config>,
+        mode: Mode,
+        initiation: Initiation,
+        local: Option<Parameters>,
+    ) -> Self {
+        Self::with_random(Random::from_seed(seed), config, mode, initiation, local)
+    }
+
+    fn with_random(
+        mut random: Random,
+        config: Arc<Config>,
+        mode: Mode,
+        initiation: Initiation,
+        local: Option<Parameters>,
+    ) -> Self {
+        let local = local.unwrap_or_else(|| Parameters::random(&mut random));
+        let (mut route, mut ids) = ([0; 16], [0; 32]);
+        random.fill(Label::Transactions, &mut route);
+        random.fill(Label::Transactions, &mut ids);
+        let shared = Shared {
+            timing: config.timing.clone(),
+            config,
+            mode,
+            role: None,
+            tie_breaker: random.next_u64(Label::TieBreaker),
+            random,
+            ids: TransactionIds::new(RouteKey::from_bytes(route), ids),
+            tag: 0,
+            locals: LocalCandidates::default(),
+            gathering: GatheringState::New,
+            next_check: None,
+            outputs: VecDeque::new(),
+            events: EventQueue::default(),
+            stats: Stats::default(),
+            last_candidate: 0,
+            last_pair: 0,
+        };
+        Self {
+            shared,
+            initiation,
+            current: Generation::new(0, local),
+            previous: None,
+            retire_at: None,
+            state: State::New,
+            selected: None,
+            role: None,
+            restarted: None,
+            deadline: None,
+        }
+    }
+
+    /// Takes a datagram that arrived at `path.local` from `path.remote`.
+    pub fn handle_datagram(&mut self, now: Instant, path: FiveTuple, datagram: &[u8]) -> Received {
+        if !is_stun(datagram) {
+            return Received::NotMine;
+        }
+        match self.receive(now, path.canonical(), datagram) {
+            Ok(()) => {
+                self.update(now);
+                Received::Handled
+            }
+            Err(reason) => {
+                self.shared.stats.count(reason);
+                if matches!(reason, DropReason::AsymmetricResponse) {
+                    self.update(now);
+                }
+                Received::Dropped(reason)
+            }
+        }
+    }
+
+    /// Cheap tests first, the MAC before anything has an effect.
+    fn receive(
+        &mut self,
+        now: Instant,
+        path: FiveTuple,
+        datagram: &[u8],
+    ) -> Result<(), DropReason> {
+        if self.state == State::Closed {
+            return Err(DropReason::Closed);
+        }
+        let message = Message::parse(datagram).map_err(|_| DropReason::Malformed)?;
+        if datagram.len() > self.shared.config.max_message && message.dtls_in_stun().is_none() {
+            return Err(DropReason::TooLong);
+        }
+        match message.fingerprint() {
+            FingerprintStatus::Valid => {}
+            FingerprintStatus::Absent => return Err(DropReason::MissingFingerprint),
+            FingerprintStatus::Invalid => return Err(DropReason::BadFingerprint),
+        }
+        if message.method() != Method::BINDING {
+            return Err(DropReason::UnknownMethod);
+        }
+        match message.class() {
+            Class::Request => self.receive_request(now, path, &message),
+            // A keepalive: it opens what it opens on its way, and means nothing here (RFC 8445 §11).
+            Class::Indication => Ok(()),
+            Class::SuccessResponse | Class::ErrorResponse => {
+                self.receive_response(now, path, &message)
+            }
+        }
+    }
+
+    fn receive_request(
+        &mut self,
+        now: Instant,
+        path: FiveTuple,
+        message: &Message<'_>,
+    ) -> Result<(), DropReason> {
+        let username = message.username().ok_or(DropReason::MissingUsername)?;
+        let (local, remote) = split(username).ok_or(DropReason::UnknownUsername)?;
+        let (shared, generation) =
+            self.split_by(|g| g.local.username_fragment().as_bytes() == local);
+        let generation = generation.ok_or(DropReason::UnknownUsername)?;
+        if !generation.budget.allows(now, path.remote)
+            && !generation.paths.contains(&shared.canonical(path))
+        {
+            return Err(DropReason::IntegrityBudget);
+        }
+        let request = message.verify(&generation.local_key).map_err(|error| {
+            generation.budget.spend(now, path.remote);
+            integrity_drop(error)
+        })?;
+        generation.on_request(shared, now, path, &request, remote)
+    }
+
+    fn receive_response(
+        &mut self,
+        now: Instant,
+        path: FiveTuple,
+        message: &Message<'_>,
+    ) -> Result<(), DropReason> {
+        let (shared, generation) = self.split_by(|generation| generation.is_mine(message));
+        generation
+            .ok_or(DropReason::UnknownTransaction)?
+            .on_response(shared, now, path, message)
+    }
+
+    /// The generation that something belongs to, beside what all generations share.
+    fn split_by(
+        &mut self,
+        wanted: impl Fn(&Generation) -> bool,
+    ) -> (&mut Shared, Option<&mut Generation>) {
+        let Self {
+            shared,
+            current,
+            previous,
+            ..
+        } = self;
+        let generation = [Some(current), previous.as_deref_mut()]
+            .into_iter()
+            .flatten()
+            .find(|g| wanted(g));
+        (shared, generation)
+    }
+
+    /// Time has passed. Calls before [`poll_timeout`](Self::poll_timeout)'s instant do nothing.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.state != State::Closed {
+            self.update(now);
+        }
+    }
+
+    /// Writes the next datagram into `buf`.
+    ///
+    /// # Panics
+    ///
+    /// When `buf` is shorter than [`Config::mtu`] (or than 640 bytes): the caller's bug, seen on the first call.
+    pub fn poll_transmit(&mut self, buf: &mut [u8]) -> Option<Transmit> {
+        assert!(
+            buf.len() >= self.shared.config.mtu.max(MIN_MTU),
+            "the buffer holds Config::mtu bytes"
+        );
+        self.write_next(buf)
+    }
+
+    /// The next thing that happened.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.shared.events.pop()
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) has something to do. Pure, and valid from birth.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// The state, of W3C's seven.
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// Whether local candidates are still to come.
+    pub fn gathering_state(&self) -> GatheringState {
+        self.shared.gathering
+    }
+
+    /// Our role; `None` until the peer's parameters are known.
+    pub fn role(&self) -> Option<Role> {
+        self.shared.role
+    }
+
+    /// Full or lite.
+    pub fn mode(&self) -> Mode {
+        self.shared.mode
+    }
+
+    /// The newest generation's credentials: what is to be signalled.
+    pub fn local_parameters(&self) -> &Parameters {
+        &self.current.local
+    }
+
+    /// The username fragments that requests may name: of every live generation, the newest first.
+    pub fn local_username_fragments(&self) -> impl Iterator<Item = &str> {
+        self.generations()
+            .map(|generation| generation.local.username_fragment())
+    }
+
+    /// Our candidates, peer-reflexive ones included.
+    pub fn local_candidates(&self) -> impl Iterator<Item = &crate::Candidate> {
+        self.shared.locals.iter().map(|local| &local.candidate)
+    }
+
+    /// The pair in use. Nominated, or the best that works until one is (`nominated` says which).
+    pub fn selected_candidate_pair(&self) -> Option<CandidatePair> {
+        self.in_use().and_then(Generation::selected_view)
+    }
+
+    /// Where to send: the selected path while the peer consents (RFC 7675). `None`: send nothing.
+    pub fn send_path(&self) -> Option<FiveTuple> {
+        self.in_use()?
+            .selected
+            .as_ref()
+            .map(|selected| selected.path)
+    }
+
+    /// Where a DTLS handshake may go: a pair that works, nominated or not. A lite agent, which knows of none before it
+    /// is nominated, answers where the latest authenticated request came from.
+    pub fn usable_path(&self) -> Option<FiveTuple> {
+        if self.state == State::Closed {
+            return None;
+        }
+        let heard = || {
+            (self.mode() == Mode::Lite)
+                .then(|| self.current.paths.latest())
+                .flatten()
+        };
+        self.send_path().or_else(heard)
+    }
+
+    /// Whether datagrams from there may be the peer's: an authenticated request or an answer came that way, in a
+    /// generation that is live.
+    pub fn accepts_from(&self, path: &FiveTuple) -> bool {
+        let path = self.shared.canonical(*path);
+        self.state != State::Closed
+            && self
+                .generations()
+                .any(|generation| generation.paths.contains(&path))
+    }
+
+    /// Whether an own check was answered from there.
+    pub fn is_proven(&self, path: &FiveTuple) -> bool {
+        let path = self.shared.canonical(*path);
+        self.state != State::Closed
+            && self
+                .generations()
+                .any(|generation| generation.paths.is_proven(&path))
+    }
+
+    /// How long ago the peer last proved its consent on the selected pair.
+    pub fn consent_age(&self, now: Instant) -> Option<Duration> {
+        let selected = self.in_use()?.selected.as_ref()?;
+        Some(now.saturating_duration_since(selected.consent.fresh()))
+    }
+
+    /// What was counted.
+    pub fn stats(&self) -> Stats {
+        let mut stats = self.shared.stats;
+        stats.events_dropped = self.shared.events.dropped();
+        stats
+    }
+
+    /// The pairs of every live generation, the newest generation's first.
+    pub fn candidate_pairs(&self) -> impl Iterator<Item = CandidatePairStats> {
+        self.generations().flat_map(report::pair_stats)
+    }
+
+    pub(crate) fn generations(&self) -> impl Iterator<Item = &Generation> {
+        std::iter::once(&self.current).chain(self.previous.as_deref())
+    }
+
+    /// The generation that carries the traffic: the newest that has a pair it may be confirmed on.
+    fn in_use(&self) -> Option<&Generation> {
+        if self.state == State::Closed {
+            return None;
+        }
+        let confirmed = |g: &&Generation| {
+            g.selected
+                .as_ref()
+                .is_some_and(|selected| selected.nominated)
+        };
+        let working = |g: &&Generation| g.selected.is_some();
+        self.generations()
+            .find(confirmed)
+            .or_else(|| self.generations().find(working))
+    }
+}

@@ -1,0 +1,212 @@
+//! What the agent tells: its state as a function of facts, the reasons of changes, and its next deadline.
+
+use std::time::Instant;
+
+use super::Agent;
+use crate::consent::Liveness;
+use crate::event::Event;
+use crate::generation::{EndOfCandidates, Generation};
+use crate::pair::CandidatePair;
+use crate::state::{GatheringState, Reason, State, Transition};
+use crate::stats::CandidatePairStats;
+
+impl Agent {
+    /// Brings everything up to `now` and reports what changed.
+    pub(super) fn update(&mut self, now: Instant) {
+        self.apply_role();
+        self.current.run(&mut self.shared, now);
+        if let Some(previous) = &mut self.previous {
+            previous.run(&mut self.shared, now);
+        }
+        self.apply_role();
+        self.select_between_lite(now);
+        self.give_up_or_roll_back(now);
+        self.confirm_restart(now);
+        self.report(now);
+        self.deadline = self.next_deadline();
+    }
+
+    /// A change of role is found by one generation and concerns all.
+    fn apply_role(&mut self) {
+        let Some(role) = self.shared.role.filter(|_| self.role != self.shared.role) else {
+            return;
+        };
+        if self.role.replace(role).is_some() {
+            self.current.on_role_change(role);
+            if let Some(previous) = &mut self.previous {
+                previous.on_role_change(role);
+            }
+        }
+    }
+
+    pub(super) fn report(&mut self, now: Instant) {
+        let selected = self.selected_candidate_pair();
+        let name = |pair: CandidatePair| (pair.id, pair.nominated);
+        if let Some(pair) = selected.filter(|pair| self.selected.map(name) != Some(name(*pair))) {
+            self.shared
+                .events
+                .push(Event::SelectedCandidatePairChange(pair));
+        }
+        self.selected = selected;
+        let to = self.compute();
+        if to != self.state {
+            self.change_state(now, to, self.reason(to));
+        }
+    }
+
+    pub(super) fn change_state(&mut self, now: Instant, to: State, reason: Reason) {
+        let from = std::mem::replace(&mut self.state, to);
+        debug_assert!(from.may_become(to), "{from} to {to}: {reason}");
+        self.restarted = None;
+        self.shared.events.push(Event::StateChange(Transition {
+            from,
+            to,
+            reason,
+            at: now,
+            coalesced: false,
+        }));
+    }
+
+    pub(super) fn set_gathering(&mut self, state: GatheringState) {
+        if self.shared.gathering != state {
+            self.shared.gathering = state;
+            self.shared.events.push(Event::GatheringStateChange(state));
+        }
+    }
+
+    /// The state that the facts make (W3C webrtc-pc §5.6.3).
+    fn compute(&self) -> State {
+        if self.state == State::Closed {
+            return State::Closed;
+        }
+        if let Some(generation) = self.in_use() {
+            return self.state_in_use(generation);
+        }
+        let current = &self.current;
+        if current.failed.is_some() {
+            return State::Failed;
+        }
+        if current.began.is_none() && self.state == State::New {
+            return State::New;
+        }
+        if current.began.is_none() && self.state == State::Failed {
+            // A restart has begun: W3C knows no way back but to checking.
+            return State::Checking;
+        }
+        let open = self.shared.gathering != GatheringState::Complete
+            || current.end_of_candidates == EndOfCandidates::Open;
+        let was_in_use = current.lost.is_some()
+            || matches!(
+                self.state,
+                State::Connected | State::Completed | State::Disconnected
+            );
+        let idle = !current.checklist.is_unfinished();
+        let tried = !current.checklist.pairs.is_empty() && open;
+        if idle && (tried || was_in_use) && self.restarted.is_none() {
+            State::Disconnected
+        } else {
+            State::Checking
+        }
+    }
+
+    fn state_in_use(&self, generation: &Generation) -> State {
+        let Some(selected) = &generation.selected else {
+            return State::Checking;
+        };
+        let newest = generation.serial == self.current.serial;
+        let complete = self.shared.gathering == GatheringState::Complete
+            && generation.end_of_candidates == EndOfCandidates::Signalled;
+        match selected.consent.is_suspect() {
+            true => State::Disconnected,
+            false if newest && selected.nominated && complete => State::Completed,
+            false => State::Connected,
+        }
+    }
+
+    /// Why the state becomes `to`, from the same facts.
+    fn reason(&self, to: State) -> Reason {
+        let selected = self
+            .in_use()
+            .and_then(|generation| generation.selected.as_ref());
+        match to {
+            State::New | State::Closed => Reason::Closed,
+            State::Failed => self.current.failed.unwrap_or(Reason::ChecksExhausted),
+            State::Disconnected => match selected.map(|selected| selected.consent.liveness()) {
+                Some(Liveness::Requests) => Reason::RequestsMissed,
+                Some(_) => Reason::ConsentChecksMissed,
+                None => self.current.lost.unwrap_or(Reason::PairsFailed),
+            },
+            State::Checking if self.state == State::New => Reason::ChecksBegan,
+            State::Checking => self
+                .restarted
+                .or(self.current.lost)
+                .unwrap_or(Reason::PairAdded),
+            State::Connected | State::Completed if self.state == State::Disconnected => {
+                Reason::Recovered
+            }
+            State::Connected if self.state == State::Completed => {
+                self.restarted.unwrap_or(Reason::Restarted)
+            }
+            State::Connected if selected.is_some_and(|selected| selected.nominated) => {
+                Reason::PairNominated
+            }
+            State::Connected => Reason::PairSucceeded,
+            State::Completed => Reason::CandidatesComplete,
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        if self.state == State::Closed {
+            return None;
+        }
+        let of = |generation: &Generation| {
+            if generation.failed.is_some() {
+                return None;
+            }
+            let consent = generation
+                .selected
+                .as_ref()
+                .and_then(|s| s.consent.deadline(&self.shared.timing));
+            let deferred = generation.deferred.map(|(until, _)| until);
+            [
+                generation.checklist.deadline(),
+                generation.next_check_deadline(&self.shared),
+                generation.giving_up_deadline(&self.shared),
+                generation.acceptance,
+                consent,
+                deferred,
+            ]
+            .into_iter()
+            .flatten()
+            .min()
+        };
+        self.generations()
+            .filter_map(of)
+            .chain(self.retire_at)
+            .min()
+    }
+}
+
+pub(super) fn pair_stats(generation: &Generation) -> impl Iterator<Item = CandidatePairStats> {
+    let selected = generation
+        .selected
+        .as_ref()
+        .filter(|selected| selected.nominated)
+        .map(|selected| selected.pair);
+    generation
+        .checklist
+        .pairs
+        .iter()
+        .map(move |pair| CandidatePairStats {
+            pair: pair.view(Some(pair.id) == selected),
+            state: pair.state(),
+            priority: pair.priority,
+            current_round_trip_time: pair.round_trip.current,
+            total_round_trip_time: pair.round_trip.total,
+            requests_sent: pair.counters.requests_sent,
+            requests_received: pair.counters.requests_received,
+            responses_sent: pair.counters.responses_sent,
+            responses_received: pair.counters.responses_received,
+            consent_requests_sent: pair.counters.consent_requests_sent,
+        })
+}

@@ -1,0 +1,167 @@
+//! Restarts (RFC 8445 §9), make before break.
+//!
+//! ```text
+//!   one generation ──restart──► two: the old one carries and answers, the new one checks
+//!         ▲                          │                             │
+//!         │        new one has its   │                             │ new one gives up,
+//!         │        nominated pair    ▼                             ▼ or rollback_restart
+//!         └──linger──── the new one carries,              the old one goes on alone
+//!                       the old one still answers
+//! ```
+
+use std::time::Instant;
+
+use super::Agent;
+use super::commands::{RemoteParameters, check_both_change};
+use crate::error::ApiMisuse;
+use crate::event::Event;
+use crate::generation::Generation;
+use crate::pair::PairId;
+use crate::parameters::Parameters;
+use crate::role::Mode;
+use crate::state::{GatheringState, Reason, State};
+
+impl Agent {
+    /// Restarts ICE with new credentials of ours (generated if `None`), and of the peer's if they are known already.
+    ///
+    /// Local candidates stay; gathering begins anew. The old generation keeps answering, consenting and carrying traffic
+    /// until the new one has a nominated pair. At most two generations live: a restart during a restart replaces the
+    /// unconfirmed one.
+    pub fn restart(
+        &mut self,
+        now: Instant,
+        local: Option<Parameters>,
+        remote: Option<RemoteParameters>,
+    ) -> Result<(), ApiMisuse> {
+        self.check_open()?;
+        if let Some(given) = &local {
+            for generation in self.generations() {
+                check_both_change(&generation.local, given)?;
+            }
+        }
+        let peers = || {
+            self.generations()
+                .filter_map(|generation| generation.peer.as_ref())
+        };
+        if let Some(given) = &remote {
+            for peer in peers() {
+                check_both_change(&peer.parameters, &given.parameters)?;
+            }
+        }
+        let local = local.unwrap_or_else(|| Parameters::random(&mut self.shared.random));
+        let next = Generation::new(self.current.serial + 1, local);
+        let old = std::mem::replace(&mut self.current, next);
+        if old.selected.is_some() && old.failed.is_none() {
+            // What carries the traffic stays; an earlier one was confirmed away or is given up now.
+            let carries =
+                old.selected.as_ref().is_some_and(|s| s.nominated) || self.previous.is_none();
+            if carries {
+                self.previous = Some(Box::new(old));
+            }
+        }
+        self.retire_at = None;
+        self.restarted = Some(Reason::Restarted);
+        self.set_gathering(if self.shared.locals.is_empty() {
+            GatheringState::New
+        } else {
+            GatheringState::Gathering
+        });
+        if let Some(remote) = remote {
+            self.take_peer(now, remote);
+        }
+        self.update(now);
+        Ok(())
+    }
+
+    /// Gives up an unconfirmed restart, because the peer refused it: the old generation goes on as if nothing had been.
+    pub fn rollback_restart(&mut self, now: Instant) -> Result<(), ApiMisuse> {
+        self.check_open()?;
+        if self.retire_at.is_some() || self.previous.is_none() {
+            return Err(ApiMisuse::NoRestart);
+        }
+        self.roll_back(Reason::RolledBack);
+        self.update(now);
+        Ok(())
+    }
+
+    /// Whether a restart is under way and not confirmed.
+    pub fn is_restarting(&self) -> bool {
+        self.previous.is_some() && self.retire_at.is_none()
+    }
+
+    fn roll_back(&mut self, reason: Reason) {
+        if let Some(previous) = self.previous.take() {
+            self.current = *previous;
+            self.restarted = Some(Reason::RolledBack);
+            // The old generation had gathered what there was.
+            self.set_gathering(GatheringState::Complete);
+            self.shared.events.push(Event::RestartRolledBack(reason));
+        }
+    }
+
+    /// A generation that has tried everything ends: in `failed`, or in the old one if that still works.
+    pub(super) fn give_up_or_roll_back(&mut self, now: Instant) {
+        if self
+            .previous
+            .as_ref()
+            .is_some_and(|previous| previous.selected.is_none())
+        {
+            // The old path is gone: the new generation is all there is.
+            self.current.lost = self
+                .current
+                .lost
+                .or(self.previous.as_ref().and_then(|previous| previous.lost));
+            self.previous = None;
+            self.retire_at = None;
+        }
+        let Some(reason) = self.current.gives_up(&self.shared, now) else {
+            return;
+        };
+        if self.is_restarting() {
+            self.roll_back(reason);
+        } else {
+            self.current.failed.get_or_insert(reason);
+        }
+    }
+
+    /// The new generation carries as soon as it has its nominated pair; the old one goes a little later, because the
+    /// peer may learn of it a round trip after us.
+    pub(super) fn confirm_restart(&mut self, now: Instant) {
+        if self.previous.is_some()
+            && self.retire_at.is_none()
+            && self.current.selected.as_ref().is_some_and(|s| s.nominated)
+        {
+            self.retire_at = Some(now + self.shared.timing.generation_linger);
+            self.shared.events.push(Event::RestartConfirmed);
+        }
+        if self.retire_at.is_some_and(|at| now >= at) {
+            self.retire_at = None;
+            self.previous = None;
+        }
+    }
+
+    /// Two lite agents send no checks: the pair is the one with the highest priority (RFC 8445 §8.2).
+    pub(super) fn select_between_lite(&mut self, now: Instant) {
+        let lite = |mode| mode == Mode::Lite;
+        let both = lite(self.mode())
+            && self
+                .current
+                .peer
+                .as_ref()
+                .is_some_and(|peer| lite(peer.mode));
+        if !both || self.state == State::Closed {
+            return;
+        }
+        let best = self
+            .current
+            .checklist
+            .pairs
+            .iter()
+            .max_by_key(|pair| pair.priority)
+            .map(|pair| pair.id);
+        let current: Option<PairId> = self.current.selected.as_ref().map(|selected| selected.pair);
+        if let Some(best) = best.filter(|best| current != Some(*best)) {
+            self.current.select(&mut self.shared, now, best, true);
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! A budget for forgeries: how many messages that fail their MAC are worth verifying (I41).
+//!
+//! Counted per username fragment (each generation has its own budget) and per source address, in windows of a second,
+//! without allocating. A path that has authenticated itself is exempt: spoofing its source must not silence it.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+const WINDOW: Duration = Duration::from_secs(1);
+const PER_FRAGMENT: u32 = 64;
+const PER_SOURCE: u32 = 8;
+const SOURCES: usize = 8;
+
+#[derive(Debug, Default)]
+pub(crate) struct ForgeryBudget {
+    window: Option<Instant>,
+    total: u32,
+    sources: [(u32, u32); SOURCES],
+}
+
+impl ForgeryBudget {
+    /// Whether another message from there may still be verified.
+    pub(crate) fn allows(&self, now: Instant, source: SocketAddr) -> bool {
+        let current = self
+            .window
+            .is_some_and(|start| now.saturating_duration_since(start) < WINDOW);
+        let key = key_of(source);
+        let spent = self
+            .sources
+            .iter()
+            .find(|(known, count)| *known == key && *count > 0)
+            .map_or(0, |(_, count)| *count);
+        !current || (self.total < PER_FRAGMENT && spent < PER_SOURCE)
+    }
+
+    /// A message from there failed its MAC.
+    pub(crate) fn spend(&mut self, now: Instant, source: SocketAddr) {
+        if self
+            .window
+            .is_none_or(|start| now.saturating_duration_since(start) >= WINDOW)
+        {
+            *self = Self {
+                window: Some(now),
+                ..Self::default()
+            };
+        }
+        self.total += 1;
+        let key = key_of(source);
+        // When all slots are taken by other sources, the fragment's total has to do.
+        if let Some(slot) = self
+            .sources
+            .iter_mut()
+            .find(|(known, count)| *known == key || *count == 0)
+        {
+            *slot = (key, slot.1 + 1);
+        }
+    }
+}
+
+/// FNV-1a of the address without the port, which costs an attacker nothing to change.
+fn key_of(source: SocketAddr) -> u32 {
+    let mix = |hash: u32, byte: u8| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
+    match source.ip() {
+        IpAddr::V4(v4) => v4.octets().into_iter().fold(0x811c_9dc5, mix),
+        IpAddr::V6(v6) => v6.octets().into_iter().fold(0x811c_9dc5, mix),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // req: I41
+    #[test]
+    fn a_source_runs_dry_before_the_fragment_does_and_both_refill() {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a test needs some instant to begin with"
+        )]
+        let now = Instant::now();
+        let source = |n: u8| SocketAddr::from(([192, 0, 2, n], 1000));
+        let mut budget = ForgeryBudget::default();
+        for _ in 0..PER_SOURCE {
+            assert!(budget.allows(now, source(1)));
+            budget.spend(now, source(1));
+        }
+        assert!(!budget.allows(now, source(1)));
+        assert!(
+            !budget.allows(now, SocketAddr::from(([192, 0, 2, 1], 2000))),
+            "another port is the same source"
+        );
+        assert!(budget.allows(now, source(2)));
+        for n in 0..(PER_FRAGMENT - PER_SOURCE) as u8 {
+            assert!(budget.allows(now, source(100)), "{n}");
+            budget.spend(now, source(2 + n));
+        }
+        assert!(
+            !budget.allows(now, source(200)),
+            "the fragment's own budget is spent"
+        );
+        assert!(budget.allows(now + WINDOW, source(1)));
+    }
+}

@@ -1,0 +1,296 @@
+//! Candidates (RFC 8445 §5.1): a transport address, how it was found, and how much we like it.
+//!
+//! The text form of RFC 8839 is in [`text`]. Names (mDNS) can be parsed, printed and signalled; a check needs an
+//! address, so a candidate with a name stays out of the checklist until somebody resolves it.
+
+mod foundation;
+mod text;
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+
+pub use foundation::Foundation;
+
+use crate::address::{Protocol, canonical};
+use crate::priority::{self, Preference};
+
+/// Names a candidate of one agent, local or remote. Never used twice by that agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CandidateId(pub(crate) u32);
+
+impl fmt::Display for CandidateId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "candidate {}", self.0)
+    }
+}
+
+/// How a candidate was found (RFC 8445 §5.1.1). Displays as `host`, `srflx`, `prflx` or `relay`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum CandidateType {
+    /// An address of our own interface.
+    Host,
+    /// What a STUN server sees.
+    ServerReflexive,
+    /// What the peer sees.
+    PeerReflexive,
+    /// An address on a TURN server.
+    Relayed,
+}
+
+impl fmt::Display for CandidateType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Host => "host",
+            Self::ServerReflexive => "srflx",
+            Self::PeerReflexive => "prflx",
+            Self::Relayed => "relay",
+        })
+    }
+}
+
+/// Who opens the connection of a TCP candidate (RFC 6544 §4.5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TcpType {
+    /// We connect.
+    Active,
+    /// They connect.
+    Passive,
+    /// Both at once.
+    SimultaneousOpen,
+}
+
+impl TcpType {
+    /// Whether a connection between the two can come about (RFC 6544 §6.2).
+    pub(crate) fn pairs_with(self, remote: Self) -> bool {
+        matches!(
+            (self, remote),
+            (Self::Active, Self::Passive)
+                | (Self::Passive, Self::Active)
+                | (Self::SimultaneousOpen, Self::SimultaneousOpen)
+        )
+    }
+}
+
+impl fmt::Display for TcpType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Active => "active",
+            Self::Passive => "passive",
+            Self::SimultaneousOpen => "so",
+        })
+    }
+}
+
+/// Where a candidate is: an address, or a name that stands for one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Location {
+    Address(SocketAddr),
+    Name(Box<str>, u16),
+}
+
+/// A candidate, ours or the peer's.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Candidate {
+    kind: CandidateType,
+    protocol: Protocol,
+    tcp_type: Option<TcpType>,
+    location: Location,
+    /// Where checks leave from; not signalled, so it is the address itself in what was parsed.
+    base: Option<SocketAddr>,
+    related: Option<SocketAddr>,
+    foundation: Foundation,
+    component: u16,
+    priority: u32,
+    username_fragment: Option<Box<str>>,
+}
+
+impl Candidate {
+    /// A UDP host candidate: the address a socket is bound to.
+    pub fn host(address: SocketAddr) -> Self {
+        let address = canonical(address);
+        Self::found(CandidateType::Host, address, address, None)
+    }
+
+    /// A UDP server-reflexive candidate: how a STUN server sees `base`.
+    pub fn server_reflexive(address: SocketAddr, base: SocketAddr) -> Self {
+        let base = canonical(base);
+        Self::found(
+            CandidateType::ServerReflexive,
+            canonical(address),
+            base,
+            Some(base),
+        )
+    }
+
+    /// A UDP candidate on a TURN server: its base is itself, `mapped` is how that server sees us (RFC 8445 §5.1.1.2).
+    pub fn relayed(address: SocketAddr, mapped: SocketAddr) -> Self {
+        let address = canonical(address);
+        Self::found(
+            CandidateType::Relayed,
+            address,
+            address,
+            Some(canonical(mapped)),
+        )
+    }
+
+    /// A candidate that a check revealed, ours (`base` is a socket's) or theirs (`base` is the address itself).
+    pub(crate) fn peer_reflexive(
+        protocol: Protocol,
+        address: SocketAddr,
+        base: SocketAddr,
+        priority: u32,
+    ) -> Self {
+        let mut candidate = Self::found(CandidateType::PeerReflexive, address, base, Some(base));
+        candidate.protocol = protocol;
+        candidate.priority = priority;
+        candidate
+    }
+
+    fn found(
+        kind: CandidateType,
+        address: SocketAddr,
+        base: SocketAddr,
+        related: Option<SocketAddr>,
+    ) -> Self {
+        Self {
+            kind,
+            protocol: Protocol::Udp,
+            tcp_type: None,
+            location: Location::Address(address),
+            base: Some(base),
+            related,
+            foundation: Foundation::compute(kind, base.ip(), None, Protocol::Udp),
+            component: 1,
+            priority: priority::candidate(
+                Preference::of_type(kind),
+                priority::local_preference(base.ip(), 0),
+                1,
+            ),
+            username_fragment: None,
+        }
+    }
+
+    /// The same candidate over TCP: local preference and type preference follow RFC 6544 §4.2.
+    #[must_use]
+    pub fn over_tcp(mut self, tcp_type: TcpType) -> Self {
+        self.protocol = Protocol::Tcp;
+        self.tcp_type = Some(tcp_type);
+        if let Some(base) = self.base {
+            self.foundation = Foundation::compute(self.kind, base.ip(), None, Protocol::Tcp);
+        }
+        self.priority = priority::candidate(
+            Preference::of_type_over_tcp(self.kind),
+            priority::tcp_local_preference(self.kind, tcp_type),
+            self.component,
+        );
+        self
+    }
+
+    /// The same candidate with another priority (1 to 2³¹−1; clamped).
+    #[must_use]
+    pub fn with_priority(mut self, priority: u32) -> Self {
+        self.priority = priority.clamp(1, priority::MAX);
+        self
+    }
+
+    /// The same candidate, preferred to others of its type by `preference`, 65535 the most (RFC 8445 §5.1.2.1).
+    /// Addresses of one host should differ here; [`local_preferences`](crate::local_preferences) gives them their order.
+    #[must_use]
+    pub fn with_local_preference(mut self, preference: u16) -> Self {
+        self.priority =
+            priority::candidate(Preference::of_type(self.kind), preference, self.component);
+        self
+    }
+
+    /// The same candidate with a foundation of the caller's choice.
+    #[must_use]
+    pub fn with_foundation(mut self, foundation: Foundation) -> Self {
+        self.foundation = foundation;
+        self
+    }
+
+    /// The same candidate announced as `address` while its checks leave from where they did: a server behind a static
+    /// one-to-one translation, or bound to a wildcard (see [`AddressRewrite`](crate::AddressRewrite)).
+    #[must_use]
+    pub fn announced_as(mut self, address: SocketAddr) -> Self {
+        self.location = Location::Address(canonical(address));
+        self
+    }
+
+    /// The same candidate with the username fragment of its generation, as trickling signals it (RFC 8838 §4).
+    #[must_use]
+    pub fn with_username_fragment(mut self, username_fragment: &str) -> Self {
+        self.username_fragment = Some(username_fragment.into());
+        self
+    }
+
+    /// The candidate with its name resolved.
+    #[must_use]
+    pub fn resolved(mut self, ip: IpAddr) -> Self {
+        if let Location::Name(_, port) = self.location {
+            self.location = Location::Address(canonical(SocketAddr::new(ip, port)));
+        }
+        self
+    }
+
+    /// How it was found.
+    pub fn kind(&self) -> CandidateType {
+        self.kind
+    }
+
+    /// Its transport protocol.
+    pub fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
+    /// Who connects, on TCP.
+    pub fn tcp_type(&self) -> Option<TcpType> {
+        self.tcp_type
+    }
+
+    /// Its transport address; `None` while it is a name.
+    pub fn address(&self) -> Option<SocketAddr> {
+        match &self.location {
+            Location::Address(address) => Some(*address),
+            Location::Name(..) => None,
+        }
+    }
+
+    /// Its host name, if it has one instead of an address (mDNS, RFC 8839 §5.1).
+    pub fn host_name(&self) -> Option<&str> {
+        match &self.location {
+            Location::Address(_) => None,
+            Location::Name(name, _) => Some(name),
+        }
+    }
+
+    /// Where its checks leave from (RFC 8445 §2.2); the address itself when nothing else is known.
+    pub fn base(&self) -> Option<SocketAddr> {
+        self.base.or(self.address())
+    }
+
+    /// The related address that is signalled beside a reflexive or relayed candidate.
+    pub fn related(&self) -> Option<SocketAddr> {
+        self.related
+    }
+
+    /// Candidates with one foundation behave alike (RFC 8445 §5.1.1.3).
+    pub fn foundation(&self) -> Foundation {
+        self.foundation
+    }
+
+    /// The component, 1 to 256; 1 with RTP/RTCP multiplexing.
+    pub fn component(&self) -> u16 {
+        self.component
+    }
+
+    /// The priority, 1 to 2³¹−1.
+    pub fn priority(&self) -> u32 {
+        self.priority
+    }
+
+    /// The username fragment of the generation it belongs to, if signalled.
+    pub fn username_fragment(&self) -> Option<&str> {
+        self.username_fragment.as_deref()
+    }
+}

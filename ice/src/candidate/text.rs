@@ -1,0 +1,171 @@
+//! The text form: `candidate:` of RFC 8839 §5.1, with `tcptype` (RFC 6544 §4.5) and `ufrag` (RFC 8838 §4).
+//!
+//! Extensions we do not know are skipped; they are not kept.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::str::{FromStr, SplitAsciiWhitespace};
+
+use super::{Candidate, CandidateType, Foundation, Location, TcpType};
+use crate::address::{Protocol, canonical};
+use crate::error::InvalidCandidate;
+use crate::priority;
+
+impl FromStr for Candidate {
+    type Err = InvalidCandidate;
+
+    /// Reads `candidate:…`, with or without `a=` before it, or with neither.
+    fn from_str(text: &str) -> Result<Self, InvalidCandidate> {
+        let text = text.trim_ascii();
+        let text = text.strip_prefix("a=").unwrap_or(text);
+        let text = text.strip_prefix("candidate:").unwrap_or(text);
+        let mut fields = text.split_ascii_whitespace();
+        let mut next = || fields.next().ok_or(InvalidCandidate::Truncated);
+        let foundation = Foundation::new(next()?)?;
+        let component = next()?.parse().ok().filter(|c| (1..=256).contains(c));
+        let component = component.ok_or(InvalidCandidate::Component)?;
+        let protocol = protocol(next()?)?;
+        let priority = next()?
+            .parse()
+            .ok()
+            .filter(|p| (1..=priority::MAX).contains(p));
+        let priority = priority.ok_or(InvalidCandidate::Priority)?;
+        let host = next()?;
+        let port = next()?.parse().map_err(|_| InvalidCandidate::Port)?;
+        if next()? != "typ" {
+            return Err(InvalidCandidate::Type);
+        }
+        let kind = kind(next()?)?;
+        let mut candidate = Self {
+            kind,
+            protocol,
+            tcp_type: None,
+            location: location(host, port)?,
+            base: None,
+            related: None,
+            foundation,
+            component,
+            priority,
+            username_fragment: None,
+        };
+        candidate.read_extensions(fields)?;
+        if (candidate.protocol == Protocol::Tcp) != candidate.tcp_type.is_some() {
+            return Err(InvalidCandidate::TcpType);
+        }
+        Ok(candidate)
+    }
+}
+
+impl Candidate {
+    fn read_extensions(
+        &mut self,
+        mut fields: SplitAsciiWhitespace<'_>,
+    ) -> Result<(), InvalidCandidate> {
+        let mut related_ip: Option<IpAddr> = None;
+        while let Some(name) = fields.next() {
+            let value = fields.next().ok_or(InvalidCandidate::Extension)?;
+            match name {
+                "raddr" => {
+                    related_ip = Some(
+                        value
+                            .parse()
+                            .map_err(|_| InvalidCandidate::RelatedAddress)?,
+                    )
+                }
+                "rport" => {
+                    let port = value
+                        .parse()
+                        .map_err(|_| InvalidCandidate::RelatedAddress)?;
+                    let ip = related_ip.ok_or(InvalidCandidate::RelatedAddress)?;
+                    self.related = Some(canonical(SocketAddr::new(ip, port)));
+                }
+                "tcptype" => self.tcp_type = Some(tcp_type(value)?),
+                "ufrag" if (4..=256).contains(&value.len()) => {
+                    self.username_fragment = Some(value.into())
+                }
+                "ufrag" => return Err(InvalidCandidate::Extension),
+                _ => {}
+            }
+        }
+        match (related_ip, self.related) {
+            (Some(_), None) => Err(InvalidCandidate::RelatedAddress),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn protocol(token: &str) -> Result<Protocol, InvalidCandidate> {
+    [Protocol::Udp, Protocol::Tcp]
+        .into_iter()
+        .find(|p| {
+            token.eq_ignore_ascii_case(match p {
+                Protocol::Udp => "udp",
+                Protocol::Tcp => "tcp",
+            })
+        })
+        .ok_or(InvalidCandidate::Transport)
+}
+
+fn kind(token: &str) -> Result<CandidateType, InvalidCandidate> {
+    match token {
+        "host" => Ok(CandidateType::Host),
+        "srflx" => Ok(CandidateType::ServerReflexive),
+        "prflx" => Ok(CandidateType::PeerReflexive),
+        "relay" => Ok(CandidateType::Relayed),
+        _ => Err(InvalidCandidate::Type),
+    }
+}
+
+fn tcp_type(token: &str) -> Result<TcpType, InvalidCandidate> {
+    match token {
+        "active" => Ok(TcpType::Active),
+        "passive" => Ok(TcpType::Passive),
+        "so" => Ok(TcpType::SimultaneousOpen),
+        _ => Err(InvalidCandidate::TcpType),
+    }
+}
+
+fn location(host: &str, port: u16) -> Result<Location, InvalidCandidate> {
+    if let Ok(ip) = host.parse() {
+        return Ok(Location::Address(canonical(SocketAddr::new(ip, port))));
+    }
+    let name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
+    let numeric = host.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    if host.len() > 253 || numeric || !host.bytes().all(name) {
+        return Err(InvalidCandidate::Address);
+    }
+    Ok(Location::Name(host.into(), port))
+}
+
+impl fmt::Display for Candidate {
+    /// Prints `candidate:…`, as `RTCIceCandidate.candidate` has it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            foundation,
+            component,
+            protocol,
+            priority,
+            kind,
+            ..
+        } = self;
+        write!(
+            f,
+            "candidate:{foundation} {component} {protocol} {priority} "
+        )?;
+        match &self.location {
+            Location::Address(address) => write!(f, "{} {}", address.ip(), address.port())?,
+            Location::Name(name, port) => write!(f, "{name} {port}")?,
+        }
+        write!(f, " typ {kind}")?;
+        if let Some(related) = self.related {
+            write!(f, " raddr {} rport {}", related.ip(), related.port())?;
+        }
+        if let Some(tcp_type) = self.tcp_type {
+            write!(f, " tcptype {tcp_type}")?;
+        }
+        if let Some(fragment) = &self.username_fragment {
+            write!(f, " ufrag {fragment}")?;
+        }
+        Ok(())
+    }
+}

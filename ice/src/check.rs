@@ -1,0 +1,477 @@
+//! The client side of checks (RFC 8445 §7.2): sending them at their pace, and what their answers mean.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use floe_stun::{
+    Class, ErrorCode, Message, Schedule, TimeoutReason, Transaction, TransactionAction, Verified,
+};
+
+use crate::address::{FiveTuple, canonical};
+use crate::candidate::Candidate;
+use crate::checklist::Checklist;
+use crate::error::DropReason;
+use crate::event::Event;
+use crate::generation::{EndOfCandidates, Generation, foundation_of};
+use crate::local::Local;
+use crate::nomination::{self, Choice, Contender, Standing};
+use crate::pair::{End, PairId, PairState};
+use crate::priority;
+use crate::role::{Mode, Role};
+use crate::shared::{Purpose, Request, Shared};
+use crate::state::Reason;
+
+/// A connectivity or nomination check under way.
+#[derive(Debug)]
+pub(crate) struct Check {
+    pub(crate) transaction: Transaction,
+    pub(crate) pair: PairId,
+    pub(crate) purpose: Purpose,
+    /// The role it claimed.
+    pub(crate) role: Role,
+}
+
+impl Generation {
+    /// Everything that time alone brings about.
+    pub(crate) fn run(&mut self, shared: &mut Shared, now: Instant) {
+        if self.failed.is_some() {
+            return;
+        }
+        self.run_checks(shared, now);
+        self.run_consent(shared, now);
+        self.run_deferred(shared, now);
+        self.assume_end_of_candidates(shared, now);
+        self.nominate(shared, now);
+        self.start_checks(shared, now);
+    }
+
+    fn run_checks(&mut self, shared: &mut Shared, now: Instant) {
+        let mut given_up: Vec<(PairId, TimeoutReason)> = Vec::new();
+        for check in &mut self.checklist.checks {
+            match check.transaction.handle_timeout(now) {
+                TransactionAction::Idle => {}
+                TransactionAction::Retransmit => shared.request(Request {
+                    generation: self.serial,
+                    id: check.transaction.id(),
+                    pair: check.pair,
+                    purpose: check.purpose,
+                }),
+                TransactionAction::TimedOut(reason) => given_up.push((check.pair, reason)),
+            }
+        }
+        for (pair, reason) in given_up {
+            self.integrity_violated |= reason == TimeoutReason::IntegrityViolated;
+            self.fail_pair(pair);
+        }
+    }
+
+    fn assume_end_of_candidates(&mut self, shared: &Shared, now: Instant) {
+        let (Some(since), Some(after)) = (self.quiet_since, shared.timing.end_of_candidates) else {
+            return;
+        };
+        if self.end_of_candidates == EndOfCandidates::Open && now >= since + after {
+            self.end_of_candidates = EndOfCandidates::Assumed;
+        }
+    }
+
+    /// One new check per Ta (RFC 8445 §6.1.4.2).
+    fn start_checks(&mut self, shared: &mut Shared, now: Instant) {
+        let Some(peer) = self.peer.as_ref().filter(|_| shared.mode == Mode::Full) else {
+            return;
+        };
+        let pacing = shared.pacing(peer.pacing);
+        if shared.next_check.is_some_and(|at| now < at) {
+            return;
+        }
+        let (locals, remotes) = (&shared.locals, &self.remotes);
+        let next = self
+            .checklist
+            .next(|pair| foundation_of(locals, remotes, pair.local.id, pair.remote.id));
+        let Some(id) = next else { return };
+        if let Some(pair) = self.checklist.get_mut(id) {
+            pair.become_state(PairState::InProgress);
+        }
+        shared.next_check = Some(now + pacing);
+        self.send_check(shared, now, id, Purpose::Connectivity);
+    }
+
+    pub(crate) fn next_check_deadline(&self, shared: &Shared) -> Option<Instant> {
+        let may = self.failed.is_none() && self.peer.is_some() && shared.mode == Mode::Full;
+        let foundations = |pair: &crate::pair::Pair| {
+            foundation_of(&shared.locals, &self.remotes, pair.local.id, pair.remote.id)
+        };
+        if may && self.checklist.has_next(foundations) {
+            shared.next_check
+        } else {
+            None
+        }
+    }
+
+    pub(crate) fn send_check(
+        &mut self,
+        shared: &mut Shared,
+        now: Instant,
+        id: PairId,
+        purpose: Purpose,
+    ) {
+        let (Some(role), Some(pair)) = (shared.role, self.checklist.get(id)) else {
+            return;
+        };
+        let timing = &shared.timing;
+        let schedule = if Checklist::is_tcp(&pair.path) {
+            Schedule::reliable()
+        } else {
+            Schedule::custom(self.rto(shared), timing.transmissions, timing.last_wait)
+        };
+        let transaction = Transaction::new(now, shared.mint(), schedule);
+        let request = Request {
+            generation: self.serial,
+            id: transaction.id(),
+            pair: id,
+            purpose,
+        };
+        shared.request(request);
+        self.checklist.checks.push(Check {
+            transaction,
+            pair: id,
+            purpose,
+            role,
+        });
+    }
+
+    /// RFC 8445 §14.3, capped.
+    pub(crate) fn rto(&self, shared: &Shared) -> Duration {
+        let open = |state| matches!(state, PairState::Waiting | PairState::InProgress);
+        let count = self
+            .checklist
+            .pairs
+            .iter()
+            .filter(|pair| open(pair.state()))
+            .count();
+        let pacing = shared.pacing(self.peer.as_ref().and_then(|peer| peer.pacing));
+        let timing = &shared.timing;
+        (pacing * count as u32).min(timing.max_rto).max(timing.rto)
+    }
+
+    pub(crate) fn is_mine(&self, message: &Message<'_>) -> bool {
+        let id = message.transaction_id();
+        self.checklist
+            .checks
+            .iter()
+            .any(|check| check.transaction.id() == id)
+            || self
+                .selected
+                .as_ref()
+                .is_some_and(|selected| selected.consent.is_outstanding(&id))
+    }
+
+    /// A response to one of our checks (RFC 8445 §7.2.5). `Ok` once it is authenticated and was consumed.
+    pub(crate) fn on_response(
+        &mut self,
+        shared: &mut Shared,
+        now: Instant,
+        path: FiveTuple,
+        message: &Message<'_>,
+    ) -> Result<(), DropReason> {
+        let id = message.transaction_id();
+        let Some(peer) = &self.peer else {
+            return Err(DropReason::UnknownTransaction);
+        };
+        let verified = match message.verify(&peer.key) {
+            Ok(verified) => verified,
+            Err(error) => {
+                // The transaction stays open: the real answer may still come (RFC 8489 §9.1.4).
+                if let Some(check) = self
+                    .checklist
+                    .checks
+                    .iter_mut()
+                    .find(|c| c.transaction.id() == id)
+                {
+                    check.transaction.on_integrity_violation();
+                }
+                return Err(crate::responder::integrity_drop(error));
+            }
+        };
+        if let Some(position) = self
+            .checklist
+            .checks
+            .iter()
+            .position(|c| c.transaction.id() == id)
+        {
+            let check = self.checklist.checks.swap_remove(position);
+            return self.on_check_response(shared, now, path, check, &verified);
+        }
+        self.on_consent_response(shared, now, path, &verified)
+    }
+
+    fn on_check_response(
+        &mut self,
+        shared: &mut Shared,
+        now: Instant,
+        path: FiveTuple,
+        mut check: Check,
+        response: &Verified<'_>,
+    ) -> Result<(), DropReason> {
+        let round_trip = check
+            .transaction
+            .on_response(now, &response.transaction_id())
+            .and_then(|a| a.round_trip);
+        let Some(pair) = self.checklist.get_mut(check.pair) else {
+            return Err(DropReason::UnknownTransaction);
+        };
+        let symmetric = shared.canonical(path) == pair.path;
+        if !symmetric {
+            if pair.state() != PairState::Succeeded {
+                self.fail_pair(check.pair);
+            }
+            return Err(DropReason::AsymmetricResponse);
+        }
+        pair.counters.responses_received += 1;
+        shared.stats.responses_received += 1;
+        if let Some(sample) = round_trip {
+            pair.round_trip.record(sample);
+        }
+        let understood = response.unknown_required().next().is_none();
+        match (response.class(), response.xor_mapped_address()) {
+            (Class::SuccessResponse, Some(mapped)) if understood => {
+                self.on_success(shared, now, &check, mapped)
+            }
+            (Class::SuccessResponse, _) => self.fail_pair(check.pair),
+            _ => self.on_error(shared, now, &check, response.error_code()),
+        }
+        Ok(())
+    }
+
+    fn on_success(&mut self, shared: &mut Shared, now: Instant, check: &Check, mapped: SocketAddr) {
+        let Some(pair) = self.checklist.get(check.pair) else {
+            return;
+        };
+        let (path, first) = (pair.path, pair.state() != PairState::Succeeded);
+        let local = shared.local_end_for(path, canonical(mapped), pair.local, pair.check_priority);
+        let (locals, remotes) = (&shared.locals, &self.remotes);
+        let foundations = |pair: &crate::pair::Pair| {
+            foundation_of(locals, remotes, pair.local.id, pair.remote.id)
+        };
+        let foundation = foundations(pair);
+        let Some(pair) = self.checklist.get_mut(check.pair) else {
+            return;
+        };
+        pair.become_state(PairState::Succeeded);
+        pair.local = local;
+        if let Some(role) = shared.role {
+            pair.priority = priority::pair(role, pair.local.priority, pair.remote.priority);
+        }
+        let (priority, wish) = (pair.priority, pair.wish);
+        self.checklist.unfreeze(foundation, foundations);
+        if self.paths.on_success(path) {
+            shared.events.push(Event::PathValidated(path));
+        }
+        self.renew_consent(shared, now, check.pair);
+        match (shared.role, check.purpose) {
+            (Some(Role::Controlling), Purpose::Nomination(_)) => {
+                self.select(shared, now, check.pair, true)
+            }
+            (Some(Role::Controlled), _) if first && wish.is_some() => {
+                self.follow(shared, now, check.pair)
+            }
+            _ => self.select_provisionally(shared, now, check.pair, priority),
+        }
+    }
+
+    /// Before nomination the best pair that works is in use (RFC 8445 §12.1.1).
+    fn select_provisionally(
+        &mut self,
+        shared: &mut Shared,
+        now: Instant,
+        id: PairId,
+        priority: u64,
+    ) {
+        let current = self.selected.as_ref().map(|selected| selected.nominated);
+        let better = self
+            .selected_pair()
+            .is_none_or(|pair| priority > pair.priority);
+        if current != Some(true) && better {
+            self.select(shared, now, id, false);
+        }
+    }
+
+    fn on_error(
+        &mut self,
+        shared: &mut Shared,
+        now: Instant,
+        check: &Check,
+        code: Option<ErrorCode>,
+    ) {
+        shared.stats.error_responses_received += 1;
+        let succeeded = self
+            .checklist
+            .get(check.pair)
+            .is_some_and(|pair| pair.state() == PairState::Succeeded);
+        match code {
+            Some(ErrorCode::ROLE_CONFLICT) => {
+                shared.on_role_conflict_response(check.role);
+                match check.purpose {
+                    Purpose::Connectivity if !succeeded => self.checklist.trigger(check.pair),
+                    _ => self.renew_consent(shared, now, check.pair),
+                }
+            }
+            Some(ErrorCode::FORBIDDEN) => self.on_forbidden(check.pair),
+            // A pair that works is not given up because of a message: consent decides (I58).
+            _ if succeeded && check.purpose == Purpose::Connectivity => {}
+            _ => self.fail_pair(check.pair),
+        }
+    }
+
+    /// 403: the peer takes its consent back (RFC 7675 §5.2).
+    pub(crate) fn on_forbidden(&mut self, id: PairId) {
+        let Some(path) = self.checklist.get(id).map(|pair| pair.path) else {
+            return;
+        };
+        if self
+            .selected
+            .as_ref()
+            .is_some_and(|selected| selected.pair == id)
+        {
+            self.lose_selected(Reason::ConsentRevoked);
+        } else {
+            self.refuse(path);
+            self.fail_pair(id);
+        }
+    }
+
+    /// The controlling side nominates when it is time (RFC 8445 §8.1.1).
+    fn nominate(&mut self, shared: &mut Shared, now: Instant) {
+        use crate::config::Nomination;
+        self.acceptance = None;
+        let (Some(Role::Controlling), Mode::Full, Some(began)) =
+            (shared.role, shared.mode, self.began)
+        else {
+            return;
+        };
+        let under_way = self
+            .checklist
+            .checks
+            .iter()
+            .any(|c| matches!(c.purpose, Purpose::Nomination(_)));
+        let nominated = self
+            .selected
+            .as_ref()
+            .filter(|selected| selected.nominated)
+            .map(|selected| selected.pair);
+        let settled = nominated.is_some() && shared.config.nomination != Nomination::Renomination;
+        if under_way || settled || shared.config.nomination == Nomination::ByApplication {
+            return;
+        }
+        let acceptance = shared.timing.acceptance;
+        let contenders = self.checklist.pairs.iter().filter_map(|pair| {
+            let standing = match pair.state() {
+                PairState::Succeeded => Standing::Succeeded,
+                PairState::Failed => return None,
+                _ => Standing::Untested,
+            };
+            let wait = acceptance.of(pair.local.kind, pair.remote.kind);
+            Some(Contender {
+                pair: pair.id,
+                priority: pair.priority,
+                wait,
+                standing,
+            })
+        });
+        match nomination::choose(now, began, contenders) {
+            Choice::Nominate(pair) if Some(pair) != nominated => {
+                self.nominate_pair(shared, now, pair)
+            }
+            Choice::Wait(at) => self.acceptance = Some(at),
+            _ => {}
+        }
+    }
+
+    /// Sends the check that nominates. It does not wait for Ta: there is one at a time.
+    pub(crate) fn nominate_pair(&mut self, shared: &mut Shared, now: Instant, pair: PairId) {
+        let counted = shared.config.nomination != crate::config::Nomination::Regular;
+        self.nominations += 1;
+        let value = counted.then_some(self.nominations);
+        self.send_check(shared, now, pair, Purpose::Nomination(value));
+    }
+
+    /// The role has changed: priorities turn around, nominations of ours are void, checks claim the new role.
+    pub(crate) fn on_role_change(&mut self, role: Role) {
+        self.checklist.reprioritize(role);
+        self.acceptance = None;
+        let voided: Vec<(PairId, Purpose)> = self
+            .checklist
+            .checks
+            .drain(..)
+            .map(|c| (c.pair, c.purpose))
+            .collect();
+        for (pair, purpose) in voided {
+            if purpose == Purpose::Connectivity
+                && self
+                    .checklist
+                    .get(pair)
+                    .is_some_and(|p| p.state() == PairState::InProgress)
+            {
+                self.checklist.trigger(pair);
+            }
+        }
+    }
+}
+
+impl Shared {
+    /// The path with its base for a local address, as pairs have it.
+    pub(crate) fn canonical(&self, path: FiveTuple) -> FiveTuple {
+        let path = path.canonical();
+        let Some(base) = self.locals.base_of(path.protocol, path.local) else {
+            return path;
+        };
+        FiveTuple {
+            local: base,
+            remote: crate::address::in_zone_of(path.remote, base),
+            ..path
+        }
+    }
+
+    /// The local candidate that a response says we have: a known one, or a peer-reflexive one just found
+    /// (RFC 8445 §7.2.5.3.1). A base that is announced as something else, and a wildcard, stay what they are (I66).
+    fn local_end_for(
+        &mut self,
+        path: FiveTuple,
+        mapped: SocketAddr,
+        current: End,
+        check_priority: u32,
+    ) -> End {
+        if let Some(local) = self.locals.find(path.protocol, mapped, path.local) {
+            return local.end();
+        }
+        let own = self.locals.base_of(path.protocol, mapped) == Some(path.local);
+        if own || self.locals.len() >= self.config.max_local_candidates {
+            return current;
+        }
+        let candidate =
+            Candidate::peer_reflexive(path.protocol, mapped, path.local, check_priority);
+        let local = Local {
+            id: self.next_candidate_id(),
+            candidate,
+            address: mapped,
+            base: path.local,
+        };
+        let end = local.end();
+        self.locals.push(local);
+        end
+    }
+
+    /// 487 to a check that claimed `role` (RFC 8445 §7.2.5.1). An answer to a role we have left is stale.
+    pub(crate) fn on_role_conflict_response(&mut self, role: Role) {
+        if self.role != Some(role) || self.mode == Mode::Lite {
+            return;
+        }
+        self.tie_breaker = self.random.next_u64(crate::random::Label::TieBreaker);
+        self.take_role(role.opposite());
+    }
+
+    pub(crate) fn take_role(&mut self, role: Role) {
+        self.stats.role_conflicts += 1;
+        self.role = Some(role);
+        self.events.push(Event::RoleChange(role));
+    }
+}

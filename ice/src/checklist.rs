@@ -1,0 +1,233 @@
+//! The checklist (RFC 8445 §6.1.2): forming, pruning and ordering pairs, and which to check next.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use crate::address::{FiveTuple, Protocol, in_zone_of, is_link_local};
+use crate::candidate::{Candidate, CandidateId, Foundation, TcpType};
+use crate::check::Check;
+use crate::config::Freezing;
+use crate::local::Local;
+use crate::pair::{End, Pair, PairId, PairState};
+use crate::priority;
+use crate::role::{Mode, Role};
+use crate::shared::Shared;
+
+/// A candidate of the peer.
+#[derive(Debug)]
+pub(crate) struct Remote {
+    pub(crate) id: CandidateId,
+    pub(crate) candidate: Candidate,
+    pub(crate) address: SocketAddr,
+}
+
+impl Remote {
+    pub(crate) fn end(&self) -> End {
+        End {
+            id: self.id,
+            kind: self.candidate.kind(),
+            priority: self.candidate.priority(),
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Checklist {
+    pub(crate) pairs: Vec<Pair>,
+    /// Pairs to check before all others (RFC 8445 §6.1.4.1).
+    pub(crate) triggered: VecDeque<PairId>,
+    pub(crate) checks: Vec<Check>,
+}
+
+/// The path of a pair of these two, if one can be (RFC 8445 §6.1.2.2, RFC 6544 §6.2).
+pub(crate) fn path_of(local: &Local, remote: &Remote) -> Option<FiveTuple> {
+    let protocol = local.candidate.protocol();
+    let wildcard_v6 = local.base.is_ipv6() && local.base.ip().is_unspecified();
+    let same_family = local.base.is_ipv4() == remote.address.is_ipv4() || wildcard_v6;
+    let link_local = is_link_local(local.base.ip()) == is_link_local(remote.address.ip())
+        || local.base.ip().is_unspecified();
+    let tcp = match (local.candidate.tcp_type(), remote.candidate.tcp_type()) {
+        // Whoever is passive waits: the pair comes into being when the connection does.
+        (Some(TcpType::Passive), _) => false,
+        (Some(ours), Some(theirs)) => ours.pairs_with(theirs),
+        (None, None) => true,
+        _ => false,
+    };
+    let alike = protocol == remote.candidate.protocol()
+        && local.candidate.component() == remote.candidate.component();
+    (same_family && link_local && tcp && alike).then(|| FiveTuple {
+        protocol,
+        local: local.base,
+        remote: in_zone_of(remote.address, local.base),
+    })
+}
+
+impl Checklist {
+    pub(crate) fn get(&self, id: PairId) -> Option<&Pair> {
+        self.pairs.iter().find(|pair| pair.id == id)
+    }
+
+    pub(crate) fn get_mut(&mut self, id: PairId) -> Option<&mut Pair> {
+        self.pairs.iter_mut().find(|pair| pair.id == id)
+    }
+
+    pub(crate) fn on_path(&mut self, path: &FiveTuple) -> Option<&mut Pair> {
+        self.pairs.iter_mut().find(|pair| pair.path == *path)
+    }
+
+    /// Whether a check is still to come or under way.
+    pub(crate) fn is_unfinished(&self) -> bool {
+        self.pairs.iter().any(|pair| pair.state().is_unfinished())
+    }
+
+    /// Adds a pair unless its path has one, which then takes the better of the two candidates: what differs is only
+    /// the name of the base (RFC 8445 §6.1.2.4).
+    pub(crate) fn add(
+        &mut self,
+        shared: &mut Shared,
+        path: FiveTuple,
+        local: End,
+        remote: End,
+        state: PairState,
+    ) -> Option<PairId> {
+        let role = shared.role?;
+        if let Some(pair) = self.on_path(&path) {
+            if matches!(pair.state(), PairState::Frozen | PairState::Waiting)
+                && local.priority > pair.local.priority
+            {
+                pair.local = local;
+                pair.check_priority = priority::as_peer_reflexive(local.priority);
+                pair.priority = priority::pair(role, pair.local.priority, pair.remote.priority);
+            }
+            return Some(pair.id);
+        }
+        if self.pairs.len() >= shared.config.max_pairs && !self.evict_failed() {
+            shared.stats.pairs_dropped += 1;
+            return None;
+        }
+        let mut pair = Pair::new(shared.next_pair_id(), path, local, remote, state);
+        pair.priority = priority::pair(role, local.priority, remote.priority);
+        let id = pair.id;
+        self.pairs.push(pair);
+        Some(id)
+    }
+
+    fn evict_failed(&mut self) -> bool {
+        let failed = self
+            .pairs
+            .iter()
+            .filter(|pair| pair.state() == PairState::Failed);
+        let Some(victim) = failed.min_by_key(|pair| pair.priority).map(|pair| pair.id) else {
+            return false;
+        };
+        self.retain(|pair| pair.id != victim);
+        true
+    }
+
+    /// Keeps some pairs; what was queued or under way for the others goes with them.
+    pub(crate) fn retain(&mut self, keep: impl Fn(&Pair) -> bool) {
+        self.pairs.retain(keep);
+        let pairs = &self.pairs;
+        let exists = |id: PairId| pairs.iter().any(|pair| pair.id == id);
+        self.triggered.retain(|id| exists(*id));
+        self.checks.retain(|check| exists(check.pair));
+    }
+
+    /// Queues a triggered check (RFC 8445 §7.3.1.4).
+    pub(crate) fn trigger(&mut self, id: PairId) {
+        let Some(pair) = self.get_mut(id) else { return };
+        pair.become_state(PairState::Waiting);
+        if !self.triggered.contains(&id) {
+            self.triggered.push_back(id);
+        }
+    }
+
+    /// The pair to check next: triggered ones in their order, then the waiting one with the highest priority, then a
+    /// frozen one of a foundation that is idle (RFC 8445 §6.1.4.2).
+    pub(crate) fn next(&mut self, foundations: impl Fn(&Pair) -> FoundationPair) -> Option<PairId> {
+        while let Some(id) = self.triggered.pop_front() {
+            if self
+                .get(id)
+                .is_some_and(|pair| pair.state() == PairState::Waiting)
+            {
+                return Some(id);
+            }
+        }
+        let in_state = |state| self.pairs.iter().filter(move |pair| pair.state() == state);
+        if let Some(pair) = in_state(PairState::Waiting).max_by_key(|pair| pair.priority) {
+            return Some(pair.id);
+        }
+        let busy: Vec<_> = in_state(PairState::InProgress).map(&foundations).collect();
+        let idle = in_state(PairState::Frozen).filter(|pair| !busy.contains(&foundations(pair)));
+        let id = idle.max_by_key(|pair| pair.priority)?.id;
+        self.get_mut(id)?.become_state(PairState::Waiting);
+        Some(id)
+    }
+
+    /// Whether `next` would find something.
+    pub(crate) fn has_next(&self, foundations: impl Fn(&Pair) -> FoundationPair) -> bool {
+        self.pairs.iter().any(|pair| match pair.state() {
+            PairState::Waiting => true,
+            PairState::Frozen => {
+                let of = foundations(pair);
+                !self
+                    .pairs
+                    .iter()
+                    .any(|other| other.state() == PairState::InProgress && foundations(other) == of)
+            }
+            _ => false,
+        })
+    }
+
+    /// A pair of this foundation succeeded: its like may be checked (RFC 8445 §7.2.5.3.3).
+    pub(crate) fn unfreeze(
+        &mut self,
+        foundation: FoundationPair,
+        foundations: impl Fn(&Pair) -> FoundationPair,
+    ) {
+        for pair in &mut self.pairs {
+            if pair.state() == PairState::Frozen && foundations(pair) == foundation {
+                pair.become_state(PairState::Waiting);
+            }
+        }
+    }
+
+    /// The state a new pair begins in.
+    pub(crate) fn initial_state(
+        &self,
+        shared: &Shared,
+        foundation: FoundationPair,
+        foundations: impl Fn(&Pair) -> FoundationPair,
+    ) -> PairState {
+        let lite = shared.mode == Mode::Lite;
+        let like = |pair: &Pair| pair.state().is_unfinished() && foundations(pair) == foundation;
+        match shared.config.freezing {
+            _ if lite => PairState::Succeeded,
+            Freezing::On if self.pairs.iter().any(like) => PairState::Frozen,
+            _ => PairState::Waiting,
+        }
+    }
+
+    /// Pair priorities depend on who controls.
+    pub(crate) fn reprioritize(&mut self, role: Role) {
+        for pair in &mut self.pairs {
+            pair.priority = priority::pair(role, pair.local.priority, pair.remote.priority);
+        }
+    }
+
+    /// The earliest retransmission or end of a check.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.checks
+            .iter()
+            .filter_map(|check| check.transaction.poll_timeout())
+            .min()
+    }
+
+    pub(crate) fn is_tcp(path: &FiveTuple) -> bool {
+        path.protocol == Protocol::Tcp
+    }
+}
+
+/// The foundation of a pair: of both candidates. `None` for what is not known any more.
+pub(crate) type FoundationPair = (Option<Foundation>, Option<Foundation>);

@@ -1,0 +1,104 @@
+//! What the caller can choose, with the defaults and their sources.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use crate::timing::Timing;
+
+/// Everything about an agent that does not change while it lives. Shared between agents as `Arc<Config>`.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// The timers an agent starts with; [`Agent::set_timing`](crate::Agent::set_timing) changes them later.
+    pub timing: Timing,
+    /// How the controlling agent nominates. Default: [`Nomination::Regular`].
+    pub nomination: Nomination,
+    /// Whether pairs start frozen and are released by foundation (RFC 8445 §6.1.2.6). Default: no, because with BUNDLE
+    /// there is one checklist of one component and freezing can only delay it.
+    pub freezing: Freezing,
+    /// When remote candidates of a generation stop being accepted. Default: at its end-of-candidates.
+    pub trickle: Trickle,
+    /// The size in bytes that the caller promises for the buffer of `poll_transmit`. Default: 1200, at least 640.
+    pub mtu: usize,
+    /// The longest STUN message, in bytes, that is worth a MAC. Default: 600.
+    pub max_message: usize,
+    /// The most pairs of a checklist (RFC 8445 §6.1.2.5). Default: 100.
+    pub max_pairs: usize,
+    /// The most signalled remote candidates of a generation. Default: 64.
+    pub max_remote_candidates: usize,
+    /// The most local candidates, peer-reflexive ones included. Default: 64.
+    pub max_local_candidates: usize,
+    /// The most peer-reflexive remote candidates that have not answered. Default: 8.
+    pub max_peer_reflexive: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            timing: Timing::default(),
+            nomination: Nomination::Regular,
+            freezing: Freezing::Off,
+            trickle: Trickle::UntilEndOfCandidates,
+            mtu: 1200,
+            max_message: 600,
+            max_pairs: 100,
+            max_remote_candidates: 64,
+            max_local_candidates: 64,
+            max_peer_reflexive: 8,
+        }
+    }
+}
+
+impl Config {
+    /// The defaults with other timers.
+    pub fn with_timing(timing: Timing) -> Self {
+        Self {
+            timing,
+            ..Self::default()
+        }
+    }
+}
+
+/// How the controlling agent nominates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Nomination {
+    /// One pair, when it has succeeded and the waits of [`AcceptanceWaits`](crate::AcceptanceWaits) are over
+    /// (RFC 8445 §8.1.1). Another pair only when that one is lost.
+    Regular,
+    /// The same, and again whenever a better pair succeeds later, with NOMINATION counting up
+    /// (draft-thatcher-ice-renomination).
+    Renomination,
+    /// Only what [`Agent::nominate`](crate::Agent::nominate) says.
+    ByApplication,
+}
+
+/// Whether pairs start frozen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Freezing {
+    /// Every pair may be checked at once.
+    Off,
+    /// One pair per foundation first (RFC 8445 §6.1.2.6, §6.1.4.2).
+    On,
+}
+
+/// When remote candidates stop being accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trickle {
+    /// After their generation's end-of-candidates they are ignored (RFC 8838 §14).
+    UntilEndOfCandidates,
+    /// They are accepted as long as the generation lives, for peers that gather continually.
+    Continual,
+}
+
+/// Queues that the network can make grow. Not configurable: nothing legitimate reaches them.
+pub(crate) const MAX_PENDING_RESPONSES: usize = 64;
+pub(crate) const MAX_EARLY_REQUESTS: usize = 32;
+pub(crate) const MAX_EVENTS: usize = 32;
+pub(crate) const MAX_REFUSED_PATHS: usize = 16;
+/// An agent's longest message, with two username fragments of 256 characters, fits.
+pub(crate) const MIN_MTU: usize = 640;
+/// How much a consent interval varies (RFC 7675 §5.1), in thousandths.
+pub(crate) const CONSENT_JITTER: RangeInclusive<u32> = 800..=1200;
+/// Ta is never less (RFC 8445 §14.2).
+pub(crate) const MIN_PACING: Duration = Duration::from_millis(5);

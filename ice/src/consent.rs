@@ -1,0 +1,186 @@
+//! Consent to send on the selected pair (RFC 7675), and the faster suspicion that it is gone.
+//!
+//! ```text
+//!            response (lite: request)
+//!          ┌────────────────────────┐
+//!          ▼                        │                      no response for 30 s
+//!       Fresh ──3 misses and 5 s──► Suspect ─────────────────────────────────────► expired
+//!          └───────────────────────────────────────────────────────────────────────────▲
+//! ```
+//!
+//! A check is a transaction of its own and is not retransmitted; when it goes unanswered for an RTO, the next one is a
+//! probe. Media never renews consent; traffic that its owner authenticated only delays the suspicion.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use floe_stun::TransactionId;
+
+use crate::timing::Timing;
+
+/// How many unanswered checks are remembered.
+const MAX_OUTSTANDING: usize = 32;
+
+/// What keeps consent alive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Liveness {
+    /// Responses to our own checks.
+    Responses,
+    /// The peer's requests: we are lite and send none.
+    Requests,
+    /// Nothing can: both sides are lite.
+    None,
+}
+
+#[derive(Debug)]
+pub(crate) struct Consent {
+    liveness: Liveness,
+    /// The last response, or request.
+    fresh: Instant,
+    /// When to send the next check. While one is unanswered: when it counts as missed.
+    next_check: Instant,
+    last_sent: Option<Instant>,
+    /// When the first check left that nothing has answered since.
+    unanswered_since: Option<Instant>,
+    outstanding: VecDeque<(TransactionId, Instant)>,
+    misses: u32,
+    suspect: bool,
+    traffic: Option<Instant>,
+}
+
+impl Consent {
+    pub(crate) fn new(now: Instant, liveness: Liveness, interval: Duration) -> Self {
+        Self {
+            liveness,
+            fresh: now,
+            next_check: now + interval,
+            last_sent: None,
+            unanswered_since: None,
+            outstanding: VecDeque::new(),
+            misses: 0,
+            suspect: false,
+            traffic: None,
+        }
+    }
+
+    pub(crate) fn liveness(&self) -> Liveness {
+        self.liveness
+    }
+
+    pub(crate) fn is_suspect(&self) -> bool {
+        self.suspect
+    }
+
+    /// When the last proof of consent came.
+    pub(crate) fn fresh(&self) -> Instant {
+        self.fresh
+    }
+
+    /// A response, on this path, to a request of the last 30 s; for a lite agent, a request.
+    pub(crate) fn renew(&mut self, now: Instant, interval: Duration) {
+        self.fresh = now;
+        self.unanswered_since = None;
+        self.misses = 0;
+        self.suspect = false;
+        // Counted from the check and not from its answer, so that the rate does not depend on the round trip.
+        self.next_check =
+            (self.last_sent.unwrap_or(now) + interval).max(now + Duration::from_millis(1));
+    }
+
+    /// Takes the outstanding check with this id; gives when it was sent. Older ones stay: their answers may be late,
+    /// and count as well.
+    pub(crate) fn take(
+        &mut self,
+        now: Instant,
+        id: &TransactionId,
+        timing: &Timing,
+    ) -> Option<Instant> {
+        let position = self.outstanding.iter().position(|(known, _)| known == id)?;
+        let (_, sent) = self.outstanding.remove(position)?;
+        (now.saturating_duration_since(sent) <= timing.consent_timeout).then_some(sent)
+    }
+
+    pub(crate) fn is_outstanding(&self, id: &TransactionId) -> bool {
+        self.outstanding.iter().any(|(known, _)| known == id)
+    }
+
+    /// Traffic that somebody else authenticated: no reason to suspect the path.
+    pub(crate) fn note_traffic(&mut self, now: Instant) {
+        self.traffic = Some(now);
+        self.suspect = false;
+    }
+
+    /// Whether a check is to be sent now. If the one before is unanswered, that is a miss.
+    pub(crate) fn on_check_timer(&mut self, now: Instant) -> bool {
+        if self.liveness != Liveness::Responses || now < self.next_check {
+            return false;
+        }
+        if self.unanswered_since.is_some() {
+            self.misses = self.misses.saturating_add(1);
+        }
+        true
+    }
+
+    /// A check left; unless it is answered, the next one follows after `wait`.
+    pub(crate) fn on_sent(&mut self, now: Instant, id: TransactionId, wait: Duration) {
+        if self.outstanding.len() == MAX_OUTSTANDING {
+            self.outstanding.pop_front();
+        }
+        self.outstanding.push_back((id, now));
+        self.last_sent = Some(now);
+        self.unanswered_since.get_or_insert(now);
+        self.next_check = now + wait.max(Duration::from_millis(1));
+    }
+
+    /// Sets the suspicion when it is due; says whether it is new.
+    pub(crate) fn suspect_if_due(&mut self, now: Instant, timing: &Timing) -> bool {
+        let due = !self.suspect && self.suspicion(timing).is_some_and(|at| now >= at);
+        self.suspect |= due;
+        due
+    }
+
+    pub(crate) fn is_expired(&self, now: Instant, timing: &Timing) -> bool {
+        self.expiry(timing).is_some_and(|at| now >= at)
+    }
+
+    /// When something is to be done.
+    pub(crate) fn deadline(&self, timing: &Timing) -> Option<Instant> {
+        let check = (self.liveness == Liveness::Responses).then_some(self.next_check);
+        let suspicion = if self.suspect {
+            None
+        } else {
+            self.suspicion(timing)
+        };
+        [check, suspicion, self.expiry(timing)]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    fn suspicion(&self, timing: &Timing) -> Option<Instant> {
+        let (since, after) = match self.liveness {
+            Liveness::Responses if self.misses >= timing.disconnected_misses => {
+                (self.unanswered_since?, timing.disconnected_after)
+            }
+            Liveness::Requests => (self.fresh, timing.lite_disconnected_after),
+            _ => return None,
+        };
+        Some(self.traffic.map_or(since, |traffic| traffic.max(since)) + after)
+    }
+
+    fn expiry(&self, timing: &Timing) -> Option<Instant> {
+        match self.liveness {
+            Liveness::Responses => Some(self.fresh + timing.consent_timeout),
+            Liveness::Requests => Some(self.fresh + timing.lite_timeout),
+            Liveness::None => None,
+        }
+    }
+
+    /// Other timers hold from now on (I24): the pending check is drawn again.
+    pub(crate) fn retime(&mut self, now: Instant, interval: Duration) {
+        if self.unanswered_since.is_none() {
+            let since = self.last_sent.unwrap_or(self.fresh);
+            self.next_check = (since + interval).max(now + Duration::from_millis(1));
+        }
+    }
+}

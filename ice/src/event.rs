@@ -1,0 +1,124 @@
+//! What an agent reports, and the bounded queue it waits in.
+
+use std::collections::VecDeque;
+
+use crate::address::FiveTuple;
+use crate::config::MAX_EVENTS;
+use crate::pair::CandidatePair;
+use crate::role::Role;
+use crate::state::{GatheringState, Reason, Transition};
+
+/// Something happened. Polled with [`Agent::poll_event`](crate::Agent::poll_event).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// The agent's state changed.
+    StateChange(Transition),
+    /// The gathering state changed.
+    GatheringStateChange(GatheringState),
+    /// Another pair carries the traffic, or the same one is now nominated. Comes before the state change it causes.
+    SelectedCandidatePairChange(CandidatePair),
+    /// An own check was answered there for the first time.
+    PathValidated(FiveTuple),
+    /// A role conflict was settled against us.
+    RoleChange(Role),
+    /// The new generation of a restart has its pair; the old generation is going.
+    RestartConfirmed,
+    /// The new generation of a restart was given up; the old one goes on.
+    RestartRolledBack(Reason),
+}
+
+/// Events wait here until polled.
+///
+/// At the cap, changes of state and of the selected pair merge with the latest of their kind, so that what is reported
+/// last is always true; the rest is dropped and counted.
+#[derive(Debug, Default)]
+pub(crate) struct EventQueue {
+    events: VecDeque<Event>,
+    dropped: u64,
+}
+
+impl EventQueue {
+    pub(crate) fn push(&mut self, event: Event) {
+        if self.events.len() < MAX_EVENTS {
+            return self.events.push_back(event);
+        }
+        let same_kind = |queued: &&mut Event| {
+            std::mem::discriminant(&**queued) == std::mem::discriminant(&event)
+        };
+        match (self.events.iter_mut().rev().find(same_kind), event) {
+            (Some(Event::StateChange(earlier)), Event::StateChange(later)) => {
+                *earlier = Transition {
+                    from: earlier.from,
+                    coalesced: true,
+                    ..later
+                };
+            }
+            (Some(earlier @ Event::SelectedCandidatePairChange(_)), later) => *earlier = later,
+            // The first of a kind that must not be lost: the queue grows by one, and only once per kind.
+            (None, Event::StateChange(_) | Event::SelectedCandidatePairChange(_)) => {
+                self.events.push_back(event)
+            }
+            _ => self.dropped += 1,
+        }
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    pub(crate) fn dropped(&self) -> u64 {
+        self.dropped
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+    use crate::state::State;
+
+    // req: I14
+    #[test]
+    fn unpolled_state_changes_coalesce_and_are_never_lost() {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a test needs some instant to begin with"
+        )]
+        let at = Instant::now();
+        let mut queue = EventQueue::default();
+        let change = |from, to| {
+            Event::StateChange(Transition {
+                from,
+                to,
+                reason: Reason::Recovered,
+                at,
+                coalesced: false,
+            })
+        };
+        for _ in 0..MAX_EVENTS {
+            queue.push(change(State::Connected, State::Disconnected));
+            queue.push(change(State::Disconnected, State::Connected));
+        }
+        queue.push(change(State::Connected, State::Failed));
+        queue.push(Event::RestartConfirmed);
+        assert_eq!(queue.dropped(), 1);
+        let events: Vec<Event> = std::iter::from_fn(|| queue.pop()).collect();
+        assert_eq!(events.len(), MAX_EVENTS);
+        let Some(Event::StateChange(last)) = events.last() else {
+            panic!("a state change is last")
+        };
+        assert!(last.coalesced);
+        assert_eq!(last.to, State::Failed);
+        // The chain stays closed: each begins where the one before ended.
+        let mut previous = State::Connected;
+        for event in &events {
+            let Event::StateChange(transition) = event else {
+                panic!("only state changes were kept")
+            };
+            assert_eq!(transition.from, previous);
+            previous = transition.to;
+        }
+    }
+}

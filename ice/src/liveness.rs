@@ -1,0 +1,124 @@
+//! Consent checks on the selected pair: sending them, their answers, and losing the pair without them (RFC 7675).
+
+use std::time::{Duration, Instant};
+
+use floe_stun::{Class, ErrorCode, Verified};
+
+use crate::address::FiveTuple;
+use crate::consent::Liveness;
+use crate::error::DropReason;
+use crate::generation::Generation;
+use crate::pair::PairId;
+use crate::shared::{Purpose, Request, Shared};
+use crate::state::Reason;
+
+impl Generation {
+    pub(crate) fn run_consent(&mut self, shared: &mut Shared, now: Instant) {
+        let probe = self.probe_wait(shared);
+        let Some(selected) = self.selected.as_mut() else {
+            return;
+        };
+        if selected.consent.is_expired(now, &shared.timing) {
+            let reason = match selected.consent.liveness() {
+                Liveness::Requests => Reason::RequestsStopped,
+                _ => Reason::ConsentExpired,
+            };
+            return self.lose_selected(reason);
+        }
+        let due = selected.consent.on_check_timer(now);
+        selected.consent.suspect_if_due(now, &shared.timing);
+        if !due {
+            return;
+        }
+        let pair = selected.pair;
+        let id = shared.mint();
+        let wait = if selected.consent.is_suspect() {
+            probe.max(shared.timing.disconnected_probe)
+        } else {
+            probe
+        };
+        selected.consent.on_sent(now, id, wait);
+        shared.request(Request {
+            generation: self.serial,
+            id,
+            pair,
+            purpose: Purpose::Consent,
+        });
+        self.settle(pair);
+    }
+
+    /// How long to wait for an answer before it counts as missed.
+    fn probe_wait(&self, shared: &Shared) -> Duration {
+        let rtt = self
+            .selected_pair()
+            .and_then(|pair| pair.round_trip.smoothed)
+            .unwrap_or_default();
+        shared.timing.rto.max(rtt * 2)
+    }
+
+    /// Pairs that were kept in case the peer nominates them go with the first consent check (RFC 7675 §11: nothing is
+    /// kept alive that is not used).
+    fn settle(&mut self, pair: PairId) {
+        let Some(selected) = self.selected.as_mut().filter(|s| s.nominated && !s.settled) else {
+            return;
+        };
+        selected.settled = true;
+        self.checklist
+            .retain(|other| other.id == pair || other.state().is_unfinished());
+    }
+
+    pub(crate) fn on_consent_response(
+        &mut self,
+        shared: &mut Shared,
+        now: Instant,
+        path: FiveTuple,
+        response: &Verified<'_>,
+    ) -> Result<(), DropReason> {
+        let Some(selected) = self.selected.as_mut() else {
+            return Err(DropReason::UnknownTransaction);
+        };
+        let (pair, id) = (selected.pair, response.transaction_id());
+        let Some(sent) = selected.consent.take(now, &id, &shared.timing) else {
+            return Err(DropReason::UnknownTransaction);
+        };
+        if shared.canonical(path) != selected.path {
+            return Err(DropReason::AsymmetricResponse);
+        }
+        shared.stats.responses_received += 1;
+        if let Some(pair) = self.checklist.get_mut(pair) {
+            pair.counters.responses_received += 1;
+            pair.round_trip.record(now.saturating_duration_since(sent));
+        }
+        match (response.class(), response.error_code()) {
+            (Class::SuccessResponse, _) => {}
+            (_, Some(ErrorCode::FORBIDDEN)) => {
+                shared.stats.error_responses_received += 1;
+                self.on_forbidden(pair);
+                return Ok(());
+            }
+            (_, code) => {
+                shared.stats.error_responses_received += 1;
+                if let (Some(ErrorCode::ROLE_CONFLICT), Some(role)) = (code, shared.role) {
+                    shared.on_role_conflict_response(role);
+                }
+            }
+        }
+        self.renew_consent(shared, now, pair);
+        Ok(())
+    }
+
+    /// An answer came on this pair; if it is the selected one, consent begins anew.
+    pub(crate) fn renew_consent(&mut self, shared: &mut Shared, now: Instant, pair: PairId) {
+        if self
+            .selected
+            .as_ref()
+            .is_none_or(|selected| selected.pair != pair)
+        {
+            return;
+        }
+        let interval = shared.jittered(shared.timing.consent_interval);
+        if let Some(selected) = &mut self.selected {
+            selected.consent.renew(now, interval);
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Our candidates, and which of them a datagram's local address stands for.
+//!
+//! They belong to the agent and not to a generation: a restart keeps the sockets (RFC 8445 §9 lets it).
+
+use std::net::{IpAddr, SocketAddr};
+
+use crate::address::Protocol;
+use crate::candidate::{Candidate, CandidateId, CandidateType};
+use crate::pair::End;
+
+#[derive(Debug)]
+pub(crate) struct Local {
+    pub(crate) id: CandidateId,
+    pub(crate) candidate: Candidate,
+    pub(crate) address: SocketAddr,
+    pub(crate) base: SocketAddr,
+}
+
+impl Local {
+    pub(crate) fn end(&self) -> End {
+        End {
+            id: self.id,
+            kind: self.candidate.kind(),
+            priority: self.candidate.priority(),
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct LocalCandidates(Vec<Local>);
+
+impl LocalCandidates {
+    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = &Local> {
+        self.0.iter()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The candidate with this transport address and base, which is the one a second would be redundant with
+    /// (RFC 8445 §5.1.3).
+    pub(crate) fn find(
+        &self,
+        protocol: Protocol,
+        address: SocketAddr,
+        base: SocketAddr,
+    ) -> Option<&Local> {
+        self.0
+            .iter()
+            .find(|l| l.address == address && l.base == base && l.candidate.protocol() == protocol)
+    }
+
+    pub(crate) fn push(&mut self, local: Local) {
+        self.0.push(local);
+    }
+
+    /// The best candidate of a base: what a pair on it is built from.
+    pub(crate) fn best_of(&self, protocol: Protocol, base: SocketAddr) -> Option<&Local> {
+        self.0
+            .iter()
+            .filter(|l| l.base == base && l.candidate.protocol() == protocol)
+            .max_by_key(|l| (l.candidate.priority(), std::cmp::Reverse(l.id)))
+    }
+
+    /// The base that a datagram's local address belongs to (I66): the base itself, an address that was announced for
+    /// it, or a wildcard of that port.
+    pub(crate) fn base_of(&self, protocol: Protocol, local: SocketAddr) -> Option<SocketAddr> {
+        let of_protocol = || self.0.iter().filter(|l| l.candidate.protocol() == protocol);
+        of_protocol()
+            .find(|l| l.base == local)
+            .or_else(|| {
+                of_protocol()
+                    .find(|l| l.address == local && l.candidate.kind() == CandidateType::Host)
+            })
+            .or_else(|| of_protocol().find(|l| is_wildcard_for(l.base, local)))
+            .map(|l| l.base)
+    }
+
+    /// Removes what stands on this transport address: all candidates of a base, or the one announced so. Gives the
+    /// bases that lost a candidate.
+    pub(crate) fn remove(&mut self, address: SocketAddr) -> Vec<(Protocol, SocketAddr)> {
+        let hit = |l: &Local| l.base == address || l.address == address;
+        let bases = self
+            .0
+            .iter()
+            .filter(|l| hit(l))
+            .map(|l| (l.candidate.protocol(), l.base))
+            .collect();
+        self.0.retain(|l| !hit(l));
+        bases
+    }
+}
+
+fn is_wildcard_for(base: SocketAddr, local: SocketAddr) -> bool {
+    let same_family = match (base.ip(), local.ip()) {
+        (IpAddr::V4(_), IpAddr::V4(_)) | (IpAddr::V6(_), IpAddr::V6(_)) => true,
+        // A wildcard IPv6 socket carries IPv4 too, as mapped addresses.
+        (IpAddr::V6(_), IpAddr::V4(_)) => true,
+        (IpAddr::V4(_), IpAddr::V6(_)) => false,
+    };
+    base.ip().is_unspecified() && base.port() == local.port() && same_family
+}

@@ -1,0 +1,218 @@
+//! Candidate pairs and their five states (RFC 8445 §6.1.2).
+//!
+//! ```text
+//!   Frozen ──unfreeze──► Waiting ──check sent──► InProgress ──success──► Succeeded
+//!                           ▲                        │                       │
+//!                           └──triggered check───────┤                       │ consent lost,
+//!                           └──triggered check──── Failed ◄── error, timeout ┘ nomination failed
+//! ```
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use crate::address::FiveTuple;
+use crate::candidate::{CandidateId, CandidateType};
+
+/// Names a pair of one agent. Kept when a peer-reflexive candidate turns out to be a signalled one; never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PairId(pub(crate) u32);
+
+impl fmt::Display for PairId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "pair {}", self.0)
+    }
+}
+
+/// The state of a pair (RFC 8445 §6.1.2.6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PairState {
+    /// Not to be checked before another of its foundation succeeds.
+    Frozen,
+    /// To be checked.
+    Waiting,
+    /// A check is under way.
+    InProgress,
+    /// A check succeeded.
+    Succeeded,
+    /// A check failed, or consent was lost.
+    Failed,
+}
+
+impl PairState {
+    /// Whether a check is still to come or under way.
+    pub(crate) fn is_unfinished(self) -> bool {
+        matches!(self, Self::Frozen | Self::Waiting | Self::InProgress)
+    }
+
+    /// The whole transition matrix (the diagram above).
+    pub(crate) fn may_become(self, to: Self) -> bool {
+        use PairState::{Failed, Frozen, InProgress, Succeeded, Waiting};
+        match self {
+            Frozen => to == Waiting,
+            // An answer to a cancelled check may still come.
+            Waiting => matches!(to, InProgress | Succeeded | Failed),
+            InProgress => matches!(to, Succeeded | Failed | Waiting),
+            Succeeded => to == Failed,
+            Failed => matches!(to, Waiting | Succeeded),
+        }
+    }
+}
+
+/// A pair, as it is reported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CandidatePair {
+    /// Its name.
+    pub id: PairId,
+    /// The path its datagrams take; `local` is the base.
+    pub path: FiveTuple,
+    /// How our candidate was found.
+    pub local: CandidateType,
+    /// How theirs was found.
+    pub remote: CandidateType,
+    /// Whether it is nominated, or only the best that works so far.
+    pub nominated: bool,
+    /// The smoothed round-trip time, if a check was answered without retransmission.
+    pub rtt: Option<Duration>,
+}
+
+/// Round-trip times: the last, the sum of all, the smoothed (RFC 6298 §2: α = 1/8).
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct RoundTrip {
+    pub(crate) smoothed: Option<Duration>,
+    pub(crate) current: Option<Duration>,
+    pub(crate) total: Duration,
+}
+
+impl RoundTrip {
+    pub(crate) fn record(&mut self, sample: Duration) {
+        self.current = Some(sample);
+        self.total += sample;
+        self.smoothed = Some(match self.smoothed {
+            None => sample,
+            Some(smoothed) => smoothed * 7 / 8 + sample / 8,
+        });
+    }
+}
+
+/// What a USE-CANDIDATE said about this pair (controlled side).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Wish {
+    pub(crate) at: Instant,
+    pub(crate) nomination: Option<u32>,
+}
+
+/// Message counters of W3C's candidate-pair statistics.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct PairCounters {
+    pub(crate) requests_sent: u64,
+    pub(crate) requests_received: u64,
+    pub(crate) responses_sent: u64,
+    pub(crate) responses_received: u64,
+    pub(crate) consent_requests_sent: u64,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Pair {
+    pub(crate) id: PairId,
+    pub(crate) path: FiveTuple,
+    pub(crate) local: End,
+    pub(crate) remote: End,
+    pub(crate) priority: u64,
+    /// What PRIORITY says in its checks.
+    pub(crate) check_priority: u32,
+    state: PairState,
+    pub(crate) wish: Option<Wish>,
+    pub(crate) round_trip: RoundTrip,
+    pub(crate) counters: PairCounters,
+}
+
+/// What a pair remembers of its candidate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct End {
+    pub(crate) id: CandidateId,
+    pub(crate) kind: CandidateType,
+    pub(crate) priority: u32,
+}
+
+impl Pair {
+    pub(crate) fn new(
+        id: PairId,
+        path: FiveTuple,
+        local: End,
+        remote: End,
+        state: PairState,
+    ) -> Self {
+        Self {
+            id,
+            path,
+            local,
+            remote,
+            priority: 0,
+            check_priority: crate::priority::as_peer_reflexive(local.priority),
+            state,
+            wish: None,
+            round_trip: RoundTrip::default(),
+            counters: PairCounters::default(),
+        }
+    }
+
+    pub(crate) fn state(&self) -> PairState {
+        self.state
+    }
+
+    pub(crate) fn become_state(&mut self, to: PairState) {
+        debug_assert!(
+            self.state == to || self.state.may_become(to),
+            "{:?} to {to:?}",
+            self.state
+        );
+        self.state = to;
+    }
+
+    pub(crate) fn view(&self, nominated: bool) -> CandidatePair {
+        CandidatePair {
+            id: self.id,
+            path: self.path,
+            local: self.local.kind,
+            remote: self.remote.kind,
+            nominated,
+            rtt: self.round_trip.smoothed,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // req: I3
+    #[test]
+    fn the_transition_matrix_is_the_diagram() {
+        use PairState::{Failed, Frozen, InProgress, Succeeded, Waiting};
+        let states = [Frozen, Waiting, InProgress, Succeeded, Failed];
+        let matrix: Vec<String> = states
+            .iter()
+            .map(|from| {
+                states
+                    .iter()
+                    .map(|to| if from.may_become(*to) { 'x' } else { '.' })
+                    .collect()
+            })
+            .collect();
+        //                  F    W    I    S    F
+        assert_eq!(matrix, [".x...", "..xxx", ".x.xx", "....x", ".x.x."]);
+    }
+
+    // req: I25
+    #[test]
+    fn round_trips_are_smoothed_by_an_eighth() {
+        let mut round_trip = RoundTrip::default();
+        round_trip.record(Duration::from_millis(80));
+        assert_eq!(round_trip.smoothed, Some(Duration::from_millis(80)));
+        round_trip.record(Duration::from_millis(160));
+        assert_eq!(round_trip.smoothed, Some(Duration::from_millis(90)));
+        assert_eq!(round_trip.current, Some(Duration::from_millis(160)));
+        assert_eq!(round_trip.total, Duration::from_millis(240));
+    }
+}

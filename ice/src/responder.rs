@@ -1,0 +1,263 @@
+//! The server side of checks (RFC 8445 §7.3): every authenticated request is answered, then it may teach us a
+//! candidate, trigger a check, or nominate a pair.
+
+use std::time::Instant;
+
+use floe_stun::{AttributeType, IntegrityError, RoleAttribute, Verified};
+
+use crate::address::{FiveTuple, is_sendable};
+use crate::candidate::{Candidate, CandidateType};
+use crate::checklist::Remote;
+use crate::error::DropReason;
+use crate::generation::{Generation, Seen};
+use crate::nomination::{self, Wanted};
+use crate::pair::{End, PairId, PairState, Wish};
+use crate::role::{Conflict, Mode, Role, conflict};
+use crate::shared::{Answer, Response, Shared};
+
+pub(crate) fn integrity_drop(error: IntegrityError) -> DropReason {
+    match error {
+        IntegrityError::Missing => DropReason::MissingIntegrity,
+        _ => DropReason::BadIntegrity,
+    }
+}
+
+impl Generation {
+    /// A request that has passed its MAC. `Verified` is the proof.
+    pub(crate) fn on_request(
+        &mut self,
+        shared: &mut Shared,
+        now: Instant,
+        path: FiveTuple,
+        request: &Verified<'_>,
+        remote_fragment: &[u8],
+    ) -> Result<(), DropReason> {
+        shared.stats.requests_received += 1;
+        let answer = self.answer_to(shared, request, remote_fragment);
+        shared.respond(Response {
+            generation: self.serial,
+            id: request.transaction_id(),
+            path,
+            algorithm: request.algorithm(),
+            answer,
+        })?;
+        let (Answer::Success, Some(priority)) = (answer, request.priority()) else {
+            return Ok(());
+        };
+        let nomination = request.nomination();
+        let wish = (request.use_candidate() || nomination.is_some()).then_some(Wish {
+            at: now,
+            nomination,
+        });
+        let seen = Seen {
+            priority,
+            wish,
+            role: request.role(),
+        };
+        if self.is_peer(remote_fragment)
+            && shared.locals.base_of(path.protocol, path.local).is_some()
+        {
+            self.settle_role(shared, seen.role);
+            self.observe(shared, now, path, seen);
+        } else {
+            self.remember_early(shared, path, remote_fragment, seen);
+        }
+        Ok(())
+    }
+
+    fn answer_to(&self, shared: &Shared, request: &Verified<'_>, remote_fragment: &[u8]) -> Answer {
+        let mut unknown = request.unknown_required();
+        if let Some(first) = unknown.next() {
+            let mut types: [Option<AttributeType>; 4] = [Some(first), None, None, None];
+            types
+                .iter_mut()
+                .skip(1)
+                .zip(unknown)
+                .for_each(|(slot, unknown)| *slot = Some(unknown));
+            return Answer::UnknownAttributes(types);
+        }
+        if request.priority().is_none() {
+            return Answer::BadRequest;
+        }
+        // A request of an unknown peer cannot conflict with it (I65).
+        let refuse = self.is_peer(remote_fragment)
+            && self.conflict(shared, request.role()) == Conflict::Refuse;
+        if refuse {
+            Answer::RoleConflict
+        } else {
+            Answer::Success
+        }
+    }
+
+    fn is_peer(&self, remote_fragment: &[u8]) -> bool {
+        self.peer
+            .as_ref()
+            .is_some_and(|peer| peer.parameters.username_fragment().as_bytes() == remote_fragment)
+    }
+
+    fn conflict(&self, shared: &Shared, theirs: Option<RoleAttribute>) -> Conflict {
+        // Two lite agents send no checks; whatever this is, there is nothing to switch.
+        let mode = shared.mode;
+        shared.role.map_or(Conflict::None, |role| {
+            conflict(role, mode, shared.tie_breaker, theirs)
+        })
+    }
+
+    pub(crate) fn settle_role(&self, shared: &mut Shared, theirs: Option<RoleAttribute>) {
+        if let (Conflict::Switch, Some(role)) = (self.conflict(shared, theirs), shared.role) {
+            shared.take_role(role.opposite());
+        }
+    }
+
+    /// What an answered request teaches (RFC 8445 §7.3.1.3 to §7.3.1.5).
+    pub(crate) fn observe(
+        &mut self,
+        shared: &mut Shared,
+        now: Instant,
+        path: FiveTuple,
+        seen: Seen,
+    ) {
+        let path = shared.canonical(path);
+        if self.failed.is_some() || self.refused.contains(&path) || !is_sendable(path.remote) {
+            return;
+        }
+        self.paths.on_request(path);
+        self.began.get_or_insert(now);
+        let known = self.checklist.on_path(&path).map(|pair| pair.id);
+        let Some(id) = known.or_else(|| self.discover(shared, path, seen.priority)) else {
+            return;
+        };
+        let Some(pair) = self.checklist.get_mut(id) else {
+            return;
+        };
+        pair.counters.requests_received += 1;
+        let wish = seen.wish.filter(|_| shared.role == Some(Role::Controlled));
+        pair.wish = wish.or(pair.wish);
+        let state = pair.state();
+        if shared.mode == Mode::Lite {
+            self.renew_consent(shared, now, id);
+        }
+        match state {
+            PairState::Succeeded if wish.is_some() => self.follow(shared, now, id),
+            PairState::Succeeded => {}
+            PairState::InProgress => self.recheck(shared, now, id),
+            _ => self.checklist.trigger(id),
+        }
+    }
+
+    /// A request for a pair whose own check is under way: that check is cancelled and a new one queued, because it may
+    /// have met a NAT that is open only now (RFC 8445 §7.3.1.4). Not before its answer had a chance, or two agents
+    /// would keep each other busy (I7).
+    fn recheck(&mut self, shared: &Shared, now: Instant, id: PairId) {
+        let round_trip = self
+            .checklist
+            .get(id)
+            .and_then(|pair| pair.round_trip.smoothed);
+        let grace = round_trip.unwrap_or(shared.timing.rto / 2);
+        let Some(check) = self.checklist.checks.iter().find(|check| check.pair == id) else {
+            return;
+        };
+        if check.transaction.sent() == 1
+            && now.saturating_duration_since(check.transaction.first_sent()) >= grace
+        {
+            self.checklist.checks.retain(|check| check.pair != id);
+            self.checklist.trigger(id);
+        }
+    }
+
+    /// A pair for a path that has none: from a candidate we know, or from a peer-reflexive one (RFC 8445 §7.3.1.3).
+    fn discover(&mut self, shared: &mut Shared, path: FiveTuple, priority: u32) -> Option<PairId> {
+        let local = shared.locals.best_of(path.protocol, path.local)?.end();
+        let same =
+            |r: &&Remote| r.address == path.remote && r.candidate.protocol() == path.protocol;
+        let remote = match self.remotes.iter().find(same) {
+            Some(known) => known.end(),
+            None => self.add_peer_reflexive(shared, path, priority),
+        };
+        self.add_pair(shared, path, local, remote)
+    }
+
+    fn add_peer_reflexive(&mut self, shared: &mut Shared, path: FiveTuple, priority: u32) -> End {
+        let answered = |id| {
+            self.checklist
+                .pairs
+                .iter()
+                .any(|pair| pair.remote.id == id && self.paths.is_proven(&pair.path))
+                || self
+                    .selected_pair()
+                    .is_some_and(|pair| pair.remote.id == id)
+        };
+        let unanswered = || {
+            self.remotes
+                .iter()
+                .filter(|r| r.candidate.kind() == CandidateType::PeerReflexive && !answered(r.id))
+        };
+        if unanswered().count() >= shared.config.max_peer_reflexive {
+            // The oldest makes room; its request was answered all the same.
+            let oldest = unanswered().map(|r| r.id).min();
+            self.remotes.retain(|r| Some(r.id) != oldest);
+            self.checklist.retain(|pair| Some(pair.remote.id) != oldest);
+            shared.stats.candidates_ignored += 1;
+        }
+        let priority = priority.clamp(1, crate::priority::MAX);
+        let candidate =
+            Candidate::peer_reflexive(path.protocol, path.remote, path.remote, priority);
+        let remote = Remote {
+            id: shared.next_candidate_id(),
+            candidate,
+            address: path.remote,
+        };
+        let end = remote.end();
+        self.remotes.push(remote);
+        end
+    }
+
+    /// The controlled side follows the peer's nomination; at most one switch per round trip (I10).
+    pub(crate) fn follow(&mut self, shared: &mut Shared, now: Instant, id: PairId) {
+        let wanted = |pair: &crate::pair::Pair| {
+            let wish = pair.wish.filter(|_| pair.state() == PairState::Succeeded)?;
+            Some(Wanted {
+                pair: pair.id,
+                priority: pair.priority,
+                wish,
+            })
+        };
+        let Some(latest) = self.checklist.get(id).and_then(wanted) else {
+            return;
+        };
+        let nominated = self.selected.as_ref().filter(|selected| selected.nominated);
+        let selected = nominated
+            .and_then(|s| self.checklist.get(s.pair))
+            .and_then(wanted);
+        let target = nomination::follow(
+            latest,
+            selected,
+            self.checklist.pairs.iter().filter_map(wanted),
+        );
+        let hold = nominated
+            .filter(|s| s.pair != target)
+            .map(|s| s.since + self.switch_interval(shared, s.pair));
+        match hold.filter(|until| now < *until) {
+            Some(until) => self.deferred = Some((until, target)),
+            None => self.select(shared, now, target, true),
+        }
+    }
+
+    fn switch_interval(&self, shared: &Shared, selected: PairId) -> std::time::Duration {
+        let round_trip = self
+            .checklist
+            .get(selected)
+            .and_then(|pair| pair.round_trip.smoothed);
+        match shared.mode {
+            Mode::Full => round_trip.unwrap_or(shared.timing.rto),
+            // A lite agent measures nothing and obeys.
+            Mode::Lite => std::time::Duration::ZERO,
+        }
+    }
+
+    pub(crate) fn run_deferred(&mut self, shared: &mut Shared, now: Instant) {
+        if let Some((_, target)) = self.deferred.take_if(|(until, _)| now >= *until) {
+            self.select(shared, now, target, true);
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! What is left of a closed agent: it answers 403, so that the peer stops at once (RFC 7675 §5.2).
+
+use floe_stun::{
+    Class, ErrorCode, FingerprintStatus, IntegrityKey, Message, Method, Writer, is_stun,
+};
+
+use crate::address::{FiveTuple, Transmit};
+use crate::agent::Agent;
+use crate::generation::Generation;
+
+/// The username fragment and key of a generation that is over. It holds no state and sends nothing of its own.
+#[derive(Debug)]
+pub struct Revoked {
+    username_fragment: Box<str>,
+    key: IntegrityKey,
+}
+
+impl Revoked {
+    pub(crate) fn of(generation: &Generation) -> Self {
+        Self {
+            username_fragment: generation.local.username_fragment().into(),
+            key: generation.local_key.clone(),
+        }
+    }
+
+    /// The username fragment that requests name it by.
+    pub fn username_fragment(&self) -> &str {
+        &self.username_fragment
+    }
+
+    /// Writes the 403 to an authenticated Binding request into `buf`; `None` for everything else, and when `buf` is too
+    /// short (100 bytes are enough).
+    pub fn answer(&self, path: FiveTuple, datagram: &[u8], buf: &mut [u8]) -> Option<Transmit> {
+        let message = is_stun(datagram)
+            .then(|| Message::parse(datagram).ok())
+            .flatten()?;
+        let binding = message.class() == Class::Request && message.method() == Method::BINDING;
+        let (local, _) = split(message.username()?)?;
+        if !binding
+            || message.fingerprint() != FingerprintStatus::Valid
+            || local != self.username_fragment.as_bytes()
+        {
+            return None;
+        }
+        let request = message.verify(&self.key).ok()?;
+        let len = Writer::error(
+            buf,
+            Method::BINDING,
+            request.transaction_id(),
+            ErrorCode::FORBIDDEN,
+        )
+        .integrity_as(request.algorithm(), &self.key)
+        .fingerprint()
+        .ok()?;
+        Some(Transmit {
+            path: path.canonical(),
+            len,
+        })
+    }
+}
+
+/// The two halves of a USERNAME.
+pub(crate) fn split(username: &[u8]) -> Option<(&[u8], &[u8])> {
+    let colon = username.iter().position(|byte| *byte == b':')?;
+    let (left, right) = username.split_at(colon);
+    Some((left, right.get(1..)?))
+}
+
+impl Agent {
+    /// What can still answer for this agent's username fragments when it is closed or gone: one for each live generation.
+    pub fn revoked(&self) -> impl Iterator<Item = Revoked> {
+        self.generations().map(Revoked::of)
+    }
+}

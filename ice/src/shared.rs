@@ -1,0 +1,133 @@
+//! What the generations of an agent share: configuration, role, randomness, our candidates, and the queues out.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use floe_stun::{AttributeType, IntegrityAlgorithm, TransactionId, TransactionIds};
+
+use crate::address::FiveTuple;
+use crate::candidate::CandidateId;
+use crate::config::{Config, MAX_PENDING_RESPONSES, MIN_PACING};
+use crate::error::DropReason;
+use crate::event::EventQueue;
+use crate::local::LocalCandidates;
+use crate::pair::PairId;
+use crate::random::{Label, Random};
+use crate::role::{Mode, Role};
+use crate::state::GatheringState;
+use crate::stats::Stats;
+use crate::timing::Timing;
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) config: Arc<Config>,
+    pub(crate) timing: Timing,
+    pub(crate) mode: Mode,
+    /// Known with the remote parameters.
+    pub(crate) role: Option<Role>,
+    pub(crate) tie_breaker: u64,
+    pub(crate) random: Random,
+    pub(crate) ids: TransactionIds,
+    pub(crate) tag: u32,
+    pub(crate) locals: LocalCandidates,
+    pub(crate) gathering: GatheringState,
+    /// Ta: no new check before this.
+    pub(crate) next_check: Option<Instant>,
+    pub(crate) outputs: VecDeque<Output>,
+    pub(crate) events: EventQueue,
+    pub(crate) stats: Stats,
+    pub(crate) last_candidate: u32,
+    pub(crate) last_pair: u32,
+}
+
+/// One datagram to send, small until it is written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Output {
+    Request(Request),
+    Response(Response),
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Request {
+    /// Which generation's credentials.
+    pub(crate) generation: u32,
+    pub(crate) id: TransactionId,
+    pub(crate) pair: PairId,
+    pub(crate) purpose: Purpose,
+}
+
+/// What a check is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    Connectivity,
+    /// With the value of NOMINATION, when renominating.
+    Nomination(Option<u32>),
+    Consent,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Response {
+    pub(crate) generation: u32,
+    pub(crate) id: TransactionId,
+    pub(crate) path: FiveTuple,
+    pub(crate) algorithm: IntegrityAlgorithm,
+    pub(crate) answer: Answer,
+}
+
+/// What a request is answered with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Answer {
+    Success,
+    BadRequest,
+    RoleConflict,
+    /// The first of the attributes we do not know.
+    UnknownAttributes([Option<AttributeType>; 4]),
+}
+
+impl Shared {
+    pub(crate) fn next_candidate_id(&mut self) -> CandidateId {
+        self.last_candidate += 1;
+        CandidateId(self.last_candidate)
+    }
+
+    pub(crate) fn next_pair_id(&mut self) -> PairId {
+        self.last_pair += 1;
+        PairId(self.last_pair)
+    }
+
+    pub(crate) fn mint(&mut self) -> TransactionId {
+        self.ids.mint(self.tag)
+    }
+
+    /// A duration varied by ±20 % (RFC 7675 §5.1).
+    pub(crate) fn jittered(&mut self, mean: Duration) -> Duration {
+        let (least, most) = (
+            *crate::config::CONSENT_JITTER.start(),
+            *crate::config::CONSENT_JITTER.end(),
+        );
+        let span = u64::from(most - least + 1);
+        let thousandths = least + (self.random.next_u64(Label::Jitter) % span) as u32;
+        mean * thousandths / 1000
+    }
+
+    /// Ta, given what the peer asked for.
+    pub(crate) fn pacing(&self, remote: Option<Duration>) -> Duration {
+        self.timing
+            .pacing
+            .max(remote.unwrap_or_default())
+            .max(MIN_PACING)
+    }
+
+    pub(crate) fn respond(&mut self, response: Response) -> Result<(), DropReason> {
+        if self.outputs.len() >= MAX_PENDING_RESPONSES + self.config.max_pairs {
+            return Err(DropReason::Overloaded);
+        }
+        self.outputs.push_back(Output::Response(response));
+        Ok(())
+    }
+
+    pub(crate) fn request(&mut self, request: Request) {
+        self.outputs.push_back(Output::Request(request));
+    }
+}
