@@ -1,0 +1,90 @@
+//! What the caller can choose, with the defaults.
+
+use floe_dtls as dtls;
+use floe_ice as ice;
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+/// What the transports of an endpoint share.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct TransportConfig {
+    /// Timers, nomination and caps of the ICE agents.
+    pub ice: Arc<ice::Config>,
+    /// Identity, suites and timers of the DTLS connections.
+    pub dtls: Arc<dtls::Config>,
+    /// The most DTLS time-outs double up to while the path has fresh consent: a lost flight is then the path's loss, not its
+    /// absence. Default: 800 ms.
+    pub dtls_retransmission_cap: Duration,
+}
+
+impl TransportConfig {
+    /// These configurations, and defaults for the rest.
+    #[must_use]
+    pub fn new(ice: Arc<ice::Config>, dtls: Arc<dtls::Config>) -> Self {
+        Self {
+            ice,
+            dtls,
+            dtls_retransmission_cap: Duration::from_millis(800),
+        }
+    }
+
+    /// The longest datagram a transport writes, in bytes: what the buffer of `poll_transmit` must hold.
+    #[must_use]
+    pub fn mtu(&self) -> usize {
+        self.ice.mtu.max(self.dtls.mtu).max(MIN_BUFFER)
+    }
+}
+
+/// What is particular to one transport.
+#[derive(Clone, Debug)]
+pub struct TransportOptions {
+    /// Full or lite ICE.
+    pub mode: ice::Mode,
+    /// Which side made the first offer.
+    pub initiation: ice::Initiation,
+    /// This side's `a=setup`: `ActPass` in an offer, `Active` or `Passive` in an answer.
+    pub setup: dtls::Setup,
+    /// The certificate fingerprints the peer signalled, or that they come later.
+    pub remote_identity: dtls::RemoteIdentity,
+    /// This side's username fragment and password. `None`: generated.
+    pub local_parameters: Option<ice::Parameters>,
+}
+
+/// How an endpoint behaves.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct EndpointConfig {
+    /// What its transports share.
+    pub transport: TransportConfig,
+    /// The most transports at one time. Default: 1 000 000.
+    pub max_transports: usize,
+    /// The most 5-tuples that one transport may hold. Default: 32.
+    pub max_paths: usize,
+    /// How long checks for a closed session are answered with 403. Default, and at most: 30 s.
+    pub farewell: Duration,
+    /// The most closed sessions remembered for that. Default: 10 000.
+    pub max_farewells: usize,
+    /// The TURN servers in use: channel data is taken from nobody else. Default: none.
+    pub turn_servers: Vec<SocketAddr>,
+}
+
+impl EndpointConfig {
+    /// The longest that a closed session is remembered.
+    pub const MAX_FAREWELL: Duration = Duration::from_secs(30);
+
+    /// This configuration for the transports, and defaults for the rest.
+    #[must_use]
+    pub fn new(transport: TransportConfig) -> Self {
+        Self {
+            transport,
+            max_transports: 1_000_000,
+            max_paths: 32,
+            farewell: Self::MAX_FAREWELL,
+            max_farewells: 10_000,
+            turn_servers: Vec::new(),
+        }
+    }
+}
+
+/// What the longest STUN message of an agent needs, in bytes, whatever the MTU.
+const MIN_BUFFER: usize = 640;

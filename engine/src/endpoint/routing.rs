@@ -1,0 +1,247 @@
+//! From a datagram to its transport, and from an authenticated message to the ownership of its 5-tuple.
+
+use super::{Endpoint, LETTER, farewells::Verdict};
+use crate::{
+    DropReason, Outcome, Received, TransportId,
+    demux::{self, Kind},
+    transport::paths::Standing,
+};
+use floe_ice::{self as ice, FiveTuple};
+use floe_stun::{Class, Message};
+use std::time::Instant;
+
+impl Endpoint {
+    /// A datagram arrived on `path`. DTLS records are decrypted in place.
+    pub fn handle_datagram<'d>(
+        &mut self,
+        now: Instant,
+        path: FiveTuple,
+        datagram: &'d mut [u8],
+    ) -> Outcome<'d> {
+        self.stats.received += 1;
+        let path = path.canonical();
+        match demux::classify(datagram) {
+            None => self.drop(DropReason::UnknownProtocol),
+            Some(Kind::Stun) => self.handle_stun(now, path, datagram),
+            Some(Kind::TurnChannelOrQuic) if self.is_turn_server(&path) => Outcome::FromTurnServer,
+            Some(kind) => {
+                let Some(id) = self.routes.by_path(&path) else {
+                    return self.drop(DropReason::UnknownPath);
+                };
+                let deliver = |transport: &mut crate::Transport| {
+                    transport.handle_other(now, path, kind, datagram)
+                };
+                match self.touch(now, id, deliver) {
+                    Some(received) => self.routed(id, received),
+                    None => self.drop(DropReason::UnknownPath),
+                }
+            }
+        }
+    }
+
+    fn handle_stun<'d>(
+        &mut self,
+        now: Instant,
+        path: FiveTuple,
+        datagram: &'d [u8],
+    ) -> Outcome<'d> {
+        let Ok(message) = Message::parse(datagram) else {
+            return self.drop(DropReason::MalformedStun);
+        };
+        match message.class() {
+            Class::Request => self.handle_request(now, path, &message),
+            Class::SuccessResponse | Class::ErrorResponse => {
+                self.handle_response(now, path, &message)
+            }
+            Class::Indication => match self.routes.by_path(&path) {
+                Some(id) => self.deliver(now, id, path, &message),
+                None => self.drop(DropReason::UnknownPath),
+            },
+        }
+    }
+
+    /// A request is for whoever its username names, wherever it comes from.
+    fn handle_request<'d>(
+        &mut self,
+        now: Instant,
+        path: FiveTuple,
+        request: &Message<'d>,
+    ) -> Outcome<'d> {
+        let Some((local, remote)) = request.username().and_then(halves) else {
+            return self.drop(DropReason::MissingUsername);
+        };
+        if let Some(id) = self.routes.by_ufrag(local.as_bytes()) {
+            return self.deliver(now, id, path, request);
+        }
+        let mut buf = [0; LETTER];
+        match self
+            .farewells
+            .judge(now, local, path, request.as_bytes(), &mut buf)
+        {
+            Verdict::Refuse(_) if !self.outbox.has_room() => self.drop(DropReason::Overloaded),
+            Verdict::Refuse(len) => {
+                self.stats.refused += 1;
+                self.outbox.post(path, &buf[..len]);
+                Outcome::Refused
+            }
+            Verdict::Forged => self.drop(DropReason::UnauthenticatedFarewell),
+            Verdict::Unknown => {
+                self.stats.unknown_ufrag += 1;
+                Outcome::UnknownUfrag {
+                    local,
+                    remote,
+                    from: path,
+                }
+            }
+        }
+    }
+
+    /// A response is for whoever asked. The tag in its transaction id says where to look, the agent compares all of it.
+    fn handle_response<'d>(
+        &mut self,
+        now: Instant,
+        path: FiveTuple,
+        response: &Message<'d>,
+    ) -> Outcome<'d> {
+        let transaction = response.transaction_id();
+        if let Some(id) = self.routes.by_transaction(&transaction) {
+            let outcome = self.deliver(now, id, path, response);
+            if !is_unknown(&outcome) {
+                return outcome;
+            }
+        }
+        let former: Option<TransportId> =
+            self.routes.by_former_transaction(now, &transaction).next();
+        match former {
+            Some(id) => self.deliver(now, id, path, response),
+            None if self.is_turn_server(&path) => Outcome::FromTurnServer,
+            None => self.drop(DropReason::UnknownTransaction),
+        }
+    }
+
+    fn deliver<'d>(
+        &mut self,
+        now: Instant,
+        id: TransportId,
+        path: FiveTuple,
+        message: &Message<'d>,
+    ) -> Outcome<'d> {
+        match self.touch(now, id, |transport| {
+            transport.handle_message(now, path, message)
+        }) {
+            Some(received) => {
+                if received == Received::Handled {
+                    self.claim(id, path);
+                }
+                self.routed(id, received)
+            }
+            None => self.drop(DropReason::UnknownTransaction),
+        }
+    }
+
+    /// An authenticated message of `id` came by `path`: the path is its own if nobody else lives there.
+    fn claim(&mut self, id: TransportId, path: FiveTuple) {
+        let holder = self.routes.by_path(&path);
+        if holder == Some(id) {
+            return;
+        }
+        let Some(challenger) = self
+            .transport(id)
+            .filter(|transport| transport.accepts_from(&path))
+        else {
+            return;
+        };
+        let standing = challenger.paths.standing(&path);
+        let proven = challenger.ice().is_proven(&path) && standing != Some(Standing::Lost);
+        if standing.is_none() && challenger.paths.len() >= self.config.max_paths {
+            self.stats.paths_refused += 1;
+            return;
+        }
+        match holder.filter(|holder| self.lives_on(*holder, &path)) {
+            Some(holder) if !proven => {
+                self.stats.contested_tuples += 1;
+                self.set_standing(id, path, standing.unwrap_or(Standing::Contested));
+                debug_assert_ne!(holder, id);
+            }
+            Some(holder) => {
+                self.stats.contested_tuples += 1;
+                self.stats.takeovers += 1;
+                self.set_standing(holder, path, Standing::Lost);
+                self.own(id, path);
+            }
+            None => {
+                if let Some(lapsed) = holder {
+                    self.set_standing(lapsed, path, Standing::Lost);
+                }
+                self.own(id, path);
+            }
+        }
+    }
+
+    /// An attached transport owned `path` where it came from.
+    pub(super) fn reclaim(&mut self, id: TransportId, path: FiveTuple) {
+        match self
+            .routes
+            .by_path(&path)
+            .filter(|holder| self.lives_on(*holder, &path))
+        {
+            Some(_) => self.set_standing(id, path, Standing::Contested),
+            None => self.own(id, path),
+        }
+    }
+
+    fn own(&mut self, id: TransportId, path: FiveTuple) {
+        self.routes.set_path(path, id);
+        self.set_standing(id, path, Standing::Owned);
+    }
+
+    fn set_standing(&mut self, id: TransportId, path: FiveTuple, standing: Standing) {
+        if let Some(slot) = self.slots.get_mut(id.key()) {
+            slot.transport.paths.set(path, standing);
+            self.tellers.push(id.index());
+        }
+    }
+
+    /// Whether a transport is alive and still takes what comes by `path`.
+    fn lives_on(&self, id: TransportId, path: &FiveTuple) -> bool {
+        self.transport(id)
+            .is_some_and(|transport| transport.accepts_from(path))
+    }
+
+    /// Lets go of the paths that a transport no longer takes anything from.
+    pub(super) fn refresh_paths(&mut self, id: TransportId) {
+        let Some(slot) = self.slots.get_mut(id.key()) else {
+            return;
+        };
+        while let Some(path) = slot.transport.release_path() {
+            self.routes.remove_path(&path, id);
+        }
+    }
+
+    fn is_turn_server(&self, path: &FiveTuple) -> bool {
+        self.config.turn_servers.contains(&path.remote)
+    }
+
+    fn routed<'d>(&mut self, transport: TransportId, received: Received) -> Outcome<'d> {
+        self.stats.routed += 1;
+        Outcome::Routed {
+            transport,
+            received,
+        }
+    }
+
+    fn drop<'d>(&mut self, reason: DropReason) -> Outcome<'d> {
+        self.stats.dropped.add(reason);
+        Outcome::Dropped(reason)
+    }
+}
+
+/// The two username fragments of `ours:theirs` (RFC 8445 §7.2.2).
+fn halves(username: &[u8]) -> Option<(&str, &str)> {
+    std::str::from_utf8(username).ok()?.split_once(':')
+}
+
+fn is_unknown(outcome: &Outcome<'_>) -> bool {
+    let unknown = DropReason::Ice(ice::DropReason::UnknownTransaction);
+    matches!(outcome, Outcome::Routed { received: Received::Dropped(reason), .. } if *reason == unknown)
+}

@@ -1,0 +1,87 @@
+//! Where an endpoint's secrets come from: the operating system, or one seed.
+
+use super::keyed::Keyed;
+use crate::{ApiMisuse, Transport, TransportConfig, TransportOptions};
+use floe_stun::RouteKey;
+use std::fmt;
+use zeroize::Zeroizing;
+
+/// The source of secrets. Labelled streams: one more transport does not change the keys of the tables.
+pub(super) struct Seeds {
+    root: Zeroizing<[u8; 32]>,
+    #[cfg(feature = "deterministic")]
+    children: Option<u64>,
+}
+
+impl Seeds {
+    /// The one place where the operating system's entropy enters this crate.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "secrets come from the operating system, here and nowhere else"
+    )]
+    pub(super) fn from_entropy() -> Self {
+        let mut root = Zeroizing::new([0; 32]);
+        getrandom::fill(root.as_mut()).expect("the operating system provides entropy");
+        Self {
+            root,
+            #[cfg(feature = "deterministic")]
+            children: None,
+        }
+    }
+
+    #[cfg(feature = "deterministic")]
+    pub(super) fn from_seed(seed: [u8; 32]) -> Self {
+        Self {
+            root: Zeroizing::new(seed),
+            children: Some(0),
+        }
+    }
+
+    pub(super) fn route_key(&self) -> RouteKey {
+        RouteKey::from_bytes(self.draw(b"transaction tags"))
+    }
+
+    pub(super) fn hash_key(&self) -> Keyed {
+        Keyed::new(self.draw(b"hash tables"))
+    }
+
+    /// A transport with secrets of its own.
+    pub(super) fn transport(
+        &mut self,
+        config: &TransportConfig,
+        options: TransportOptions,
+    ) -> Result<Transport, ApiMisuse> {
+        #[cfg(feature = "deterministic")]
+        if let Some(count) = &mut self.children {
+            *count += 1;
+            let label = *count;
+            return Transport::with_seed(self.child(label), config, options);
+        }
+        Transport::new(config, options)
+    }
+
+    #[cfg(feature = "deterministic")]
+    fn child(&self, number: u64) -> [u8; 32] {
+        let mut seed = [0; 32];
+        for (half, place) in seed.chunks_exact_mut(16).zip(0u8..) {
+            let [a, b, c, d, e, f, g, h] = number.to_be_bytes();
+            half.copy_from_slice(&self.draw(&[b't', place, a, b, c, d, e, f, g, h]));
+        }
+        seed
+    }
+
+    /// SipHash-2-4 with 128 bits of output, a pseudorandom function, keyed by one half of the root over the other and the label.
+    fn draw(&self, label: &[u8]) -> [u8; 16] {
+        use siphasher::sip128::SipHasher24;
+        let (key, rest) = self.root.split_at(16);
+        let key = key.try_into().expect("half of 32 bytes is 16 bytes");
+        let input = [rest, label].concat();
+        SipHasher24::new_with_key(key).hash(&input).as_bytes()
+    }
+}
+
+impl fmt::Debug for Seeds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Seeds(..)")
+    }
+}

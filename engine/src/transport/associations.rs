@@ -1,0 +1,336 @@
+//! The DTLS associations of a transport: the one in use and, after a restart that changed the peer's identity or the sides, the
+//! one that takes its place once it is connected (RFC 8842 §3.1, RFC 9429 §5.11).
+//!
+//! While both live, the wire tells them apart: plaintext records can only belong to the handshake of the new one; protected ones
+//! are the old one's if its keys open them, else the new one's.
+
+use crate::{ApiMisuse, Event};
+use floe_dtls::{
+    self as dtls, Connection, Continuation, FingerprintSet, RemoteIdentity, Setup, Side, State,
+};
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
+
+/// What an offer or answer says about the peer's end of DTLS. From the BUNDLE-tagged section, media level before session level.
+#[derive(Clone, Debug)]
+pub struct RemoteDtls {
+    /// `a=fingerprint`, all lines.
+    pub fingerprints: FingerprintSet,
+    /// `a=setup`.
+    pub setup: Setup,
+    /// `a=tls-id`, if present; absent is normal.
+    pub tls_id: Option<String>,
+}
+
+pub(crate) struct Associations {
+    current: Connection,
+    identity: Identity,
+    successor: Option<Box<Successor>>,
+    /// The state that the last reported transition led to.
+    reported: State,
+    taken_over: Option<Event>,
+    local_setup: Setup,
+}
+
+/// What was signalled about the peer of one association.
+#[derive(Clone, Default)]
+struct Identity {
+    fingerprints: Option<FingerprintSet>,
+    tls_id: Option<String>,
+}
+
+struct Successor {
+    connection: Connection,
+    identity: Identity,
+    /// A copy of a datagram that the old association may have spoilt by trying its keys on it.
+    copy: Vec<u8>,
+}
+
+impl Associations {
+    pub(crate) fn new(current: Connection, setup: Setup, remote: &RemoteIdentity) -> Self {
+        let fingerprints = match remote {
+            RemoteIdentity::Fingerprints(fingerprints) => Some(fingerprints.clone()),
+            _ => None,
+        };
+        Self {
+            current,
+            identity: Identity {
+                fingerprints,
+                tls_id: None,
+            },
+            successor: None,
+            reported: State::New,
+            taken_over: None,
+            local_setup: setup,
+        }
+    }
+
+    pub(crate) fn current(&self) -> &Connection {
+        &self.current
+    }
+
+    pub(crate) fn current_mut(&mut self) -> &mut Connection {
+        &mut self.current
+    }
+
+    /// The association being negotiated: the successor if there is one.
+    fn newest(&mut self) -> (&mut Connection, &mut Identity) {
+        match &mut self.successor {
+            Some(successor) => (&mut successor.connection, &mut successor.identity),
+            None => (&mut self.current, &mut self.identity),
+        }
+    }
+
+    pub(crate) fn set_remote_fingerprints(
+        &mut self,
+        now: Instant,
+        fingerprints: FingerprintSet,
+    ) -> Result<(), dtls::ApiMisuse> {
+        let (connection, identity) = self.newest();
+        connection.set_remote_fingerprints(now, fingerprints.clone())?;
+        identity.fingerprints = Some(fingerprints);
+        Ok(())
+    }
+
+    pub(crate) fn set_remote_setup(
+        &mut self,
+        now: Instant,
+        setup: Setup,
+    ) -> Result<(), dtls::ApiMisuse> {
+        self.newest().0.set_remote_setup(now, setup)
+    }
+
+    /// Takes all facts of an exchange: fills in what the first association still lacks, continues the one there is, or begins
+    /// its successor.
+    pub(crate) fn set_remote(
+        &mut self,
+        now: Instant,
+        remote: RemoteDtls,
+        ice_restart: bool,
+    ) -> Result<Continuation, ApiMisuse> {
+        let local_setup = self.local_setup;
+        let (connection, identity) = self.newest();
+        let established = connection.side();
+        let side = match (remote.setup.side(), established) {
+            (None, Some(side)) => side,
+            (Some(theirs), Some(_)) => theirs.peer(),
+            (_, None) => {
+                let side = dtls::negotiated_side(local_setup, remote.setup)?;
+                connection.set_remote_setup(now, remote.setup)?;
+                side
+            }
+        };
+        let Some(fingerprints) = &identity.fingerprints else {
+            connection.set_remote_fingerprints(now, remote.fingerprints.clone())?;
+            *identity = Identity::of(&remote);
+            return Ok(Continuation::Same);
+        };
+        let before = dtls::Signaled {
+            fingerprints,
+            side: established.unwrap_or(side),
+            tls_id: identity.tls_id.as_deref(),
+        };
+        let after = dtls::Signaled {
+            fingerprints: &remote.fingerprints,
+            side,
+            tls_id: remote.tls_id.as_deref(),
+        };
+        let continuation = dtls::continuation(&before, &after, ice_restart)?;
+        match continuation {
+            Continuation::Same => identity.tls_id = identity.tls_id.take().or(remote.tls_id),
+            Continuation::New => self.succeed(remote, side)?,
+        }
+        Ok(continuation)
+    }
+
+    fn succeed(&mut self, remote: RemoteDtls, side: Side) -> Result<(), ApiMisuse> {
+        let identity = Identity::of(&remote);
+        let setup = match side {
+            Side::Client => Setup::Active,
+            Side::Server => Setup::Passive,
+        };
+        let connection = self
+            .newest()
+            .0
+            .successor(setup, RemoteIdentity::Fingerprints(remote.fingerprints))?;
+        self.successor = Some(Box::new(Successor {
+            connection,
+            identity,
+            copy: Vec::new(),
+        }));
+        self.settle();
+        Ok(())
+    }
+
+    /// This side's `a=setup` in an answer to `offered`; see [`dtls::answer_setup`].
+    pub(crate) fn answer_setup(
+        &self,
+        offered: Setup,
+        preferred: Side,
+        ice_restart: bool,
+    ) -> Result<Setup, dtls::SetupError> {
+        match dtls::answer_setup(offered, self.current.side(), preferred) {
+            Err(dtls::SetupError::IncompatibleSetup) if ice_restart => {
+                dtls::answer_setup(offered, None, preferred)
+            }
+            answer => answer,
+        }
+    }
+
+    pub(crate) fn start(&mut self, now: Instant, rtt: Option<Duration>) {
+        for connection in self.connections() {
+            if connection.state() == State::New {
+                if let Some(rtt) = rtt {
+                    connection.set_rtt_hint(rtt);
+                }
+                connection.start(now);
+            }
+        }
+    }
+
+    /// Whether an association waits for a path.
+    pub(crate) fn wants_start(&self) -> bool {
+        self.current.state() == State::New
+            || self
+                .successor
+                .as_ref()
+                .is_some_and(|successor| successor.connection.state() == State::New)
+    }
+
+    pub(crate) fn set_retransmission_cap(&mut self, cap: Duration) {
+        self.connections()
+            .for_each(|connection| connection.set_retransmission_cap(cap));
+    }
+
+    pub(crate) fn handle_datagram(&mut self, now: Instant, datagram: &mut [u8]) -> dtls::Received {
+        let received = match &mut self.successor {
+            None => self.current.handle_datagram(now, datagram),
+            Some(successor) if is_plaintext(datagram) => {
+                successor.connection.handle_datagram(now, datagram)
+            }
+            Some(successor) => {
+                successor.copy.clear();
+                successor.copy.extend_from_slice(datagram);
+                match self.current.handle_datagram(now, datagram) {
+                    dtls::Received::Dropped(_) => {
+                        datagram.copy_from_slice(&successor.copy);
+                        successor.connection.handle_datagram(now, datagram)
+                    }
+                    taken => taken,
+                }
+            }
+        };
+        self.settle();
+        received
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        self.connections()
+            .for_each(|connection| connection.handle_timeout(now));
+        self.settle();
+    }
+
+    pub(crate) fn poll_transmit(&mut self, buf: &mut [u8]) -> Option<usize> {
+        self.connections()
+            .find_map(|connection| connection.poll_transmit(buf))
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        let successor = self.successor.as_ref();
+        let deadlines = [
+            self.current.poll_timeout(),
+            successor.and_then(|successor| successor.connection.poll_timeout()),
+        ];
+        deadlines.into_iter().flatten().min()
+    }
+
+    /// The next event of the association in use. Its transitions continue those of the association before.
+    pub(crate) fn poll_event(&mut self) -> Option<Event> {
+        if let Some(event) = self.taken_over.take() {
+            return Some(event);
+        }
+        loop {
+            let event = match self.current.poll_event()? {
+                dtls::Event::StateChange(transition) => match self.continued(transition) {
+                    Some(transition) => Event::DtlsStateChange(transition),
+                    None => continue,
+                },
+                dtls::Event::SrtpReady(profile) => Event::SrtpReady(profile),
+                dtls::Event::NeedFingerprints => Event::NeedFingerprints,
+                dtls::Event::BecameServer => Event::BecameServer,
+                dtls::Event::AeadLimit(limit) => Event::AeadLimit(limit),
+                _ => continue,
+            };
+            return Some(event);
+        }
+    }
+
+    pub(crate) fn close(&mut self, now: Instant) {
+        self.connections()
+            .for_each(|connection| connection.close(now));
+    }
+
+    fn connections(&mut self) -> impl Iterator<Item = &mut Connection> {
+        let successor = self
+            .successor
+            .as_mut()
+            .map(|successor| &mut successor.connection);
+        std::iter::once(&mut self.current).chain(successor)
+    }
+
+    /// The same transition as a continuation of what was reported, or `None` if it leads nowhere new. A successor that took
+    /// over when it was connected was never seen connecting.
+    fn continued(&mut self, transition: dtls::Transition) -> Option<dtls::Transition> {
+        let seamless =
+            self.reported == State::Connected && self.current.state() == State::Connected;
+        if seamless && transition.to == State::Connecting {
+            return None;
+        }
+        let from = std::mem::replace(&mut self.reported, transition.to);
+        (from != transition.to).then_some(dtls::Transition { from, ..transition })
+    }
+
+    /// The successor takes over once it is connected or has failed, or once there is nothing to succeed.
+    fn settle(&mut self) {
+        let ended = |state| matches!(state, State::Closed | State::Failed);
+        let due = self.successor.as_ref().is_some_and(|successor| {
+            self.current.state() != State::Connected
+                || successor.connection.state() == State::Connected
+                || ended(successor.connection.state())
+        });
+        if due && let Some(successor) = self.successor.take() {
+            self.current = successor.connection;
+            self.identity = successor.identity;
+            self.taken_over = Some(Event::AssociationChange(self.current.association()));
+        }
+    }
+}
+
+impl Identity {
+    fn of(remote: &RemoteDtls) -> Self {
+        Self {
+            fingerprints: Some(remote.fingerprints.clone()),
+            tls_id: remote.tls_id.clone(),
+        }
+    }
+}
+
+impl fmt::Debug for Associations {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Associations")
+            .field("current", &self.current.state())
+            .field("association", &self.current.association())
+            .field(
+                "successor",
+                &self.successor.as_ref().map(|s| s.connection.state()),
+            )
+            .finish()
+    }
+}
+
+/// Whether the first record of a datagram is of epoch 0 (RFC 6347 §4.1).
+fn is_plaintext(datagram: &[u8]) -> bool {
+    datagram.get(3..5) == Some(&[0, 0])
+}

@@ -1,0 +1,236 @@
+//! What a caller can ask of a transport and read from it, beside the five verbs.
+
+use super::{Exchange, RemoteDtls, Transport};
+use crate::{ApiMisuse, SealError, TransportStats};
+use floe_dtls::{self as dtls, Connection, Continuation, FingerprintSet, Setup, Side, SrtpKeys};
+use floe_ice::{
+    self as ice, Agent, Candidate, CandidateId, FiveTuple, Parameters, RemoteParameters, Transmit,
+};
+use std::time::Instant;
+
+/// Signalling, this side.
+impl Transport {
+    /// The username fragment and password to signal: those of the newest generation.
+    #[must_use]
+    pub fn local_parameters(&self) -> &Parameters {
+        self.ice.local_parameters()
+    }
+
+    /// Adds an address at which this side can be reached.
+    ///
+    /// # Errors
+    ///
+    /// What the agent refuses; see [`Agent::add_local_candidate`].
+    pub fn add_local_candidate(
+        &mut self,
+        now: Instant,
+        candidate: Candidate,
+    ) -> Result<CandidateId, ApiMisuse> {
+        let added = self.ice.add_local_candidate(now, candidate)?;
+        self.settle(now);
+        Ok(added)
+    }
+
+    /// No more local candidates are to come in this generation.
+    pub fn local_candidates_complete(&mut self, now: Instant) {
+        self.ice.local_candidates_complete(now);
+        self.settle(now);
+    }
+
+    /// The `a=setup` to answer an offer with: the established side if the association may go on, else `preferred` where the
+    /// offer leaves the choice (RFC 8842 §5.3). An offer of this side always says `actpass`.
+    ///
+    /// # Errors
+    ///
+    /// [`ApiMisuse::Setup`] if the offer swaps the sides without an ICE restart.
+    pub fn answer_setup(&self, offered: Setup, preferred: Side) -> Result<Setup, ApiMisuse> {
+        let restart = self.exchange == Exchange::IceRestart;
+        Ok(self.dtls.answer_setup(offered, preferred, restart)?)
+    }
+}
+
+/// Signalling, the other side.
+impl Transport {
+    /// The peer's username fragment, password and mode.
+    ///
+    /// # Errors
+    ///
+    /// What the agent refuses: other credentials than before need a [`restart`](Self::restart).
+    pub fn set_remote_parameters(
+        &mut self,
+        now: Instant,
+        remote: RemoteParameters,
+    ) -> Result<(), ApiMisuse> {
+        self.ice.set_remote_parameters(now, remote)?;
+        self.settle(now);
+        Ok(())
+    }
+
+    /// An address at which the peer may be reached. May come before its parameters.
+    ///
+    /// # Errors
+    ///
+    /// What the agent refuses; see [`Agent::add_remote_candidate`].
+    pub fn add_remote_candidate(
+        &mut self,
+        now: Instant,
+        candidate: Candidate,
+    ) -> Result<(), ApiMisuse> {
+        self.ice.add_remote_candidate(now, candidate)?;
+        self.settle(now);
+        Ok(())
+    }
+
+    /// The peer has no more candidates in this generation.
+    pub fn remote_candidates_complete(&mut self, now: Instant) {
+        self.ice.remote_candidates_complete(now);
+        self.settle(now);
+    }
+
+    /// All that an offer or answer says about DTLS. Completes what the first association still lacks; later decides whether
+    /// the association goes on or, if fingerprints, sides or tls-id have changed, a new one begins. The old one carries
+    /// data until the new one is connected; then [`Event::AssociationChange`](crate::Event::AssociationChange).
+    ///
+    /// # Errors
+    ///
+    /// [`ApiMisuse::Setup`] if the sides do not fit, or if a new association was not asked for together with an ICE
+    /// [`restart`](Self::restart) (RFC 9429 §5.11). The association goes on.
+    pub fn set_remote_dtls(
+        &mut self,
+        now: Instant,
+        remote: RemoteDtls,
+    ) -> Result<Continuation, ApiMisuse> {
+        let restart = self.exchange == Exchange::IceRestart;
+        let continuation = self.dtls.set_remote(now, remote, restart)?;
+        self.exchange = Exchange::Plain;
+        self.settle(now);
+        Ok(continuation)
+    }
+
+    /// The peer's fingerprints, if the transport was made without.
+    ///
+    /// # Errors
+    ///
+    /// [`ApiMisuse::Dtls`] if they are known already.
+    pub fn set_remote_fingerprints(
+        &mut self,
+        now: Instant,
+        fingerprints: FingerprintSet,
+    ) -> Result<(), ApiMisuse> {
+        self.dtls.set_remote_fingerprints(now, fingerprints)?;
+        self.settle(now);
+        Ok(())
+    }
+
+    /// The peer's `a=setup`, if this side said `actpass`.
+    ///
+    /// # Errors
+    ///
+    /// [`ApiMisuse::Dtls`] if the sides are decided already, or do not fit.
+    pub fn set_remote_setup(&mut self, now: Instant, setup: Setup) -> Result<(), ApiMisuse> {
+        self.dtls.set_remote_setup(now, setup)?;
+        self.settle(now);
+        Ok(())
+    }
+}
+
+/// Life.
+impl Transport {
+    /// Restarts ICE: a new generation looks for a path while the old one goes on (RFC 8445 §9). `local`: `None` to have
+    /// the credentials generated. `remote`: the peer's new ones, if the peer began or they are known.
+    ///
+    /// Inside an [`Endpoint`](crate::Endpoint), take [`Endpoint::restart`](crate::Endpoint::restart) if you bring
+    /// credentials of your own: only the endpoint knows which username fragments are in use.
+    ///
+    /// # Errors
+    ///
+    /// What the agent refuses. The session goes on as it was.
+    pub fn restart(
+        &mut self,
+        now: Instant,
+        local: Option<Parameters>,
+        remote: Option<RemoteParameters>,
+    ) -> Result<(), ApiMisuse> {
+        self.ice.restart(now, local, remote)?;
+        self.exchange = Exchange::IceRestart;
+        self.settle(now);
+        Ok(())
+    }
+
+    /// Other timers from now on.
+    pub fn set_timing(&mut self, now: Instant, timing: ice::Timing) {
+        self.ice.set_timing(now, timing);
+        self.settle(now);
+    }
+
+    /// Ends the transport: close_notify to the peer, and silence. The two machines become `closed`.
+    pub fn close(&mut self, now: Instant) {
+        self.closing = self.ice.send_path().or(self.closing);
+        self.dtls.close(now);
+        self.ice.close(now);
+    }
+}
+
+/// Traffic.
+impl Transport {
+    /// Seals `plaintext` as one DTLS record into `out`, and says where to send it.
+    ///
+    /// # Errors
+    ///
+    /// [`SealError::NoConsent`] when the peer consents to no path, else what the connection refuses. Nothing is sealed.
+    pub fn seal(
+        &mut self,
+        now: Instant,
+        plaintext: &[u8],
+        out: &mut [u8],
+    ) -> Result<Transmit, SealError> {
+        let path = self.ice.send_path().ok_or(SealError::NoConsent)?;
+        let len = self.dtls.current_mut().seal(now, plaintext, out)?;
+        Ok(Transmit { path, len })
+    }
+
+    /// Where media goes. `None`: nowhere, the peer does not consent (RFC 7675 §5.1).
+    #[must_use]
+    pub fn send_path(&self) -> Option<FiveTuple> {
+        self.ice.send_path()
+    }
+
+    /// The SRTP keys of the association in use, once it is connected and if it negotiated SRTP.
+    #[must_use]
+    pub fn srtp_keys(&self) -> Option<SrtpKeys> {
+        self.dtls.current().srtp_keys()
+    }
+
+    /// The caller has verified SRTP or SRTCP from the peer: a sign of life that keeps off a false `disconnected`. It
+    /// does not renew consent.
+    pub fn note_authenticated_traffic(&mut self, now: Instant) {
+        self.ice.note_authenticated_traffic(now);
+    }
+}
+
+/// What there is to read.
+impl Transport {
+    /// The ICE agent.
+    #[must_use]
+    pub fn ice(&self) -> &Agent {
+        &self.ice
+    }
+
+    /// The DTLS connection in use.
+    #[must_use]
+    pub fn dtls(&self) -> &Connection {
+        self.dtls.current()
+    }
+
+    /// ICE state and DTLS state.
+    #[must_use]
+    pub fn states(&self) -> (ice::State, dtls::State) {
+        (self.ice.state(), self.dtls.current().state())
+    }
+
+    /// Counters of the transport itself.
+    #[must_use]
+    pub fn stats(&self) -> TransportStats {
+        self.stats
+    }
+}

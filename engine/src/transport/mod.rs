@@ -1,0 +1,358 @@
+//! One ICE agent and one DTLS connection on the paths it finds: what a BUNDLE group is to W3C's `RTCDtlsTransport` and
+//! `RTCIceTransport` together.
+//!
+//! ```text
+//!                    ┌────────────────────────── Transport ──────────────────────────┐
+//!  datagram ──► classify ──┬─ STUN ──► ice::Agent ── usable path, RTT ──┐            │
+//!                    │     │              ▲   │                          ▼            │
+//!                    │     │   consent ───┘   └─ authentic paths ─► ┌──────────────┐  │
+//!                    │     ├─ DTLS ──────────── from those only ──► │ Associations │ ─┼─► Data
+//!                    │     │                                        └──────────────┘  │
+//!                    │     └─ SRTP, ZRTP, QUIC ─ from those only, once verified ──────┼─► Media, Zrtp, Quic
+//!                    └───────────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! What crosses between the two: DTLS starts when a pair has succeeded (never before), ICE's round-trip time is its first
+//! time-out, fresh consent caps its retransmission; a DTLS record that verifies is a sign of life to ICE; an authenticated
+//! close_notify or fatal alert revokes consent (RFC 7675 §5.2).
+
+mod associations;
+mod commands;
+pub(crate) mod paths;
+
+pub use associations::RemoteDtls;
+
+use crate::{
+    ApiMisuse, DropReason, Event, Received, TransportConfig, TransportOptions, TransportStats,
+    demux::{self, Kind},
+};
+use associations::Associations;
+use floe_dtls as dtls;
+use floe_ice::{self as ice, FiveTuple, Transmit};
+use floe_stun as stun;
+use paths::Paths;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// One ICE agent and its DTLS.
+///
+/// A machine of its own with the five verbs; an [`Endpoint`](crate::Endpoint) holds many. `Send`: it can be taken out of one
+/// endpoint and put into that of another thread at any moment.
+#[derive(Debug)]
+pub struct Transport {
+    ice: ice::Agent,
+    dtls: Associations,
+    config: TransportConfig,
+    pub(crate) paths: Paths,
+    /// Where answers to its outstanding checks may still be routed by.
+    pub(crate) routes: Vec<Route>,
+    exchange: Exchange,
+    /// What DTLS time-outs double up to now.
+    retransmission_cap: Duration,
+    /// Where close_notify goes, though nothing else may.
+    closing: Option<FiveTuple>,
+    stats: TransportStats,
+}
+
+/// From how many endpoints unanswered checks can still be out.
+const MAX_ROUTES: usize = 4;
+
+/// What the signalling exchange under way has been, as far as it is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Exchange {
+    /// No ICE restart: the DTLS association goes on.
+    Plain,
+    /// An ICE restart: DTLS may begin a new association (RFC 9429 §5.11).
+    IceRestart,
+}
+
+/// How an endpoint tags a transport's STUN transactions.
+#[derive(Clone, Debug)]
+pub(crate) struct Route {
+    pub(crate) key: Arc<stun::RouteKey>,
+    pub(crate) tag: u32,
+}
+
+impl Transport {
+    /// A transport that waits for candidates and for the peer's parameters.
+    ///
+    /// # Errors
+    ///
+    /// [`ApiMisuse::Dtls`] if the DTLS configuration is out of its ranges.
+    pub fn new(config: &TransportConfig, options: TransportOptions) -> Result<Self, ApiMisuse> {
+        let ice = ice::Agent::new(
+            config.ice.clone(),
+            options.mode,
+            options.initiation,
+            options.local_parameters.clone(),
+        );
+        Self::of(ice, config, options)
+    }
+
+    /// The same transport whenever the seed is the same: for tests, simulation and replay only.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    #[cfg(feature = "deterministic")]
+    pub fn with_seed(
+        seed: [u8; 32],
+        config: &TransportConfig,
+        options: TransportOptions,
+    ) -> Result<Self, ApiMisuse> {
+        let ice = ice::Agent::with_seed(
+            seed,
+            config.ice.clone(),
+            options.mode,
+            options.initiation,
+            options.local_parameters.clone(),
+        );
+        Self::of(ice, config, options)
+    }
+
+    fn of(
+        ice: ice::Agent,
+        config: &TransportConfig,
+        options: TransportOptions,
+    ) -> Result<Self, ApiMisuse> {
+        let TransportOptions {
+            setup,
+            remote_identity,
+            ..
+        } = options;
+        let connection =
+            dtls::Connection::new(config.dtls.clone(), setup, remote_identity.clone())?;
+        Ok(Self {
+            ice,
+            dtls: Associations::new(connection, setup, &remote_identity),
+            config: config.clone(),
+            paths: Paths::default(),
+            routes: Vec::new(),
+            exchange: Exchange::Plain,
+            retransmission_cap: config.dtls.retransmission.cap,
+            closing: None,
+            stats: TransportStats::default(),
+        })
+    }
+
+    /// A datagram arrived on `path`. DTLS records are decrypted in place.
+    pub fn handle_datagram(
+        &mut self,
+        now: Instant,
+        path: FiveTuple,
+        datagram: &mut [u8],
+    ) -> Received {
+        match demux::classify(datagram) {
+            None => Received::NotMine,
+            Some(Kind::Stun) => match stun::Message::parse(datagram) {
+                Ok(message) => self.handle_message(now, path, &message),
+                Err(_) => self.drop(DropReason::MalformedStun),
+            },
+            Some(kind) => self.handle_other(now, path, kind, datagram),
+        }
+    }
+
+    /// A STUN message arrived on `path`.
+    pub(crate) fn handle_message(
+        &mut self,
+        now: Instant,
+        path: FiveTuple,
+        message: &stun::Message<'_>,
+    ) -> Received {
+        let received = self.ice.handle_datagram(now, path, message.as_bytes());
+        self.settle(now);
+        match received {
+            ice::Received::Handled => Received::Handled,
+            ice::Received::NotMine => Received::NotMine,
+            ice::Received::Dropped(reason) => Received::Dropped(DropReason::Ice(reason)),
+        }
+    }
+
+    /// Anything but STUN arrived on `path`: taken only where an authenticated message of a live generation came from.
+    pub(crate) fn handle_other(
+        &mut self,
+        now: Instant,
+        path: FiveTuple,
+        kind: Kind,
+        datagram: &mut [u8],
+    ) -> Received {
+        if !self.accepts_from(&path) {
+            return self.drop(DropReason::UnprovenPath);
+        }
+        if kind == Kind::Dtls {
+            return self.handle_dtls(now, datagram);
+        }
+        if self.dtls.current().state() != dtls::State::Connected {
+            return self.drop(DropReason::NotConnected);
+        }
+        match kind {
+            Kind::Media(kind) => {
+                self.stats.media += 1;
+                Received::Media(kind)
+            }
+            Kind::Zrtp => Received::Zrtp,
+            _ => Received::Quic,
+        }
+    }
+
+    fn handle_dtls(&mut self, now: Instant, datagram: &mut [u8]) -> Received {
+        let before = self.dtls.current().state();
+        let received = self.dtls.handle_datagram(now, datagram);
+        if before == dtls::State::Connected {
+            self.revoke_if_ended(now);
+        }
+        let received = match received {
+            dtls::Received::Handled => Received::Handled,
+            dtls::Received::NotMine => Received::NotMine,
+            dtls::Received::Dropped(reason) => Received::Dropped(DropReason::Dtls(reason)),
+            dtls::Received::Data { range, rest } => {
+                self.stats.data += 1;
+                self.ice.note_authenticated_traffic(now);
+                Received::Data { range, rest }
+            }
+        };
+        self.settle(now);
+        received
+    }
+
+    /// Time has passed. Does nothing before [`poll_timeout`](Self::poll_timeout) is due.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.ice.poll_timeout().is_some_and(|due| due <= now) {
+            self.ice.handle_timeout(now);
+        }
+        if self.dtls.poll_timeout().is_some_and(|due| due <= now) {
+            self.dtls.handle_timeout(now);
+        }
+        self.settle(now);
+    }
+
+    /// Writes one datagram into `buf`, if there is one to send.
+    ///
+    /// # Panics
+    ///
+    /// If `buf` is shorter than [`TransportConfig::mtu`].
+    pub fn poll_transmit(&mut self, buf: &mut [u8]) -> Option<Transmit> {
+        assert!(
+            buf.len() >= self.config.mtu(),
+            "the buffer holds the configured MTU"
+        );
+        if let Some(transmit) = self.ice.poll_transmit(buf) {
+            return Some(transmit);
+        }
+        let path = self.dtls_path()?;
+        let len = self.dtls.poll_transmit(buf)?;
+        Some(Transmit { path, len })
+    }
+
+    /// The next thing that happened.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        if let Some(event) = self.paths.poll_event() {
+            return Some(event);
+        }
+        while let Some(event) = self.ice.poll_event() {
+            return Some(match event {
+                ice::Event::StateChange(transition) => Event::IceStateChange(transition),
+                ice::Event::GatheringStateChange(state) => Event::GatheringStateChange(state),
+                ice::Event::SelectedCandidatePairChange(pair) => {
+                    Event::SelectedCandidatePairChange(pair)
+                }
+                ice::Event::RoleChange(role) => Event::RoleChange(role),
+                ice::Event::PathValidated(path) => Event::PathValidated(path),
+                ice::Event::RestartConfirmed => Event::RestartConfirmed,
+                ice::Event::RestartRolledBack(reason) => Event::RestartRolledBack(reason),
+                _ => continue,
+            });
+        }
+        self.dtls.poll_event()
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is due.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let deadlines = [self.ice.poll_timeout(), self.dtls.poll_timeout()];
+        deadlines.into_iter().flatten().min()
+    }
+
+    /// Whether what is not STUN is taken from there.
+    pub(crate) fn accepts_from(&self, path: &FiveTuple) -> bool {
+        self.is_live() && self.ice.accepts_from(path)
+    }
+
+    /// Neither failed nor closed.
+    pub(crate) fn is_live(&self) -> bool {
+        !matches!(self.ice.state(), ice::State::Failed | ice::State::Closed)
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.ice.state() == ice::State::Closed
+    }
+
+    pub(crate) fn mtu(&self) -> usize {
+        self.config.mtu()
+    }
+
+    /// Releases one path that nothing is taken from any more, and gives it if it was owned; call until `None`.
+    pub(crate) fn release_path(&mut self) -> Option<FiveTuple> {
+        let (ice, live) = (&self.ice, self.is_live());
+        self.paths
+            .release_unless(|path| live && ice.accepts_from(path))
+    }
+
+    /// Transactions are tagged like this from now on; those under way keep their tags.
+    pub(crate) fn set_route(&mut self, route: Route) {
+        self.ice
+            .set_route(stun::RouteKey::clone(&route.key), route.tag);
+        self.routes.truncate(MAX_ROUTES - 1);
+        self.routes.insert(0, route);
+    }
+
+    fn dtls_path(&self) -> Option<FiveTuple> {
+        self.closing
+            .or_else(|| self.ice.send_path())
+            .or_else(|| self.ice.usable_path())
+    }
+
+    /// What one machine has to tell the other, after either has changed.
+    fn settle(&mut self, now: Instant) {
+        let cap = match self.ice.send_path() {
+            Some(_) => self.config.dtls_retransmission_cap,
+            None => self.config.dtls.retransmission.cap,
+        };
+        if std::mem::replace(&mut self.retransmission_cap, cap) != cap {
+            self.dtls.set_retransmission_cap(cap);
+        }
+        if self.dtls.wants_start()
+            && let Some(path) = self.ice.usable_path()
+        {
+            let rtt = self.round_trip_time(&path);
+            self.dtls.start(now, rtt);
+        }
+    }
+
+    fn round_trip_time(&self, path: &FiveTuple) -> Option<Duration> {
+        let pair = self.ice.selected_candidate_pair()?;
+        pair.rtt.filter(|_| pair.path == *path)
+    }
+
+    /// The verified peer has ended the connection: it wants nothing more from us.
+    fn revoke_if_ended(&mut self, now: Instant) {
+        let connection = self.dtls.current();
+        let reason = match connection.state() {
+            dtls::State::Closed => ice::Reason::PeerClosed,
+            dtls::State::Failed
+                if matches!(connection.error(), Some(dtls::Error::AlertReceived(_))) =>
+            {
+                ice::Reason::DtlsFailed
+            }
+            _ => return,
+        };
+        self.ice.revoke_consent(now, reason);
+    }
+
+    fn drop(&mut self, reason: DropReason) -> Received {
+        self.stats.dropped.add(reason);
+        Received::Dropped(reason)
+    }
+}

@@ -1,0 +1,191 @@
+//! The 5-tuples of one transport, and how firmly it holds each.
+//!
+//! ```text
+//!  unknown ── authenticated, nobody's ─────────────► Owned ◄─────────────┐ own check answered
+//!     │                                              ▲   │               │
+//!     └── authenticated, another live one's ──► Contested │ another's own check answered
+//!                                                    ▲   ▼               │
+//!                         the owner lapses ──────────┴─ Lost ── the owner lapses ──► Owned
+//! ```
+//!
+//! A `Lost` path is not won back by an own check while its new owner lives: two sessions behind one address change over once,
+//! and do not take turns (I54). What the caller is told (`PathLearned`, `PathReleased`) is the difference between what is owned and
+//! what was announced, so that it needs no queue and can never be incomplete.
+
+use crate::Event;
+use floe_ice::FiveTuple;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// What comes this way is ours.
+    Owned,
+    /// Another transport holds it.
+    Contested,
+    /// Another transport has taken it.
+    Lost,
+}
+
+#[derive(Debug)]
+struct Entry {
+    path: FiveTuple,
+    /// `None`: released, and kept until that is announced.
+    standing: Option<Standing>,
+    announced: bool,
+}
+
+impl Entry {
+    fn is_owned(&self) -> bool {
+        self.standing == Some(Standing::Owned)
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Paths {
+    entries: Vec<Entry>,
+    /// Whether anything may be left to announce.
+    unannounced: bool,
+}
+
+impl Paths {
+    pub(crate) fn standing(&self, path: &FiveTuple) -> Option<Standing> {
+        self.entry(path)?.standing
+    }
+
+    /// How many paths it has in any standing.
+    pub(crate) fn len(&self) -> usize {
+        self.entries
+            .iter()
+            .filter(|entry| entry.standing.is_some())
+            .count()
+    }
+
+    pub(crate) fn set(&mut self, path: FiveTuple, standing: Standing) {
+        self.unannounced = true;
+        match self.entries.iter_mut().find(|entry| entry.path == path) {
+            Some(entry) => entry.standing = Some(standing),
+            None => self.entries.push(Entry {
+                path,
+                standing: Some(standing),
+                announced: false,
+            }),
+        }
+    }
+
+    pub(crate) fn owned(&self) -> impl Iterator<Item = FiveTuple> + '_ {
+        self.entries
+            .iter()
+            .filter(|entry| entry.is_owned())
+            .map(|entry| entry.path)
+    }
+
+    /// Releases one path for which `keep` says no, and gives it if it was owned; call until `None`.
+    pub(crate) fn release_unless(
+        &mut self,
+        keep: impl Fn(&FiveTuple) -> bool,
+    ) -> Option<FiveTuple> {
+        loop {
+            let entry = self
+                .entries
+                .iter_mut()
+                .find(|entry| entry.standing.is_some() && !keep(&entry.path))?;
+            self.unannounced = true;
+            if entry.standing.take() == Some(Standing::Owned) {
+                return Some(entry.path);
+            }
+        }
+    }
+
+    /// Nothing has been announced: the paths get to know a new endpoint.
+    pub(crate) fn forget_announcements(&mut self) {
+        self.entries.retain(|entry| entry.standing.is_some());
+        self.entries
+            .iter_mut()
+            .for_each(|entry| entry.announced = false);
+        self.unannounced = true;
+    }
+
+    /// The next difference between what is so and what was told.
+    pub(crate) fn poll_event(&mut self) -> Option<Event> {
+        if !self.unannounced {
+            return None;
+        }
+        let Some(entry) = self
+            .entries
+            .iter_mut()
+            .find(|entry| entry.is_owned() != entry.announced)
+        else {
+            self.unannounced = false;
+            self.entries.retain(|entry| entry.standing.is_some());
+            return None;
+        };
+        entry.announced = !entry.announced;
+        Some(match entry.announced {
+            true => Event::PathLearned(entry.path),
+            false => Event::PathReleased(entry.path),
+        })
+    }
+
+    fn entry(&self, path: &FiveTuple) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.path == *path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(port: u16) -> FiveTuple {
+        FiveTuple::udp(
+            "192.0.2.1:1".parse().unwrap(),
+            ([192, 0, 2, 2], port).into(),
+        )
+    }
+
+    fn events(paths: &mut Paths) -> Vec<Event> {
+        std::iter::from_fn(|| paths.poll_event()).collect()
+    }
+
+    #[test]
+    fn what_is_announced_follows_what_is_owned() {
+        let mut paths = Paths::default();
+        paths.set(path(1), Standing::Owned);
+        paths.set(path(2), Standing::Contested);
+        assert_eq!(events(&mut paths), [Event::PathLearned(path(1))]);
+        paths.set(path(1), Standing::Lost);
+        paths.set(path(2), Standing::Owned);
+        assert_eq!(
+            events(&mut paths),
+            [Event::PathReleased(path(1)), Event::PathLearned(path(2))]
+        );
+        // Learned and released between two polls: nothing happened.
+        paths.set(path(3), Standing::Owned);
+        assert_eq!(paths.release_unless(|kept| *kept != path(3)), Some(path(3)));
+        assert_eq!(events(&mut paths), []);
+        assert_eq!(paths.len(), 2);
+    }
+
+    #[test]
+    fn releasing_gives_back_only_what_was_owned() {
+        let mut paths = Paths::default();
+        for (port, standing) in [
+            (1, Standing::Contested),
+            (2, Standing::Owned),
+            (3, Standing::Lost),
+        ] {
+            paths.set(path(port), standing);
+        }
+        assert_eq!(paths.release_unless(|_| false), Some(path(2)));
+        assert_eq!(paths.release_unless(|_| false), None);
+        assert_eq!(paths.len(), 0);
+        assert_eq!(events(&mut paths), []);
+    }
+
+    #[test]
+    fn a_new_endpoint_hears_of_the_paths_again() {
+        let mut paths = Paths::default();
+        paths.set(path(1), Standing::Owned);
+        assert_eq!(events(&mut paths).len(), 1);
+        paths.forget_announcements();
+        assert_eq!(events(&mut paths), [Event::PathLearned(path(1))]);
+    }
+}
