@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use floe_stun::TransactionId;
 
+use crate::role::Role;
 use crate::timing::Timing;
 
 /// How many unanswered checks are remembered.
@@ -32,6 +33,15 @@ pub(crate) enum Liveness {
     None,
 }
 
+/// A consent check that may still be answered.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sent {
+    id: TransactionId,
+    pub(crate) at: Instant,
+    /// The role it claimed.
+    pub(crate) role: Role,
+}
+
 #[derive(Debug)]
 pub(crate) struct Consent {
     liveness: Liveness,
@@ -42,7 +52,7 @@ pub(crate) struct Consent {
     last_sent: Option<Instant>,
     /// When the first check left that nothing has answered since.
     unanswered_since: Option<Instant>,
-    outstanding: VecDeque<(TransactionId, Instant)>,
+    outstanding: VecDeque<Sent>,
     misses: u32,
     suspect: bool,
     traffic: Option<Instant>,
@@ -87,21 +97,21 @@ impl Consent {
             (self.last_sent.unwrap_or(now) + interval).max(now + Duration::from_millis(1));
     }
 
-    /// Takes the outstanding check with this id; gives when it was sent. Older ones stay: their answers may be late,
-    /// and count as well.
+    /// Takes the outstanding check with this id, unless its answer comes too late. Older ones stay: their answers may
+    /// be late, and count as well.
     pub(crate) fn take(
         &mut self,
         now: Instant,
         id: &TransactionId,
         timing: &Timing,
-    ) -> Option<Instant> {
-        let position = self.outstanding.iter().position(|(known, _)| known == id)?;
-        let (_, sent) = self.outstanding.remove(position)?;
-        (now.saturating_duration_since(sent) <= timing.consent_timeout).then_some(sent)
+    ) -> Option<Sent> {
+        let position = self.outstanding.iter().position(|sent| sent.id == *id)?;
+        let sent = self.outstanding.remove(position)?;
+        (now.saturating_duration_since(sent.at) <= timing.consent_timeout).then_some(sent)
     }
 
     pub(crate) fn is_outstanding(&self, id: &TransactionId) -> bool {
-        self.outstanding.iter().any(|(known, _)| known == id)
+        self.outstanding.iter().any(|sent| sent.id == *id)
     }
 
     /// Traffic that somebody else authenticated: no reason to suspect the path.
@@ -122,11 +132,11 @@ impl Consent {
     }
 
     /// A check left; unless it is answered, the next one follows after `wait`.
-    pub(crate) fn on_sent(&mut self, now: Instant, id: TransactionId, wait: Duration) {
+    pub(crate) fn on_sent(&mut self, now: Instant, id: TransactionId, role: Role, wait: Duration) {
         if self.outstanding.len() == MAX_OUTSTANDING {
             self.outstanding.pop_front();
         }
-        self.outstanding.push_back((id, now));
+        self.outstanding.push_back(Sent { id, at: now, role });
         self.last_sent = Some(now);
         self.unanswered_since.get_or_insert(now);
         self.next_check = now + wait.max(Duration::from_millis(1));

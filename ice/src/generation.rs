@@ -48,6 +48,8 @@ pub(crate) struct Generation {
     pub(crate) budget: ForgeryBudget,
     /// Why the last selected pair was lost.
     pub(crate) lost: Option<Reason>,
+    /// How far gathering had come when a restart made this the old generation.
+    pub(crate) gathered: GatheringState,
     pub(crate) failed: Option<Reason>,
     pub(crate) integrity_violated: bool,
 }
@@ -121,6 +123,7 @@ impl Generation {
             refused: Vec::new(),
             budget: ForgeryBudget::default(),
             lost: None,
+            gathered: GatheringState::New,
             failed: None,
             integrity_violated: false,
         }
@@ -401,7 +404,8 @@ impl Generation {
         };
         self.lost = Some(reason);
         self.deferred = None;
-        if reason != Reason::CandidateRemoved {
+        let revoked = !matches!(reason, Reason::CandidateRemoved | Reason::PairsFailed);
+        if revoked {
             self.refuse(selected.path);
         }
         self.checklist.retain(|pair| pair.id != selected.pair);
@@ -460,16 +464,14 @@ impl Generation {
         else {
             return None;
         };
-        let assumed = match (self.end_of_candidates, shared.timing.end_of_candidates) {
-            (EndOfCandidates::Open, Some(after)) => Some(quiet_since + after),
-            (EndOfCandidates::Open, None) => return None,
-            _ => None,
-        };
-        if shared.gathering != GatheringState::Complete {
-            return assumed;
+        if self.end_of_candidates == EndOfCandidates::Open {
+            return shared
+                .timing
+                .end_of_candidates
+                .map(|after| quiet_since + after);
         }
-        let patience = (!shared.locals.is_empty()).then(|| paired_at + shared.timing.patience);
-        [assumed, patience].into_iter().flatten().min()
+        let waits = shared.gathering == GatheringState::Complete && !shared.locals.is_empty();
+        waits.then(|| paired_at + shared.timing.patience)
     }
 }
 

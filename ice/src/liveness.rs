@@ -15,7 +15,7 @@ use crate::state::Reason;
 impl Generation {
     pub(crate) fn run_consent(&mut self, shared: &mut Shared, now: Instant) {
         let probe = self.probe_wait(shared);
-        let Some(selected) = self.selected.as_mut() else {
+        let (Some(selected), Some(role)) = (self.selected.as_mut(), shared.role) else {
             return;
         };
         if selected.consent.is_expired(now, &shared.timing) {
@@ -37,7 +37,7 @@ impl Generation {
         } else {
             probe
         };
-        selected.consent.on_sent(now, id, wait);
+        selected.consent.on_sent(now, id, role, wait);
         shared.request(Request {
             generation: self.serial,
             id,
@@ -87,7 +87,8 @@ impl Generation {
         shared.stats.responses_received += 1;
         if let Some(pair) = self.checklist.get_mut(pair) {
             pair.counters.responses_received += 1;
-            pair.round_trip.record(now.saturating_duration_since(sent));
+            pair.round_trip
+                .record(now.saturating_duration_since(sent.at));
         }
         match (response.class(), response.error_code()) {
             (Class::SuccessResponse, _) => {}
@@ -98,8 +99,8 @@ impl Generation {
             }
             (_, code) => {
                 shared.stats.error_responses_received += 1;
-                if let (Some(ErrorCode::ROLE_CONFLICT), Some(role)) = (code, shared.role) {
-                    shared.on_role_conflict_response(role);
+                if code == Some(ErrorCode::ROLE_CONFLICT) {
+                    shared.on_role_conflict_response(sent.role);
                 }
             }
         }
@@ -116,7 +117,11 @@ impl Generation {
         {
             return;
         }
-        let interval = shared.jittered(shared.timing.consent_interval);
+        // Only who sends checks needs a time for the next one.
+        let interval = match self.liveness(shared) {
+            Liveness::Responses => shared.jittered(shared.timing.consent_interval),
+            Liveness::Requests | Liveness::None => Duration::ZERO,
+        };
         if let Some(selected) = &mut self.selected {
             selected.consent.renew(now, interval);
         }

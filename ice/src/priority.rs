@@ -135,10 +135,8 @@ mod tests {
             (u64::from(b) << 32) + 2 * u64::from(a)
         );
         // The full range must not overflow.
-        assert_eq!(
-            pair(Role::Controlling, u32::MAX, u32::MAX),
-            (u64::from(u32::MAX) << 32) + 2 * u64::from(u32::MAX)
-        );
+        let most = u64::from(MAX);
+        assert_eq!(pair(Role::Controlling, MAX, MAX), (most << 32) + 2 * most);
     }
 
     // req: I2

@@ -123,6 +123,9 @@ impl Agent {
     /// No more local candidates are to come in this generation: gathering is complete.
     pub fn local_candidates_complete(&mut self, now: Instant) {
         if self.state != State::Closed {
+            if self.shared.gathering == GatheringState::New {
+                self.set_gathering(GatheringState::Gathering);
+            }
             self.set_gathering(GatheringState::Complete);
             self.update(now);
         }

@@ -18,7 +18,6 @@ impl Agent {
         if let Some(previous) = &mut self.previous {
             previous.run(&mut self.shared, now);
         }
-        self.apply_role();
         self.select_between_lite(now);
         self.give_up_or_roll_back(now);
         self.confirm_restart(now);
@@ -116,7 +115,9 @@ impl Agent {
         let newest = generation.serial == self.current.serial;
         let complete = self.shared.gathering == GatheringState::Complete
             && generation.end_of_candidates == EndOfCandidates::Signalled;
+        let newer_is_checking = !newest && self.current.checklist.is_unfinished();
         match selected.consent.is_suspect() {
+            true if newer_is_checking => State::Checking,
             true => State::Disconnected,
             false if newest && selected.nominated && complete => State::Completed,
             false => State::Connected,
@@ -151,7 +152,7 @@ impl Agent {
                 Reason::PairNominated
             }
             State::Connected => Reason::PairSucceeded,
-            State::Completed => Reason::CandidatesComplete,
+            State::Completed => self.restarted.unwrap_or(Reason::CandidatesComplete),
         }
     }
 

@@ -50,12 +50,13 @@ impl Agent {
         }
         let local = local.unwrap_or_else(|| Parameters::random(&mut self.shared.random));
         let next = Generation::new(self.current.serial + 1, local);
-        let old = std::mem::replace(&mut self.current, next);
+        let mut old = std::mem::replace(&mut self.current, next);
         if old.selected.is_some() && old.failed.is_none() {
             // What carries the traffic stays; an earlier one was confirmed away or is given up now.
             let carries =
                 old.selected.as_ref().is_some_and(|s| s.nominated) || self.previous.is_none();
             if carries {
+                old.gathered = self.shared.gathering;
                 self.previous = Some(Box::new(old));
             }
         }
@@ -70,6 +71,7 @@ impl Agent {
             self.take_peer(now, remote);
         }
         self.update(now);
+        self.restarted = None;
         Ok(())
     }
 
@@ -81,6 +83,7 @@ impl Agent {
         }
         self.roll_back(Reason::RolledBack);
         self.update(now);
+        self.restarted = None;
         Ok(())
     }
 
@@ -93,8 +96,9 @@ impl Agent {
         if let Some(previous) = self.previous.take() {
             self.current = *previous;
             self.restarted = Some(Reason::RolledBack);
-            // The old generation had gathered what there was.
-            self.set_gathering(GatheringState::Complete);
+            if self.current.gathered == GatheringState::Complete {
+                self.set_gathering(GatheringState::Complete);
+            }
             self.shared.events.push(Event::RestartRolledBack(reason));
         }
     }
