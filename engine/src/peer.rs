@@ -39,8 +39,8 @@ use std::time::Instant;
 /// The three aggregates over a set of transports, and who in it is to blame.
 ///
 /// ```
-/// use floe::{Cause, PeerConnection, PeerConnectionState, PeerEvent, TransportId, TransportStates};
-/// # fn example(now: std::time::Instant, audio: TransportId, data: TransportId, event: &floe::Event) {
+/// use floe::{PeerConnection, PeerEvent, TransportId, TransportStates};
+/// # fn example(now: std::time::Instant, audio: TransportId, event: &floe::Event) {
 /// let mut peer = PeerConnection::new();
 /// peer.add_transport(now, audio, TransportStates::default());
 /// peer.handle_transport_event(now, audio, event); // whatever `Endpoint::poll_event` gave for this transport
