@@ -53,4 +53,7 @@ pub enum WriteError {
     /// The attributes exceed what the 16-bit length field can say.
     #[error("the message is longer than 65,535 bytes after its header")]
     MessageTooLong,
+    /// An integrity attribute or FINGERPRINT was given as a value instead of being computed in its place.
+    #[error("integrity and fingerprint are computed, not given")]
+    OutOfOrder,
 }

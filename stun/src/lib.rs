@@ -51,13 +51,17 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+#[warn(clippy::indexing_slicing)]
 mod attribute;
 mod error;
 mod fingerprint;
+#[warn(clippy::indexing_slicing)]
 mod header;
 mod hmac;
 mod integrity;
+#[warn(clippy::indexing_slicing)]
 mod message;
+#[warn(clippy::indexing_slicing)]
 mod reader;
 mod route;
 mod transaction;

@@ -36,22 +36,20 @@ impl<'a> Message<'a> {
     #[inline]
     pub fn parse(bytes: &'a [u8]) -> Result<Self, ParseError> {
         let (header, reader) = Header::read(bytes)?;
-        let mut positions = Positions::default();
-        let mut walk = Walk::new(reader);
-        while let Some((position, attribute)) = walk.next()? {
-            positions.note(position, attribute, header)?;
-        }
-        let fingerprint = positions
-            .get(Slot::Fingerprint)
-            .map_or(FingerprintStatus::Absent, |position| {
-                check_fingerprint(bytes, position)
-            });
-        Ok(Self {
+        let mut message = Self {
             bytes,
             header,
-            fingerprint,
-            positions,
-        })
+            fingerprint: FingerprintStatus::Absent,
+            positions: Positions::default(),
+        };
+        let mut walk = Walk::new(reader);
+        while let Some((position, attribute)) = walk.next()? {
+            message.positions.note(position, attribute, header)?;
+        }
+        if let Some(position) = message.positions.get(Slot::Fingerprint) {
+            message.fingerprint = check_fingerprint(bytes, position);
+        }
+        Ok(message)
     }
 
     /// The class.
@@ -151,7 +149,7 @@ impl<'a> Message<'a> {
     ///
     /// A request that has any is answered with 420 and this list, once it is authenticated (RFC 8489 §6.3.1); a response that has any
     /// fails its transaction (§6.3.3).
-    pub fn unknown_required(&self) -> impl Iterator<Item = AttributeType> + use<'a> {
+    pub fn unknown_required(&self) -> impl Iterator<Item = AttributeType> + Clone + use<'a> {
         let attributes = self
             .positions
             .get(Slot::UnknownRequired)
@@ -259,6 +257,10 @@ enum Slot {
 #[derive(Clone, Copy, Default)]
 struct Positions([Option<Position>; Slot::UnknownRequired as usize + 1]);
 
+#[expect(
+    clippy::indexing_slicing,
+    reason = "the array has one place for every slot"
+)]
 impl Positions {
     #[inline]
     fn get(&self, slot: Slot) -> Option<Position> {

@@ -7,7 +7,7 @@
 use core::{fmt, marker::PhantomData, net::SocketAddr};
 
 use crate::{
-    attribute::{AttributeType, address, error_code::ErrorCode},
+    attribute::{self, AttributeType, address, error_code::ErrorCode},
     error::WriteError,
     fingerprint::{self, FINGERPRINT_LEN},
     header::{self, Class, HEADER_LEN, Method, TransactionId},
@@ -21,6 +21,8 @@ pub struct Writer<'b, Stage = Open> {
     buf: &'b mut [u8],
     /// Bytes written so far, or that would have been: beyond `buf.len()` the message has failed.
     len: usize,
+    /// An attribute was given that has to be computed.
+    out_of_order: bool,
     stage: PhantomData<Stage>,
 }
 
@@ -64,6 +66,7 @@ impl<'b> Writer<'b, Open> {
         Self {
             buf,
             len: HEADER_LEN,
+            out_of_order: false,
             stage: PhantomData,
         }
     }
@@ -146,8 +149,9 @@ impl<'b> Writer<'b, Open> {
         self.fixed(AttributeType::NOMINATION, nomination.to_be_bytes())
     }
 
-    /// Any other attribute. Integrity and FINGERPRINT have methods of their own, which also compute them.
+    /// Any other attribute. Integrity and FINGERPRINT are computed by methods of their own; given here they make the message fail.
     pub fn attribute(mut self, attribute_type: AttributeType, value: &[u8]) -> Self {
+        self.out_of_order |= attribute_type.is_computed();
         if let Some(space) = self.space(attribute_type, value.len()) {
             space.copy_from_slice(value);
         }
@@ -186,10 +190,16 @@ impl<'b> Writer<'b, Open> {
         } else {
             self.len += 4 + mac_len;
         }
-        let Self { buf, len, .. } = self;
+        let Self {
+            buf,
+            len,
+            out_of_order,
+            ..
+        } = self;
         Writer {
             buf,
             len,
+            out_of_order,
             stage: PhantomData,
         }
     }
@@ -253,6 +263,9 @@ impl<Stage> Writer<'_, Stage> {
     /// Writes the length field.
     #[inline]
     fn seal(&mut self) -> Result<usize, WriteError> {
+        if self.out_of_order {
+            return Err(WriteError::OutOfOrder);
+        }
         let length =
             u16::try_from(self.len - HEADER_LEN).map_err(|_| WriteError::MessageTooLong)?;
         if self.len > self.buf.len() {
@@ -268,7 +281,7 @@ impl<Stage> Writer<'_, Stage> {
     #[inline]
     fn space(&mut self, attribute_type: AttributeType, len: usize) -> Option<&mut [u8]> {
         let start = self.len;
-        self.len += 4 + len.next_multiple_of(4);
+        self.len += 4 + attribute::padded(len);
         let (header, padded) = self.buf.get_mut(start..self.len)?.split_first_chunk_mut()?;
         let [t0, t1] = attribute_type.number().to_be_bytes();
         // Too long a value makes too long a message, which `seal` refuses.

@@ -93,6 +93,17 @@ impl AttributeType {
         self.is_comprehension_required() && !known
     }
 
+    /// Whether the value depends on everything before it.
+    pub(crate) const fn is_computed(self) -> bool {
+        matches!(
+            self,
+            Self::MESSAGE_INTEGRITY
+                | Self::MESSAGE_INTEGRITY_SHA256
+                | Self::GOOG_MESSAGE_INTEGRITY_32
+                | Self::FINGERPRINT
+        )
+    }
+
     /// The registered name, for the types with a constant.
     const fn name(self) -> Option<&'static str> {
         Some(match self {
@@ -159,6 +170,12 @@ impl<'a> Attribute<'a> {
             value,
         })
     }
+}
+
+/// A value's length with its padding. As masks, because every attribute waits for the length of the one before it.
+#[inline]
+pub(crate) const fn padded(len: usize) -> usize {
+    (len + 3) & !3
 }
 
 /// Where an attribute's header begins, in words of four bytes from the start of the message: two bytes say what a slice takes
