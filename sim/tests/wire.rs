@@ -335,3 +335,34 @@ fn run_for_ends_at_exactly_its_time_and_sleep_is_caught_up() {
     );
     assert_eq!(pair.a.sent, 2);
 }
+
+#[test]
+fn what_falls_on_the_last_instant_still_happens() {
+    let mut pair = one_way(13, 3);
+    pair.run_for(Duration::from_millis(20));
+    assert_eq!((pair.a.sent, pair.b.heard.len()), (3, 2));
+
+    let mut pair = one_way(13, 3);
+    pair.set_patience(Duration::from_millis(10));
+    pair.drive();
+    assert_eq!(pair.b.heard.len(), 3);
+}
+
+#[test]
+fn the_trace_remembers_the_last_datagrams_and_the_counters_all() {
+    let mut pair = one_way(14, 20_000);
+    pair.drive();
+    assert_eq!(
+        (
+            pair.network.trace().len(),
+            pair.network.counters().delivered
+        ),
+        (16_384, 20_000)
+    );
+    assert!(
+        pair.network
+            .trace()
+            .iter()
+            .is_sorted_by_key(|delivery| delivery.at)
+    );
+}
