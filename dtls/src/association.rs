@@ -109,7 +109,11 @@ pub fn offer_setup() -> Setup {
 /// # Errors
 ///
 /// The offer contradicts an established side; without an ICE restart that is no new association.
-pub fn answer_setup(offered: Setup, established: Option<Side>, preferred: Side) -> Result<Setup, SetupError> {
+pub fn answer_setup(
+    offered: Setup,
+    established: Option<Side>,
+    preferred: Side,
+) -> Result<Setup, SetupError> {
     let side = match (offered.side(), established) {
         (None, Some(side)) => side,
         (None, None) => preferred,

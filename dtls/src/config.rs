@@ -1,13 +1,16 @@
 //! Everything that can be chosen about a connection, with its default.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::crypto::CryptoBackend;
 use crate::error::ApiMisuse;
+use crate::fingerprint::RemoteIdentity;
 use crate::identity::Identity;
 use crate::msgs::enums::{CipherSuite, NamedGroup};
+use crate::record::protect::Protection;
 use crate::srtp::SrtpProfile;
 
 /// Which end of the handshake a connection is.
@@ -182,13 +185,12 @@ pub struct Config {
     pub plaintext_alerts: PlaintextAlerts,
     /// Gets the secrets of each handshake. Default: nobody does.
     pub key_log: Option<Arc<dyn KeyLog>>,
+    pub(crate) protection: Protection,
 }
 
 impl Config {
-    /// The smallest MTU there can be, in bytes.
-    pub const MIN_MTU: usize = 256;
-    /// The largest MTU there can be, in bytes.
-    pub const MAX_MTU: usize = 16_384;
+    /// What an MTU can be, in bytes of UDP payload.
+    pub const MTUS: RangeInclusive<usize> = 256..=16_384;
 
     /// The defaults, with this identity.
     pub fn new(identity: Arc<Identity>) -> Self {
@@ -203,7 +205,11 @@ impl Config {
                 CipherSuite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
                 CipherSuite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
             ],
-            groups: vec![NamedGroup::X25519, NamedGroup::SECP256R1, NamedGroup::SECP384R1],
+            groups: vec![
+                NamedGroup::X25519,
+                NamedGroup::SECP256R1,
+                NamedGroup::SECP384R1,
+            ],
             client_auth: ClientAuth::default(),
             extended_master_secret: ExtendedMasterSecret::default(),
             srtp_profiles: vec![
@@ -218,14 +224,43 @@ impl Config {
             fingerprint_deadline: Duration::from_secs(30),
             plaintext_alerts: PlaintextAlerts::default(),
             key_log: None,
+            protection: Protection::default(),
         }
     }
 
-    /// Checks what a type cannot: ranges, and lists that must not be empty or name what the backend lacks.
-    pub(crate) fn check(&self) -> Result<(), ApiMisuse> {
-        let mtus = Self::MIN_MTU..=Self::MAX_MTU;
-        if !mtus.contains(&self.mtu) || !mtus.contains(&self.fallback_mtu) {
+    /// Records are not protected at all, so that a fuzzer gets past the cipher.
+    #[cfg(feature = "fuzzing")]
+    #[doc(hidden)]
+    #[must_use]
+    pub fn without_protection(mut self) -> Self {
+        self.protection = Protection::Null;
+        self
+    }
+
+    /// The configured suites that the backend has.
+    pub(crate) fn usable_cipher_suites(&self) -> impl Iterator<Item = CipherSuite> {
+        let has = |suite: &CipherSuite| self.backend.suite_v12(*suite).is_some();
+        self.cipher_suites.iter().copied().filter(has)
+    }
+
+    /// The configured groups that the backend has.
+    pub(crate) fn usable_groups(&self) -> impl Iterator<Item = NamedGroup> {
+        let has = |group: &NamedGroup| self.backend.has_group(*group);
+        self.groups.iter().copied().filter(has)
+    }
+
+    /// Checks what a type cannot, also against who the peer must be.
+    pub(crate) fn check(&self, remote: &RemoteIdentity) -> Result<(), ApiMisuse> {
+        if !Self::MTUS.contains(&self.mtu) || !Self::MTUS.contains(&self.fallback_mtu) {
             return Err(ApiMisuse::MtuOutOfRange);
+        }
+        if self.client_auth != ClientAuth::Required && *remote != RemoteIdentity::AcceptAny {
+            return Err(ApiMisuse::ClientAuthContradictsIdentity);
+        }
+        let nothing_usable =
+            self.usable_cipher_suites().next().is_none() || self.usable_groups().next().is_none();
+        if nothing_usable {
+            return Err(ApiMisuse::NothingConfigured);
         }
         Ok(())
     }

@@ -313,6 +313,9 @@ pub enum ApiMisuse {
     /// An MTU below 256 bytes or above 16 384.
     #[error("the MTU is out of range")]
     MtuOutOfRange,
+    /// The two `a=setup` values do not make a client and a server (RFC 8842 §5).
+    #[error("the setup values do not make a client and a server")]
+    IncompatibleSetup,
     /// The side is decided already, and not as this one.
     #[error("the side is decided already")]
     SideAlreadyDecided,

@@ -55,6 +55,8 @@ pub enum Reason {
     FingerprintsNeverSet,
     /// The peer's certificate is not the signalled one.
     FingerprintMismatch,
+    /// The peer has no certificate.
+    NoCertificate,
     /// A signature or a Finished did not verify.
     VerificationFailed,
     /// The peer's message does not parse.
@@ -80,6 +82,7 @@ impl fmt::Display for Reason {
             Self::HandshakeTimedOut => "the handshake timed out",
             Self::FingerprintsNeverSet => "the remote fingerprints were never set",
             Self::FingerprintMismatch => "the peer's certificate matches no signalled fingerprint",
+            Self::NoCertificate => "the peer has no certificate",
             Self::VerificationFailed => "a signature or Finished did not verify",
             Self::InvalidMessage => "a handshake message does not parse",
             Self::PeerMisbehaved => "the peer broke the protocol",

@@ -151,6 +151,11 @@ impl Identity {
         self.algorithm.authentication()
     }
 
+    /// Whether our key makes signatures of one of these schemes.
+    pub(crate) fn can_sign(&self, offered: List<'_, SignatureScheme>) -> bool {
+        self.key.choose_scheme(&known(offered)).is_some()
+    }
+
     /// Signs with the best scheme that the peer offers and we know.
     pub(crate) fn sign(
         &self,
@@ -161,18 +166,22 @@ impl Identity {
     }
 }
 
+/// Those of the offered schemes that we know, in our order.
+fn known(offered: List<'_, SignatureScheme>) -> Vec<rustls::SignatureScheme> {
+    CryptoBackend::SIGNATURE_SCHEMES
+        .iter()
+        .filter(|scheme| offered.contains(**scheme))
+        .map(|scheme| rustls::SignatureScheme::from(scheme.0))
+        .collect()
+}
+
 fn sign(
     key: &dyn SigningKey,
     offered: List<'_, SignatureScheme>,
     message: &[u8],
 ) -> Result<(SignatureScheme, Vec<u8>), error::Error> {
-    let offered: Vec<_> = CryptoBackend::SIGNATURE_SCHEMES
-        .iter()
-        .filter(|scheme| offered.contains(**scheme))
-        .map(|scheme| rustls::SignatureScheme::from(scheme.0))
-        .collect();
     let signer = key
-        .choose_scheme(&offered)
+        .choose_scheme(&known(offered))
         .ok_or(PeerIncompatible::NoSignatureSchemeInCommon)?;
     let signature = signer
         .sign(message)

@@ -1,21 +1,28 @@
 //! Sans-IO DTLS for WebRTC.
 mod association;
+mod certificate;
+mod client;
 mod config;
 mod connection;
-mod event;
-mod stats;
-
-mod certificate;
 mod crypto;
 mod error;
+mod event;
 mod fingerprint;
+mod flight;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+mod handshake;
 mod identity;
 mod key_schedule;
 mod msgs;
+mod reassembly;
+mod record;
+mod server;
 mod srtp;
+mod stats;
+mod timer;
+mod transcript;
 
 pub use association::{
     AssociationId, Continuation, SetupError, Signaled, answer_setup, continuation, negotiated_side,

@@ -25,7 +25,7 @@ pub enum DropReason {
     Replayed,
     /// The record does not authenticate.
     BadMac,
-    /// ChangeCipherSpec has no meaning of its own here: the epoch says it.
+    /// A ChangeCipherSpec that is malformed or encrypted. Others do nothing either: the epoch says it all.
     ChangeCipherSpec,
     /// A plaintext alert: not authenticated, so it ends nothing by itself (T32).
     UnauthenticatedAlert,
@@ -87,8 +87,6 @@ impl DropReason {
 pub struct Stats {
     /// Datagrams written by `poll_transmit`.
     pub datagrams_sent: u64,
-    /// Datagrams given to `handle_datagram` that began like DTLS.
-    pub datagrams_received: u64,
     /// Records sealed or written in plaintext, application data included.
     pub records_sent: u64,
     /// Records that passed every check, application data included.
@@ -103,7 +101,11 @@ pub struct Stats {
 impl Stats {
     /// How many records or fragments were dropped for `reason`.
     pub fn dropped(&self, reason: DropReason) -> u64 {
-        self.dropped.0.get(reason as usize).copied().map_or(0, u64::from)
+        self.dropped
+            .0
+            .get(reason as usize)
+            .copied()
+            .map_or(0, u64::from)
     }
 
     /// How many were dropped for any reason.

@@ -13,18 +13,15 @@ pub(crate) enum Timer {
     Fingerprints,
     /// Nothing valid followed a plaintext fatal alert (T32).
     Alert,
-    /// The peer will not ask for the last flight any more (2 MSL).
-    LastFlight,
 }
 
 impl Timer {
-    const COUNT: usize = Self::LastFlight as usize + 1;
+    const COUNT: usize = Self::Alert as usize + 1;
     const ALL: [Self; Self::COUNT] = [
         Self::Retransmit,
         Self::Handshake,
         Self::Fingerprints,
         Self::Alert,
-        Self::LastFlight,
     ];
 }
 

@@ -1,0 +1,302 @@
+//! The client's script of DTLS 1.2 after the hellos (RFC 5246 §7.3, RFC 8422 §2).
+//!
+//! ```text
+//!   ◀── Certificate
+//!   ◀── ServerKeyExchange
+//!   ◀── CertificateRequest*
+//!   ◀── ServerHelloDone
+//!       Certificate*, ClientKeyExchange, CertificateVerify*, ChangeCipherSpec, Finished ──▶
+//!   ◀── Finished
+//! ```
+
+use super::ClientState;
+use crate::certificate::{PublicKey, SignatureVerified};
+use crate::config::Side;
+use crate::crypto::CryptoBackend;
+use crate::error::{Error, InvalidMessage, PeerMisbehaved};
+use crate::handshake::v12::{Agreed, RecordKeys, check_finished, say_finished};
+use crate::handshake::{Completed, Context, Negotiated, Peer, PeerCertificate, unexpected};
+use crate::key_schedule::v12::MasterSecret;
+use crate::msgs::certificate::{Certificate, CertificateRequest, DigitallySigned};
+use crate::msgs::codec::{Codec, List};
+use crate::msgs::enums::{HandshakeType, NamedGroup, ProtocolVersion, SignatureScheme};
+use crate::msgs::key_exchange::{ClientKeyExchange, ServerKeyExchange};
+use crate::reassembly::Message;
+use crate::record::header::Epoch;
+use crate::transcript::Transcript;
+
+#[derive(Debug)]
+pub(crate) struct ExpectCertificate {
+    pub(super) agreed: Agreed,
+    /// The groups the ClientHello offered.
+    pub(super) groups: Vec<NamedGroup>,
+    pub(super) transcript: Transcript,
+}
+
+impl ExpectCertificate {
+    pub(super) fn handle(
+        mut self,
+        message: &Message,
+        cx: &mut Context<'_>,
+    ) -> Result<ClientState, Error> {
+        if message.handshake_type != HandshakeType::CERTIFICATE {
+            return Err(unexpected());
+        }
+        let certificate = Certificate::read_all(message.body())?;
+        let der = certificate
+            .end_entity
+            .ok_or(PeerMisbehaved::NoServerCertificate)?;
+        if PublicKey::of(der)?.algorithm.authentication() != self.agreed.suite.authentication {
+            return Err(PeerMisbehaved::CertificateDoesNotFitCipherSuite.into());
+        }
+        let certificate = cx.admit(der)?;
+        self.transcript.add(&message.bytes);
+        Ok(ClientState::ServerKeyExchange(ExpectServerKeyExchange {
+            agreed: self.agreed,
+            groups: self.groups,
+            transcript: self.transcript,
+            certificate,
+        }))
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct ExpectServerKeyExchange {
+    agreed: Agreed,
+    groups: Vec<NamedGroup>,
+    transcript: Transcript,
+    certificate: PeerCertificate,
+}
+
+/// The server proved its certificate by signing its ephemeral key.
+#[derive(Debug)]
+struct Server {
+    certificate: PeerCertificate,
+    signature: SignatureVerified,
+    group: NamedGroup,
+    public: Vec<u8>,
+}
+
+impl ExpectServerKeyExchange {
+    pub(super) fn handle(
+        mut self,
+        message: &Message,
+        cx: &mut Context<'_>,
+    ) -> Result<ClientState, Error> {
+        if message.handshake_type != HandshakeType::SERVER_KEY_EXCHANGE {
+            return Err(unexpected());
+        }
+        let exchange = ServerKeyExchange::read_all(message.body())?;
+        if !self.groups.contains(&exchange.params.group) {
+            return Err(PeerMisbehaved::SelectedUnofferedGroup.into());
+        }
+        let randoms = &self.agreed.randoms;
+        let signed_message = exchange
+            .params
+            .signed_message(&randoms.client, &randoms.server);
+        let signature = PublicKey::of(&self.certificate.der)?.verify(
+            cx.config.backend,
+            List::Items(CryptoBackend::SIGNATURE_SCHEMES),
+            &signed_message,
+            exchange.signed,
+        )?;
+        self.transcript.add(&message.bytes);
+        Ok(ClientState::CertificateRequest(ExpectCertificateRequest {
+            server: Server {
+                certificate: self.certificate,
+                signature,
+                group: exchange.params.group,
+                public: exchange.params.public.to_vec(),
+            },
+            agreed: self.agreed,
+            transcript: self.transcript,
+        }))
+    }
+}
+
+/// A CertificateRequest, or the ServerHelloDone at once.
+#[derive(Debug)]
+pub(crate) struct ExpectCertificateRequest {
+    agreed: Agreed,
+    transcript: Transcript,
+    server: Server,
+}
+
+impl ExpectCertificateRequest {
+    pub(super) fn handle(
+        mut self,
+        message: &Message,
+        cx: &mut Context<'_>,
+    ) -> Result<ClientState, Error> {
+        if message.handshake_type != HandshakeType::CERTIFICATE_REQUEST {
+            return self.without_request().handle(message, cx);
+        }
+        let request = CertificateRequest::read_all(message.body())?;
+        let schemes = request.signature_algorithms.iter().collect();
+        self.transcript.add(&message.bytes);
+        Ok(ClientState::ServerHelloDone(ExpectServerHelloDone {
+            request: Some(schemes),
+            ..self.without_request()
+        }))
+    }
+
+    fn without_request(self) -> ExpectServerHelloDone {
+        ExpectServerHelloDone {
+            agreed: self.agreed,
+            transcript: self.transcript,
+            server: self.server,
+            request: None,
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct ExpectServerHelloDone {
+    agreed: Agreed,
+    transcript: Transcript,
+    server: Server,
+    /// The signature schemes the server takes, if it asked for a certificate.
+    request: Option<Vec<SignatureScheme>>,
+}
+
+impl ExpectServerHelloDone {
+    pub(super) fn handle(
+        mut self,
+        message: &Message,
+        cx: &mut Context<'_>,
+    ) -> Result<ClientState, Error> {
+        if message.handshake_type != HandshakeType::SERVER_HELLO_DONE {
+            return Err(unexpected());
+        }
+        if !message.body().is_empty() {
+            return Err(InvalidMessage::TrailingBytes.into());
+        }
+        self.transcript.add(&message.bytes);
+        self.answer(cx)
+    }
+
+    /// The client's second flight: its certificate and key, the proof of both, and everything so far confirmed.
+    fn answer(self, cx: &mut Context<'_>) -> Result<ClientState, Error> {
+        let Self {
+            agreed,
+            mut transcript,
+            server,
+            request,
+        } = self;
+        cx.flight.begin(cx.now);
+        let certificate_sent = request
+            .as_ref()
+            .map(|schemes| say_certificate(schemes, &mut transcript, cx));
+        let key_exchange = cx.config.backend.start_key_exchange(server.group)?;
+        let public = key_exchange.public();
+        cx.say(
+            &mut transcript,
+            Epoch::PLAINTEXT,
+            HandshakeType::CLIENT_KEY_EXCHANGE,
+            |out| {
+                ClientKeyExchange { public }.encode(out);
+            },
+        );
+        let secret = agreed.agree(key_exchange, &server.public, &transcript)?;
+        cx.log_secret(&secret);
+        if let (Some(schemes), Some(CertificateSent::Ours)) = (request, certificate_sent) {
+            say_certificate_verify(&schemes, &mut transcript, cx)?;
+        }
+        let (write, read) = RecordKeys::new(&agreed.suite, &secret, cx.config)?.into_parts();
+        cx.flight.change_cipher_spec();
+        cx.records.add_write_key(Epoch::DTLS1_2, write);
+        cx.records.add_read_key(Epoch::DTLS1_2, read);
+        say_finished(Side::Client, &agreed.suite, &secret, &mut transcript, cx);
+        cx.send_flight();
+        Ok(ClientState::Finished(ExpectFinished {
+            agreed,
+            transcript,
+            server,
+            secret,
+        }))
+    }
+}
+
+/// How a CertificateRequest was answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum CertificateSent {
+    Ours,
+    /// The server takes no signature of our key: whether no certificate will do is up to it (RFC 5246 §7.4.6).
+    Empty,
+}
+
+fn say_certificate(
+    schemes: &[SignatureScheme],
+    transcript: &mut Transcript,
+    cx: &mut Context<'_>,
+) -> CertificateSent {
+    let identity = cx.config.identity.clone();
+    let sent = match identity.can_sign(List::Items(schemes)) {
+        true => CertificateSent::Ours,
+        false => CertificateSent::Empty,
+    };
+    let certificate = Certificate {
+        end_entity: (sent == CertificateSent::Ours).then(|| identity.certificate()),
+        chain: &[],
+    };
+    cx.say(
+        transcript,
+        Epoch::PLAINTEXT,
+        HandshakeType::CERTIFICATE,
+        |out| {
+            certificate.encode(out);
+        },
+    );
+    sent
+}
+
+fn say_certificate_verify(
+    schemes: &[SignatureScheme],
+    transcript: &mut Transcript,
+    cx: &mut Context<'_>,
+) -> Result<(), Error> {
+    let (scheme, signature) = cx
+        .config
+        .identity
+        .sign(List::Items(schemes), transcript.messages())?;
+    let signed = DigitallySigned {
+        scheme,
+        signature: &signature,
+    };
+    cx.say(
+        transcript,
+        Epoch::PLAINTEXT,
+        HandshakeType::CERTIFICATE_VERIFY,
+        |out| {
+            signed.encode(out);
+        },
+    );
+    Ok(())
+}
+
+#[derive(Debug)]
+pub(crate) struct ExpectFinished {
+    agreed: Agreed,
+    transcript: Transcript,
+    server: Server,
+    secret: MasterSecret,
+}
+
+impl ExpectFinished {
+    pub(super) fn handle(self, message: &Message) -> Result<ClientState, Error> {
+        let suite = &self.agreed.suite;
+        let finished =
+            check_finished(Side::Server, suite, &self.secret, &self.transcript, message)?;
+        Ok(ClientState::Completed(Box::new(Completed {
+            negotiated: Negotiated {
+                version: ProtocolVersion::DTLS1_2,
+                cipher_suite: suite.cipher_suite,
+                group: self.server.group,
+                srtp_profile: self.agreed.srtp_profile,
+            },
+            secret: self.secret,
+            peer: Peer::Proven(self.server.certificate, self.server.signature),
+            finished,
+        })))
+    }
+}

@@ -1,0 +1,107 @@
+//! The identity gate, and what is left of a handshake behind it (RFC 8827 §6.5).
+
+use crate::association::AssociationId;
+use crate::certificate::SignatureVerified;
+use crate::error::{ApiMisuse, Error};
+use crate::fingerprint::{FingerprintVerified, RemoteIdentity};
+use crate::handshake::{Completed, FinishedVerified, Negotiated, Peer, PeerCertificate};
+use crate::key_schedule::v12::MasterSecret;
+use crate::srtp::SrtpKeys;
+
+/// A connection to a verified peer.
+#[derive(Debug)]
+pub(super) struct Established {
+    pub(super) negotiated: Negotiated,
+    secret: MasterSecret,
+    certificate: Option<Box<[u8]>>,
+}
+
+/// Where a complete handshake stands.
+pub(super) enum Gate {
+    /// The peer is the signalled one.
+    Open(Box<Established>),
+    /// Nobody has said who the peer must be.
+    Shut(Box<Completed>),
+}
+
+/// The three things that must be true of a peer with a certificate; an anonymous one is accepted by policy instead.
+enum Proof {
+    Certificate(FingerprintVerified, SignatureVerified, FinishedVerified),
+    AcceptAny(FingerprintVerified, FinishedVerified),
+}
+
+impl Established {
+    /// Opens the gate for a peer whose certificate matches, shuts it while that is not known.
+    pub(super) fn admit(completed: Box<Completed>, remote: &RemoteIdentity) -> Result<Gate, Error> {
+        let Completed {
+            negotiated,
+            secret,
+            peer,
+            finished,
+        } = *completed;
+        let (der, fingerprint, signature) = match peer {
+            Peer::Anonymous(accepted) => {
+                let proof = Proof::AcceptAny(accepted, finished);
+                return Ok(Gate::Open(Self::new(negotiated, secret, None, proof)));
+            }
+            Peer::Proven(certificate, signature) => {
+                (certificate.der, certificate.fingerprint, signature)
+            }
+        };
+        let fingerprint = match fingerprint {
+            Some(verified) => Some(verified),
+            None => remote.admit(&der)?,
+        };
+        Ok(match fingerprint {
+            Some(verified) => {
+                let proof = Proof::Certificate(verified, signature, finished);
+                Gate::Open(Self::new(negotiated, secret, Some(der), proof))
+            }
+            None => Gate::Shut(Box::new(Completed {
+                negotiated,
+                secret,
+                peer: Peer::Proven(
+                    PeerCertificate {
+                        der,
+                        fingerprint: None,
+                    },
+                    signature,
+                ),
+                finished,
+            })),
+        })
+    }
+
+    /// Cannot be called without the proof, which is all there is to it.
+    fn new(
+        negotiated: Negotiated,
+        secret: MasterSecret,
+        certificate: Option<Vec<u8>>,
+        _: Proof,
+    ) -> Box<Self> {
+        Box::new(Self {
+            negotiated,
+            secret,
+            certificate: certificate.map(Vec::into_boxed_slice),
+        })
+    }
+
+    pub(super) fn certificate(&self) -> Option<&[u8]> {
+        self.certificate.as_deref()
+    }
+
+    pub(super) fn export(
+        &self,
+        label: &str,
+        context: Option<&[u8]>,
+        out: &mut [u8],
+    ) -> Result<(), ApiMisuse> {
+        self.secret.export(label, context, out)
+    }
+
+    pub(super) fn srtp_keys(&self, association: AssociationId) -> Option<SrtpKeys> {
+        let profile = self.negotiated.srtp_profile?;
+        let export = |out: &mut [u8]| self.export(SrtpKeys::LABEL, None, out);
+        SrtpKeys::derive(association, profile, export).ok()
+    }
+}

@@ -1,0 +1,589 @@
+//! The machine itself: five verbs over one handshake script, one record layer, one flight and one reassembler.
+//!
+//! ```text
+//!                start, side known             handshake complete,
+//!                                              fingerprint matched
+//!    New ──────────────────────▶ Connecting ─────────────────────▶ Connected
+//!     │                            │     │                          │     │
+//!     │ close                close │     │ error,             close │     │ fatal alert
+//!     ▼                            ▼     ▼ time-out                 ▼     ▼
+//!   Closed                    Closed     Failed                Closed     Failed
+//! ```
+//!
+//! This file holds life cycle, commands and outputs; what comes in is in `receive`.
+
+mod established;
+mod receive;
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use self::established::{Established, Gate};
+use crate::association::{AssociationId, negotiated_side};
+use crate::client::ClientState;
+use crate::config::{Config, Setup, Side};
+use crate::error::{ApiMisuse, Error, IdentityRefused, PeerMisbehaved};
+use crate::event::{Event, Reason, State, Transition};
+use crate::fingerprint::{FingerprintSet, RemoteIdentity};
+use crate::flight::Flight;
+use crate::handshake::{Completed, Context, Negotiated};
+use crate::msgs::alert::Alert;
+use crate::msgs::enums::{AlertDescription, CipherSuite, NamedGroup, ProtocolVersion};
+use crate::reassembly::Reassembler;
+use crate::record::header::{ContentType, Epoch, MAX_PLAINTEXT};
+use crate::record::{RecordLayer, SealError};
+use crate::server::ServerState;
+use crate::srtp::{SrtpKeys, SrtpProfile};
+use crate::stats::{DropReason, Stats};
+use crate::timer::{Timer, TimerTable};
+
+/// Alerts that wait to be written.
+const MAX_ALERTS: usize = 4;
+
+/// What became of a received datagram.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Received {
+    /// It was taken.
+    Handled,
+    /// It carried application data, now in plaintext at `range` of the datagram. Call again with the `rest` of it.
+    Data {
+        /// Where the plaintext stands in the datagram.
+        range: Range<usize>,
+        /// What has not been looked at; empty when that was all.
+        rest: Range<usize>,
+    },
+    /// Its first byte is none of DTLS (RFC 7983 §7).
+    NotMine,
+    /// It had no effect.
+    Dropped(DropReason),
+}
+
+/// One DTLS association: a sans-IO state machine without addresses and without a clock.
+///
+/// Inputs are [`handle_datagram`](Self::handle_datagram) and [`handle_timeout`](Self::handle_timeout); after each of them,
+/// and after each command, drain [`poll_transmit`](Self::poll_transmit), [`poll_event`](Self::poll_event) and ask
+/// [`poll_timeout`](Self::poll_timeout), in any order.
+#[derive(Debug)]
+pub struct Connection {
+    config: Arc<Config>,
+    association: AssociationId,
+    remote: RemoteIdentity,
+    setup: Setup,
+    side: Option<Side>,
+    phase: Phase,
+    /// The state that the last event said.
+    announced: State,
+    records: RecordLayer,
+    flight: Flight,
+    reassembler: Reassembler,
+    timers: TimerTable,
+    events: VecDeque<Event>,
+    alerts: VecDeque<(Epoch, Alert)>,
+    /// The plaintext alert whose grace is running.
+    suspected_alert: Option<AlertDescription>,
+    /// When the handshake was complete.
+    completed_at: Option<Instant>,
+    error: Option<Error>,
+    stats: Stats,
+}
+
+#[derive(Debug)]
+enum Phase {
+    New(Early),
+    Client(ClientState),
+    Server(ServerState),
+    /// The handshake is complete; which fingerprint to expect is not known.
+    Unidentified(Box<Completed>),
+    Connected(Box<Established>),
+    Closed,
+    Failed,
+}
+
+/// Before the start.
+#[derive(Debug, Default)]
+struct Early {
+    path: Path,
+    /// What looks like a ClientHello, at most [`receive::MAX_EARLY`] of them.
+    datagrams: Vec<Vec<u8>>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Path {
+    #[default]
+    Unusable,
+    Usable,
+}
+
+impl Connection {
+    /// A connection that waits for [`Connection::start`].
+    ///
+    /// # Errors
+    ///
+    /// A configuration out of its ranges, one that leaves nothing to negotiate, or [`Config::client_auth`] weaker than
+    /// required without [`RemoteIdentity::AcceptAny`].
+    pub fn new(
+        config: Arc<Config>,
+        setup: Setup,
+        remote: RemoteIdentity,
+    ) -> Result<Self, ApiMisuse> {
+        config.check(&remote)?;
+        Ok(Self {
+            association: AssociationId::default(),
+            remote,
+            setup,
+            side: setup.side(),
+            phase: Phase::New(Early::default()),
+            announced: State::New,
+            records: RecordLayer::default(),
+            flight: Flight::new(&config),
+            reassembler: Reassembler::default(),
+            timers: TimerTable::default(),
+            events: VecDeque::new(),
+            alerts: VecDeque::new(),
+            suspected_alert: None,
+            completed_at: None,
+            error: None,
+            stats: Stats::default(),
+            config,
+        })
+    }
+
+    /// The connection that takes this one's place: same configuration, next association (RFC 8842 §3.1).
+    ///
+    /// This one goes on working until its owner drops it, which is when the new one is `Connected`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Connection::new`].
+    pub fn successor(&self, setup: Setup, remote: RemoteIdentity) -> Result<Self, ApiMisuse> {
+        let mut next = Self::new(self.config.clone(), setup, remote)?;
+        next.association = self.association.next();
+        Ok(next)
+    }
+
+    /// Says which certificate fingerprints are accepted, if the constructor was told [`RemoteIdentity::Later`]. Before,
+    /// during or after the handshake.
+    ///
+    /// # Errors
+    ///
+    /// Others are set already, or the policy is to accept any.
+    pub fn set_remote_fingerprints(
+        &mut self,
+        now: Instant,
+        fingerprints: FingerprintSet,
+    ) -> Result<(), ApiMisuse> {
+        match &self.remote {
+            RemoteIdentity::Fingerprints(set) if *set == fingerprints => return Ok(()),
+            RemoteIdentity::Fingerprints(_) | RemoteIdentity::AcceptAny => {
+                return Err(ApiMisuse::FingerprintsAlreadySet);
+            }
+            RemoteIdentity::Later => self.remote = RemoteIdentity::Fingerprints(fingerprints),
+        }
+        match std::mem::replace(&mut self.phase, Phase::Failed) {
+            Phase::Unidentified(completed) => self.identify(now, completed),
+            other => self.phase = other,
+        }
+        Ok(())
+    }
+
+    /// Says the remote `a=setup`, which decides the side of an `actpass` connection (RFC 8842 §5).
+    ///
+    /// # Errors
+    ///
+    /// The two values do not make a client and a server, or the side is settled otherwise: a ClientHello may have made an
+    /// `actpass` connection the server.
+    pub fn set_remote_setup(&mut self, now: Instant, remote: Setup) -> Result<(), ApiMisuse> {
+        let side = negotiated_side(self.setup, remote).map_err(|_| ApiMisuse::IncompatibleSetup)?;
+        if self.side.is_some_and(|settled| settled != side) {
+            return Err(ApiMisuse::SideAlreadyDecided);
+        }
+        self.side = Some(side);
+        self.launch(now);
+        Ok(())
+    }
+
+    /// The path is usable: a client sends its ClientHello, a server takes the datagrams it has kept. Idempotent; an
+    /// `actpass` connection begins when its side is known too.
+    pub fn start(&mut self, now: Instant) {
+        if let Phase::New(early) = &mut self.phase {
+            early.path = Path::Usable;
+            self.launch(now);
+        }
+    }
+
+    /// Begins the handshake if path and side are known.
+    fn launch(&mut self, now: Instant) {
+        let Phase::New(early) = &mut self.phase else {
+            return;
+        };
+        if early.path == Path::Unusable {
+            return;
+        }
+        if self.side.is_none() && !early.datagrams.is_empty() {
+            self.side = Some(Side::Server);
+            self.events.push_back(Event::BecameServer);
+        }
+        let Some(side) = self.side else {
+            return;
+        };
+        let kept = std::mem::take(&mut early.datagrams);
+        self.timers
+            .set(Timer::Handshake, now + self.config.retransmission.deadline);
+        self.enter(now, Phase::Server(ServerState::start()), Reason::Started);
+        if side == Side::Client {
+            match ClientState::start(&mut self.context(now)) {
+                Ok(state) => self.phase = Phase::Client(state),
+                Err(error) => self.fail(now, error),
+            }
+            return;
+        }
+        for mut datagram in kept {
+            let _ = self.handle_datagram(now, &mut datagram);
+        }
+    }
+
+    fn context(&mut self, now: Instant) -> Context<'_> {
+        Context {
+            now,
+            config: &self.config,
+            remote: &self.remote,
+            records: &mut self.records,
+            flight: &mut self.flight,
+            timers: &mut self.timers,
+            events: &mut self.events,
+        }
+    }
+
+    /// The handshake is complete.
+    fn complete(&mut self, now: Instant, completed: Box<Completed>) {
+        self.completed_at = Some(now);
+        self.records.refuse_plaintext();
+        self.timers.stop(Timer::Handshake);
+        self.timers.stop(Timer::Alert);
+        if self.side == Some(Side::Client) {
+            self.flight.finish(now, &mut self.timers);
+        }
+        self.identify(now, completed);
+    }
+
+    /// The gate: only a matching fingerprint leads to `Connected`.
+    fn identify(&mut self, now: Instant, completed: Box<Completed>) {
+        match Established::admit(completed, &self.remote) {
+            Ok(Gate::Open(established)) => {
+                self.timers.stop(Timer::Fingerprints);
+                let srtp = established.negotiated.srtp_profile;
+                self.enter(now, Phase::Connected(established), Reason::PeerVerified);
+                self.events.extend(srtp.map(Event::SrtpReady));
+            }
+            Ok(Gate::Shut(completed)) => {
+                self.timers
+                    .set(Timer::Fingerprints, now + self.config.fingerprint_deadline);
+                self.phase = Phase::Unidentified(completed);
+            }
+            Err(error) => self.fail(now, error),
+        }
+    }
+
+    /// Ends the connection by an error and tells the peer, if that is of use.
+    fn fail(&mut self, now: Instant, error: Error) {
+        self.alerts.clear();
+        if let Some(description) = error.alert() {
+            self.queue_alert(Alert::fatal(description));
+        }
+        self.flight.abandon(&mut self.timers);
+        self.error = Some(error);
+        self.end(now, Phase::Failed, reason_of(&error));
+    }
+
+    fn end(&mut self, now: Instant, phase: Phase, reason: Reason) {
+        self.timers.stop_all();
+        self.reassembler = Reassembler::default();
+        self.enter(now, phase, reason);
+    }
+
+    /// Enters a phase and says so if it is another state.
+    fn enter(&mut self, now: Instant, phase: Phase, reason: Reason) {
+        self.phase = phase;
+        let (from, to) = (self.announced, self.state());
+        if from != to {
+            self.announced = to;
+            self.events.push_back(Event::StateChange(Transition {
+                from,
+                to,
+                reason,
+                at: now,
+            }));
+        }
+    }
+
+    fn queue_alert(&mut self, alert: Alert) {
+        if self.alerts.len() < MAX_ALERTS {
+            self.alerts.push_back((self.records.write_epoch(), alert));
+        }
+    }
+
+    /// Ends the connection with close_notify (RFC 5246 §7.2.1). Idempotent.
+    pub fn close(&mut self, now: Instant) {
+        match self.phase {
+            Phase::Closed | Phase::Failed => return,
+            Phase::New(_) => {}
+            Phase::Client(_) | Phase::Server(_) | Phase::Unidentified(_) | Phase::Connected(_) => {
+                self.queue_alert(Alert::warning(AlertDescription::CLOSE_NOTIFY));
+            }
+        }
+        self.end(now, Phase::Closed, Reason::ClosedLocally);
+    }
+
+    /// Does what is due at `now`. Calls that come early do nothing.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        while let Some(timer) = self.timers.take_expired(now) {
+            match timer {
+                Timer::Retransmit => match self.flight.on_timeout(now, &mut self.timers) {
+                    Ok(()) => self.stats.retransmitted_flights += 1,
+                    Err(error) => self.fail(now, error),
+                },
+                Timer::Handshake => self.fail(now, Error::HandshakeTimedOut),
+                Timer::Fingerprints => self.fail(now, Error::FingerprintTimedOut),
+                Timer::Alert => {
+                    if let Some(description) = self.suspected_alert.take() {
+                        self.fail(now, Error::AlertReceived(description));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Writes one datagram into `buf` and says its length; `None` if there is nothing to send.
+    ///
+    /// # Panics
+    ///
+    /// If `buf` is shorter than the MTU: the caller's bug, seen at the first call.
+    pub fn poll_transmit(&mut self, buf: &mut [u8]) -> Option<usize> {
+        assert!(
+            buf.len() >= self.flight.path_mtu(),
+            "the buffer must hold a datagram of the configured MTU"
+        );
+        let written = self
+            .flight
+            .write_datagram(&mut self.records, buf)
+            .or_else(|| self.write_alert(buf));
+        self.stats.datagrams_sent += u64::from(written.is_some());
+        written
+    }
+
+    fn write_alert(&mut self, buf: &mut [u8]) -> Option<usize> {
+        let (epoch, alert) = self.alerts.pop_front()?;
+        let parts: [&[u8]; 2] = [&alert.to_bytes(), &[]];
+        self.records
+            .seal(epoch, ContentType::Alert, parts, buf)
+            .ok()
+    }
+
+    /// The next event; `None` if all were taken.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// When [`Connection::handle_timeout`] is due, if ever.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.timers.next()
+    }
+
+    /// Seals `plaintext` as one record into `out`, ready to be sent as a datagram, and says its length.
+    ///
+    /// # Errors
+    ///
+    /// Not connected, more plaintext than fits the MTU or a record (2¹⁴ bytes), `out` too short: [`Error::ApiMisuse`].
+    /// [`Error::KeysUsedUp`] where the record numbers end; the connection is closed then.
+    pub fn seal(&mut self, now: Instant, plaintext: &[u8], out: &mut [u8]) -> Result<usize, Error> {
+        let longest = self.max_plaintext().ok_or(ApiMisuse::NotConnected)?;
+        if plaintext.len() > longest {
+            return Err(ApiMisuse::PlaintextTooLong.into());
+        }
+        let epoch = self.records.write_epoch();
+        match self
+            .records
+            .seal(epoch, ContentType::ApplicationData, [plaintext, &[]], out)
+        {
+            Ok(len) => {
+                self.events
+                    .extend(self.records.reached_limit(epoch).map(Event::AeadLimit));
+                Ok(len)
+            }
+            Err(SealError::Exhausted) => {
+                self.queue_alert(Alert::warning(AlertDescription::CLOSE_NOTIFY));
+                self.end(now, Phase::Closed, Reason::RecordNumbersExhausted);
+                Err(Error::KeysUsedUp)
+            }
+            Err(SealError::BufferTooSmall) => Err(ApiMisuse::BufferTooSmall.into()),
+            Err(SealError::TooLong) => Err(ApiMisuse::PlaintextTooLong.into()),
+            Err(SealError::NoKeys) => Err(ApiMisuse::NotConnected.into()),
+        }
+    }
+
+    /// The most plaintext that [`Connection::seal`] takes, in bytes; `None` unless connected.
+    #[must_use]
+    pub fn max_plaintext(&self) -> Option<usize> {
+        let Phase::Connected(_) = self.phase else {
+            return None;
+        };
+        let overhead = self.records.overhead(self.records.write_epoch());
+        Some(
+            self.flight
+                .path_mtu()
+                .saturating_sub(overhead)
+                .min(MAX_PLAINTEXT),
+        )
+    }
+
+    /// The path's round-trip time as ICE measures it. The first time-out of a flight becomes twice that, within 50 ms and
+    /// 3 s, also of a flight that is in the air for the first time.
+    pub fn set_rtt_hint(&mut self, rtt: Duration) {
+        self.flight.set_rtt_hint(rtt, &mut self.timers);
+    }
+
+    /// Changes what time-outs double up to. Inside a transport whose path has fresh consent 800 ms are right; without
+    /// that knowledge, [`Retransmission::cap`](crate::Retransmission::cap).
+    pub fn set_retransmission_cap(&mut self, cap: Duration) {
+        self.flight.set_cap(cap, &mut self.timers);
+    }
+
+    /// Changes the MTU, in bytes of UDP payload, also of a flight that is in the air: what is sent from now on obeys it.
+    ///
+    /// # Errors
+    ///
+    /// Outside [`Config::MTUS`].
+    pub fn set_mtu(&mut self, mtu: usize) -> Result<(), ApiMisuse> {
+        if !Config::MTUS.contains(&mtu) {
+            return Err(ApiMisuse::MtuOutOfRange);
+        }
+        self.flight.set_mtu(mtu);
+        Ok(())
+    }
+
+    /// The state, as an `RTCDtlsTransport` has it.
+    #[must_use]
+    pub fn state(&self) -> State {
+        match self.phase {
+            Phase::New(_) => State::New,
+            Phase::Client(_) | Phase::Server(_) | Phase::Unidentified(_) => State::Connecting,
+            Phase::Connected(_) => State::Connected,
+            Phase::Closed => State::Closed,
+            Phase::Failed => State::Failed,
+        }
+    }
+
+    /// Which association of its transport this is.
+    #[must_use]
+    pub fn association(&self) -> AssociationId {
+        self.association
+    }
+
+    /// This end, once it is decided.
+    #[must_use]
+    pub fn side(&self) -> Option<Side> {
+        self.side
+    }
+
+    /// Why the connection failed.
+    #[must_use]
+    pub fn error(&self) -> Option<&Error> {
+        self.error.as_ref()
+    }
+
+    fn established(&self) -> Option<&Established> {
+        match &self.phase {
+            Phase::Connected(established) => Some(established),
+            _ => None,
+        }
+    }
+
+    fn negotiated(&self) -> Option<&Negotiated> {
+        self.established()
+            .map(|established| &established.negotiated)
+    }
+
+    /// The negotiated version, once connected.
+    #[must_use]
+    pub fn version(&self) -> Option<ProtocolVersion> {
+        self.negotiated().map(|negotiated| negotiated.version)
+    }
+
+    /// The negotiated cipher suite, once connected.
+    #[must_use]
+    pub fn cipher_suite(&self) -> Option<CipherSuite> {
+        self.negotiated().map(|negotiated| negotiated.cipher_suite)
+    }
+
+    /// The negotiated key-exchange group, once connected.
+    #[must_use]
+    pub fn group(&self) -> Option<NamedGroup> {
+        self.negotiated().map(|negotiated| negotiated.group)
+    }
+
+    /// The negotiated SRTP profile, once connected; `None` also if the peer has no SRTP.
+    #[must_use]
+    pub fn srtp_profile(&self) -> Option<SrtpProfile> {
+        self.negotiated()?.srtp_profile
+    }
+
+    /// Derives the SRTP keys (RFC 5764 §4.2); `None` unless connected and a profile was negotiated.
+    #[must_use]
+    pub fn srtp_keys(&self) -> Option<SrtpKeys> {
+        self.established()?.srtp_keys(self.association)
+    }
+
+    /// Derives keying material (RFC 5705 §4) into the whole of `out`. In DTLS 1.2 no context and an empty one differ.
+    ///
+    /// # Errors
+    ///
+    /// Not connected, or a label or context that cannot be used: [`ApiMisuse`].
+    pub fn export_keying_material(
+        &self,
+        label: &str,
+        context: Option<&[u8]>,
+        out: &mut [u8],
+    ) -> Result<(), ApiMisuse> {
+        self.established()
+            .ok_or(ApiMisuse::NotConnected)?
+            .export(label, context, out)
+    }
+
+    /// The verified peer's certificate in DER; `None` unless connected, or if the peer has none.
+    #[must_use]
+    pub fn peer_certificate(&self) -> Option<&[u8]> {
+        self.established()?.certificate()
+    }
+
+    /// Counters since birth.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let mut stats = self.stats;
+        stats.records_sent = self.records.written();
+        stats.round_trip_time = self.flight.round_trip_time();
+        stats
+    }
+}
+
+/// The word for an error on a state change.
+fn reason_of(error: &Error) -> Reason {
+    match error {
+        Error::InvalidMessage(_) => Reason::InvalidMessage,
+        Error::PeerMisbehaved(
+            PeerMisbehaved::SignatureInvalid | PeerMisbehaved::FinishedInvalid,
+        ) => Reason::VerificationFailed,
+        Error::PeerMisbehaved(_) => Reason::PeerMisbehaved,
+        Error::PeerIncompatible(_) => Reason::PeerIncompatible,
+        Error::IdentityRefused(IdentityRefused::NoCertificate) => Reason::NoCertificate,
+        Error::IdentityRefused(_) => Reason::FingerprintMismatch,
+        Error::AlertReceived(_) => Reason::PeerAlert,
+        Error::HandshakeTimedOut => Reason::HandshakeTimedOut,
+        Error::FingerprintTimedOut => Reason::FingerprintsNeverSet,
+        Error::KeysUsedUp => Reason::RecordNumbersExhausted,
+        Error::CryptoFailed | Error::ApiMisuse(_) => Reason::CryptoFailed,
+    }
+}

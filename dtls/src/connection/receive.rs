@@ -1,0 +1,319 @@
+//! What comes in: a datagram into records, records into messages, messages into the script.
+//!
+//! Everything here is decided by what has been authenticated. Before there are keys the next expected plaintext message
+//! is the handshake itself; all else in plaintext is dropped and counted (T32).
+
+use std::time::{Duration, Instant};
+
+use super::{Connection, Path, Phase, Received};
+use crate::client::ClientState;
+use crate::config::{PlaintextAlerts, Side};
+use crate::error::Error;
+use crate::event::{Event, Reason};
+use crate::flight::CHANGE_CIPHER_SPEC;
+use crate::handshake::unexpected;
+use crate::msgs::alert::Alert;
+use crate::msgs::codec::{Codec, Reader};
+use crate::msgs::enums::{AlertDescription, AlertLevel, HandshakeType};
+use crate::msgs::handshake::Fragment;
+use crate::reassembly::Message;
+use crate::record::Record;
+use crate::record::header::{ContentType, Epoch, Header};
+use crate::server::ServerState;
+use crate::stats::DropReason;
+use crate::timer::Timer;
+
+/// Datagrams kept until the path is usable and the side known (T7).
+pub(super) const MAX_EARLY: usize = 4;
+
+/// The longest datagram kept; a ClientHello comes in pieces of the path's MTU.
+const MAX_EARLY_LEN: usize = 2048;
+
+/// The last flight answers for twice the maximum segment lifetime of two minutes (RFC 6347 §4.2.4).
+const LAST_FLIGHT_LIFETIME: Duration = Duration::from_secs(240);
+
+/// The first bytes that are DTLS (RFC 7983 §7).
+const DTLS_FIRST_BYTES: std::ops::RangeInclusive<u8> = 20..=63;
+
+/// What became of one record.
+enum Outcome {
+    Handled,
+    Data,
+    Dropped(DropReason),
+}
+
+impl Connection {
+    /// Takes one received datagram, which is decrypted in place.
+    ///
+    /// One call stops after the first application record; call again with the `rest` it says. Nothing that comes in is an
+    /// error of the caller: what is not understood or not authentic is dropped and counted.
+    pub fn handle_datagram(&mut self, now: Instant, datagram: &mut [u8]) -> Received {
+        if !datagram
+            .first()
+            .is_some_and(|byte| DTLS_FIRST_BYTES.contains(byte))
+        {
+            return Received::NotMine;
+        }
+        match self.phase {
+            Phase::New(_) => self.on_early_datagram(now, datagram),
+            Phase::Closed | Phase::Failed => self.dropped(DropReason::Ended),
+            _ => self.on_datagram(now, datagram),
+        }
+    }
+
+    fn dropped(&mut self, reason: DropReason) -> Received {
+        self.stats.count(reason);
+        Received::Dropped(reason)
+    }
+
+    /// Keeps what may be a ClientHello. Where the path is usable already, it decides the side.
+    fn on_early_datagram(&mut self, now: Instant, datagram: &[u8]) -> Received {
+        let may_be_server = self.side != Some(Side::Client);
+        let Phase::New(early) = &mut self.phase else {
+            return self.dropped(DropReason::EarlyDatagram);
+        };
+        let room = early.datagrams.len() < MAX_EARLY && datagram.len() <= MAX_EARLY_LEN;
+        let known = early.datagrams.iter().any(|kept| kept == datagram);
+        if !may_be_server || !room || known || !looks_like_client_hello(datagram) {
+            return self.dropped(DropReason::EarlyDatagram);
+        }
+        early.datagrams.push(datagram.to_vec());
+        if early.path == Path::Usable {
+            self.launch(now);
+        }
+        Received::Handled
+    }
+
+    fn on_datagram(&mut self, now: Instant, datagram: &mut [u8]) -> Received {
+        let mut next = 0;
+        let mut received = None;
+        while next < datagram.len() {
+            let opened = self.records.open(datagram, next);
+            next = opened.next;
+            self.events.extend(opened.limit.map(Event::AeadLimit));
+            let outcome = match opened.record {
+                Err(reason) => Outcome::Dropped(reason),
+                Ok(record) => {
+                    let outcome = self.on_record(now, &record, datagram);
+                    if let Outcome::Data = outcome {
+                        self.stats.records_received += 1;
+                        return Received::Data {
+                            range: record.payload,
+                            rest: next..datagram.len(),
+                        };
+                    }
+                    outcome
+                }
+            };
+            match outcome {
+                Outcome::Dropped(reason) => {
+                    let dropped = self.dropped(reason);
+                    received.get_or_insert(dropped);
+                }
+                Outcome::Handled | Outcome::Data => {
+                    self.stats.records_received += 1;
+                    received = Some(Received::Handled);
+                }
+            }
+        }
+        received.unwrap_or(Received::Handled)
+    }
+
+    fn on_record(&mut self, now: Instant, record: &Record, datagram: &[u8]) -> Outcome {
+        if matches!(self.phase, Phase::Closed | Phase::Failed) {
+            return Outcome::Dropped(DropReason::Ended);
+        }
+        let payload = datagram.get(record.payload.clone()).unwrap_or_default();
+        let authentic = record.epoch != Epoch::PLAINTEXT;
+        match record.content_type {
+            ContentType::Handshake => self.on_handshake(now, record.epoch, payload),
+            ContentType::Alert if authentic => self.on_alert(now, payload),
+            ContentType::Alert => self.on_plaintext_alert(now, payload),
+            // Every honest peer sends one, and the epoch of what follows says all there is to it.
+            ContentType::ChangeCipherSpec if !authentic && payload == CHANGE_CIPHER_SPEC => {
+                Outcome::Handled
+            }
+            ContentType::ChangeCipherSpec => Outcome::Dropped(DropReason::ChangeCipherSpec),
+            ContentType::ApplicationData => match self.phase {
+                _ if !authentic => Outcome::Dropped(DropReason::UnexpectedPlaintext),
+                Phase::Connected(_) => Outcome::Data,
+                _ => Outcome::Dropped(DropReason::EarlyApplicationData),
+            },
+        }
+    }
+
+    /// An authenticated alert (RFC 5246 §7.2).
+    fn on_alert(&mut self, now: Instant, payload: &[u8]) -> Outcome {
+        let Ok(alert) = Alert::read_all(payload) else {
+            return Outcome::Dropped(DropReason::IgnoredAlert);
+        };
+        match (alert.description, alert.level) {
+            (AlertDescription::CLOSE_NOTIFY, _) => {
+                self.queue_alert(Alert::warning(AlertDescription::CLOSE_NOTIFY));
+                self.end(now, Phase::Closed, Reason::ClosedByPeer);
+            }
+            (description, AlertLevel::FATAL) => self.fail(now, Error::AlertReceived(description)),
+            _ => return Outcome::Dropped(DropReason::IgnoredAlert),
+        }
+        Outcome::Handled
+    }
+
+    /// A fatal alert that anybody may have written: believed only if the handshake then stands still.
+    fn on_plaintext_alert(&mut self, now: Instant, payload: &[u8]) -> Outcome {
+        if let Ok(alert) = Alert::read_all(payload)
+            && alert.level == AlertLevel::FATAL
+            && self.flight.was_sent()
+        {
+            match self.config.plaintext_alerts {
+                PlaintextAlerts::Immediate => {
+                    self.fail(now, Error::AlertReceived(alert.description));
+                    return Outcome::Handled;
+                }
+                PlaintextAlerts::AfterGrace if self.suspected_alert.is_none() => {
+                    self.suspected_alert = Some(alert.description);
+                    self.timers.set(Timer::Alert, now + self.flight.timeout());
+                }
+                PlaintextAlerts::AfterGrace => {}
+            }
+        }
+        Outcome::Dropped(DropReason::UnauthenticatedAlert)
+    }
+
+    /// A record with handshake fragments, one or several.
+    fn on_handshake(&mut self, now: Instant, epoch: Epoch, payload: &[u8]) -> Outcome {
+        let mut reader = Reader::new(payload);
+        let mut outcome = None;
+        while !reader.is_empty() || outcome.is_none() {
+            let taken = match Fragment::read(&mut reader) {
+                Ok(fragment) => self.on_fragment(now, epoch, &fragment),
+                Err(_) => {
+                    reader.rest();
+                    Err(DropReason::MalformedFragment)
+                }
+            };
+            outcome = Some(match (outcome, taken) {
+                (None, Ok(())) => Outcome::Handled,
+                (None, Err(reason)) => Outcome::Dropped(reason),
+                // The record is counted once, by its best or its first fragment.
+                (Some(Outcome::Dropped(reason)), Ok(())) => {
+                    self.stats.count(reason);
+                    Outcome::Handled
+                }
+                (Some(first), Ok(())) => first,
+                (Some(first), Err(reason)) => {
+                    self.stats.count(reason);
+                    first
+                }
+            });
+        }
+        outcome.unwrap_or(Outcome::Handled)
+    }
+
+    fn on_fragment(
+        &mut self,
+        now: Instant,
+        epoch: Epoch,
+        fragment: &Fragment<'_>,
+    ) -> Result<(), DropReason> {
+        let expected = match &self.phase {
+            Phase::Client(state) => state.expected_epoch(),
+            Phase::Server(state) => state.expected_epoch(),
+            Phase::Unidentified(_) | Phase::Connected(_) => {
+                return self.on_late_fragment(now, fragment);
+            }
+            Phase::New(_) | Phase::Closed | Phase::Failed => return Err(DropReason::Ended),
+        };
+        if u32::from(fragment.header.message_seq) < self.reassembler.next_seq() {
+            self.on_peer_repeats(now);
+            return Err(DropReason::StaleMessage);
+        }
+        if epoch < expected {
+            return Err(DropReason::PlaintextAfterKeys);
+        }
+        self.reassembler.accept(epoch, fragment)?;
+        while let Some(message) = self.reassembler.pop() {
+            self.on_message(now, &message);
+        }
+        Ok(())
+    }
+
+    fn on_peer_repeats(&mut self, now: Instant) {
+        if self.flight.on_peer_repeats(now, &mut self.timers) {
+            self.stats.retransmitted_flights += 1;
+        }
+    }
+
+    /// An authenticated handshake message after the handshake.
+    fn on_late_fragment(
+        &mut self,
+        now: Instant,
+        fragment: &Fragment<'_>,
+    ) -> Result<(), DropReason> {
+        match (fragment.header.handshake_type, self.side) {
+            // The peer did not get our Finished.
+            (HandshakeType::FINISHED, Some(Side::Server)) => {
+                if self
+                    .completed_at
+                    .is_some_and(|at| now < at + LAST_FLIGHT_LIFETIME)
+                {
+                    self.on_peer_repeats(now);
+                } else {
+                    self.flight.abandon(&mut self.timers);
+                }
+                Err(DropReason::StaleMessage)
+            }
+            // Renegotiation is declined, politely (RFC 8827 §6.5, RFC 5246 §7.2.2).
+            (HandshakeType::HELLO_REQUEST, Some(Side::Client))
+            | (HandshakeType::CLIENT_HELLO, Some(Side::Server)) => {
+                if fragment.header.fragment_offset == 0 {
+                    self.queue_alert(Alert::warning(AlertDescription::NO_RENEGOTIATION));
+                }
+                Ok(())
+            }
+            _ => Err(DropReason::LateHandshake),
+        }
+    }
+
+    /// A whole message, in its turn.
+    fn on_message(&mut self, now: Instant, message: &Message) {
+        self.suspected_alert = None;
+        self.timers.stop(Timer::Alert);
+        let phase = std::mem::replace(&mut self.phase, Phase::Failed);
+        let mut cx = self.context(now);
+        let next = match phase {
+            Phase::Client(state) if state.expected_epoch() == message.epoch => {
+                state.handle(message, &mut cx).map(Phase::Client)
+            }
+            Phase::Server(state) if state.expected_epoch() == message.epoch => {
+                state.handle(message, &mut cx).map(Phase::Server)
+            }
+            Phase::Client(_) | Phase::Server(_) => Err(unexpected()),
+            // A message behind one that ended the handshake.
+            other => Ok(other),
+        };
+        match next {
+            Ok(Phase::Client(ClientState::Completed(completed)))
+            | Ok(Phase::Server(ServerState::Completed(completed))) => self.complete(now, completed),
+            Ok(phase) => self.go_on(phase),
+            Err(error) => self.fail(now, error),
+        }
+    }
+
+    fn go_on(&mut self, phase: Phase) {
+        let expected = match &phase {
+            Phase::Client(state) => state.expected_epoch(),
+            Phase::Server(state) => state.expected_epoch(),
+            _ => Epoch::PLAINTEXT,
+        };
+        self.reassembler.forget_before(expected);
+        self.phase = phase;
+    }
+}
+
+/// Whether a datagram begins with a plaintext fragment of a ClientHello.
+fn looks_like_client_hello(datagram: &[u8]) -> bool {
+    let is_handshake = Header::read(datagram).is_ok_and(|header| {
+        header.content_type == ContentType::Handshake && header.number.epoch() == Epoch::PLAINTEXT
+    });
+    is_handshake && datagram.get(Header::LEN) == Some(&HandshakeType::CLIENT_HELLO.0)
+}

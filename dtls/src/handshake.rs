@@ -1,0 +1,144 @@
+//! What both handshake scripts share: what they may touch, what they negotiate, and what they hand over at the end.
+
+pub(crate) mod v12;
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use subtle::ConstantTimeEq;
+
+use crate::certificate::SignatureVerified;
+use crate::config::Config;
+use crate::error::{Error, IdentityRefused, PeerMisbehaved};
+use crate::event::Event;
+use crate::fingerprint::{FingerprintVerified, RemoteIdentity};
+use crate::flight::Flight;
+use crate::key_schedule::v12::MasterSecret;
+use crate::msgs::enums::{CipherSuite, HandshakeType, NamedGroup, ProtocolVersion};
+use crate::record::RecordLayer;
+use crate::record::header::Epoch;
+use crate::srtp::SrtpProfile;
+use crate::timer::TimerTable;
+use crate::transcript::Transcript;
+
+/// The one point format there is (RFC 8422 §5.1.2).
+pub(crate) const UNCOMPRESSED: u8 = 0;
+
+/// What a script may touch besides its own state.
+pub(crate) struct Context<'a> {
+    pub(crate) now: Instant,
+    pub(crate) config: &'a Config,
+    pub(crate) remote: &'a RemoteIdentity,
+    pub(crate) records: &'a mut RecordLayer,
+    pub(crate) flight: &'a mut Flight,
+    pub(crate) timers: &'a mut TimerTable,
+    pub(crate) events: &'a mut VecDeque<Event>,
+}
+
+/// What was agreed upon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Negotiated {
+    pub(crate) version: ProtocolVersion,
+    pub(crate) cipher_suite: CipherSuite,
+    pub(crate) group: NamedGroup,
+    pub(crate) srtp_profile: Option<SrtpProfile>,
+}
+
+/// The certificate the peer presented, and whether it is one that was signalled: unknown while nothing was.
+#[derive(Debug)]
+pub(crate) struct PeerCertificate {
+    pub(crate) der: Vec<u8>,
+    pub(crate) fingerprint: Option<FingerprintVerified>,
+}
+
+/// The peer as far as the handshake can tell.
+#[derive(Debug)]
+pub(crate) enum Peer {
+    /// It holds the key of this certificate.
+    Proven(PeerCertificate, SignatureVerified),
+    /// A client without a certificate, let in by the accept-any policy.
+    Anonymous(FingerprintVerified),
+}
+
+/// A complete handshake. Whether the peer is the signalled one may still be open.
+#[derive(Debug)]
+pub(crate) struct Completed {
+    pub(crate) negotiated: Negotiated,
+    pub(crate) secret: MasterSecret,
+    pub(crate) peer: Peer,
+    pub(crate) finished: FinishedVerified,
+}
+
+impl Context<'_> {
+    /// Adds a message to the flight being prepared and to the transcript.
+    pub(crate) fn say(
+        &mut self,
+        transcript: &mut Transcript,
+        epoch: Epoch,
+        handshake_type: HandshakeType,
+        encode: impl FnOnce(&mut Vec<u8>),
+    ) {
+        transcript.add(self.flight.message(epoch, handshake_type, encode));
+    }
+
+    pub(crate) fn send_flight(&mut self) {
+        self.flight.send(self.now, self.timers);
+    }
+
+    pub(crate) fn send_last_flight(&mut self) {
+        self.flight.send_last(self.now, self.timers);
+    }
+
+    /// The peer presents this certificate: refused at once if others were signalled.
+    pub(crate) fn admit(&mut self, der: &[u8]) -> Result<PeerCertificate, Error> {
+        let fingerprint = self.remote.admit(der)?;
+        if fingerprint.is_none() {
+            self.events.push_back(Event::NeedFingerprints);
+        }
+        Ok(PeerCertificate {
+            der: der.to_vec(),
+            fingerprint,
+        })
+    }
+
+    /// Gives the secret to whoever asked for it.
+    pub(crate) fn log_secret(&self, secret: &MasterSecret) {
+        if let Some(key_log) = &self.config.key_log {
+            key_log.log(&secret.key_log_line());
+        }
+    }
+}
+
+/// The peer's Finished fits the transcript: nobody changed a message on the way.
+#[derive(Debug)]
+pub(crate) struct FinishedVerified(());
+
+impl FinishedVerified {
+    /// Compares in constant time.
+    pub(crate) fn check(expected: &[u8], received: &[u8]) -> Result<Self, Error> {
+        if bool::from(expected.ct_eq(received)) {
+            Ok(Self(()))
+        } else {
+            Err(PeerMisbehaved::FinishedInvalid.into())
+        }
+    }
+}
+
+/// A message came that may not come now.
+pub(crate) fn unexpected() -> Error {
+    PeerMisbehaved::UnexpectedMessage.into()
+}
+
+impl RemoteIdentity {
+    /// A token if `certificate` is one that is accepted, `None` if that is not known yet.
+    pub(crate) fn admit(&self, certificate: &[u8]) -> Result<Option<FingerprintVerified>, Error> {
+        match self {
+            Self::AcceptAny => Ok(Some(FingerprintVerified::accept_any())),
+            Self::Later => Ok(None),
+            Self::Fingerprints(set) => match set.verify(certificate) {
+                Some(verified) => Ok(Some(verified)),
+                None => Err(IdentityRefused::FingerprintMismatch.into()),
+            },
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! The parts of the DTLS 1.2 scripts that both sides have: the agreed secret, its record keys, and Finished.
+
+use crate::config::{Config, ExtendedMasterSecret, Side};
+use crate::crypto::{KeyExchange, SuiteV12};
+use crate::error::{Error, PeerIncompatible};
+use crate::handshake::{Context, FinishedVerified, unexpected};
+use crate::key_schedule::v12::{Binding, MasterSecret, Randoms};
+use crate::msgs::codec::Codec;
+use crate::msgs::enums::HandshakeType;
+use crate::msgs::key_exchange::Finished;
+use crate::reassembly::Message;
+use crate::record::header::Epoch;
+use crate::record::protect::{Aead, RecordKey};
+use crate::srtp::SrtpProfile;
+use crate::transcript::Transcript;
+
+/// What the two hellos settle.
+#[derive(Debug)]
+pub(crate) struct Agreed {
+    pub(crate) suite: SuiteV12,
+    pub(crate) randoms: Randoms,
+    pub(crate) master_secret: MasterSecretKind,
+    pub(crate) srtp_profile: Option<SrtpProfile>,
+}
+
+/// How the master secret is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MasterSecretKind {
+    /// Bound to the whole session (RFC 7627).
+    Extended,
+    /// Bound to the randoms only.
+    Plain,
+}
+
+impl ExtendedMasterSecret {
+    /// What is made with a peer that knows the extension, or does not.
+    pub(crate) fn with_peer(self, peer_knows_it: bool) -> Result<MasterSecretKind, Error> {
+        match (peer_knows_it, self) {
+            (true, _) => Ok(MasterSecretKind::Extended),
+            (false, Self::Preferred) => Ok(MasterSecretKind::Plain),
+            (false, Self::Required) => Err(PeerIncompatible::ExtendedMasterSecretRequired.into()),
+        }
+    }
+}
+
+impl Agreed {
+    /// Completes the key exchange. The transcript ends with the ClientKeyExchange.
+    pub(crate) fn agree(
+        &self,
+        key_exchange: KeyExchange,
+        peer_public: &[u8],
+        transcript: &Transcript,
+    ) -> Result<MasterSecret, Error> {
+        let session_hash = transcript.hash(self.suite.hash());
+        let binding = match self.master_secret {
+            MasterSecretKind::Extended => Binding::SessionHash(session_hash.as_ref()),
+            MasterSecretKind::Plain => Binding::Randoms,
+        };
+        MasterSecret::agree(self.suite, self.randoms, key_exchange, peer_public, binding)
+    }
+}
+
+/// The record keys of both directions, each to be taken when its epoch begins.
+#[derive(Debug)]
+pub(crate) struct RecordKeys {
+    client: RecordKey,
+    server: RecordKey,
+}
+
+impl RecordKeys {
+    pub(crate) fn new(
+        suite: &SuiteV12,
+        secret: &MasterSecret,
+        config: &Config,
+    ) -> Result<Self, Error> {
+        let aead = Aead::of(suite.cipher_suite).ok_or(Error::CryptoFailed)?;
+        let block = secret.key_block(aead.key_len(), aead.fixed_iv_len());
+        let key = |side| {
+            let (key, iv) = (block.write_key(side), block.write_iv(side));
+            RecordKey::new(aead, key, iv, config.protection).ok_or(Error::CryptoFailed)
+        };
+        Ok(Self {
+            client: key(Side::Client)?,
+            server: key(Side::Server)?,
+        })
+    }
+
+    /// What the client writes with, and what the server does.
+    pub(crate) fn into_parts(self) -> (RecordKey, RecordKey) {
+        (self.client, self.server)
+    }
+}
+
+/// Our Finished, in the protected epoch.
+pub(crate) fn say_finished(
+    side: Side,
+    suite: &SuiteV12,
+    secret: &MasterSecret,
+    transcript: &mut Transcript,
+    cx: &mut Context<'_>,
+) {
+    let verify_data = secret.verify_data(side, transcript.hash(suite.hash()).as_ref());
+    cx.say(transcript, Epoch::DTLS1_2, HandshakeType::FINISHED, |out| {
+        Finished { verify_data }.encode(out);
+    });
+}
+
+/// The peer's Finished over the transcript before it.
+pub(crate) fn check_finished(
+    peer: Side,
+    suite: &SuiteV12,
+    secret: &MasterSecret,
+    transcript: &Transcript,
+    message: &Message,
+) -> Result<FinishedVerified, Error> {
+    if message.handshake_type != HandshakeType::FINISHED {
+        return Err(unexpected());
+    }
+    let received = Finished::read_all(message.body())?;
+    let expected = secret.verify_data(peer, transcript.hash(suite.hash()).as_ref());
+    FinishedVerified::check(&expected, &received.verify_data)
+}

@@ -1,0 +1,117 @@
+//! The anti-replay window of one protected epoch (RFC 6347 §4.1.2.6), as the block ring of RFC 6479.
+//!
+//! [`ReplayWindow::check`] before the record is authenticated, [`ReplayWindow::mark`] after: what is forged moves nothing.
+//! Plaintext epochs have no window: anybody could move it.
+
+/// Sequence numbers behind the newest that are still told apart.
+pub(crate) const WINDOW: u64 = 256;
+
+const BITS: u64 = u64::BITS as u64;
+
+/// One block more than the window, since the newest one is only partly filled.
+const BLOCKS: u64 = WINDOW / BITS + 1;
+
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct ReplayWindow {
+    newest: u64,
+    seen: [u64; BLOCKS as usize],
+}
+
+impl ReplayWindow {
+    /// Whether a record of this number may be new.
+    pub(crate) fn check(&self, sequence: u64) -> bool {
+        if sequence > self.newest {
+            return true;
+        }
+        self.newest - sequence < WINDOW && self.block(sequence) & bit(sequence) == 0
+    }
+
+    /// Remembers an authenticated record that passed [`Self::check`].
+    pub(crate) fn mark(&mut self, sequence: u64) {
+        if sequence > self.newest {
+            let first_stale = self.newest / BITS + 1;
+            let last_stale = (sequence / BITS).min(self.newest / BITS + BLOCKS);
+            for block in first_stale..=last_stale {
+                *self.block_mut(block * BITS) = 0;
+            }
+            self.newest = sequence;
+        }
+        *self.block_mut(sequence) |= bit(sequence);
+    }
+
+    fn block(&self, sequence: u64) -> u64 {
+        self.seen[(sequence / BITS % BLOCKS) as usize]
+    }
+
+    fn block_mut(&mut self, sequence: u64) -> &mut u64 {
+        &mut self.seen[(sequence / BITS % BLOCKS) as usize]
+    }
+}
+
+fn bit(sequence: u64) -> u64 {
+    1 << (sequence % BITS)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn sequences() -> impl Strategy<Value = Vec<u64>> {
+        let around = |edge: u64| edge.saturating_sub(400)..edge + 400;
+        let near_an_edge = prop_oneof![
+            around(1 << 8),
+            around(1 << 16),
+            (1u64 << 48) - 800..1 << 48,
+            0u64..600,
+        ];
+        prop::collection::vec(near_an_edge, 1..300)
+    }
+
+    proptest! {
+        // req: T31
+        #[test]
+        fn the_window_agrees_with_a_set(sequences in sequences()) {
+            let mut window = ReplayWindow::default();
+            let mut seen = HashSet::new();
+            let mut newest = 0;
+            for sequence in sequences {
+                let expected = sequence + WINDOW > newest && !seen.contains(&sequence);
+                prop_assert_eq!(window.check(sequence), expected, "{} after {}", sequence, newest);
+                if expected {
+                    window.mark(sequence);
+                    seen.insert(sequence);
+                    newest = newest.max(sequence);
+                }
+            }
+        }
+    }
+
+    // req: T31
+    #[test]
+    fn the_window_is_256_wide() {
+        for newest in [255, 1000, 65_536, (1 << 48) - 1] {
+            let mut window = ReplayWindow::default();
+            window.mark(newest);
+            assert!(!window.check(newest));
+            assert!(window.check(newest - 255));
+            if newest > 255 {
+                assert!(!window.check(newest - 256));
+            }
+        }
+    }
+
+    // req: T31
+    #[test]
+    fn checking_moves_nothing() {
+        let mut window = ReplayWindow::default();
+        window.mark(5);
+        assert!(window.check(1 << 40));
+        assert!(window.check(6));
+        window.mark(6);
+        assert!(!window.check(6));
+    }
+}
