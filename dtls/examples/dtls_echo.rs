@@ -1,0 +1,302 @@
+//! One DTLS association over a UDP socket: a client that says something, or a server that echoes what it hears.
+//!
+//! ```text
+//! cargo run --example dtls_echo -- --server 127.0.0.1:5684 --accept-any
+//! cargo run --example dtls_echo -- --client 127.0.0.1:5684 --accept-any --send hello
+//! ```
+//!
+//! The whole caller's side of a sans-IO machine stands in `run`: drain, wait, feed.
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use std::{env, fs, io};
+
+use floe_dtls::{
+    CertificateFingerprint, Config, Connection, Event, FingerprintSet, HashAlgorithm, Identity, Received, RemoteIdentity,
+    Setup, Side, State,
+};
+
+const HELP: &str = "\
+One DTLS association over UDP: a client that says something, or a server that echoes what it hears.
+
+Usage: dtls_echo (--server ADDR | --client ADDR) (--fingerprint FINGERPRINT | --accept-any) [OPTIONS]
+
+  --server ADDR          listen on ADDR, take the first peer that writes
+  --client ADDR          connect to ADDR
+  --fingerprint TEXT     the peer's certificate, as an a=fingerprint line gives it: \"sha-256 AA:BB:..\"; may be repeated
+  --accept-any           any certificate will do
+  --cert FILE            our certificate, PEM or DER (with --key); else one is generated
+  --key FILE             its private key, PEM or DER
+  --mtu N                the largest datagram, in bytes (256 to 16384, default 1200)
+  --send TEXT            client: what to say once connected, and to wait for the echo of
+  --export-srtp          print the SRTP profile and its keying material
+  --timeout SECONDS      give up after this long (default 10)
+  --help                 this text
+
+Prints a line for each thing that happens, and ends with 0 only if the handshake was completed, the echo (if any) came
+back, and the end was a close_notify.";
+
+type Failure = Box<dyn Error>;
+
+/// What the command line says.
+struct Options {
+    side: Side,
+    address: SocketAddr,
+    remote: RemoteIdentity,
+    identity: Identity,
+    mtu: usize,
+    send: Option<String>,
+    export_srtp: bool,
+    timeout: Duration,
+}
+
+fn main() {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    if arguments.iter().any(|argument| argument == "--help") {
+        println!("{HELP}");
+        return;
+    }
+    if let Err(failure) = Options::parse(&arguments).and_then(|options| run(&options)) {
+        eprintln!("dtls_echo: {failure}");
+        std::process::exit(1);
+    }
+}
+
+/// The socket and the machine.
+struct Session {
+    socket: UdpSocket,
+    peer: Option<SocketAddr>,
+    dtls: Connection,
+    buffer: Vec<u8>,
+}
+
+fn run(options: &Options) -> Result<(), Failure> {
+    let deadline = now() + options.timeout;
+    let mut session = Session::open(options)?;
+    let mut echo_due = options.send.clone();
+    let mut said = false;
+    while !session.is_over() {
+        session.send_pending()?;
+        session.print_events(options.export_srtp)?;
+        if session.dtls.state() == State::Connected && !said {
+            said = true;
+            match &options.send {
+                Some(text) => session.say(text.as_bytes())?,
+                None if options.side == Side::Client => session.dtls.close(now()),
+                None => {}
+            }
+            continue;
+        }
+        if now() >= deadline {
+            return Err("timed out".into());
+        }
+        for text in session.receive(deadline)? {
+            println!("data: {}", String::from_utf8_lossy(&text));
+            match options.side {
+                Side::Server => session.say(&text)?,
+                Side::Client => {
+                    if echo_due.take_if(|due| due.as_bytes() == text).is_some() {
+                        session.dtls.close(now());
+                    }
+                }
+            }
+        }
+    }
+    session.send_pending()?;
+    session.print_events(options.export_srtp)?;
+    match (session.dtls.error(), echo_due) {
+        (Some(error), _) => Err(error.to_string().into()),
+        (None, Some(_)) if options.side == Side::Client => Err("the echo did not come back".into()),
+        (None, _) if !said => Err("closed before the handshake was complete".into()),
+        (None, _) => Ok(()),
+    }
+}
+
+impl Session {
+    fn open(options: &Options) -> Result<Self, Failure> {
+        let mut config = Config::new(Arc::new(options.identity.clone()));
+        config.mtu = options.mtu;
+        println!("fingerprint: {}", options.identity.fingerprint(HashAlgorithm::Sha256));
+        let (setup, bind, peer) = match options.side {
+            Side::Server => (Setup::Passive, options.address, None),
+            Side::Client => {
+                let any: SocketAddr = if options.address.is_ipv4() {
+                    ([0, 0, 0, 0], 0).into()
+                } else {
+                    ([0u16; 8], 0).into()
+                };
+                (Setup::Active, any, Some(options.address))
+            }
+        };
+        let socket = UdpSocket::bind(bind)?;
+        println!("local: {}", socket.local_addr()?);
+        let mut dtls = Connection::new(Arc::new(config), setup, options.remote.clone())?;
+        dtls.start(now());
+        Ok(Self {
+            socket,
+            peer,
+            dtls,
+            buffer: vec![0; 65_536],
+        })
+    }
+
+    fn is_over(&self) -> bool {
+        matches!(self.dtls.state(), State::Closed | State::Failed)
+    }
+
+    fn send_pending(&mut self) -> Result<(), Failure> {
+        while let Some(len) = self.dtls.poll_transmit(&mut self.buffer) {
+            self.send(len)?;
+        }
+        Ok(())
+    }
+
+    fn send(&self, len: usize) -> Result<(), Failure> {
+        let peer = self.peer.ok_or("nobody to send to")?;
+        self.socket.send_to(&self.buffer[..len], peer)?;
+        Ok(())
+    }
+
+    fn say(&mut self, data: &[u8]) -> Result<(), Failure> {
+        let len = self.dtls.seal(now(), data, &mut self.buffer)?;
+        self.send(len)
+    }
+
+    /// Waits for one datagram until the machine wants to be woken, and gives the application data in it.
+    fn receive(&mut self, deadline: Instant) -> Result<Vec<Vec<u8>>, Failure> {
+        let wake = self.dtls.poll_timeout().map_or(deadline, |at| at.min(deadline));
+        let wait = wake.saturating_duration_since(now()).max(Duration::from_millis(1));
+        self.socket.set_read_timeout(Some(wait))?;
+        let mut texts = Vec::new();
+        match self.socket.recv_from(&mut self.buffer) {
+            Ok((len, from)) if *self.peer.get_or_insert(from) == from => self.feed(len, &mut texts),
+            Ok(_) => {}
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {}
+            // Nobody listens there yet: the handshake's retransmissions will find out.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}
+            Err(error) => return Err(error.into()),
+        }
+        self.dtls.handle_timeout(now());
+        Ok(texts)
+    }
+
+    fn feed(&mut self, len: usize, texts: &mut Vec<Vec<u8>>) {
+        let mut unread = 0..len;
+        while !unread.is_empty() {
+            let start = unread.start;
+            let Received::Data { range, rest } = self.dtls.handle_datagram(now(), &mut self.buffer[unread]) else {
+                return;
+            };
+            texts.push(self.buffer[start + range.start..start + range.end].to_vec());
+            unread = start + rest.start..start + rest.end;
+        }
+    }
+
+    fn print_events(&mut self, export_srtp: bool) -> Result<(), Failure> {
+        while let Some(event) = self.dtls.poll_event() {
+            let Event::StateChange(transition) = event else {
+                continue;
+            };
+            println!("state: {} ({})", transition.to, transition.reason);
+            if transition.to == State::Connected {
+                self.print_connected(export_srtp)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn print_connected(&self, export_srtp: bool) -> Result<(), Failure> {
+        let text = |value: Option<String>| value.unwrap_or_else(|| "none".to_owned());
+        println!("version: {}", text(self.dtls.version().map(|version| version.to_string())));
+        println!("suite: {}", text(self.dtls.cipher_suite().map(|suite| suite.to_string())));
+        println!("group: {}", text(self.dtls.group().map(|group| group.to_string())));
+        if export_srtp {
+            let profile = self.dtls.srtp_profile();
+            println!("profile: {}", text(profile.map(|profile| profile.to_string())));
+            if let Some(profile) = profile {
+                let mut material = vec![0; 2 * (profile.key_len() + profile.salt_len())];
+                self.dtls.export_keying_material("EXTRACTOR-dtls_srtp", None, &mut material)?;
+                println!("keying material: {}", hex(&material));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02X}");
+        text
+    })
+}
+
+#[expect(clippy::disallowed_methods, reason = "a program has a clock; the machine is told what it shows")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+impl Options {
+    fn parse(arguments: &[String]) -> Result<Self, Failure> {
+        let mut ends = Vec::new();
+        let mut fingerprints = Vec::new();
+        let (mut accept_any, mut export_srtp) = (false, false);
+        let (mut certificate, mut key, mut send) = (None, None, None);
+        let (mut mtu, mut timeout) = (1200, 10.0);
+        let mut rest = arguments.iter();
+        while let Some(option) = rest.next() {
+            let mut value = || rest.next().ok_or(format!("{option} needs a value"));
+            match option.as_str() {
+                "--server" => ends.push((Side::Server, value()?.parse()?)),
+                "--client" => ends.push((Side::Client, value()?.parse()?)),
+                "--fingerprint" => fingerprints.push(value()?.parse::<CertificateFingerprint>()?),
+                "--accept-any" => accept_any = true,
+                "--cert" => certificate = Some(value()?.clone()),
+                "--key" => key = Some(value()?.clone()),
+                "--mtu" => mtu = value()?.parse()?,
+                "--send" => send = Some(value()?.clone()),
+                "--export-srtp" => export_srtp = true,
+                "--timeout" => timeout = value()?.parse()?,
+                _ => return Err(format!("unknown option {option}; --help lists them").into()),
+            }
+        }
+        let [(side, address)] = ends[..] else {
+            return Err("one of --server and --client is needed; --help lists all options".into());
+        };
+        let remote = match (accept_any, fingerprints.is_empty()) {
+            (true, true) => RemoteIdentity::AcceptAny,
+            (false, false) => RemoteIdentity::Fingerprints(FingerprintSet::new(fingerprints)?),
+            _ => return Err("one of --fingerprint and --accept-any is needed".into()),
+        };
+        Ok(Self {
+            side,
+            address,
+            remote,
+            identity: load_identity(certificate.as_deref(), key.as_deref())?,
+            mtu,
+            send,
+            export_srtp,
+            timeout: Duration::try_from_secs_f64(timeout)?,
+        })
+    }
+}
+
+/// From files in PEM or DER, or a new one.
+fn load_identity(certificate: Option<&str>, key: Option<&str>) -> Result<Identity, Failure> {
+    let (certificate, key) = match (certificate, key) {
+        (None, None) => return Ok(Identity::generate()?),
+        (Some(certificate), Some(key)) => (read(certificate)?, read(key)?),
+        _ => return Err("--cert and --key go together".into()),
+    };
+    let is_pem = |bytes: &[u8]| bytes.starts_with(b"-----");
+    match (std::str::from_utf8(&certificate), std::str::from_utf8(&key)) {
+        (Ok(certificate), Ok(key)) if is_pem(key.as_bytes()) => Ok(Identity::from_pem(certificate, key)?),
+        _ => Ok(Identity::from_der(&certificate, &key)?),
+    }
+}
+
+fn read(path: &str) -> Result<Vec<u8>, Failure> {
+    fs::read(path).map_err(|error| format!("{path}: {error}").into())
+}
