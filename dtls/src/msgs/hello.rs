@@ -278,7 +278,7 @@ mod tests {
             ..client_hello(b"", &[])
         };
         assert_ne!(AroundCookie::split(&bytes(&other)), Ok(first));
-        let cookie_past_the_end = [&first.before[..], &[200, 1, 2]].concat();
+        let cookie_past_the_end = [first.before, &[200, 1, 2]].concat();
         assert_eq!(
             AroundCookie::split(&cookie_past_the_end),
             Err(InvalidMessage::MessageTooShort)
