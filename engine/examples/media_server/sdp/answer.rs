@@ -1,0 +1,314 @@
+//! Writes the answer to an offer, section by section, and the offer of this server's own clients.
+
+use std::net::Ipv4Addr;
+
+use floe_dtls::{CertificateFingerprint, Setup};
+use floe_ice::{Candidate, Mode, Parameters};
+use webrtc_sdp::address::ExplicitlyTypedAddress;
+use webrtc_sdp::attribute_type::{
+    SdpAttribute, SdpAttributeGroup, SdpAttributeGroupSemantic, SdpAttributePayloadType,
+    SdpAttributeRtpmap, SdpAttributeSetup, SdpAttributeType,
+};
+use webrtc_sdp::error::SdpParserInternalError;
+use webrtc_sdp::media_type::{
+    SdpFormatList, SdpMedia, SdpMediaLine, SdpMediaValue, SdpProtocolValue,
+};
+use webrtc_sdp::{SdpConnection, SdpOrigin, SdpSession, SdpTiming};
+
+use crate::data_channel::MAX_MESSAGE;
+
+use super::{Description, Refusal, is_rejected, is_webrtc, malformed, mid, unsupported};
+
+/// Audio codec accepted; all that this server does with media is to count it.
+const AUDIO: &[&str] = &["opus"];
+/// Video codecs accepted, best first.
+const VIDEO: &[&str] = &["VP8", "H264", "VP9", "AV1"];
+
+/// This side of the transport, as an answer or an offer states it.
+#[derive(Debug)]
+pub(crate) struct Local<'a> {
+    /// The `o=` line's session id.
+    pub(crate) session_id: u64,
+    pub(crate) parameters: &'a Parameters,
+    pub(crate) mode: Mode,
+    pub(crate) fingerprint: CertificateFingerprint,
+    pub(crate) setup: Setup,
+    pub(crate) candidates: &'a [Candidate],
+}
+
+/// An answer without this side's transport: whether the offer can be accepted is known before anything is made for it.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    bundle: Vec<String>,
+    sections: Vec<SdpMedia>,
+    tagged: usize,
+}
+
+impl Answer {
+    /// Answers `offer`: every section accepted, or the whole refused (RFC 9725 §4.4.3).
+    ///
+    /// # Errors
+    /// [`Refusal::Unsupported`] with the section and the reason.
+    pub(crate) fn to(offer: &Description) -> Result<Self, Refusal> {
+        let mut sections = Vec::new();
+        for (index, offered) in offer.sections().iter().enumerate() {
+            let mut section = match is_rejected(offered) {
+                true => rejected(offered),
+                false => accepted(offered)
+                    .map_err(|why| unsupported(format!("m= section {index}: {why}")))?,
+            };
+            if let Some(mid) = mid(offered) {
+                add(&mut section, SdpAttribute::Mid(mid.to_owned()))?;
+            }
+            sections.push(section);
+        }
+        Ok(Self {
+            bundle: offer.bundle.clone(),
+            sections,
+            tagged: offer.tagged,
+        })
+    }
+
+    /// The answer's text.
+    ///
+    /// # Errors
+    /// None for parameters and candidates that ICE made.
+    pub(crate) fn text(mut self, local: &Local<'_>) -> Result<String, Refusal> {
+        let mut session = blank(local, &self.bundle)?;
+        transport_attributes(&mut self.sections[self.tagged], local)?;
+        session.extend_media(self.sections);
+        Ok(session.to_string())
+    }
+}
+
+/// The offer of a client that sends one audio stream.
+///
+/// # Errors
+/// None for parameters that ICE made.
+pub(crate) fn offer(local: &Local<'_>) -> Result<String, Refusal> {
+    let mut session = blank(local, &["0".to_owned()])?;
+    let mut audio = section_of(
+        SdpMediaValue::Audio,
+        SdpProtocolValue::UdpTlsRtpSavpf,
+        SdpFormatList::Integers(Vec::new()),
+    );
+    let mut opus = SdpAttributeRtpmap::new(111, "opus".to_owned(), 48_000);
+    opus.channels = Some(2);
+    audio
+        .add_codec(opus)
+        .map_err(|error| malformed(error.to_string()))?;
+    for attribute in [
+        SdpAttribute::Mid("0".to_owned()),
+        SdpAttribute::Sendonly,
+        SdpAttribute::RtcpMux,
+        SdpAttribute::RtcpMuxOnly,
+    ] {
+        add(&mut audio, attribute)?;
+    }
+    transport_attributes(&mut audio, local)?;
+    session.media.push(audio);
+    Ok(session.to_string())
+}
+
+fn blank(local: &Local<'_>, bundle: &[String]) -> Result<SdpSession, Refusal> {
+    let origin = SdpOrigin {
+        username: "-".to_owned(),
+        session_id: local.session_id,
+        session_version: 1,
+        unicast_addr: ExplicitlyTypedAddress::from(Ipv4Addr::LOCALHOST),
+    };
+    let mut session = SdpSession::new(0, origin, "-".to_owned());
+    session.set_timing(SdpTiming { start: 0, stop: 0 });
+    let group = SdpAttributeGroup {
+        semantics: SdpAttributeGroupSemantic::Bundle,
+        tags: bundle.to_vec(),
+    };
+    let mut attributes = vec![SdpAttribute::Group(group)];
+    if local.mode == Mode::Lite {
+        attributes.push(SdpAttribute::IceLite);
+    }
+    attributes.push(ice_options());
+    for attribute in attributes {
+        session
+            .add_attribute(attribute)
+            .map_err(|error| malformed(error.to_string()))?;
+    }
+    Ok(session)
+}
+
+/// `trickle`: candidates may come later (RFC 8838 §4); `ice2`: RFC 8445 and not its forerunner (RFC 8445 §10).
+pub(super) fn ice_options() -> SdpAttribute {
+    SdpAttribute::IceOptions(vec!["trickle".to_owned(), "ice2".to_owned()])
+}
+
+fn section_of(media: SdpMediaValue, proto: SdpProtocolValue, formats: SdpFormatList) -> SdpMedia {
+    let mut section = SdpMedia::new(SdpMediaLine {
+        media,
+        port: 9,
+        port_count: 0,
+        proto,
+        formats,
+    });
+    section.set_connection(SdpConnection {
+        address: ExplicitlyTypedAddress::from(Ipv4Addr::UNSPECIFIED),
+        ttl: None,
+        amount: None,
+    });
+    section
+}
+
+/// A section the offer itself rejected stays in its place, rejected (RFC 3264 §8.2).
+fn rejected(offered: &SdpMedia) -> SdpMedia {
+    let mut section = section_of(
+        offered.get_type().clone(),
+        offered.get_proto().clone(),
+        offered.get_formats().clone(),
+    );
+    section.set_port(0);
+    section
+}
+
+fn accepted(offered: &SdpMedia) -> Result<SdpMedia, String> {
+    if !is_webrtc(offered) {
+        return Err(format!(
+            "{} over {} is not supported",
+            offered.get_type(),
+            offered.get_proto()
+        ));
+    }
+    match offered.get_type() {
+        SdpMediaValue::Audio => accepted_rtp(offered, AUDIO),
+        SdpMediaValue::Video => accepted_rtp(offered, VIDEO),
+        SdpMediaValue::Application | SdpMediaValue::Unknown(_) => accepted_data(offered),
+    }
+    .map_err(|error| match error {
+        SdpParserInternalError::Unsupported(why) => why,
+        other => other.to_string(),
+    })
+}
+
+/// One codec with its parameters, received only (RFC 9725 §4.2).
+fn accepted_rtp(offered: &SdpMedia, codecs: &[&str]) -> Result<SdpMedia, SdpParserInternalError> {
+    let refuse = |why: &str| Err(SdpParserInternalError::Unsupported(why.to_owned()));
+    let sends_nothing = [SdpAttributeType::Recvonly, SdpAttributeType::Inactive];
+    if sends_nothing
+        .into_iter()
+        .any(|direction| offered.get_attribute(direction).is_some())
+    {
+        return refuse("the offer sends nothing there");
+    }
+    let Some(codec) = pick_codec(offered, codecs) else {
+        return refuse("none of its codecs is supported");
+    };
+    let payload_type = codec.payload_type;
+    let mut section = section_of(
+        offered.get_type().clone(),
+        offered.get_proto().clone(),
+        SdpFormatList::Integers(Vec::new()),
+    );
+    section.add_codec(codec)?;
+    for attribute in offered.get_attributes() {
+        if belongs_to(attribute, payload_type)
+            || matches!(
+                attribute,
+                SdpAttribute::RtcpMuxOnly | SdpAttribute::RtcpRsize
+            )
+        {
+            section.add_attribute(attribute.clone())?;
+        }
+    }
+    section.add_attribute(SdpAttribute::RtcpMux)?;
+    section.add_attribute(SdpAttribute::Recvonly)?;
+    Ok(section)
+}
+
+fn pick_codec(offered: &SdpMedia, codecs: &[&str]) -> Option<SdpAttributeRtpmap> {
+    let rtpmaps = || {
+        offered
+            .get_attributes()
+            .iter()
+            .filter_map(|attribute| match attribute {
+                SdpAttribute::Rtpmap(rtpmap) => Some(rtpmap),
+                _ => None,
+            })
+    };
+    let named = |name: &&str| {
+        rtpmaps()
+            .find(|rtpmap| rtpmap.codec_name.eq_ignore_ascii_case(name))
+            .cloned()
+    };
+    codecs.iter().find_map(named)
+}
+
+fn belongs_to(attribute: &SdpAttribute, payload_type: u8) -> bool {
+    match attribute {
+        SdpAttribute::Fmtp(fmtp) => fmtp.payload_type == payload_type,
+        SdpAttribute::Rtcpfb(feedback) => {
+            matches!(feedback.payload_type, SdpAttributePayloadType::PayloadType(own) if own == payload_type)
+        }
+        _ => false,
+    }
+}
+
+/// SCTP's port and message size, RFC 8841 §5 and §6.
+fn accepted_data(offered: &SdpMedia) -> Result<SdpMedia, SdpParserInternalError> {
+    let formats = offered.get_formats();
+    if !matches!(formats, SdpFormatList::Strings(names) if names.as_slice() == ["webrtc-datachannel"])
+    {
+        return Err(SdpParserInternalError::Unsupported(
+            "only webrtc-datachannel is supported".to_owned(),
+        ));
+    }
+    let mut section = section_of(
+        SdpMediaValue::Application,
+        offered.get_proto().clone(),
+        formats.clone(),
+    );
+    section.add_attribute(SdpAttribute::SctpPort(5000))?;
+    section.add_attribute(SdpAttribute::MaxMessageSize(u64::from(MAX_MESSAGE)))?;
+    Ok(section)
+}
+
+/// ICE and DTLS, once, in the BUNDLE-tagged section (RFC 9143 §7.3).
+fn transport_attributes(section: &mut SdpMedia, local: &Local<'_>) -> Result<(), Refusal> {
+    add(
+        section,
+        SdpAttribute::IceUfrag(local.parameters.username_fragment().to_owned()),
+    )?;
+    add(
+        section,
+        SdpAttribute::IcePwd(local.parameters.password().to_owned()),
+    )?;
+    add(
+        section,
+        parsed(&format!("fingerprint:{}", local.fingerprint))?,
+    )?;
+    add(
+        section,
+        SdpAttribute::Setup(match local.setup {
+            Setup::Active => SdpAttributeSetup::Active,
+            Setup::Passive => SdpAttributeSetup::Passive,
+            Setup::ActPass => SdpAttributeSetup::Actpass,
+        }),
+    )?;
+    candidate_attributes(section, local.candidates)
+}
+
+/// The whole list: a WHIP server cannot trickle (RFC 9725 §4.3.2).
+fn candidate_attributes(section: &mut SdpMedia, candidates: &[Candidate]) -> Result<(), Refusal> {
+    for candidate in candidates {
+        add(section, parsed(&candidate.to_string())?)?;
+    }
+    add(section, SdpAttribute::EndOfCandidates)
+}
+
+fn parsed(text: &str) -> Result<SdpAttribute, Refusal> {
+    text.parse()
+        .map_err(|error: SdpParserInternalError| malformed(error.to_string()))
+}
+
+fn add(section: &mut SdpMedia, attribute: SdpAttribute) -> Result<(), Refusal> {
+    section
+        .add_attribute(attribute)
+        .map_err(|error| malformed(error.to_string()))
+}

@@ -1,0 +1,250 @@
+//! The whole server in one process: sockets on loopback, floe clients as the other side, no browser.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{Request, StatusCode};
+use clap::Parser;
+use serde_json::Value;
+use tower::ServiceExt;
+
+use crate::clients::{self, Client};
+use crate::options::Options;
+use crate::server::Server;
+use crate::{close, start, whip};
+
+/// A server on ports of the system's choice, its HTTP side without a listener.
+pub(crate) struct TestServer {
+    pub(crate) app: Router,
+    pub(crate) candidate: SocketAddr,
+    server: Server,
+    network: tokio::task::JoinHandle<crate::net::Traffic>,
+}
+
+impl TestServer {
+    pub(crate) async fn start() -> Self {
+        Self::with(&[]).await
+    }
+
+    pub(crate) async fn with(arguments: &[&str]) -> Self {
+        let fixed = [
+            "media_server",
+            "--http-port=0",
+            "--udp-port=0",
+            "--bind=127.0.0.1",
+        ];
+        let options = Options::parse_from(fixed.iter().chain(arguments));
+        let running = start(&options).await.unwrap();
+        let overview = running.server.overview().await.unwrap();
+        Self {
+            app: whip::router(running.server.clone()),
+            candidate: overview.server.candidates[0].parse().unwrap(),
+            server: running.server,
+            network: running.network,
+        }
+    }
+
+    /// What `GET /sessions` tells.
+    pub(crate) async fn overview(&self) -> Value {
+        let response = self
+            .app
+            .clone()
+            .oneshot(Request::get("/sessions").body(Body::empty()).unwrap())
+            .await
+            .unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        serde_json::from_slice(&to_bytes(response.into_body(), 1 << 20).await.unwrap()).unwrap()
+    }
+
+    /// Waits until `/sessions` is as wanted, and returns it.
+    pub(crate) async fn until(&self, wanted: impl Fn(&Value) -> bool, patience: Duration) -> Value {
+        let deadline = tokio::time::Instant::now() + patience;
+        loop {
+            let overview = self.overview().await;
+            if wanted(&overview) {
+                return overview;
+            }
+            assert!(
+                tokio::time::Instant::now() < deadline,
+                "not in time: {overview:#}"
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    async fn all_connected(&self, count: usize) -> Value {
+        let connected = |session: &&Value| {
+            session["connection"] == "connected" && session["ice"] == "completed"
+        };
+        self.until(
+            |overview| {
+                overview["sessions"]
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .filter(connected)
+                    .count()
+                    == count
+            },
+            PATIENCE,
+        )
+        .await
+    }
+}
+
+/// Long enough for a loaded machine; nothing here is timed.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The states that the time line tells of one machine, in order.
+fn states<'a>(session: &'a Value, what: &str) -> Vec<&'a str> {
+    let entries = session["timeline"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|entry| entry["what"] == what);
+    let mut states: Vec<&str> = entries
+        .clone()
+        .take(1)
+        .filter_map(|entry| entry["from"].as_str())
+        .collect();
+    states.extend(entries.map(|entry| entry["to"].as_str().unwrap()));
+    states
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_connect_are_shown_and_end_with_the_server() {
+    // A lite agent does nothing between the first check it answers and the nomination that this check may carry.
+    let full = ["new", "checking", "connected", "completed"];
+    let lite = ["new", "checking", "completed"];
+    for (mode, ice) in [("--ice=full", &full[..]), ("--ice=lite", &lite[..])] {
+        let server = TestServer::with(&[mode]).await;
+        let clients = clients::start(2, &server.app);
+        let overview = server.all_connected(2).await;
+        for session in overview["sessions"].as_array().unwrap() {
+            assert_eq!(states(session, "ice"), ice, "{mode}");
+            assert_eq!(states(session, "dtls"), ["new", "connecting", "connected"]);
+            assert_eq!(
+                states(session, "connection"),
+                ["new", "connecting", "connected"]
+            );
+            assert_eq!(
+                states(session, "gathering"),
+                ["new", "gathering", "complete"]
+            );
+            assert_eq!(session["ice_role"], "controlled");
+            assert_eq!(session["dtls_side"], "server");
+            assert!(
+                session["dtls_version"].is_string()
+                    && session["cipher_suite"].is_string()
+                    && session["group"].is_string()
+            );
+            assert_eq!(
+                session["selected_pair"]["local"]
+                    .as_str()
+                    .unwrap()
+                    .parse::<SocketAddr>()
+                    .unwrap(),
+                server.candidate
+            );
+            assert!(session["consent_age_ms"].as_f64().unwrap() < 30_000.0);
+            assert!(session["end_reason"].is_null());
+        }
+        let spoken = |overview: &Value| {
+            overview["sessions"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .all(|session| session["data"]["messages"] != 0)
+        };
+        server.until(spoken, PATIENCE).await;
+        clients.close().await;
+        let overview = server
+            .until(|overview| overview["server"]["live"] == 0, PATIENCE)
+            .await;
+        assert_eq!(
+            overview["sessions"].as_array().unwrap().len(),
+            2,
+            "ended sessions are still shown"
+        );
+        close(&server.server, server.network).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_session_ends_for_its_client_too() {
+    let server = TestServer::start().await;
+    let client = Client::connect(&server.app).await.unwrap();
+    let other = Client::connect(&server.app).await.unwrap();
+    server.all_connected(2).await;
+    let delete = Request::delete(&client.location)
+        .body(Body::empty())
+        .unwrap();
+    assert_eq!(
+        server.app.clone().oneshot(delete).await.unwrap().status(),
+        StatusCode::OK
+    );
+    let overview = server.overview().await;
+    assert_eq!(overview["server"]["live"], 1);
+    let ended = overview["sessions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|session| session["end_reason"] == "ended by DELETE")
+        .unwrap();
+    assert_eq!(ended["id"], "session-1");
+    assert!(
+        client.sees_the_end(PATIENCE).await,
+        "close_notify reaches the client"
+    );
+    assert_eq!(other.end(&server.app).await, Ok(()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_changes_the_generation_and_nothing_else() {
+    for mode in ["--ice=full", "--ice=lite"] {
+        let server = TestServer::with(&[mode]).await;
+        let mut client = Client::connect(&server.app).await.unwrap();
+        server.all_connected(1).await;
+        let tag = client.entity_tag.clone();
+        client.restart(&server.app).await.unwrap();
+        assert_ne!(client.entity_tag, tag);
+        let confirmed = |overview: &Value| {
+            states(&overview["sessions"][0], "ice_restart")
+                .iter()
+                .any(|text| text.contains("confirmed"))
+        };
+        let overview = server.until(confirmed, PATIENCE).await;
+        assert_eq!(overview["sessions"][0]["ice_restarts"], 1);
+        assert_eq!(
+            states(&overview["sessions"][0], "dtls"),
+            ["new", "connecting", "connected"],
+            "DTLS goes on, {mode}"
+        );
+        assert_eq!(client.end(&server.app).await, Ok(()));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_closing_server_says_goodbye() {
+    let server = TestServer::start().await;
+    let client = Client::connect(&server.app).await.unwrap();
+    server.all_connected(1).await;
+    close(&server.server, server.network).await;
+    assert!(client.sees_the_end(PATIENCE).await);
+    assert!(Client::connect(&server.app).await.is_err());
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_one_clear_line() {
+    let taken = TestServer::start().await;
+    let port = format!("--udp-port={}", taken.candidate.port());
+    let options = Options::parse_from(["media_server", "--http-port=0", "--bind=127.0.0.1", &port]);
+    let line = start(&options).await.err().unwrap().to_string();
+    assert!(
+        line.contains("in use") && line.contains(&taken.candidate.port().to_string()),
+        "{line}"
+    );
+    assert_eq!(line.lines().count(), 1);
+}
