@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 use std::{env, fs, io};
 
 use floe_dtls::{
-    CertificateFingerprint, Config, Connection, Event, FingerprintSet, HashAlgorithm, Identity, Received, RemoteIdentity,
-    Setup, Side, State,
+    CertificateFingerprint, Config, Connection, Event, FingerprintSet, HashAlgorithm, Identity,
+    Received, RemoteIdentity, Setup, Side, State,
 };
 
 const HELP: &str = "\
@@ -36,8 +36,17 @@ Usage: dtls_echo (--server ADDR | --client ADDR) (--fingerprint FINGERPRINT | --
   --timeout SECONDS      give up after this long (default 10)
   --help                 this text
 
-Prints a line for each thing that happens, and ends with 0 only if the handshake was completed, the echo (if any) came
-back, and the end was a close_notify.";
+Prints a line for each thing that happens:
+
+  listening ADDR                   server: where
+  fingerprint FINGERPRINT          our certificate's
+  connected VERSION SUITE GROUP    the handshake is complete and the peer verified
+  srtp PROFILE                     with --export-srtp, \"none\" if none was negotiated
+  keying-material HEX              with --export-srtp
+  received TEXT                    application data
+  closed REASON | failed ERROR     the end
+
+Ends with 0 only if the handshake was completed, the echo (if any) came back, and the end was a close_notify.";
 
 type Failure = Box<dyn Error>;
 
@@ -70,48 +79,46 @@ struct Session {
     socket: UdpSocket,
     peer: Option<SocketAddr>,
     dtls: Connection,
+    was_connected: bool,
     buffer: Vec<u8>,
 }
 
 fn run(options: &Options) -> Result<(), Failure> {
     let deadline = now() + options.timeout;
     let mut session = Session::open(options)?;
-    let mut echo_due = options.send.clone();
-    let mut said = false;
+    let mut greeting = options.send.as_ref().map(|text| format!("{text}\n"));
+    let mut echo_due = greeting.clone();
     while !session.is_over() {
-        session.send_pending()?;
-        session.print_events(options.export_srtp)?;
-        if session.dtls.state() == State::Connected && !said {
-            said = true;
-            match &options.send {
-                Some(text) => session.say(text.as_bytes())?,
-                None if options.side == Side::Client => session.dtls.close(now()),
-                None => {}
+        session.flush(options.export_srtp)?;
+        if session.dtls.state() == State::Connected && options.side == Side::Client {
+            match (greeting.take(), &echo_due) {
+                (Some(text), _) => session.say(text.as_bytes())?,
+                (None, None) => {
+                    session.dtls.close(now());
+                    continue;
+                }
+                (None, Some(_)) => {}
             }
-            continue;
         }
         if now() >= deadline {
             return Err("timed out".into());
         }
         for text in session.receive(deadline)? {
-            println!("data: {}", String::from_utf8_lossy(&text));
+            println!("received {}", String::from_utf8_lossy(&text).trim_end());
             match options.side {
                 Side::Server => session.say(&text)?,
                 Side::Client => {
-                    if echo_due.take_if(|due| due.as_bytes() == text).is_some() {
-                        session.dtls.close(now());
-                    }
+                    drop(echo_due.take_if(|due| due.trim_end().as_bytes() == text.trim_ascii_end()))
                 }
             }
         }
     }
-    session.send_pending()?;
-    session.print_events(options.export_srtp)?;
-    match (session.dtls.error(), echo_due) {
-        (Some(error), _) => Err(error.to_string().into()),
-        (None, Some(_)) if options.side == Side::Client => Err("the echo did not come back".into()),
-        (None, _) if !said => Err("closed before the handshake was complete".into()),
-        (None, _) => Ok(()),
+    session.flush(options.export_srtp)?;
+    match (session.dtls.error(), session.was_connected, echo_due) {
+        (Some(error), _, _) => Err(error.to_string().into()),
+        (None, true, None) => Ok(()),
+        (None, true, Some(_)) => Err("closed before the echo came back".into()),
+        (None, false, _) => Err("closed before the handshake was complete".into()),
     }
 }
 
@@ -119,7 +126,10 @@ impl Session {
     fn open(options: &Options) -> Result<Self, Failure> {
         let mut config = Config::new(Arc::new(options.identity.clone()));
         config.mtu = options.mtu;
-        println!("fingerprint: {}", options.identity.fingerprint(HashAlgorithm::Sha256));
+        println!(
+            "fingerprint {}",
+            options.identity.fingerprint(HashAlgorithm::Sha256)
+        );
         let (setup, bind, peer) = match options.side {
             Side::Server => (Setup::Passive, options.address, None),
             Side::Client => {
@@ -132,13 +142,16 @@ impl Session {
             }
         };
         let socket = UdpSocket::bind(bind)?;
-        println!("local: {}", socket.local_addr()?);
+        if options.side == Side::Server {
+            println!("listening {}", socket.local_addr()?);
+        }
         let mut dtls = Connection::new(Arc::new(config), setup, options.remote.clone())?;
         dtls.start(now());
         Ok(Self {
             socket,
             peer,
             dtls,
+            was_connected: false,
             buffer: vec![0; 65_536],
         })
     }
@@ -147,11 +160,12 @@ impl Session {
         matches!(self.dtls.state(), State::Closed | State::Failed)
     }
 
-    fn send_pending(&mut self) -> Result<(), Failure> {
+    /// Sends and prints what the machine has ready.
+    fn flush(&mut self, export_srtp: bool) -> Result<(), Failure> {
         while let Some(len) = self.dtls.poll_transmit(&mut self.buffer) {
             self.send(len)?;
         }
-        Ok(())
+        self.print_events(export_srtp)
     }
 
     fn send(&self, len: usize) -> Result<(), Failure> {
@@ -167,14 +181,23 @@ impl Session {
 
     /// Waits for one datagram until the machine wants to be woken, and gives the application data in it.
     fn receive(&mut self, deadline: Instant) -> Result<Vec<Vec<u8>>, Failure> {
-        let wake = self.dtls.poll_timeout().map_or(deadline, |at| at.min(deadline));
-        let wait = wake.saturating_duration_since(now()).max(Duration::from_millis(1));
+        let wake = self
+            .dtls
+            .poll_timeout()
+            .map_or(deadline, |at| at.min(deadline));
+        let wait = wake
+            .saturating_duration_since(now())
+            .max(Duration::from_millis(1));
         self.socket.set_read_timeout(Some(wait))?;
         let mut texts = Vec::new();
         match self.socket.recv_from(&mut self.buffer) {
             Ok((len, from)) if *self.peer.get_or_insert(from) == from => self.feed(len, &mut texts),
             Ok(_) => {}
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {}
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
+                ) => {}
             // Nobody listens there yet: the handshake's retransmissions will find out.
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}
             Err(error) => return Err(error.into()),
@@ -187,7 +210,9 @@ impl Session {
         let mut unread = 0..len;
         while !unread.is_empty() {
             let start = unread.start;
-            let Received::Data { range, rest } = self.dtls.handle_datagram(now(), &mut self.buffer[unread]) else {
+            let Received::Data { range, rest } =
+                self.dtls.handle_datagram(now(), &mut self.buffer[unread])
+            else {
                 return;
             };
             texts.push(self.buffer[start + range.start..start + range.end].to_vec());
@@ -200,27 +225,42 @@ impl Session {
             let Event::StateChange(transition) = event else {
                 continue;
             };
-            println!("state: {} ({})", transition.to, transition.reason);
-            if transition.to == State::Connected {
-                self.print_connected(export_srtp)?;
+            match transition.to {
+                State::New | State::Connecting => {}
+                State::Connected => {
+                    self.was_connected = true;
+                    self.print_connected(export_srtp)?;
+                }
+                State::Closed => println!("closed {}", transition.reason),
+                State::Failed => println!(
+                    "failed {}",
+                    self.dtls
+                        .error()
+                        .map_or_else(String::new, ToString::to_string)
+                ),
             }
         }
         Ok(())
     }
 
     fn print_connected(&self, export_srtp: bool) -> Result<(), Failure> {
-        let text = |value: Option<String>| value.unwrap_or_else(|| "none".to_owned());
-        println!("version: {}", text(self.dtls.version().map(|version| version.to_string())));
-        println!("suite: {}", text(self.dtls.cipher_suite().map(|suite| suite.to_string())));
-        println!("group: {}", text(self.dtls.group().map(|group| group.to_string())));
-        if export_srtp {
-            let profile = self.dtls.srtp_profile();
-            println!("profile: {}", text(profile.map(|profile| profile.to_string())));
-            if let Some(profile) = profile {
+        let (Some(version), Some(suite), Some(group)) = (
+            self.dtls.version(),
+            self.dtls.cipher_suite(),
+            self.dtls.group(),
+        ) else {
+            return Err("connected without having negotiated".into());
+        };
+        println!("connected {version} {suite} {group}");
+        match self.dtls.srtp_profile() {
+            Some(profile) if export_srtp => {
                 let mut material = vec![0; 2 * (profile.key_len() + profile.salt_len())];
-                self.dtls.export_keying_material("EXTRACTOR-dtls_srtp", None, &mut material)?;
-                println!("keying material: {}", hex(&material));
+                self.dtls
+                    .export_keying_material("EXTRACTOR-dtls_srtp", None, &mut material)?;
+                println!("srtp {profile}\nkeying-material {}", hex(&material));
             }
+            None if export_srtp => println!("srtp none"),
+            _ => {}
         }
         Ok(())
     }
@@ -233,7 +273,10 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
-#[expect(clippy::disallowed_methods, reason = "a program has a clock; the machine is told what it shows")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a program has a clock; the machine is told what it shows"
+)]
 fn now() -> Instant {
     Instant::now()
 }
@@ -292,7 +335,9 @@ fn load_identity(certificate: Option<&str>, key: Option<&str>) -> Result<Identit
     };
     let is_pem = |bytes: &[u8]| bytes.starts_with(b"-----");
     match (std::str::from_utf8(&certificate), std::str::from_utf8(&key)) {
-        (Ok(certificate), Ok(key)) if is_pem(key.as_bytes()) => Ok(Identity::from_pem(certificate, key)?),
+        (Ok(certificate), Ok(key)) if is_pem(key.as_bytes()) => {
+            Ok(Identity::from_pem(certificate, key)?)
+        }
         _ => Ok(Identity::from_der(&certificate, &key)?),
     }
 }

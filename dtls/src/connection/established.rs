@@ -6,20 +6,19 @@ use crate::error::{ApiMisuse, Error};
 use crate::fingerprint::{FingerprintVerified, RemoteIdentity};
 use crate::handshake::{Completed, FinishedVerified, Negotiated, Peer, PeerCertificate};
 use crate::key_schedule::v12::MasterSecret;
-use crate::srtp::SrtpKeys;
+use crate::srtp::{SrtpKeys, SrtpProfile};
 
 /// A connection to a verified peer.
 #[derive(Debug)]
 pub(super) struct Established {
-    pub(super) negotiated: Negotiated,
     secret: MasterSecret,
     certificate: Option<Box<[u8]>>,
 }
 
 /// Where a complete handshake stands.
 pub(super) enum Gate {
-    /// The peer is the signalled one.
-    Open(Box<Established>),
+    /// The peer is the signalled one, and this is what was agreed upon with it.
+    Open(Negotiated, Box<Established>),
     /// Nobody has said who the peer must be.
     Shut(Box<Completed>),
 }
@@ -42,7 +41,7 @@ impl Established {
         let (der, fingerprint, signature) = match peer {
             Peer::Anonymous(accepted) => {
                 let proof = Proof::AcceptAny(accepted, finished);
-                return Ok(Gate::Open(Self::new(negotiated, secret, None, proof)));
+                return Ok(Gate::Open(negotiated, Self::new(secret, None, proof)));
             }
             Peer::Proven(certificate, signature) => {
                 (certificate.der, certificate.fingerprint, signature)
@@ -55,7 +54,7 @@ impl Established {
         Ok(match fingerprint {
             Some(verified) => {
                 let proof = Proof::Certificate(verified, signature, finished);
-                Gate::Open(Self::new(negotiated, secret, Some(der), proof))
+                Gate::Open(negotiated, Self::new(secret, Some(der), proof))
             }
             None => Gate::Shut(Box::new(Completed {
                 negotiated,
@@ -73,14 +72,8 @@ impl Established {
     }
 
     /// Cannot be called without the proof, which is all there is to it.
-    fn new(
-        negotiated: Negotiated,
-        secret: MasterSecret,
-        certificate: Option<Vec<u8>>,
-        _: Proof,
-    ) -> Box<Self> {
+    fn new(secret: MasterSecret, certificate: Option<Vec<u8>>, _: Proof) -> Box<Self> {
         Box::new(Self {
-            negotiated,
             secret,
             certificate: certificate.map(Vec::into_boxed_slice),
         })
@@ -99,8 +92,11 @@ impl Established {
         self.secret.export(label, context, out)
     }
 
-    pub(super) fn srtp_keys(&self, association: AssociationId) -> Option<SrtpKeys> {
-        let profile = self.negotiated.srtp_profile?;
+    pub(super) fn srtp_keys(
+        &self,
+        association: AssociationId,
+        profile: SrtpProfile,
+    ) -> Option<SrtpKeys> {
         let export = |out: &mut [u8]| self.export(SrtpKeys::LABEL, None, out);
         SrtpKeys::derive(association, profile, export).ok()
     }

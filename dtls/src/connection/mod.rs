@@ -84,6 +84,8 @@ pub struct Connection {
     alerts: VecDeque<(Epoch, Alert)>,
     /// The plaintext alert whose grace is running.
     suspected_alert: Option<AlertDescription>,
+    /// What was agreed upon with a verified peer.
+    negotiated: Option<Negotiated>,
     /// When the handshake was complete.
     completed_at: Option<Instant>,
     error: Option<Error>,
@@ -144,6 +146,7 @@ impl Connection {
             events: VecDeque::new(),
             alerts: VecDeque::new(),
             suspected_alert: None,
+            negotiated: None,
             completed_at: None,
             error: None,
             stats: Stats::default(),
@@ -272,11 +275,12 @@ impl Connection {
     /// The gate: only a matching fingerprint leads to `Connected`.
     fn identify(&mut self, now: Instant, completed: Box<Completed>) {
         match Established::admit(completed, &self.remote) {
-            Ok(Gate::Open(established)) => {
+            Ok(Gate::Open(negotiated, established)) => {
                 self.timers.stop(Timer::Fingerprints);
-                let srtp = established.negotiated.srtp_profile;
+                self.negotiated = Some(negotiated);
                 self.enter(now, Phase::Connected(established), Reason::PeerVerified);
-                self.events.extend(srtp.map(Event::SrtpReady));
+                self.events
+                    .extend(negotiated.srtp_profile.map(Event::SrtpReady));
             }
             Ok(Gate::Shut(completed)) => {
                 self.timers
@@ -502,39 +506,35 @@ impl Connection {
         }
     }
 
-    fn negotiated(&self) -> Option<&Negotiated> {
-        self.established()
-            .map(|established| &established.negotiated)
-    }
-
-    /// The negotiated version, once connected.
+    /// The negotiated version; known once connected, and after the end too.
     #[must_use]
     pub fn version(&self) -> Option<ProtocolVersion> {
-        self.negotiated().map(|negotiated| negotiated.version)
+        self.negotiated.map(|negotiated| negotiated.version)
     }
 
-    /// The negotiated cipher suite, once connected.
+    /// The negotiated cipher suite; known once connected, and after the end too.
     #[must_use]
     pub fn cipher_suite(&self) -> Option<CipherSuite> {
-        self.negotiated().map(|negotiated| negotiated.cipher_suite)
+        self.negotiated.map(|negotiated| negotiated.cipher_suite)
     }
 
-    /// The negotiated key-exchange group, once connected.
+    /// The negotiated key-exchange group; known once connected, and after the end too.
     #[must_use]
     pub fn group(&self) -> Option<NamedGroup> {
-        self.negotiated().map(|negotiated| negotiated.group)
+        self.negotiated.map(|negotiated| negotiated.group)
     }
 
-    /// The negotiated SRTP profile, once connected; `None` also if the peer has no SRTP.
+    /// The negotiated SRTP profile; known once connected, and after the end too. `None` also if the peer has no SRTP.
     #[must_use]
     pub fn srtp_profile(&self) -> Option<SrtpProfile> {
-        self.negotiated()?.srtp_profile
+        self.negotiated?.srtp_profile
     }
 
     /// Derives the SRTP keys (RFC 5764 §4.2); `None` unless connected and a profile was negotiated.
     #[must_use]
     pub fn srtp_keys(&self) -> Option<SrtpKeys> {
-        self.established()?.srtp_keys(self.association)
+        let profile = self.srtp_profile()?;
+        self.established()?.srtp_keys(self.association, profile)
     }
 
     /// Derives keying material (RFC 5705 §4) into the whole of `out`. In DTLS 1.2 no context and an empty one differ.
