@@ -1,0 +1,138 @@
+//! Stories told by chance: loss, cuts, restarts, late and missing candidates, wrong fingerprints, closing at any moment.
+
+use crate::leg::{Call, Leg, Story, sides};
+use crate::side::{DTLS_EDGES, ICE_EDGES, Side};
+use floe::{Event, PeerConnectionState};
+use floe_dtls::{self as dtls, HashAlgorithm, Identity};
+use floe_ice::Candidate;
+use sim::{Link, Random, address};
+use std::{collections::BTreeSet, time::Duration};
+
+/// More than enough for every edge to be taken.
+const STORIES: u64 = 1000;
+
+/// Drawn, but floe never goes there: an agent that loses its last pair without notice is `disconnected` until no candidate
+/// can come any more; a DTLS connection that cannot be set up is an error to its creator, and once connected it sends no
+/// fatal alert.
+const NEVER_TAKEN: [&str; 3] = [
+    "ICE connected failed",
+    "DTLS new failed",
+    "DTLS connected failed",
+];
+
+// That no other edge is taken is asserted at every transition, in `side.rs`.
+// req: P13 P14 P15
+#[test]
+fn whatever_happens_the_states_move_along_the_drawn_edges_and_along_all_of_them() {
+    let mut seen = BTreeSet::new();
+    for seed in 0..STORIES {
+        let call = story(seed);
+        seen.extend([&call.a, &call.b].into_iter().flat_map(edges));
+    }
+    let drawn = ICE_EDGES.iter().map(|edge| format!("ICE {edge}"));
+    let drawn = drawn.chain(DTLS_EDGES.iter().map(|edge| format!("DTLS {edge}")));
+    let never: Vec<_> = drawn.filter(|edge| !seen.contains(edge)).collect();
+    assert_eq!(never, NEVER_TAKEN);
+}
+
+fn edges(side: &Side) -> impl Iterator<Item = String> {
+    side.transports.iter().filter_map(|(_, event)| match event {
+        Event::IceStateChange(transition) => {
+            Some(format!("ICE {} {}", transition.from, transition.to))
+        }
+        Event::DtlsStateChange(transition) => {
+            Some(format!("DTLS {} {}", transition.from, transition.to))
+        }
+        _ => None,
+    })
+}
+
+fn story(seed: u64) -> Call {
+    let mut chance = Random::new(seed);
+    let mut call = sides(seed, &[address(1)], &[address(2)]);
+    let mut leg = Leg::open(&mut call, address(1), address(2));
+    let wrong = chance.chance(0.1);
+    if wrong {
+        let stranger = Identity::generate()
+            .expect("the backend signs")
+            .fingerprint(HashAlgorithm::Sha256);
+        leg.of_b.fingerprints = dtls::FingerprintSet::new([stranger]).expect("one is enough");
+    }
+    if chance.chance(0.5) {
+        call.network.set_links(Link::hostile());
+    }
+    let mut steps: Vec<Step> = vec![Leg::signal, Leg::trickle, complete];
+    for _ in 0..chance.below(8) {
+        steps.insert(
+            chance.below(steps.len() + 1),
+            TROUBLE[chance.below(TROUBLE.len())],
+        );
+    }
+    for step in steps {
+        // What comes at a bad time is refused, and the story goes on.
+        let _ = step(&leg, &mut call);
+        let longest = [50, 500, 10_000, 60_000][chance.below(4)];
+        call.run_for(chance.up_to(Duration::from_millis(longest)));
+    }
+    assert!(
+        !wrong || !call.a.dtls_states(leg.a).contains(&dtls::State::Connected),
+        "the fingerprint was wrong"
+    );
+    call
+}
+
+/// What can be done to a call.
+type Step = fn(&Leg, &mut Call) -> Story;
+
+const TROUBLE: [Step; 7] = [cut, heal, heal, Leg::restart, close, lead_astray, complete];
+
+fn cut(_: &Leg, call: &mut Call) -> Story {
+    call.network.cut();
+    Ok(())
+}
+
+fn heal(_: &Leg, call: &mut Call) -> Story {
+    call.network.heal();
+    Ok(())
+}
+
+fn complete(leg: &Leg, call: &mut Call) -> Story {
+    leg.complete(call);
+    Ok(())
+}
+
+fn close(leg: &Leg, call: &mut Call) -> Story {
+    let now = call.now();
+    call.a.with(now, leg.a, |transport| transport.close(now));
+    Ok(())
+}
+
+/// A candidate at which there is nobody.
+fn lead_astray(leg: &Leg, call: &mut Call) -> Story {
+    let (now, nobody) = (call.now(), Candidate::host(address(99)));
+    call.b.with(now, leg.b, |transport| {
+        transport.add_remote_candidate(now, nobody)
+    })
+}
+
+// req: P11 R83
+#[test]
+fn a_hostile_network_delays_the_golden_trace_and_changes_nothing_else() {
+    for seed in 0..40 {
+        let mut call = sides(seed, &[address(1)], &[address(2)]);
+        call.network.set_links(Link::hostile());
+        Leg::connect(&mut call, address(1), address(2)).expect("a plain call is no misuse");
+        call.drive_until(|a, b| {
+            [a, b]
+                .iter()
+                .all(|side| side.is(PeerConnectionState::Connected))
+        });
+        for side in [&call.a, &call.b] {
+            assert_eq!(
+                side.connection_states(),
+                ["connecting", "connected"],
+                "seed {seed}"
+            );
+        }
+    }
+}
