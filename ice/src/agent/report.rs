@@ -6,7 +6,7 @@ use super::Agent;
 use crate::consent::Liveness;
 use crate::event::Event;
 use crate::generation::{EndOfCandidates, Generation};
-use crate::pair::CandidatePair;
+use crate::pair::{CandidatePair, PairState};
 use crate::state::{GatheringState, Reason, State, Transition};
 use crate::stats::CandidatePairStats;
 
@@ -88,20 +88,22 @@ impl Agent {
         if current.began.is_none() && self.state == State::New {
             return State::New;
         }
-        if current.began.is_none() && self.state == State::Failed {
-            // A restart has begun: W3C knows no way back but to checking.
+        // Checking comes first, also for a restart: W3C knows no other way out of `failed`.
+        if self.state == State::New || self.restarted.is_some() || self.state == State::Failed {
             return State::Checking;
         }
+        let pairs = &current.checklist.pairs;
         let open = self.shared.gathering != GatheringState::Complete
             || current.end_of_candidates == EndOfCandidates::Open;
+        let all_failed =
+            !pairs.is_empty() && pairs.iter().all(|pair| pair.state() == PairState::Failed);
         let was_in_use = current.lost.is_some()
             || matches!(
                 self.state,
                 State::Connected | State::Completed | State::Disconnected
             );
-        let idle = !current.checklist.is_unfinished();
-        let tried = !current.checklist.pairs.is_empty() && open;
-        if idle && (tried || was_in_use) && self.restarted.is_none() {
+        let dead_end = (all_failed && open) || (was_in_use && !current.checklist.is_unfinished());
+        if dead_end {
             State::Disconnected
         } else {
             State::Checking

@@ -3,4 +3,14 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod candidates;
+mod checks;
 mod connect;
+mod consent;
+mod failure;
+mod laws;
+mod nomination;
+mod restart;
+mod roles;
+mod security;
+mod trickle;

@@ -1,5 +1,7 @@
 //! Agents as nodes of the simulator, and the signaling between two of them.
 
+pub(crate) mod solo;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

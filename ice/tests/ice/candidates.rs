@@ -1,0 +1,446 @@
+//! Candidates in text (RFC 8839 §5.1), announced addresses, and adding and removing them.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use floe_ice::{
+    ApiMisuse, Candidate, CandidateType, Config, Foundation, Initiation, InvalidCandidate, Mode,
+    Protocol, Reason, Removal, State, TcpType,
+};
+use proptest::prelude::*;
+
+use crate::support::solo::{Solo, local, remote};
+use crate::support::{address, connected, ms, secs};
+
+fn parse(text: &str) -> Result<Candidate, InvalidCandidate> {
+    text.parse()
+}
+
+// req: I2
+#[test]
+fn what_browsers_send_is_read() {
+    let host = parse(
+        "candidate:842163049 1 udp 1677729535 203.0.113.5 46154 typ srflx raddr 10.0.0.17 rport 46154 \
+         generation 0 ufrag EsAw network-cost 999",
+    )
+    .unwrap();
+    assert_eq!(host.kind(), CandidateType::ServerReflexive);
+    assert_eq!(host.address(), Some("203.0.113.5:46154".parse().unwrap()));
+    assert_eq!(host.related(), Some("10.0.0.17:46154".parse().unwrap()));
+    assert_eq!(host.priority(), 1_677_729_535);
+    assert_eq!(host.username_fragment(), Some("EsAw"));
+    assert_eq!(host.foundation().as_str(), "842163049");
+
+    let name = "1f4712db-ea17-4bcf-a596-105139dfd8bf.local";
+    let mdns = parse(&format!(
+        "a=candidate:0 1 UDP 2122252543 {name} 50000 typ host"
+    ))
+    .unwrap();
+    assert_eq!((mdns.host_name(), mdns.address()), (Some(name), None));
+    let resolved = mdns.resolved(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7)));
+    assert_eq!(resolved.address(), Some("192.0.2.7:50000".parse().unwrap()));
+
+    let tcp = parse("1 1 TCP 1518280447 192.0.2.1 9 typ host tcptype active").unwrap();
+    assert_eq!(
+        (tcp.protocol(), tcp.tcp_type()),
+        (Protocol::Tcp, Some(TcpType::Active))
+    );
+    let v6 = parse("candidate:1 1 udp 2130706431 2001:db8::1 5000 typ host").unwrap();
+    assert_eq!(v6.address(), Some("[2001:db8::1]:5000".parse().unwrap()));
+}
+
+// req: I2
+#[test]
+fn what_is_malformed_is_refused_with_its_reason() {
+    use InvalidCandidate::*;
+    let table = [
+        ("", Truncated),
+        ("candidate:1 1 udp 1 192.0.2.1", Truncated),
+        (
+            "candidate:not-ice! 1 udp 1 192.0.2.1 1 typ host",
+            Foundation,
+        ),
+        ("candidate:1 0 udp 1 192.0.2.1 1 typ host", Component),
+        ("candidate:1 257 udp 1 192.0.2.1 1 typ host", Component),
+        ("candidate:1 1 sctp 1 192.0.2.1 1 typ host", Transport),
+        ("candidate:1 1 udp 0 192.0.2.1 1 typ host", Priority),
+        (
+            "candidate:1 1 udp 2147483648 192.0.2.1 1 typ host",
+            Priority,
+        ),
+        ("candidate:1 1 udp 1 300.1.1.1 1 typ host", Address),
+        ("candidate:1 1 udp 1 na/me 1 typ host", Address),
+        ("candidate:1 1 udp 1 192.0.2.1 65536 typ host", Port),
+        ("candidate:1 1 udp 1 192.0.2.1 1 typ hosts", Type),
+        ("candidate:1 1 udp 1 192.0.2.1 1 kind host", Type),
+        (
+            "candidate:1 1 udp 1 192.0.2.1 1 typ srflx raddr 10.0.0.1",
+            RelatedAddress,
+        ),
+        (
+            "candidate:1 1 udp 1 192.0.2.1 1 typ srflx rport 1",
+            RelatedAddress,
+        ),
+        ("candidate:1 1 tcp 1 192.0.2.1 1 typ host", TcpType),
+        (
+            "candidate:1 1 udp 1 192.0.2.1 1 typ host tcptype so",
+            TcpType,
+        ),
+        (
+            "candidate:1 1 tcp 1 192.0.2.1 1 typ host tcptype both",
+            TcpType,
+        ),
+        ("candidate:1 1 udp 1 192.0.2.1 1 typ host ufrag", Extension),
+        (
+            "candidate:1 1 udp 1 192.0.2.1 1 typ host ufrag abc",
+            Extension,
+        ),
+    ];
+    for (text, reason) in table {
+        assert_eq!(parse(text), Err(reason), "{text}");
+    }
+}
+
+fn any_ip() -> impl Strategy<Value = IpAddr> {
+    prop_oneof![
+        any::<u32>().prop_map(|bits| IpAddr::V4(Ipv4Addr::from_bits(bits))),
+        // Mapped addresses are canonicalized: they do not print as they were.
+        any::<u128>().prop_map(|bits| IpAddr::V6(Ipv6Addr::from_bits(bits | 1 << 127))),
+    ]
+}
+
+fn any_candidate() -> impl Strategy<Value = String> {
+    let location = prop_oneof![
+        any_ip().prop_map(|ip| ip.to_string()),
+        "[a-z]{1,20}\\.local"
+    ];
+    let kind = prop_oneof![
+        Just("host".to_owned()),
+        (any_ip(), any::<u16>()).prop_map(|(ip, port)| format!("srflx raddr {ip} rport {port}")),
+        (any_ip(), any::<u16>()).prop_map(|(ip, port)| format!("relay raddr {ip} rport {port}")),
+    ];
+    let tcp = prop::option::of(prop_oneof![Just("active"), Just("passive"), Just("so")]);
+    let fragment = prop::option::of("[A-Za-z0-9+/]{4,32}");
+    (("[A-Za-z0-9+/]{1,32}", 1_u16..=256, 1_u32..=0x7fff_ffff), location, any::<u16>(), kind, tcp, fragment).prop_map(
+        |((foundation, component, priority), location, port, kind, tcp, fragment)| {
+            let protocol = if tcp.is_some() { "tcp" } else { "udp" };
+            let tcp = tcp.map(|tcp| format!(" tcptype {tcp}")).unwrap_or_default();
+            let fragment = fragment.map(|fragment| format!(" ufrag {fragment}")).unwrap_or_default();
+            format!("candidate:{foundation} {component} {protocol} {priority} {location} {port} typ {kind}{tcp}{fragment}")
+        },
+    )
+}
+
+proptest! {
+    // req: I2
+    #[test]
+    fn the_text_form_survives_a_round_trip(text in any_candidate()) {
+        let candidate: Candidate = text.parse().unwrap();
+        prop_assert_eq!(candidate.to_string(), text);
+    }
+
+    // req: I2
+    #[test]
+    fn no_text_panics(text in "\\PC*", tail in "candidate:1 1 (udp|tcp) [0-9]{0,12} [0-9a-f:.]{0,20} [0-9]{0,7} typ .*") {
+        let _ = parse(&text);
+        let _ = parse(&tail);
+    }
+}
+
+// req: I2
+#[test]
+fn what_the_constructors_make_is_signalled_and_read_back() {
+    let base: SocketAddr = "10.0.0.1:5000".parse().unwrap();
+    let seen: SocketAddr = "203.0.113.1:6000".parse().unwrap();
+    let of_us = [
+        Candidate::host(base),
+        Candidate::server_reflexive(seen, base),
+        Candidate::relayed(seen, base),
+        Candidate::host(base).over_tcp(TcpType::Passive),
+        Candidate::host(base)
+            .with_foundation(Foundation::new("f0").unwrap())
+            .with_priority(77),
+        Candidate::host(base).with_username_fragment("abcd"),
+    ];
+    for ours in of_us {
+        let theirs: Candidate = ours.to_string().parse().unwrap();
+        assert_eq!(theirs.kind(), ours.kind());
+        assert_eq!(theirs.address(), ours.address());
+        assert_eq!(theirs.related(), ours.related());
+        assert_eq!(theirs.priority(), ours.priority());
+        assert_eq!(theirs.foundation(), ours.foundation());
+        assert_eq!(theirs.tcp_type(), ours.tcp_type());
+        assert_eq!(theirs.username_fragment(), ours.username_fragment());
+    }
+}
+
+// req: I2 I3
+#[test]
+fn pairs_are_formed_by_base() {
+    let mut solo = Solo::new(Mode::Full, Initiation::Initiating, Config::default());
+    let at = |host: u8, n: u16| SocketAddr::from(([203, 0, 113, host], 7000 + n));
+    solo.agent
+        .add_local_candidate(solo.now, Candidate::host(local()))
+        .unwrap();
+    for n in 1..16 {
+        let reflexive = Candidate::server_reflexive(at(1, n), local());
+        solo.agent.add_local_candidate(solo.now, reflexive).unwrap();
+    }
+    solo.meet();
+    for n in 0..16 {
+        solo.agent
+            .add_remote_candidate(solo.now, Candidate::host(at(2, n)))
+            .unwrap();
+    }
+    let pairs: Vec<_> = solo.agent.candidate_pairs().collect();
+    assert_eq!(pairs.len(), 16);
+    assert!(
+        pairs
+            .iter()
+            .all(|p| p.pair.path.local == local() && p.pair.local == CandidateType::Host)
+    );
+    // A relayed candidate is a base of its own.
+    let relayed = Candidate::relayed(at(3, 0), at(1, 1));
+    solo.agent.add_local_candidate(solo.now, relayed).unwrap();
+    assert_eq!(solo.agent.candidate_pairs().count(), 32);
+}
+
+// req: I3
+#[test]
+fn addresses_pair_only_with_their_like() {
+    let mut solo = Solo::new(Mode::Full, Initiation::Initiating, Config::default());
+    for local in ["192.0.2.1:1", "[2001:db8::1]:1", "[fe80::1]:1"] {
+        solo.agent
+            .add_local_candidate(solo.now, Candidate::host(local.parse().unwrap()))
+            .unwrap();
+    }
+    let tcp = Candidate::host("192.0.2.1:2".parse().unwrap()).over_tcp(TcpType::Active);
+    solo.agent.add_local_candidate(solo.now, tcp).unwrap();
+    solo.meet();
+    let mut paths = |text: &str| {
+        let before = solo.agent.candidate_pairs().count();
+        solo.agent
+            .add_remote_candidate(solo.now, text.parse().unwrap())
+            .unwrap();
+        let added = solo.agent.candidate_pairs().skip(before);
+        added
+            .map(|p| p.pair.path.local.to_string())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(paths("1 1 udp 9 198.51.100.1 9 typ host"), ["192.0.2.1:1"]);
+    assert_eq!(
+        paths("1 1 udp 9 2001:db8::9 9 typ host"),
+        ["[2001:db8::1]:1"]
+    );
+    assert_eq!(paths("1 1 udp 9 fe80::9 9 typ host"), ["[fe80::1]:1"]);
+    assert_eq!(
+        paths("1 1 tcp 9 198.51.100.1 9 typ host tcptype passive"),
+        ["192.0.2.1:2"]
+    );
+    assert_eq!(
+        paths("1 1 tcp 9 198.51.100.1 8 typ host tcptype active"),
+        [""; 0]
+    );
+    assert_eq!(paths("1 2 udp 9 198.51.100.1 7 typ host"), [""; 0]);
+    assert_eq!(paths("1 1 udp 9 x.local 9 typ host"), [""; 0]);
+    // A mapped address is no second address.
+    assert_eq!(paths("1 1 udp 9 ::ffff:198.51.100.1 9 typ host"), [""; 0]);
+}
+
+// req: I3
+#[test]
+fn a_full_checklist_replaces_failed_pairs_before_it_drops_new_ones() {
+    let mut config = Config::default();
+    config.max_pairs = 4;
+    config.max_remote_candidates = 100;
+    let remotes: Vec<SocketAddr> = (0..6).map(remote).collect();
+    let mut solo = Solo::checking(Initiation::Initiating, config, &remotes);
+    assert_eq!(solo.agent.candidate_pairs().count(), 4);
+    // Each later candidate tries anew to form the pairs that are missing.
+    assert!(solo.agent.stats().pairs_dropped >= 2);
+    solo.run_for(secs(60));
+    assert_eq!(solo.agent.state(), State::Disconnected);
+    solo.agent
+        .add_remote_candidate(solo.now, Candidate::host(remote(9)))
+        .unwrap();
+    assert_eq!(solo.agent.candidate_pairs().count(), 4);
+    assert!(
+        solo.agent
+            .candidate_pairs()
+            .any(|p| p.pair.path.remote == remote(9))
+    );
+    // A peer-reflexive one counts like any other: the cap holds.
+    let check = solo.check().bytes();
+    let _ = solo.receive(remote(50), &check);
+    assert_eq!(solo.agent.candidate_pairs().count(), 4);
+}
+
+// req: I13
+#[test]
+fn local_candidates_come_and_go_at_run_time() {
+    let mut story = connected(1);
+    let (now, second) = (story.now(), address(1, 7));
+    story
+        .a
+        .agent
+        .add_local_candidate(now, Candidate::host(second))
+        .unwrap();
+    assert_eq!(story.a.state(), State::Completed);
+    assert_eq!(
+        story.a.agent.remove_local_candidate(now, second),
+        Removal::Removed
+    );
+    assert_eq!(
+        story.a.agent.remove_local_candidate(now, second),
+        Removal::NotFound
+    );
+    assert_eq!(story.a.state(), State::Completed);
+    assert_eq!(
+        story.a.agent.remove_local_candidate(now, address(1, 0)),
+        Removal::SelectedPairLost
+    );
+    assert_eq!(story.a.agent.send_path(), None);
+    // Without any local candidate there is nothing to wait for.
+    story.drive();
+    assert_eq!(story.a.last_transition().to, State::Failed);
+    assert_eq!(story.a.last_transition().reason, Reason::CandidateRemoved);
+}
+
+// req: I13
+#[test]
+fn remote_candidates_are_removed_by_address_with_a_warning() {
+    let mut story = connected(1);
+    let now = story.now();
+    assert_eq!(
+        story.a.agent.remove_remote_candidate(now, address(9, 9)),
+        Removal::NotFound
+    );
+    assert_eq!(
+        story.a.agent.remove_remote_candidate(now, address(2, 0)),
+        Removal::SelectedPairLost
+    );
+    story.drive();
+    assert_eq!(story.a.last_transition().reason, Reason::CandidateRemoved);
+}
+
+// req: I66
+#[test]
+fn an_announced_address_and_its_base_are_one() {
+    let (bound, announced) = (local(), "203.0.113.7:5000".parse().unwrap());
+    let mut solo = Solo::new(Mode::Full, Initiation::Responding, Config::default());
+    let candidate = Candidate::host(bound).announced_as(announced);
+    assert!(candidate.to_string().contains("203.0.113.7 5000 typ host"));
+    solo.agent.add_local_candidate(solo.now, candidate).unwrap();
+    solo.meet();
+    solo.agent
+        .add_remote_candidate(solo.now, Candidate::host(remote(0)))
+        .unwrap();
+    let [check] = &solo.take_requests()[..] else {
+        panic!("one check")
+    };
+    assert_eq!(check.path.local, bound, "checks leave from the base");
+    // The peer sees the announced address: that is our host candidate, and nothing new.
+    let response = solo.success_to(check, announced);
+    let _ = solo.receive(remote(0), &response);
+    let pair = solo.agent.selected_candidate_pair().unwrap();
+    assert_eq!(pair.local, CandidateType::Host);
+    assert_eq!(solo.agent.local_candidates().count(), 1);
+    // A datagram that the caller says arrived at the announced address is on the same path.
+    let request = solo.check().bytes();
+    let path = floe_ice::FiveTuple::udp(announced, remote(0));
+    let _ = solo.agent.handle_datagram(solo.now, path, &request);
+    assert_eq!(solo.agent.candidate_pairs().count(), 1);
+    assert!(solo.agent.accepts_from(&path) && solo.agent.is_proven(&path));
+}
+
+// req: I66
+#[test]
+fn a_wildcard_socket_is_one_base_for_all_its_addresses() {
+    let wildcard: SocketAddr = "0.0.0.0:5000".parse().unwrap();
+    let actual: SocketAddr = "10.0.0.5:5000".parse().unwrap();
+    let mut solo = Solo::new(Mode::Full, Initiation::Responding, Config::default());
+    let candidate = Candidate::host(wildcard).announced_as("203.0.113.7:5000".parse().unwrap());
+    solo.agent.add_local_candidate(solo.now, candidate).unwrap();
+    solo.meet();
+    let request = solo.check().bytes();
+    let _ = solo.agent.handle_datagram(
+        solo.now,
+        floe_ice::FiveTuple::udp(actual, remote(0)),
+        &request,
+    );
+    let sent = solo.take();
+    let (answer, check) = (&sent[0], &sent[1]);
+    assert!(!answer.is_request() && check.is_request());
+    assert_eq!(
+        answer.path.local, actual,
+        "the answer goes back the way the request came"
+    );
+    assert_eq!(
+        check.path.local, wildcard,
+        "the check leaves from the socket"
+    );
+    let response = solo.success_to(check, actual);
+    let _ = solo.agent.handle_datagram(
+        solo.now,
+        floe_ice::FiveTuple::udp(actual, remote(0)),
+        &response,
+    );
+    let pair = solo
+        .agent
+        .selected_candidate_pair()
+        .expect("the response came to the base it was sent from");
+    assert_eq!(pair.local, CandidateType::Host);
+    solo.run_for(ms(10));
+    assert_eq!(solo.agent.candidate_pairs().count(), 1);
+}
+
+// req: I2
+#[test]
+fn a_mapped_address_that_is_new_becomes_a_local_peer_reflexive_candidate() {
+    let mut solo = Solo::checking(Initiation::Initiating, Config::default(), &[remote(0)]);
+    let checks = solo.take_requests();
+    let outside: SocketAddr = "203.0.113.99:40000".parse().unwrap();
+    let response = solo.success_to(&checks[0], outside);
+    let _ = solo.receive(remote(0), &response);
+    let found = solo.agent.local_candidates().last().unwrap().clone();
+    assert_eq!(
+        (found.kind(), found.address(), found.base()),
+        (CandidateType::PeerReflexive, Some(outside), Some(local()))
+    );
+    assert_eq!(
+        Some(found.priority()),
+        checks[0].message().priority(),
+        "what PRIORITY promised"
+    );
+    assert_eq!(
+        solo.agent.selected_candidate_pair().unwrap().local,
+        CandidateType::PeerReflexive
+    );
+}
+
+// req: I1
+#[test]
+fn misuse_is_an_error() {
+    let mut solo = Solo::new(Mode::Lite, Initiation::Responding, Config::default());
+    let now = solo.now;
+    let named: Candidate = "candidate:0 1 udp 1 x.local 1 typ host".parse().unwrap();
+    assert_eq!(
+        solo.agent.add_local_candidate(now, named),
+        Err(ApiMisuse::CandidateWithoutAddress)
+    );
+    let reflexive = Candidate::server_reflexive(remote(0), local());
+    assert_eq!(
+        solo.agent.add_local_candidate(now, reflexive),
+        Err(ApiMisuse::LiteTakesHostCandidatesOnly)
+    );
+    let prflx: Candidate = "candidate:0 1 udp 1 192.0.2.1 1 typ prflx".parse().unwrap();
+    assert_eq!(
+        solo.agent.add_local_candidate(now, prflx),
+        Err(ApiMisuse::PeerReflexiveIsNotAdded)
+    );
+    solo.agent.close(now);
+    assert_eq!(
+        solo.agent
+            .add_local_candidate(now, Candidate::host(local())),
+        Err(ApiMisuse::Closed)
+    );
+}

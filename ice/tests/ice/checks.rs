@@ -1,0 +1,590 @@
+//! Checks: their pace, their retransmission, their answers (RFC 8445 §6.1.4, §7.2, §7.3, §14).
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use floe_ice::{
+    Candidate, CandidateType, Config, DropReason, Event, Freezing, Initiation, Mode, PairState,
+    Received, State, Timing,
+};
+use floe_stun::{AttributeType, Class, ErrorCode, IntegrityAlgorithm, IntegrityKey};
+
+use crate::support::solo::{Solo, local, remote, success};
+use crate::support::{address, ms, secs};
+
+fn remotes(count: u16) -> Vec<SocketAddr> {
+    (0..count).map(remote).collect()
+}
+
+fn first_transmissions(solo: &mut Solo) -> Vec<(Duration, SocketAddr)> {
+    let mut seen = std::collections::HashSet::new();
+    let requests = solo.take_requests();
+    requests
+        .iter()
+        .filter(|sent| seen.insert(sent.id()))
+        .map(|sent| (sent.at, sent.path.remote))
+        .collect()
+}
+
+// req: I5
+#[test]
+fn new_checks_leave_one_per_ta_the_best_pair_first() {
+    let mut solo = Solo::checking(Initiation::Initiating, Config::default(), &remotes(5));
+    solo.run_for(ms(400));
+    let expected: Vec<_> = (0..5).map(|n| (ms(50) * u32::from(n), remote(n))).collect();
+    assert_eq!(first_transmissions(&mut solo), expected);
+}
+
+// req: I5
+#[test]
+fn the_larger_pacing_of_the_two_sides_wins_and_five_milliseconds_is_the_least() {
+    for (ours, theirs, expected) in [
+        (50, Some(80), 80),
+        (50, Some(20), 50),
+        (1, None, 5),
+        (1, Some(2), 5),
+    ] {
+        let mut timing = Timing::default();
+        timing.pacing = ms(ours);
+        let mut solo = Solo::new(
+            Mode::Full,
+            Initiation::Initiating,
+            Config::with_timing(timing),
+        );
+        solo.agent
+            .add_local_candidate(solo.now, Candidate::host(local()))
+            .unwrap();
+        let mut peer = floe_ice::RemoteParameters::new(solo.peer.clone());
+        peer.pacing = theirs.map(ms);
+        solo.agent.set_remote_parameters(solo.now, peer).unwrap();
+        for n in 0..3 {
+            solo.agent
+                .add_remote_candidate(solo.now, Candidate::host(remote(n)))
+                .unwrap();
+        }
+        solo.run_for(ms(300));
+        let times: Vec<Duration> = first_transmissions(&mut solo)
+            .into_iter()
+            .map(|(at, _)| at)
+            .collect();
+        assert_eq!(
+            times,
+            [ms(0), ms(expected), ms(2 * expected)],
+            "{ours} and {theirs:?}"
+        );
+    }
+}
+
+// req: I5
+#[test]
+fn a_check_is_repeated_at_doubling_intervals_with_the_same_bytes() {
+    let mut solo = Solo::checking(Initiation::Initiating, Config::default(), &remotes(1));
+    solo.run_for(secs(60));
+    let requests = solo.take_requests();
+    let times: Vec<u128> = requests.iter().map(|sent| sent.at.as_millis()).collect();
+    assert_eq!(times, [0, 500, 1500, 3500, 7500, 15500, 31500]);
+    assert!(requests.windows(2).all(|two| two[0].bytes == two[1].bytes));
+}
+
+// req: I5
+#[test]
+fn the_first_wait_grows_with_the_number_of_pairs_up_to_its_cap() {
+    let first_wait = |count: u16, timing: Timing| {
+        let mut solo = Solo::checking(Initiation::Initiating, Config::with_timing(timing), &[]);
+        for n in 0..count {
+            solo.agent
+                .add_remote_candidate(solo.now, Candidate::host(remote(n)))
+                .unwrap();
+        }
+        solo.run_for(secs(20));
+        let requests = solo.take_requests();
+        // The pair whose check came last, when all were there: look at the second one's repetition.
+        let second = requests
+            .iter()
+            .find(|sent| sent.at > ms(0))
+            .unwrap()
+            .clone();
+        let again = requests
+            .iter()
+            .filter(|sent| sent.id() == second.id())
+            .nth(1)
+            .unwrap();
+        again.at - second.at
+    };
+    assert_eq!(first_wait(8, Timing::default()), ms(500));
+    assert_eq!(first_wait(40, Timing::default()), ms(2000));
+    let mut capped = Timing::default();
+    capped.max_rto = ms(1200);
+    assert_eq!(first_wait(40, capped), ms(1200));
+    assert_eq!(first_wait(3, Timing::webrtc()), ms(250));
+}
+
+// req: I5
+#[test]
+fn triggered_checks_go_before_ordinary_ones() {
+    let mut solo = Solo::checking(Initiation::Initiating, Config::default(), &remotes(4));
+    solo.run_for(ms(10));
+    let check = solo.check().bytes();
+    let _ = solo.receive(remote(3), &check);
+    solo.run_for(ms(200));
+    let order: Vec<SocketAddr> = first_transmissions(&mut solo)
+        .into_iter()
+        .map(|(_, to)| to)
+        .collect();
+    assert_eq!(order, [remote(0), remote(3), remote(1), remote(2)]);
+}
+
+// req: I5
+#[test]
+fn the_nominating_check_does_not_wait_for_ta() {
+    let mut solo = Solo::checking(Initiation::Initiating, Config::default(), &remotes(4));
+    solo.run_for(ms(60));
+    let checks = solo.take_requests();
+    let _ = solo.answer(&checks[0]);
+    let [nominating] = &solo.take_requests()[..] else {
+        panic!("one request at once")
+    };
+    assert!(nominating.message().use_candidate());
+    assert_eq!((nominating.at, nominating.path), (ms(60), checks[0].path));
+}
+
+// req: I4
+#[test]
+fn frozen_pairs_wait_for_one_of_their_foundation() {
+    let mut config = Config::default();
+    config.freezing = Freezing::On;
+    let mut solo = Solo::new(Mode::Full, Initiation::Initiating, config);
+    solo.agent
+        .add_local_candidate(solo.now, Candidate::host(local()))
+        .unwrap();
+    solo.meet();
+    let foundation =
+        |n: u16| floe_ice::Foundation::new(if n < 3 { "same" } else { "other" }).unwrap();
+    for n in 0..4 {
+        let candidate = Candidate::host(remote(n)).with_foundation(foundation(n));
+        solo.agent
+            .add_remote_candidate(solo.now, candidate)
+            .unwrap();
+    }
+    let states = |solo: &Solo| {
+        solo.agent
+            .candidate_pairs()
+            .map(|p| p.state)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        states(&solo),
+        [
+            PairState::InProgress,
+            PairState::Frozen,
+            PairState::Frozen,
+            PairState::Waiting
+        ]
+    );
+    solo.run_for(ms(300));
+    assert_eq!(
+        first_transmissions(&mut solo).len(),
+        2,
+        "one of each foundation"
+    );
+    // Without an answer the next of the foundation gets its turn when the first has failed.
+    solo.run_for(secs(40));
+    assert!(
+        states(&solo)
+            .iter()
+            .filter(|state| **state == PairState::Frozen)
+            .count()
+            < 2
+    );
+}
+
+// req: I4
+#[test]
+fn a_success_releases_its_foundation() {
+    let mut config = Config::default();
+    config.freezing = Freezing::On;
+    config.nomination = floe_ice::Nomination::ByApplication;
+    let mut solo = Solo::new(Mode::Full, Initiation::Initiating, config);
+    solo.agent
+        .add_local_candidate(solo.now, Candidate::host(local()))
+        .unwrap();
+    solo.meet();
+    for n in 0..3 {
+        let same = floe_ice::Foundation::new("same").unwrap();
+        solo.agent
+            .add_remote_candidate(solo.now, Candidate::host(remote(n)).with_foundation(same))
+            .unwrap();
+    }
+    let checks = solo.take_requests();
+    let _ = solo.answer(&checks[0]);
+    let states: Vec<PairState> = solo.agent.candidate_pairs().map(|p| p.state).collect();
+    assert_eq!(
+        states,
+        [PairState::Succeeded, PairState::Waiting, PairState::Waiting]
+    );
+}
+
+// req: I6
+#[test]
+fn every_authenticated_request_is_answered_even_before_the_peer_is_known() {
+    let mut solo = Solo::new(Mode::Full, Initiation::Responding, Config::default());
+    solo.agent
+        .add_local_candidate(solo.now, Candidate::host(local()))
+        .unwrap();
+    for n in 0..40 {
+        let request = solo.check();
+        assert_eq!(solo.receive(remote(n), &request.bytes()), Received::Handled);
+        let sent = solo.take();
+        assert_eq!(sent.len(), 1, "an answer and nothing else");
+        let key = IntegrityKey::short_term(request.to.password().as_bytes());
+        let message = sent[0].message();
+        let answer = message.verify(&key).unwrap();
+        assert_eq!(answer.class(), Class::SuccessResponse);
+        assert_eq!(answer.transaction_id(), request.transaction_id());
+        assert_eq!(answer.xor_mapped_address(), Some(remote(n)));
+        assert_eq!(sent[0].path.remote, remote(n));
+    }
+    assert_eq!(
+        solo.agent.stats().early_requests_dropped,
+        8,
+        "32 are remembered"
+    );
+    // When the peer becomes known, the paths its requests came from are checked.
+    solo.meet();
+    solo.run_for(ms(2000));
+    let checked = first_transmissions(&mut solo);
+    assert!(!checked.is_empty());
+    assert_eq!(solo.agent.state(), State::Checking);
+}
+
+// req: I6
+#[test]
+fn a_nomination_that_came_early_counts_once_the_pair_has_succeeded() {
+    let mut solo = Solo::new(Mode::Full, Initiation::Responding, Config::default());
+    solo.agent
+        .add_local_candidate(solo.now, Candidate::host(local()))
+        .unwrap();
+    let request = solo.check().nominating().bytes();
+    let _ = solo.receive(remote(0), &request);
+    solo.meet();
+    assert!(solo.agent.selected_candidate_pair().is_none());
+    let checks = solo.take_requests();
+    let _ = solo.answer(&checks[0]);
+    assert!(solo.agent.selected_candidate_pair().unwrap().nominated);
+}
+
+// req: I7
+#[test]
+fn requests_do_not_echo() {
+    let mut solo = Solo::checking(Initiation::Responding, Config::default(), &remotes(1));
+    let checks = solo.take_requests();
+    // While the own check is young, requests cause no further one; later they do, once.
+    for _ in 0..10 {
+        solo.run_for(ms(10));
+        let request = solo.check().bytes();
+        let _ = solo.receive(remote(0), &request);
+    }
+    assert_eq!(solo.take_requests().len(), 0);
+    solo.run_for(ms(200));
+    let request = solo.check().bytes();
+    let _ = solo.receive(remote(0), &request);
+    let again = solo.take_requests();
+    assert_eq!(again.len(), 1);
+    assert_ne!(
+        again[0].id(),
+        checks[0].id(),
+        "a new transaction (RFC 8445 §7.3.1.4)"
+    );
+    // Once the pair has succeeded, requests are answered and nothing else.
+    let _ = solo.answer(&again[0]);
+    solo.take();
+    for _ in 0..100 {
+        let request = solo.check().bytes();
+        let _ = solo.receive(remote(0), &request);
+    }
+    let sent = solo.take();
+    assert_eq!(sent.len(), 100);
+    assert!(sent.iter().all(|sent| !sent.is_request()));
+}
+
+// req: I8
+#[test]
+fn an_answer_that_is_not_authentic_leaves_the_check_open() {
+    let mut solo = Solo::checking(Initiation::Initiating, Config::default(), &remotes(1));
+    let checks = solo.take_requests();
+    let forged = success(checks[0].id(), local(), "another-password-entirely");
+    assert_eq!(
+        solo.receive(remote(0), &forged),
+        Received::Dropped(DropReason::BadIntegrity)
+    );
+    assert_eq!(solo.agent.state(), State::Checking);
+    assert_eq!(solo.answer(&checks[0]), Received::Handled);
+    assert_eq!(solo.agent.state(), State::Connected);
+}
+
+// req: I8
+#[test]
+fn an_answer_is_taken_once() {
+    let mut solo = Solo::checking(Initiation::Initiating, Config::default(), &remotes(1));
+    let checks = solo.take_requests();
+    solo.run_for(ms(20));
+    assert_eq!(solo.answer(&checks[0]), Received::Handled);
+    solo.run_for(ms(900));
+    assert_eq!(
+        solo.answer(&checks[0]),
+        Received::Dropped(DropReason::UnknownTransaction)
+    );
+    let pair = solo.agent.selected_candidate_pair().unwrap();
+    assert_eq!(
+        pair.rtt,
+        Some(ms(20)),
+        "a duplicate does not stretch the round trip"
+    );
+}
+
+// req: I8
+#[test]
+fn an_asymmetric_answer_fails_the_pair_unless_it_had_succeeded() {
+    let mut solo = Solo::checking(Initiation::Responding, Config::default(), &remotes(1));
+    let checks = solo.take_requests();
+    let response = solo.success_to(&checks[0], local());
+    assert_eq!(
+        solo.receive(remote(7), &response),
+        Received::Dropped(DropReason::AsymmetricResponse)
+    );
+    assert_eq!(
+        solo.agent.candidate_pairs().next().unwrap().state,
+        PairState::Failed
+    );
+    // A request revives it; this time it succeeds, and later asymmetry is only dropped.
+    let request = solo.check().bytes();
+    let _ = solo.receive(remote(0), &request);
+    solo.run_for(ms(50));
+    let checks = solo.take_requests();
+    let _ = solo.answer(&checks[0]);
+    solo.run_for(secs(7));
+    let consent = solo.take_requests();
+    let response = solo.success_to(&consent[0], local());
+    assert_eq!(
+        solo.receive(remote(7), &response),
+        Received::Dropped(DropReason::AsymmetricResponse)
+    );
+    assert_eq!(
+        solo.agent.candidate_pairs().next().unwrap().state,
+        PairState::Succeeded
+    );
+    assert_eq!(solo.agent.state(), State::Connected);
+}
+
+// req: I8
+#[test]
+fn a_mapped_spelling_of_the_same_address_is_symmetric() {
+    let mut solo = Solo::checking(Initiation::Initiating, Config::default(), &remotes(1));
+    let checks = solo.take_requests();
+    let std::net::IpAddr::V4(v4) = remote(0).ip() else {
+        panic!("IPv4")
+    };
+    let mapped = SocketAddr::from((v4.to_ipv6_mapped(), remote(0).port()));
+    let response = solo.success_to(&checks[0], local());
+    assert_eq!(solo.receive(mapped, &response), Received::Handled);
+    assert_eq!(solo.agent.state(), State::Connected);
+}
+
+// req: I8
+#[test]
+fn an_error_answer_fails_the_pair_and_an_unknown_attribute_does_too() {
+    for sha in [false, true] {
+        let mut solo = Solo::checking(Initiation::Initiating, Config::default(), &remotes(1));
+        let checks = solo.take_requests();
+        let response = if sha {
+            let mut buf = [0; 200];
+            let key = IntegrityKey::short_term(solo.peer.password().as_bytes());
+            let len =
+                floe_stun::Writer::success(&mut buf, floe_stun::Method::BINDING, checks[0].id())
+                    .xor_mapped_address(local())
+                    .attribute(AttributeType::new(0x7ff0), &[])
+                    .integrity(&key)
+                    .fingerprint()
+                    .unwrap();
+            buf[..len].to_vec()
+        } else {
+            solo.error_to(&checks[0], ErrorCode::BAD_REQUEST)
+        };
+        assert_eq!(solo.receive(remote(0), &response), Received::Handled);
+        assert_eq!(
+            solo.agent.candidate_pairs().next().unwrap().state,
+            PairState::Failed
+        );
+    }
+}
+
+// req: I6 S9
+#[test]
+fn answers_follow_their_request() {
+    let mut solo = Solo::checking(Initiation::Responding, Config::default(), &remotes(1));
+    solo.take();
+    let key = IntegrityKey::short_term(solo.agent.local_parameters().password().as_bytes());
+    let mut request = solo.check();
+    request.sha256 = true;
+    let _ = solo.receive(remote(0), &request.bytes());
+    let answer = solo.take();
+    let message = answer[0].message();
+    let verified = message.verify(&key).unwrap();
+    assert_eq!(verified.algorithm(), IntegrityAlgorithm::Sha256);
+    // An attribute that must be understood and is not.
+    let mut request = solo.check();
+    request.extra = Some(AttributeType::new(0x7ff1));
+    let _ = solo.receive(remote(0), &request.bytes());
+    let answer = solo.take();
+    let message = answer[0].message();
+    let verified = message.verify(&key).unwrap();
+    assert_eq!(verified.error_code(), Some(ErrorCode::UNKNOWN_ATTRIBUTE));
+    let listed = verified
+        .attributes()
+        .find(|a| a.attribute_type == AttributeType::UNKNOWN_ATTRIBUTES)
+        .unwrap();
+    assert_eq!(listed.value, [0x7f, 0xf1]);
+    // No PRIORITY.
+    let mut request = solo.check();
+    request.priority = None;
+    let _ = solo.receive(remote(0), &request.bytes());
+    let answer = solo.take();
+    assert_eq!(
+        answer[0].message().verify(&key).unwrap().error_code(),
+        Some(ErrorCode::BAD_REQUEST)
+    );
+}
+
+// req: S9
+#[test]
+fn checks_carry_what_they_must() {
+    let mut solo = Solo::checking(Initiation::Initiating, Config::default(), &remotes(1));
+    let checks = solo.take_requests();
+    let key = IntegrityKey::short_term(solo.peer.password().as_bytes());
+    let message = checks[0].message();
+    let check = message.verify(&key).unwrap();
+    assert_eq!(check.algorithm(), IntegrityAlgorithm::Sha1);
+    let username = format!("peer:{}", solo.agent.local_parameters().username_fragment());
+    assert_eq!(check.username(), Some(username.as_bytes()));
+    assert!(matches!(
+        check.role(),
+        Some(floe_stun::RoleAttribute::Controlling(_))
+    ));
+    let host = Candidate::host(local()).priority();
+    assert_eq!(check.priority(), Some(110 << 24 | host & 0x00ff_ffff));
+    assert!(!check.use_candidate());
+}
+
+// req: I11
+#[test]
+fn a_peer_reflexive_candidate_that_is_signalled_later_keeps_its_pair() {
+    let mut solo = Solo::checking(Initiation::Responding, Config::default(), &[]);
+    let request = solo.check().nominating().bytes();
+    let _ = solo.receive(remote(0), &request);
+    let checks = solo.take_requests();
+    solo.run_for(ms(30));
+    let before = solo.agent.candidate_pairs().next().unwrap();
+    assert_eq!(before.pair.remote, CandidateType::PeerReflexive);
+    // Signalled while the check is under way: its answer still counts.
+    solo.agent
+        .add_remote_candidate(solo.now, Candidate::host(remote(0)))
+        .unwrap();
+    assert_eq!(solo.agent.candidate_pairs().count(), 1);
+    assert_eq!(solo.answer(&checks[0]), Received::Handled);
+    let after = solo.agent.selected_candidate_pair().unwrap();
+    assert_eq!(after.id, before.pair.id);
+    assert_eq!(after.remote, CandidateType::Host);
+    assert!(after.nominated);
+    assert_eq!(after.rtt, Some(ms(30)));
+    assert!(solo.take_requests().is_empty(), "nothing is checked twice");
+}
+
+// req: I11
+#[test]
+fn a_nominated_peer_reflexive_pair_stays_in_use_when_signalled() {
+    let mut solo = Solo::checking(Initiation::Responding, Config::default(), &[]);
+    let request = solo.check().nominating().bytes();
+    let _ = solo.receive(remote(0), &request);
+    let checks = solo.take_requests();
+    let _ = solo.answer(&checks[0]);
+    let before = solo.agent.selected_candidate_pair().unwrap();
+    let events = solo.events.len();
+    solo.agent
+        .add_remote_candidate(solo.now, Candidate::host(remote(0)))
+        .unwrap();
+    solo.drain();
+    let after = solo.agent.selected_candidate_pair().unwrap();
+    assert_eq!(
+        (after.id, after.path, after.nominated),
+        (before.id, before.path, before.nominated)
+    );
+    let changes = solo.events[events..]
+        .iter()
+        .filter(|e| matches!(e, Event::StateChange(_)));
+    assert_eq!(changes.count(), 0);
+}
+
+// req: I25
+#[test]
+fn pair_statistics_count_messages_and_times() {
+    let mut solo = Solo::checking(Initiation::Responding, Config::default(), &remotes(1));
+    let checks = solo.take_requests();
+    solo.run_for(ms(40));
+    let _ = solo.answer(&checks[0]);
+    let request = solo.check().nominating().bytes();
+    let _ = solo.receive(remote(0), &request);
+    solo.run_for(secs(7));
+    let consent = solo.take_requests();
+    let _ = solo.answer(&consent[0]);
+    let stats = solo.agent.candidate_pairs().next().unwrap();
+    assert!(stats.pair.nominated);
+    assert_eq!(stats.state, PairState::Succeeded);
+    assert_eq!(
+        (stats.requests_sent, stats.consent_requests_sent),
+        (1, consent.len() as u64)
+    );
+    assert_eq!(
+        (
+            stats.requests_received,
+            stats.responses_sent,
+            stats.responses_received
+        ),
+        (1, 1, 2)
+    );
+    assert!(stats.total_round_trip_time > ms(40));
+    assert!(stats.current_round_trip_time.is_some());
+}
+
+// req: I25
+#[test]
+fn a_repeated_check_measures_nothing() {
+    let mut solo = Solo::checking(Initiation::Responding, Config::default(), &remotes(1));
+    solo.run_for(ms(600));
+    let checks = solo.take_requests();
+    assert_eq!(checks.len(), 2);
+    let _ = solo.answer(&checks[0]);
+    assert_eq!(solo.agent.selected_candidate_pair().unwrap().rtt, None);
+}
+
+// req: I7 I8
+#[test]
+fn indications_and_other_methods_do_nothing() {
+    let mut solo = Solo::checking(Initiation::Responding, Config::default(), &remotes(1));
+    solo.take();
+    let id = solo.check().transaction_id();
+    let mut buf = [0; 100];
+    let len = floe_stun::Writer::indication(&mut buf, floe_stun::Method::BINDING, id)
+        .fingerprint()
+        .unwrap();
+    assert_eq!(solo.receive(address(3, 0), &buf[..len]), Received::Handled);
+    let goog = floe_stun::Method::GOOG_PING;
+    let len = floe_stun::Writer::request(&mut buf, goog, id)
+        .fingerprint()
+        .unwrap();
+    assert_eq!(
+        solo.receive(remote(0), &buf[..len]),
+        Received::Dropped(DropReason::UnknownMethod)
+    );
+    assert!(solo.take().is_empty());
+    assert_eq!(solo.agent.candidate_pairs().count(), 1);
+}

@@ -1,0 +1,432 @@
+//! Consent freshness (RFC 7675), the faster `disconnected`, and a lite agent's liveness.
+
+use std::time::Duration;
+
+use floe_ice::{Config, DropReason, Initiation, Mode, Reason, Received, State, Timing};
+use floe_stun::{ErrorCode, RoleAttribute};
+
+use crate::support::solo::{Solo, controlled_with_pairs, remote, success};
+use crate::support::{connected, full_and_lite, ms, secs, signal};
+
+/// A controlled agent in the middle of a call with the test.
+fn in_a_call() -> Solo {
+    let mut solo = controlled_with_pairs(1);
+    let request = solo.check().nominating().bytes();
+    let _ = solo.receive(remote(0), &request);
+    solo.take();
+    assert!(solo.agent.selected_candidate_pair().unwrap().nominated);
+    solo
+}
+
+fn consent_times(solo: &mut Solo, how_long: Duration, answered: bool) -> Vec<Duration> {
+    let end = solo.now + how_long;
+    let mut times = Vec::new();
+    while solo.now < end {
+        solo.run_for(ms(10));
+        for check in solo.take_requests() {
+            times.push(check.at);
+            if answered {
+                let _ = solo.answer(&check);
+            }
+        }
+    }
+    times
+}
+
+// req: I20
+#[test]
+fn consent_checks_come_every_four_to_six_seconds_each_a_transaction_of_its_own() {
+    let mut solo = in_a_call();
+    let mut ids = std::collections::HashSet::new();
+    let mut times = Vec::new();
+    for _ in 0..30_000 {
+        solo.run_for(ms(10));
+        for check in solo.take_requests() {
+            assert!(ids.insert(check.id()));
+            assert!(!check.message().use_candidate(), "we are controlled");
+            times.push(check.at);
+            let _ = solo.answer(&check);
+        }
+    }
+    let gaps: Vec<Duration> = times.windows(2).map(|two| two[1] - two[0]).collect();
+    assert!((48..=75).contains(&gaps.len()), "{} in 300 s", gaps.len());
+    assert!(
+        gaps.iter().all(|gap| (secs(4)..=secs(6)).contains(gap)),
+        "{gaps:?}"
+    );
+    let spread = *gaps.iter().max().unwrap() - *gaps.iter().min().unwrap();
+    assert!(spread > secs(1), "the interval is random");
+    assert_eq!(solo.agent.state(), State::Connected);
+}
+
+// req: I20
+#[test]
+fn the_controlling_side_nominates_with_every_consent_check() {
+    let mut story = connected(1);
+    let tap = story.network.wiretap();
+    story.run_for(secs(60));
+    let from_a: Vec<_> = tap
+        .take()
+        .into_iter()
+        .filter(|(_, d)| d.source == story.a.addresses[0])
+        .collect();
+    let checks: Vec<bool> = from_a
+        .iter()
+        .filter_map(|(_, datagram)| {
+            let message = floe_stun::Message::parse(&datagram.bytes).unwrap();
+            (message.class() == floe_stun::Class::Request).then(|| message.use_candidate())
+        })
+        .collect();
+    assert!(checks.len() >= 9 && checks.iter().all(|nominating| *nominating));
+}
+
+// req: I20 I21 R40 R41
+#[test]
+fn a_dead_peer_is_noticed_in_seconds_and_given_up_after_thirty() {
+    let mut story = connected(1);
+    story.run_for(secs(60));
+    story.network.cut();
+    let cut = story.elapsed();
+    story.drive_until(|a, _| a.state() == State::Disconnected);
+    let noticed = story.elapsed() - cut;
+    assert!((secs(5)..secs(12)).contains(&noticed), "{noticed:?}");
+    assert_eq!(
+        story.a.last_transition().reason,
+        Reason::ConsentChecksMissed
+    );
+    assert!(story.a.agent.send_path().is_some(), "consent lasts");
+    story.drive_until(|a, _| a.state() == State::Failed);
+    let given_up = story.elapsed() - cut;
+    assert!((secs(24)..=ms(30_100)).contains(&given_up), "{given_up:?}");
+    assert_eq!(story.a.last_transition().reason, Reason::ConsentExpired);
+    assert_eq!(story.a.agent.send_path(), None);
+    assert_eq!(story.a.agent.poll_timeout(), None);
+}
+
+// req: I20
+#[test]
+fn consent_ends_thirty_seconds_after_the_last_response() {
+    let mut solo = in_a_call();
+    let _ = consent_times(&mut solo, secs(20), true);
+    let before = solo.agent.consent_age(solo.now).unwrap();
+    let left = secs(30) - before;
+    solo.run_for(left - ms(1));
+    assert!(solo.agent.send_path().is_some());
+    solo.run_for(ms(1));
+    assert_eq!(solo.agent.send_path(), None);
+}
+
+// req: I20 I21
+#[test]
+fn neither_requests_nor_media_extend_consent() {
+    let mut solo = in_a_call();
+    let mut elapsed = Duration::ZERO;
+    while solo.agent.send_path().is_some() {
+        solo.run_for(ms(500));
+        elapsed += ms(500);
+        let request = solo.check().nominating().bytes();
+        let _ = solo.receive(remote(0), &request);
+        solo.agent.note_authenticated_traffic(solo.now);
+        let suspected =
+            solo.agent.send_path().is_some() && solo.agent.state() == State::Disconnected;
+        assert!(!suspected, "traffic keeps suspicion away");
+    }
+    assert!(elapsed <= ms(30_500), "{elapsed:?}");
+    solo.drain();
+    assert_eq!(
+        solo.transitions().last().unwrap().reason,
+        Reason::ConsentExpired
+    );
+}
+
+// req: I21
+#[test]
+fn traffic_after_the_suspicion_takes_it_back() {
+    let mut solo = in_a_call();
+    solo.run_for(secs(14));
+    assert_eq!(solo.agent.state(), State::Disconnected);
+    solo.agent.note_authenticated_traffic(solo.now);
+    assert_eq!(solo.agent.state(), State::Connected);
+    // Not for ever: five seconds of silence bring it back.
+    solo.run_for(ms(4900));
+    assert_eq!(solo.agent.state(), State::Connected);
+    solo.run_for(ms(200));
+    assert_eq!(solo.agent.state(), State::Disconnected);
+}
+
+// req: I21
+#[test]
+fn the_first_miss_is_followed_by_probes() {
+    let mut solo = in_a_call();
+    let times = consent_times(&mut solo, secs(12), false);
+    let first = times[0];
+    let offsets: Vec<u128> = times
+        .iter()
+        .take(6)
+        .map(|at| (*at - first).as_millis())
+        .collect();
+    assert_eq!(offsets, [0, 500, 1000, 1500, 2000, 2500]);
+    let disconnected = solo.transitions().last().unwrap().at;
+    assert_eq!(
+        disconnected - sim::Clock::epoch(),
+        first + secs(5),
+        "five seconds from the first unanswered check"
+    );
+    let after: Vec<Duration> = times
+        .iter()
+        .copied()
+        .filter(|at| *at > first + ms(5500))
+        .collect();
+    assert!(
+        after.windows(2).all(|two| two[1] - two[0] == secs(1)),
+        "{after:?}"
+    );
+}
+
+// req: I21
+#[test]
+fn misses_and_time_are_both_needed_and_configurable() {
+    let mut timing = Timing::default();
+    timing.disconnected_misses = 10;
+    timing.disconnected_after = secs(1);
+    let mut solo = in_a_call();
+    solo.agent.set_timing(solo.now, timing);
+    let times = consent_times(&mut solo, secs(13), false);
+    let first = times[0];
+    let transition = *solo.transitions().last().unwrap();
+    assert_eq!(transition.to, State::Disconnected);
+    assert_eq!(
+        transition.at - sim::Clock::epoch(),
+        first + secs(5),
+        "the tenth miss, 500 ms each"
+    );
+}
+
+// req: I20 I21
+#[test]
+fn a_late_answer_to_any_recent_check_renews() {
+    let mut solo = in_a_call();
+    solo.run_for(secs(20));
+    assert_eq!(solo.agent.state(), State::Disconnected);
+    let checks = solo.take_requests();
+    assert!(checks.len() >= 8);
+    // The oldest unanswered one, sent some fifteen seconds ago.
+    assert_eq!(solo.answer(&checks[0]), Received::Handled);
+    assert_eq!(solo.agent.state(), State::Connected);
+    assert_eq!(solo.transitions().last().unwrap().reason, Reason::Recovered);
+    assert_eq!(solo.agent.consent_age(solo.now), Some(Duration::ZERO));
+    // All that are outstanding count, once each.
+    assert_eq!(solo.answer(&checks[7]), Received::Handled);
+    assert_eq!(
+        solo.answer(&checks[7]),
+        Received::Dropped(DropReason::UnknownTransaction)
+    );
+}
+
+// req: I20
+#[test]
+fn a_forbidden_answer_revokes_at_once_and_for_good() {
+    let mut solo = in_a_call();
+    solo.run_for(secs(6));
+    let checks = solo.take_requests();
+    let forbidden = solo.error_to(&checks[0], ErrorCode::FORBIDDEN);
+    let _ = solo.receive(remote(0), &forbidden);
+    assert_eq!(solo.agent.send_path(), None);
+    solo.drain();
+    assert_eq!(
+        solo.transitions().last().unwrap().reason,
+        Reason::ConsentRevoked
+    );
+    // The same credentials never regain that five-tuple; the request is answered all the same.
+    let request = solo.check().nominating().bytes();
+    let _ = solo.receive(remote(0), &request);
+    solo.run_for(secs(2));
+    assert_eq!(solo.take_requests().len(), 0);
+    assert_eq!(solo.agent.send_path(), None);
+    assert!(!solo.agent.accepts_from(&floe_ice::FiveTuple::udp(
+        crate::support::solo::local(),
+        remote(0)
+    )));
+    // Another one is another matter.
+    let request = solo.check().nominating().bytes();
+    let _ = solo.receive(remote(1), &request);
+    solo.run_for(ms(50));
+    let checks = solo.take_requests();
+    let _ = solo.answer(&checks[0]);
+    assert_eq!(solo.agent.send_path().unwrap().remote, remote(1));
+    assert_eq!(solo.agent.state(), State::Connected);
+}
+
+// req: I20
+#[test]
+fn a_forged_forbidden_revokes_nothing() {
+    let mut solo = in_a_call();
+    solo.run_for(secs(6));
+    let checks = solo.take_requests();
+    let peer = solo.peer.clone();
+    solo.peer = floe_ice::Parameters::new("peer", "a-password-somebody-guessed").unwrap();
+    let forged = solo.error_to(&checks[0], ErrorCode::FORBIDDEN);
+    solo.peer = peer;
+    assert_eq!(
+        solo.receive(remote(0), &forged),
+        Received::Dropped(DropReason::BadIntegrity)
+    );
+    assert!(solo.agent.send_path().is_some());
+    assert_eq!(solo.answer(&checks[0]), Received::Handled);
+}
+
+// req: I20
+#[test]
+fn a_closed_dtls_connection_revokes_consent() {
+    for reason in [Reason::PeerClosed, Reason::DtlsFailed] {
+        let mut solo = in_a_call();
+        solo.agent.revoke_consent(solo.now, reason);
+        solo.drain();
+        assert_eq!(solo.agent.send_path(), None);
+        assert_eq!(solo.transitions().last().unwrap().reason, reason);
+    }
+}
+
+// req: I22
+#[test]
+fn a_lite_agent_lives_by_requests() {
+    let mut story = full_and_lite();
+    signal(&mut story);
+    story.run_for(secs(100));
+    assert_eq!(story.b.state(), State::Completed);
+    assert_eq!(story.b.agent.stats().requests_sent, 0);
+    assert!(story.b.agent.consent_age(story.now()).unwrap() <= secs(7));
+    story.network.cut();
+    let last = story.now() - story.b.agent.consent_age(story.now()).unwrap();
+    story.drive_until(|_, b| b.state() == State::Disconnected);
+    assert_eq!(story.now() - last, secs(10));
+    assert_eq!(story.b.last_transition().reason, Reason::RequestsMissed);
+    story.drive_until(|_, b| b.state() == State::Failed);
+    assert_eq!(story.now() - last, secs(30));
+    assert_eq!(story.b.last_transition().reason, Reason::RequestsStopped);
+    assert_eq!(story.b.agent.send_path(), None);
+}
+
+// req: I22
+#[test]
+fn a_lite_agent_recovers_with_the_next_request() {
+    let mut story = full_and_lite();
+    signal(&mut story);
+    story.run_for(secs(5));
+    story.network.cut();
+    story.drive_until(|_, b| b.state() == State::Disconnected);
+    story.network.heal();
+    story.drive_until(|_, b| b.state() == State::Completed);
+    assert_eq!(story.b.last_transition().reason, Reason::Recovered);
+}
+
+// req: I22 I14
+#[test]
+fn a_lite_agent_whose_peer_never_comes_fails_with_a_reason() {
+    let mut solo = Solo::new(Mode::Lite, Initiation::Responding, Config::default());
+    let host = floe_ice::Candidate::host(crate::support::solo::local());
+    solo.agent.add_local_candidate(solo.now, host).unwrap();
+    solo.agent.local_candidates_complete(solo.now);
+    solo.meet();
+    solo.agent
+        .add_remote_candidate(solo.now, floe_ice::Candidate::host(remote(0)))
+        .unwrap();
+    solo.run_for(secs(60));
+    let last = *solo.transitions().last().unwrap();
+    assert_eq!(
+        (last.to, last.reason),
+        (State::Failed, Reason::RequestsStopped)
+    );
+    assert_eq!(last.at - sim::Clock::epoch(), ms(39_500));
+}
+
+// req: I24
+#[test]
+fn timers_change_at_run_time() {
+    let mut solo = in_a_call();
+    let _ = consent_times(&mut solo, secs(30), true);
+    solo.agent.set_timing(solo.now, Timing::low_power());
+    let start = solo.elapsed();
+    let slow = consent_times(&mut solo, secs(100), true);
+    assert!((8..=13).contains(&slow.len()), "{} in 100 s", slow.len());
+    assert!(slow[0] - start <= secs(12));
+    // Faster again: the pending check is drawn anew, not waited out.
+    solo.agent.set_timing(solo.now, Timing::livekit());
+    let start = solo.elapsed();
+    let fast = consent_times(&mut solo, secs(20), true);
+    assert!(fast[0] - start <= ms(2400), "{:?}", fast[0] - start);
+    assert!((8..=13).contains(&fast.len()));
+    // And the consent timeout is the preset's: 15 s.
+    let age = solo.agent.consent_age(solo.now).unwrap();
+    solo.run_for(secs(15) - age);
+    assert_eq!(solo.agent.send_path(), None);
+}
+
+// req: I24
+#[test]
+fn the_livekit_preset_disconnects_after_ten_and_fails_after_fifteen_seconds() {
+    let mut solo = in_a_call();
+    solo.agent.set_timing(solo.now, Timing::livekit());
+    let _ = consent_times(&mut solo, secs(10), true);
+    solo.agent.local_candidates_complete(solo.now);
+    solo.agent.remote_candidates_complete(solo.now);
+    let last = solo.now - solo.agent.consent_age(solo.now).unwrap();
+    solo.run_for(secs(60));
+    let transitions = solo.transitions();
+    let [.., disconnected, failed] = &transitions[..] else {
+        panic!("two transitions at the end")
+    };
+    assert_eq!(disconnected.to, State::Disconnected);
+    assert!(
+        (ms(10_000)..=ms(12_500)).contains(&(disconnected.at - last)),
+        "{:?}",
+        disconnected.at - last
+    );
+    // The patience of RFC 8863 is over only later in this young session.
+    assert_eq!(failed.to, State::Failed);
+}
+
+// req: I9 I20
+#[test]
+fn a_stale_conflict_answer_to_a_consent_check_turns_nothing_around() {
+    let mut solo = in_a_call();
+    solo.run_for(secs(6));
+    let checks = solo.take_requests();
+    // The peer flips its role; our tie-breaker decides.
+    let mut flipped = solo.check();
+    flipped.role = Some(RoleAttribute::Controlled(0));
+    let _ = solo.receive(remote(0), &flipped.bytes());
+    assert_eq!(solo.agent.role(), Some(floe_ice::Role::Controlling));
+    // The answer to what was sent in the old role.
+    let conflict = solo.error_to(&checks[0], ErrorCode::ROLE_CONFLICT);
+    assert_eq!(solo.receive(remote(0), &conflict), Received::Handled);
+    assert_eq!(solo.agent.role(), Some(floe_ice::Role::Controlling));
+    assert_eq!(
+        solo.agent.consent_age(solo.now),
+        Some(Duration::ZERO),
+        "but it was the peer that answered"
+    );
+}
+
+// req: I20
+#[test]
+fn an_unmatched_or_spoofed_response_renews_nothing() {
+    let mut solo = in_a_call();
+    solo.run_for(secs(6));
+    let checks = solo.take_requests();
+    let unknown = success(
+        floe_stun::TransactionId::from_bytes([7; 12]),
+        remote(0),
+        solo.peer.password(),
+    );
+    assert_eq!(
+        solo.receive(remote(0), &unknown),
+        Received::Dropped(DropReason::UnknownTransaction)
+    );
+    let elsewhere = solo.success_to(&checks[0], checks[0].path.local);
+    assert_eq!(
+        solo.receive(remote(3), &elsewhere),
+        Received::Dropped(DropReason::AsymmetricResponse)
+    );
+    assert!(solo.agent.consent_age(solo.now).unwrap() >= secs(4));
+}

@@ -1,0 +1,360 @@
+//! Nomination from both sides (RFC 8445 §8.1, draft-thatcher-ice-renomination).
+
+use std::net::SocketAddr;
+
+use floe_ice::{
+    ApiMisuse, Candidate, CandidateType, Config, Event, Initiation, Nomination, PairId, PairState,
+    State,
+};
+
+use crate::support::solo::{Sent, Solo, controlled_with_pairs, local, remote};
+use crate::support::{ms, secs};
+
+fn config(nomination: Nomination) -> Config {
+    let mut config = Config::default();
+    config.nomination = nomination;
+    config
+}
+
+fn remote_of(kind: CandidateType, n: u16) -> Candidate {
+    let address = remote(n);
+    match kind {
+        CandidateType::ServerReflexive => {
+            Candidate::server_reflexive(address, "10.0.0.1:1".parse().unwrap())
+        }
+        CandidateType::Relayed => Candidate::relayed(address, "10.0.0.1:1".parse().unwrap()),
+        _ => Candidate::host(address),
+    }
+}
+
+/// A controlling agent that checks a host pair, which never answers, and one of `kind`, which does at once.
+fn waits_for(kind: CandidateType) -> u128 {
+    let mut solo = Solo::checking(Initiation::Initiating, Config::default(), &[]);
+    for (n, kind) in [CandidateType::Host, kind].into_iter().enumerate() {
+        solo.agent
+            .add_remote_candidate(solo.now, remote_of(kind, n as u16))
+            .unwrap();
+    }
+    solo.run_for(ms(60));
+    let checks = solo.take_requests();
+    let _ = solo.answer(
+        checks
+            .iter()
+            .find(|check| check.path.remote == remote(1))
+            .unwrap(),
+    );
+    solo.run_for(secs(4));
+    let nominating = |sent: &&Sent| sent.is_request() && sent.message().use_candidate();
+    solo.take().iter().find(nominating).unwrap().at.as_millis()
+}
+
+// req: I10
+#[test]
+fn a_worse_pair_waits_for_a_better_one() {
+    assert_eq!(waits_for(CandidateType::Host), 60);
+    assert_eq!(waits_for(CandidateType::ServerReflexive), 500);
+    assert_eq!(waits_for(CandidateType::Relayed), 2000);
+}
+
+// req: I10
+#[test]
+fn the_wait_ends_when_nothing_better_is_untested() {
+    let mut solo = Solo::checking(Initiation::Initiating, Config::default(), &[]);
+    for (n, kind) in [CandidateType::Host, CandidateType::Relayed]
+        .into_iter()
+        .enumerate()
+    {
+        solo.agent
+            .add_remote_candidate(solo.now, remote_of(kind, n as u16))
+            .unwrap();
+    }
+    solo.run_for(ms(60));
+    let checks = solo.take_requests();
+    let _ = solo.answer(&checks[1]);
+    assert!(solo.take_requests().is_empty(), "the host pair is untested");
+    let refusal = solo.error_to(&checks[0], floe_stun::ErrorCode::BAD_REQUEST);
+    let _ = solo.receive(remote(0), &refusal);
+    let sent = solo.take_requests();
+    assert!(sent[0].message().use_candidate(), "at once");
+}
+
+// req: I10 I23
+#[test]
+fn a_nominated_pair_ends_the_search() {
+    let mut solo = Solo::checking(
+        Initiation::Initiating,
+        Config::default(),
+        &[remote(0), remote(1), remote(2)],
+    );
+    let checks = solo.take_requests();
+    let _ = solo.answer(&checks[0]);
+    let nominating = solo.take_requests();
+    assert!(!solo.agent.selected_candidate_pair().unwrap().nominated);
+    let _ = solo.answer(&nominating[0]);
+    assert!(solo.agent.selected_candidate_pair().unwrap().nominated);
+    assert_eq!(solo.agent.candidate_pairs().count(), 1);
+    solo.run_for(secs(3));
+    assert!(solo.take_requests().is_empty());
+}
+
+fn selected(solo: &Solo) -> (SocketAddr, bool) {
+    let pair = solo.agent.selected_candidate_pair().unwrap();
+    (pair.path.remote, pair.nominated)
+}
+
+fn nominate(solo: &mut Solo, n: u16, value: Option<u32>) {
+    let mut request = solo.check().nominating();
+    request.nomination = value;
+    let _ = solo.receive(remote(n), &request.bytes());
+}
+
+// req: I10
+#[test]
+fn nomination_counts_on_succeeded_pairs_only() {
+    let mut solo = Solo::checking(Initiation::Responding, Config::default(), &[remote(0)]);
+    let checks = solo.take_requests();
+    nominate(&mut solo, 0, None);
+    assert_eq!(solo.agent.selected_candidate_pair(), None);
+    let _ = solo.answer(&checks[0]);
+    assert_eq!(selected(&solo), (remote(0), true));
+}
+
+// req: I10
+#[test]
+fn the_controlled_side_follows_the_latest_nomination() {
+    let mut solo = controlled_with_pairs(2);
+    nominate(&mut solo, 0, None);
+    assert_eq!(selected(&solo), (remote(0), true));
+    solo.run_for(secs(1));
+    nominate(&mut solo, 1, None);
+    assert_eq!(
+        selected(&solo),
+        (remote(1), true),
+        "though its priority is lower"
+    );
+    assert!(
+        solo.agent
+            .candidate_pairs()
+            .all(|p| p.pair.nominated == (p.pair.path.remote == remote(1)))
+    );
+    solo.run_for(secs(1));
+    nominate(&mut solo, 0, None);
+    assert_eq!(selected(&solo), (remote(0), true));
+}
+
+// req: I10
+#[test]
+fn a_peer_that_nominates_everything_gets_its_best_pair_until_it_settles() {
+    let mut solo = controlled_with_pairs(3);
+    for n in [1, 0, 2] {
+        nominate(&mut solo, n, None);
+        solo.run_for(ms(100));
+    }
+    solo.run_for(ms(500));
+    assert_eq!(selected(&solo), (remote(0), true), "the highest priority");
+    // Now it repeats one alone.
+    solo.run_for(secs(1));
+    nominate(&mut solo, 2, None);
+    assert_eq!(selected(&solo), (remote(2), true));
+}
+
+// req: I10
+#[test]
+fn it_switches_at_most_once_per_round_trip() {
+    let mut solo = Solo::checking(
+        Initiation::Responding,
+        Config::default(),
+        &[remote(0), remote(1)],
+    );
+    solo.run_for(ms(50));
+    let checks = solo.take_requests();
+    solo.run_for(ms(350));
+    for check in &checks {
+        let _ = solo.answer(check);
+    }
+    // Round trips of 400 and 350 ms.
+    nominate(&mut solo, 0, Some(1));
+    solo.run_for(ms(100));
+    nominate(&mut solo, 1, Some(2));
+    assert_eq!(selected(&solo), (remote(0), true), "not yet");
+    solo.run_for(ms(299));
+    assert_eq!(selected(&solo), (remote(0), true), "nor now");
+    solo.run_for(ms(1));
+    assert_eq!(selected(&solo), (remote(1), true), "now");
+}
+
+// req: I10
+#[test]
+fn the_greater_nomination_wins_at_once_and_a_smaller_one_never() {
+    let mut solo = controlled_with_pairs(3);
+    solo.run_for(secs(1));
+    nominate(&mut solo, 2, Some(5));
+    assert_eq!(selected(&solo), (remote(2), true));
+    solo.run_for(secs(1));
+    nominate(&mut solo, 0, Some(4));
+    assert_eq!(selected(&solo), (remote(2), true));
+    nominate(&mut solo, 1, Some(6));
+    assert_eq!(selected(&solo), (remote(1), true));
+}
+
+// req: I10
+#[test]
+fn renomination_moves_to_a_better_pair_and_counts() {
+    let mut solo = Solo::checking(
+        Initiation::Initiating,
+        config(Nomination::Renomination),
+        &[],
+    );
+    let relayed = remote_of(CandidateType::Relayed, 1);
+    solo.agent.add_remote_candidate(solo.now, relayed).unwrap();
+    let checks = solo.take_requests();
+    let _ = solo.answer(&checks[0]);
+    let nominating = solo.take_requests();
+    assert_eq!(nominating[0].message().nomination(), Some(1));
+    let _ = solo.answer(&nominating[0]);
+    assert_eq!(selected(&solo), (remote(1), true));
+    // A host pair turns up.
+    solo.run_for(secs(1));
+    solo.agent
+        .add_remote_candidate(solo.now, remote_of(CandidateType::Host, 0))
+        .unwrap();
+    let checks = solo.take_requests();
+    let _ = solo.answer(&checks[0]);
+    let nominating = solo.take_requests();
+    assert_eq!(
+        (
+            nominating[0].path.remote,
+            nominating[0].message().nomination()
+        ),
+        (remote(0), Some(2))
+    );
+    let _ = solo.answer(&nominating[0]);
+    assert_eq!(selected(&solo), (remote(0), true));
+    assert_eq!(
+        solo.agent
+            .candidate_pairs()
+            .filter(|p| p.pair.nominated)
+            .count(),
+        1,
+        "the old one is un-nominated"
+    );
+    assert!(
+        solo.transitions()
+            .iter()
+            .all(|t| t.to != State::Disconnected)
+    );
+}
+
+// req: I10
+#[test]
+fn regular_nomination_stays_with_its_pair() {
+    let mut solo = Solo::checking(Initiation::Initiating, Config::default(), &[]);
+    solo.agent
+        .add_remote_candidate(solo.now, remote_of(CandidateType::Relayed, 1))
+        .unwrap();
+    let checks = solo.take_requests();
+    let _ = solo.answer(&checks[0]);
+    let nominating = solo.take_requests();
+    let _ = solo.answer(&nominating[0]);
+    solo.agent
+        .add_remote_candidate(solo.now, remote_of(CandidateType::Host, 0))
+        .unwrap();
+    solo.run_for(secs(1));
+    let checks = solo.take_requests();
+    let better = checks
+        .iter()
+        .find(|check| check.path.remote == remote(0))
+        .unwrap();
+    let _ = solo.answer(better);
+    assert!(solo.take_requests().is_empty());
+    assert_eq!(selected(&solo), (remote(1), true));
+}
+
+// req: I10
+#[test]
+fn the_application_may_nominate() {
+    let mut solo = Solo::checking(
+        Initiation::Initiating,
+        config(Nomination::ByApplication),
+        &[remote(0), remote(1)],
+    );
+    solo.run_for(ms(60));
+    let id = |solo: &Solo, n: u16| -> PairId {
+        solo.agent
+            .candidate_pairs()
+            .find(|p| p.pair.path.remote == remote(n))
+            .unwrap()
+            .pair
+            .id
+    };
+    let second = id(&solo, 1);
+    assert_eq!(
+        solo.agent.nominate(solo.now, second),
+        Err(ApiMisuse::PairNotSucceeded)
+    );
+    for check in solo.take_requests() {
+        let _ = solo.answer(&check);
+    }
+    assert!(
+        solo.take_requests().is_empty(),
+        "it waits for its application"
+    );
+    assert_eq!(
+        selected(&solo),
+        (remote(0), false),
+        "and uses the best pair meanwhile"
+    );
+    solo.agent.nominate(solo.now, second).unwrap();
+    let nominating = solo.take_requests();
+    let _ = solo.answer(&nominating[0]);
+    assert_eq!(selected(&solo), (remote(1), true));
+    let mut controlled = controlled_with_pairs(1);
+    let pair = id(&controlled, 0);
+    assert_eq!(
+        controlled.agent.nominate(controlled.now, pair),
+        Err(ApiMisuse::NotControlling)
+    );
+}
+
+// req: I10
+#[test]
+fn a_nomination_that_fails_is_followed_by_another() {
+    let mut solo = Solo::checking(
+        Initiation::Initiating,
+        Config::default(),
+        &[remote(0), remote(1)],
+    );
+    solo.run_for(ms(60));
+    let checks = solo.take_requests();
+    let _ = solo.answer(&checks[0]);
+    let nominating = solo.take_requests();
+    let _ = solo.answer(&checks[1]);
+    let refusal = solo.error_to(&nominating[0], floe_stun::ErrorCode::BAD_REQUEST);
+    let _ = solo.receive(remote(0), &refusal);
+    let next = solo.take_requests();
+    assert_eq!(next[0].path.remote, remote(1));
+    assert!(next[0].message().use_candidate());
+    let _ = solo.answer(&next[0]);
+    assert_eq!(selected(&solo), (remote(1), true));
+}
+
+// req: I10 I14
+#[test]
+fn a_change_of_the_selected_pair_is_reported_before_the_state() {
+    let mut solo = controlled_with_pairs(1);
+    nominate(&mut solo, 0, None);
+    let position = |wanted: &dyn Fn(&Event) -> bool| solo.events.iter().position(wanted).unwrap();
+    let change = position(&|event| matches!(event, Event::SelectedCandidatePairChange(_)));
+    let connected =
+        position(&|event| matches!(event, Event::StateChange(t) if t.to == State::Connected));
+    assert!(change < connected);
+    let nominated = position(
+        &|event| matches!(event, Event::SelectedCandidatePairChange(pair) if pair.nominated),
+    );
+    assert!(nominated > connected, "nomination is a change of its own");
+    assert_eq!(
+        solo.agent.candidate_pairs().next().unwrap().state,
+        PairState::Succeeded
+    );
+    assert_eq!(solo.agent.send_path().unwrap().local, local());
+}

@@ -1,0 +1,253 @@
+//! Role conflicts (RFC 8445 §7.2.5.1, §7.3.1.1).
+
+use floe_ice::{Config, DropReason, Event, Initiation, Mode, Received, Role, State};
+use floe_stun::{ErrorCode, IntegrityKey, RoleAttribute};
+
+use crate::support::solo::{Solo, remote};
+use crate::support::{Peer, addresses, between, both_in_use, connected, ms, secs, signal};
+
+fn agent(initiation: Initiation) -> Solo {
+    let mut solo = Solo::checking(initiation, Config::default(), &[remote(0)]);
+    solo.take();
+    solo
+}
+
+/// What our agent answers to a check that claims this role.
+fn answer_to(solo: &mut Solo, role: RoleAttribute) -> Option<ErrorCode> {
+    let mut request = solo.check();
+    request.role = Some(role);
+    assert_eq!(solo.receive(remote(0), &request.bytes()), Received::Handled);
+    let key = IntegrityKey::short_term(request.to.password().as_bytes());
+    let sent = solo.take();
+    let answer = sent
+        .iter()
+        .find(|sent| sent.id() == request.transaction_id())
+        .expect("every request is answered");
+    let message = answer.message();
+    message
+        .verify(&key)
+        .expect("and the answer is authenticated")
+        .error_code()
+}
+
+// req: I9
+#[test]
+fn requests_in_conflict_are_settled_by_the_tie_breaker() {
+    use RoleAttribute::{Controlled, Controlling};
+    let refused = Some(ErrorCode::ROLE_CONFLICT);
+    let table = [
+        (
+            Initiation::Initiating,
+            Controlling(0),
+            refused,
+            Role::Controlling,
+        ),
+        (
+            Initiation::Initiating,
+            Controlling(u64::MAX),
+            None,
+            Role::Controlled,
+        ),
+        (
+            Initiation::Responding,
+            Controlled(0),
+            None,
+            Role::Controlling,
+        ),
+        (
+            Initiation::Responding,
+            Controlled(u64::MAX),
+            refused,
+            Role::Controlled,
+        ),
+        (
+            Initiation::Initiating,
+            Controlled(u64::MAX),
+            None,
+            Role::Controlling,
+        ),
+        (
+            Initiation::Responding,
+            Controlling(u64::MAX),
+            None,
+            Role::Controlled,
+        ),
+    ];
+    for (initiation, theirs, answer, role) in table {
+        let mut solo = agent(initiation);
+        let before = solo.agent.role();
+        assert_eq!(
+            answer_to(&mut solo, theirs),
+            answer,
+            "{initiation:?} {theirs:?}"
+        );
+        assert_eq!(solo.agent.role(), Some(role));
+        let changed = solo.events.contains(&Event::RoleChange(role));
+        assert_eq!(changed, before != Some(role));
+    }
+}
+
+// req: I9 I41
+#[test]
+fn a_forged_conflict_changes_nothing() {
+    let mut solo = agent(Initiation::Initiating);
+    let mut request = solo.check();
+    request.role = Some(RoleAttribute::Controlling(u64::MAX));
+    let forged = request.bytes_under("not-the-password-of-ours");
+    assert_eq!(
+        solo.receive(remote(0), &forged),
+        Received::Dropped(DropReason::BadIntegrity)
+    );
+    assert_eq!(solo.agent.role(), Some(Role::Controlling));
+    assert!(solo.take().is_empty());
+}
+
+// req: I9
+#[test]
+fn an_accepted_conflict_answer_switches_the_role_and_the_tie_breaker() {
+    for initiation in [Initiation::Initiating, Initiation::Responding] {
+        let mut solo = Solo::checking(initiation, Config::default(), &[remote(0)]);
+        let before = solo.agent.role().unwrap();
+        let checks = solo.take_requests();
+        let conflict = solo.error_to(&checks[0], ErrorCode::ROLE_CONFLICT);
+        assert_eq!(solo.receive(remote(0), &conflict), Received::Handled);
+        assert_ne!(solo.agent.role(), Some(before));
+        // The pair is checked again, in the new role and with a new tie-breaker.
+        solo.run_for(ms(50));
+        let again = solo.take_requests();
+        let claims = [&checks[0], &again[0]].map(|check| check.message().role().unwrap());
+        let (one, other) = match claims {
+            [
+                RoleAttribute::Controlling(one),
+                RoleAttribute::Controlled(other),
+            ]
+            | [
+                RoleAttribute::Controlled(one),
+                RoleAttribute::Controlling(other),
+            ] => (one, other),
+            same => panic!("the role did not turn around: {same:?}"),
+        };
+        assert_ne!(one, other);
+    }
+}
+
+// req: I9
+#[test]
+fn a_stale_conflict_answer_is_ignored() {
+    let mut solo = Solo::checking(
+        Initiation::Initiating,
+        Config::default(),
+        &[remote(0), remote(1)],
+    );
+    solo.run_for(ms(60));
+    let checks = solo.take_requests();
+    assert_eq!(checks.len(), 2);
+    for check in &checks {
+        let conflict = solo.error_to(check, ErrorCode::ROLE_CONFLICT);
+        let _ = solo.receive(check.path.remote, &conflict);
+    }
+    // The second one answered a role that was left with the first.
+    assert_eq!(solo.agent.role(), Some(Role::Controlled));
+    solo.run_for(ms(200));
+    assert_eq!(
+        solo.take_requests().len(),
+        2,
+        "both pairs are checked again"
+    );
+}
+
+// req: I9
+#[test]
+fn a_lite_agent_never_controls_a_full_one() {
+    let mut solo = Solo::new(Mode::Lite, Initiation::Initiating, Config::default());
+    let host = floe_ice::Candidate::host(crate::support::solo::local());
+    solo.agent.add_local_candidate(solo.now, host).unwrap();
+    solo.meet();
+    assert_eq!(solo.agent.role(), Some(Role::Controlled));
+    for tie_breaker in [0, u64::MAX] {
+        let answer = answer_to(&mut solo, RoleAttribute::Controlled(tie_breaker));
+        assert_eq!(answer, Some(ErrorCode::ROLE_CONFLICT));
+        assert_eq!(solo.agent.role(), Some(Role::Controlled));
+    }
+    assert_eq!(answer_to(&mut solo, RoleAttribute::Controlling(0)), None);
+}
+
+// req: I9
+#[test]
+fn two_agents_that_both_think_they_are_the_same_end_as_one_of_each() {
+    for initiation in [Initiation::Initiating, Initiation::Responding] {
+        for seed in 0..10 {
+            let peer = |seed, host| {
+                Peer::new(
+                    seed,
+                    Mode::Full,
+                    initiation,
+                    Config::default(),
+                    &addresses(host, 2),
+                )
+            };
+            let mut story = between(peer(seed, 1), peer(seed + 100, 2));
+            signal(&mut story);
+            assert_eq!(story.a.agent.role(), story.b.agent.role());
+            story.drive_until(both_in_use);
+            assert_ne!(story.a.agent.role(), story.b.agent.role());
+            assert_eq!(
+                (story.a.state(), story.b.state()),
+                (State::Completed, State::Completed)
+            );
+            assert_eq!(story.a.path().remote, story.b.path().local);
+            assert!(story.elapsed() < secs(1), "{:?}", story.elapsed());
+        }
+    }
+}
+
+// req: I9
+#[test]
+fn a_role_that_flips_in_mid_session_costs_nothing() {
+    // The peer claims our role in every check from now on, as a browser does that renegotiates the other way round.
+    let mut story = connected(1);
+    let password = story.b.agent.local_parameters().password().to_owned();
+    let key = IntegrityKey::short_term(password.as_bytes());
+    assert_eq!(story.b.agent.role(), Some(Role::Controlled));
+    let b = story.b.addresses[0];
+    let path = floe_ice::FiveTuple::udp(b, story.a.addresses[0]);
+    let from = story
+        .a
+        .agent
+        .local_parameters()
+        .username_fragment()
+        .to_owned();
+    let to = story
+        .b
+        .agent
+        .local_parameters()
+        .username_fragment()
+        .to_owned();
+    let flipped = |tie_breaker: u64, id: u8| {
+        let mut buf = [0; 200];
+        let id = floe_stun::TransactionId::from_bytes([id; 12]);
+        let len = floe_stun::Writer::request(&mut buf, floe_stun::Method::BINDING, id)
+            .ice_username(&to, &from)
+            .priority(1)
+            .role(RoleAttribute::Controlled(tie_breaker))
+            .integrity(&key)
+            .fingerprint()
+            .unwrap();
+        buf[..len].to_vec()
+    };
+    let (now, state) = (story.now(), story.b.state());
+    let _ = story.b.agent.handle_datagram(now, path, &flipped(0, 1));
+    assert_eq!(story.b.agent.role(), Some(Role::Controlling));
+    // A had not flipped in truth: the two settle it, and media never stops.
+    for _ in 0..600 {
+        story.run_for(ms(100));
+        assert!(story.a.agent.send_path().is_some() && story.b.agent.send_path().is_some());
+    }
+    assert_ne!(story.a.agent.role(), story.b.agent.role());
+    assert_eq!(story.b.state(), state);
+    assert_eq!(
+        story.b.transitions().len(),
+        3,
+        "no state changed after connecting"
+    );
+}

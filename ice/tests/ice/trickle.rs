@@ -1,0 +1,303 @@
+//! Trickle ICE (RFC 8838), in every order, and gathering states.
+
+use floe_ice::{
+    ApiMisuse, Candidate, Config, Event, GatheringState, Initiation, Mode, Parameters,
+    RemoteParameters, State, Trickle,
+};
+
+use crate::support::solo::{Solo, local, remote};
+use crate::support::{both_in_use, ms, secs, two};
+
+// req: I12 R38 R39 R78
+#[test]
+fn candidates_trickle_and_completed_waits_for_both_ends() {
+    let mut story = two(2);
+    let now = story.now();
+    let (of_a, of_b) = (story.a.candidates(), story.b.candidates());
+    let (parameters_a, parameters_b) = (story.a.remote_parameters(), story.b.remote_parameters());
+    story
+        .a
+        .agent
+        .add_local_candidate(now, of_a[0].clone())
+        .unwrap();
+    story
+        .b
+        .agent
+        .add_local_candidate(now, of_b[0].clone())
+        .unwrap();
+    story
+        .a
+        .agent
+        .set_remote_parameters(now, parameters_b)
+        .unwrap();
+    story
+        .b
+        .agent
+        .set_remote_parameters(now, parameters_a)
+        .unwrap();
+    story.run_for(ms(500));
+    assert_eq!(story.a.state(), State::New, "nothing to check");
+    let now = story.now();
+    story
+        .a
+        .agent
+        .add_remote_candidate(now, of_b[0].clone())
+        .unwrap();
+    story
+        .b
+        .agent
+        .add_remote_candidate(now, of_a[0].clone())
+        .unwrap();
+    story.drive_until(both_in_use);
+    let now = story.now();
+    assert_eq!(
+        (story.a.state(), story.a.agent.gathering_state()),
+        (State::Connected, GatheringState::Gathering)
+    );
+    story.a.agent.local_candidates_complete(now);
+    assert_eq!(
+        (story.a.state(), story.a.agent.gathering_state()),
+        (State::Connected, GatheringState::Complete)
+    );
+    story.a.agent.remote_candidates_complete(now);
+    assert_eq!(story.a.state(), State::Completed);
+    story.b.agent.remote_candidates_complete(now);
+    assert_eq!(story.b.state(), State::Connected);
+    story.b.agent.local_candidates_complete(now);
+    assert_eq!(story.b.state(), State::Completed);
+}
+
+// req: I12
+#[test]
+fn half_trickle_works() {
+    let mut story = two(2);
+    let now = story.now();
+    // The offerer gathers everything first; the answerer trickles.
+    story.a.gather(now);
+    let (of_a, parameters_a) = (story.a.candidates(), story.a.remote_parameters());
+    story.b.learn(now, parameters_a, &of_a);
+    let parameters_b = story.b.remote_parameters();
+    story
+        .a
+        .agent
+        .set_remote_parameters(now, parameters_b)
+        .unwrap();
+    for candidate in story.b.candidates() {
+        story.run_for(ms(300));
+        let now = story.now();
+        story
+            .b
+            .agent
+            .add_local_candidate(now, candidate.clone())
+            .unwrap();
+        story.a.agent.add_remote_candidate(now, candidate).unwrap();
+    }
+    story.drive_until(both_in_use);
+}
+
+// req: I13
+#[test]
+fn candidates_may_come_before_the_parameters() {
+    let mut solo = Solo::new(Mode::Full, Initiation::Initiating, Config::default());
+    let now = solo.now;
+    solo.agent
+        .add_local_candidate(now, Candidate::host(local()))
+        .unwrap();
+    let ours = Candidate::host(remote(0)).with_username_fragment("peer");
+    let strangers = Candidate::host(remote(1)).with_username_fragment("else");
+    let id = solo.agent.add_remote_candidate(now, ours.clone()).unwrap();
+    solo.agent.add_remote_candidate(now, strangers).unwrap();
+    assert_eq!(solo.agent.state(), State::New);
+    solo.meet();
+    assert_eq!(solo.agent.state(), State::Checking);
+    assert_eq!(
+        solo.agent.candidate_pairs().count(),
+        1,
+        "those of another generation are gone"
+    );
+    assert_eq!(solo.agent.stats().candidates_ignored, 1);
+    assert_eq!(
+        solo.agent.add_remote_candidate(now, ours).unwrap(),
+        id,
+        "the same again is the same"
+    );
+    let late = Candidate::host(remote(2)).with_username_fragment("else");
+    assert_eq!(solo.agent.add_remote_candidate(now, late).unwrap(), None);
+}
+
+// req: I13
+#[test]
+fn after_end_of_candidates_more_are_ignored_unless_continual() {
+    for (trickle, pairs) in [(Trickle::UntilEndOfCandidates, 1), (Trickle::Continual, 2)] {
+        let mut config = Config::default();
+        config.trickle = trickle;
+        let mut solo = Solo::checking(Initiation::Initiating, config, &[remote(0)]);
+        solo.agent.remote_candidates_complete(solo.now);
+        let id = solo
+            .agent
+            .add_remote_candidate(solo.now, Candidate::host(remote(1)))
+            .unwrap();
+        assert_eq!(id.is_some(), trickle == Trickle::Continual);
+        assert_eq!(solo.agent.candidate_pairs().count(), pairs);
+    }
+}
+
+// req: I13
+#[test]
+fn addresses_nobody_can_be_at_are_ignored() {
+    let mut solo = Solo::checking(Initiation::Initiating, Config::default(), &[]);
+    for address in [
+        "0.0.0.0:1",
+        "192.0.2.1:0",
+        "224.0.0.1:9",
+        "255.255.255.255:9",
+        "[ff02::1]:9",
+        "[::]:9",
+    ] {
+        let candidate = Candidate::host(address.parse().unwrap());
+        assert_eq!(
+            solo.agent
+                .add_remote_candidate(solo.now, candidate)
+                .unwrap(),
+            None,
+            "{address}"
+        );
+    }
+    assert_eq!(solo.agent.stats().candidates_ignored, 6);
+}
+
+// req: I13
+#[test]
+fn of_too_many_remote_candidates_the_best_stay() {
+    let mut solo = Solo::checking(Initiation::Initiating, Config::default(), &[]);
+    for n in 0..70 {
+        let candidate = Candidate::host(remote(n)).with_local_preference(1000 + n);
+        solo.agent
+            .add_remote_candidate(solo.now, candidate)
+            .unwrap();
+    }
+    let paths: Vec<_> = solo
+        .agent
+        .candidate_pairs()
+        .map(|p| p.pair.path.remote)
+        .collect();
+    assert_eq!(paths.len(), 64);
+    assert!(!paths.contains(&remote(1)) && paths.contains(&remote(69)));
+    let worst = Candidate::host(remote(99)).with_priority(1);
+    assert_eq!(
+        solo.agent.add_remote_candidate(solo.now, worst).unwrap(),
+        None
+    );
+}
+
+// req: I65
+#[test]
+fn changing_one_credential_is_an_error_and_both_need_a_restart() {
+    let mut solo = Solo::checking(Initiation::Initiating, Config::default(), &[]);
+    let peer = solo.peer.clone();
+    let set = |solo: &mut Solo, fragment: &str, password: &str| {
+        let parameters = Parameters::new(fragment, password).unwrap();
+        solo.agent
+            .set_remote_parameters(solo.now, RemoteParameters::new(parameters))
+    };
+    assert_eq!(
+        set(&mut solo, "peer", peer.password()),
+        Ok(()),
+        "the same again"
+    );
+    let other = "0123456789abcdefghijkl";
+    assert_eq!(
+        set(&mut solo, "peer", other),
+        Err(ApiMisuse::RestartKeepsACredential)
+    );
+    assert_eq!(
+        set(&mut solo, "next", peer.password()),
+        Err(ApiMisuse::RestartKeepsACredential)
+    );
+    assert_eq!(
+        set(&mut solo, "next", other),
+        Err(ApiMisuse::RemoteParametersChangeNeedsRestart)
+    );
+    let restart = |solo: &mut Solo, fragment: &str, password: &str| {
+        let parameters = Parameters::new(fragment, password).unwrap();
+        solo.agent
+            .restart(solo.now, None, Some(RemoteParameters::new(parameters)))
+    };
+    assert_eq!(
+        restart(&mut solo, "peer", other),
+        Err(ApiMisuse::RestartKeepsACredential)
+    );
+    assert_eq!(
+        restart(&mut solo, "next", peer.password()),
+        Err(ApiMisuse::RestartKeepsACredential)
+    );
+    assert_eq!(restart(&mut solo, "next", other), Ok(()));
+}
+
+// req: I65
+#[test]
+fn a_request_of_an_unknown_peer_is_answered_and_held_and_never_nominates() {
+    let mut solo = Solo::checking(Initiation::Responding, Config::default(), &[remote(0)]);
+    let checks = solo.take_requests();
+    let _ = solo.answer(&checks[0]);
+    let mut request = solo.check().nominating();
+    request.from = "somebody".to_owned();
+    let _ = solo.receive(remote(0), &request.bytes());
+    let sent = solo.take();
+    assert_eq!(sent.len(), 1);
+    assert_eq!(sent[0].message().class(), floe_stun::Class::SuccessResponse);
+    assert!(!solo.agent.selected_candidate_pair().unwrap().nominated);
+    // From elsewhere it makes no pair either.
+    request.id += 100;
+    let _ = solo.receive(remote(5), &request.bytes());
+    assert_eq!(solo.agent.candidate_pairs().count(), 1);
+    solo.run_for(secs(1));
+    assert!(solo.take_requests().is_empty());
+}
+
+// req: I14 R76
+#[test]
+fn gathering_goes_from_new_over_gathering_to_complete() {
+    let mut solo = Solo::new(Mode::Full, Initiation::Initiating, Config::default());
+    assert_eq!(solo.agent.gathering_state(), GatheringState::New);
+    solo.agent.local_candidates_complete(solo.now);
+    solo.drain();
+    let states = |solo: &Solo| {
+        let state = |event: &Event| match event {
+            Event::GatheringStateChange(state) => Some(*state),
+            _ => None,
+        };
+        solo.events.iter().filter_map(state).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        states(&solo),
+        [GatheringState::Gathering, GatheringState::Complete]
+    );
+    // Candidates at run time change nothing; a restart does.
+    solo.agent
+        .add_local_candidate(solo.now, Candidate::host(local()))
+        .unwrap();
+    assert_eq!(solo.agent.gathering_state(), GatheringState::Complete);
+    solo.agent.restart(solo.now, None, None).unwrap();
+    solo.drain();
+    assert_eq!(states(&solo).last(), Some(&GatheringState::Gathering));
+}
+
+// req: I13
+#[test]
+fn a_request_that_arrives_before_its_local_candidate_is_kept() {
+    let mut solo = Solo::new(Mode::Full, Initiation::Responding, Config::default());
+    solo.meet();
+    let request = solo.check().bytes();
+    let _ = solo.receive(remote(0), &request);
+    assert_eq!(solo.take().len(), 1, "answered");
+    solo.agent
+        .add_local_candidate(solo.now, Candidate::host(local()))
+        .unwrap();
+    solo.drain();
+    assert_eq!(
+        solo.take_requests().len(),
+        1,
+        "and checked as soon as it can be"
+    );
+}
