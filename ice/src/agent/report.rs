@@ -48,9 +48,14 @@ impl Agent {
         }
         self.selected = selected;
         let to = self.compute();
-        if to != self.state {
-            self.change_state(now, to, self.reason(to));
+        if to == self.state {
+            return;
         }
+        if !self.state.may_become(to) {
+            // Everything at once: two lite agents, or a request that was remembered. W3C's way leads over checking.
+            self.change_state(now, State::Checking, self.reason(State::Checking));
+        }
+        self.change_state(now, to, self.reason(to));
     }
 
     pub(super) fn change_state(&mut self, now: Instant, to: State, reason: Reason) {

@@ -1,8 +1,11 @@
 //! Two agents find each other (RFC 8445 §6, §7, §8).
 
-use floe_ice::{Reason, State};
+use floe_ice::{Candidate, Config, Initiation, Mode, Reason, Role, State, Timing};
 
-use crate::support::{both_in_use, full_and_lite, ms, signal, two};
+use crate::support::solo::{Solo, local, remote};
+use crate::support::{
+    Peer, address, addresses, between, both_in_use, full_and_lite, ms, secs, signal, two,
+};
 
 // req: I1 I14 R36 R37 R38 R39
 #[test]
@@ -67,4 +70,108 @@ fn a_full_agent_connects_to_a_lite_one() {
     story.drive_until(both_in_use);
     assert_eq!(story.a.state(), State::Completed);
     assert_eq!(story.b.state(), State::Completed);
+}
+
+// req: I52 I3
+#[test]
+fn when_only_the_last_of_sixteen_works_it_takes_a_second_and_a_hundred_packets() {
+    let mut story = two(1);
+    let tap = story.network.wiretap();
+    let now = story.now();
+    story.a.gather(now);
+    story.b.gather(now);
+    // Fifteen addresses that lead nowhere, all of them liked better than the one that works.
+    let candidates = |peer: &Peer, host: u8| {
+        let dead = (0..15)
+            .map(move |n| Candidate::host(address(host, n)).with_local_preference(65_500 - n));
+        dead.chain(peer.candidates()).collect::<Vec<_>>()
+    };
+    let (of_a, of_b) = (candidates(&story.a, 101), candidates(&story.b, 102));
+    let (parameters_a, parameters_b) = (story.a.remote_parameters(), story.b.remote_parameters());
+    story.a.learn(now, parameters_b, &of_b);
+    story.b.learn(now, parameters_a, &of_a);
+    assert_eq!(story.a.agent.candidate_pairs().count(), 16);
+    story.drive_until(both_in_use);
+    assert!(story.elapsed() <= ms(1000), "{:?}", story.elapsed());
+    assert!(tap.len() <= 100, "{} packets", tap.len());
+}
+
+// req: I1
+#[test]
+fn two_lite_agents_take_their_best_pair_without_a_check() {
+    let lite = |seed, initiation, host| {
+        Peer::new(
+            seed,
+            Mode::Lite,
+            initiation,
+            Config::default(),
+            &addresses(host, 2),
+        )
+    };
+    let mut story = between(
+        lite(1, Initiation::Initiating, 1),
+        lite(2, Initiation::Responding, 2),
+    );
+    signal(&mut story);
+    story.drive();
+    assert_eq!(
+        (story.a.agent.role(), story.b.agent.role()),
+        (Some(Role::Controlling), Some(Role::Controlled))
+    );
+    for (peer, other) in [(&story.a, &story.b), (&story.b, &story.a)] {
+        assert_eq!(peer.state(), State::Completed);
+        assert_eq!(peer.path().remote, other.addresses[0]);
+        assert_eq!(peer.agent.stats().requests_sent, 0);
+    }
+    story.run_for(secs(600));
+    assert_eq!(
+        (story.a.state(), story.b.state()),
+        (State::Completed, State::Completed)
+    );
+}
+
+// req: I1 I20
+#[test]
+fn a_lite_agent_sends_nothing_before_it_is_nominated() {
+    let mut solo = Solo::new(Mode::Lite, Initiation::Responding, Config::default());
+    solo.agent
+        .add_local_candidate(solo.now, Candidate::host(local()))
+        .unwrap();
+    solo.meet();
+    let request = solo.check().bytes();
+    let _ = solo.receive(remote(0), &request);
+    assert_eq!(solo.agent.send_path(), None);
+    assert_eq!(solo.agent.state(), State::Checking);
+    let path = solo.agent.usable_path().expect("DTLS may answer there");
+    assert_eq!(path.remote, remote(0));
+    let request = solo.check().nominating().bytes();
+    let _ = solo.receive(remote(0), &request);
+    assert_eq!(solo.agent.send_path(), Some(path));
+    // It obeys the latest nomination.
+    solo.run_for(secs(2));
+    let request = solo.check().nominating().bytes();
+    let _ = solo.receive(remote(1), &request);
+    assert_eq!(solo.agent.send_path().unwrap().remote, remote(1));
+    assert!(solo.take_requests().is_empty());
+}
+
+// req: I1 I5
+#[test]
+fn the_browser_preset_connects_too() {
+    let peer = |seed, initiation, host| {
+        Peer::new(
+            seed,
+            Mode::Full,
+            initiation,
+            Config::with_timing(Timing::webrtc()),
+            &addresses(host, 4),
+        )
+    };
+    let mut story = between(
+        peer(1, Initiation::Initiating, 1),
+        peer(2, Initiation::Responding, 2),
+    );
+    signal(&mut story);
+    story.drive_until(both_in_use);
+    assert_eq!(story.elapsed(), ms(200));
 }

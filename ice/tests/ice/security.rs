@@ -1,1 +1,464 @@
-//! To come.
+//! Attackers: off the path, on the path, and peers that hold the password.
+
+use std::net::SocketAddr;
+
+use floe_ice::{
+    Config, DropReason, Event, FiveTuple, Initiation, Mode, Received, Revoked, State, Transmit,
+};
+use floe_stun::{Class, ErrorCode, IntegrityKey, Message};
+use sim::{Attacker, Datagram};
+
+use crate::support::solo::{Solo, controlled_with_pairs, local, remote};
+use crate::support::{address, connected, ms, secs};
+
+fn in_a_call() -> Solo {
+    let mut solo = controlled_with_pairs(1);
+    let request = solo.check().nominating().bytes();
+    let _ = solo.receive(remote(0), &request);
+    solo.take();
+    solo
+}
+
+/// All that can be seen of an agent, but for its counters.
+fn picture(solo: &Solo) -> String {
+    let agent = &solo.agent;
+    let pairs: Vec<_> = agent.candidate_pairs().collect();
+    format!(
+        "{:?} {:?} {:?} {:?} {pairs:?} {:?} {:?}",
+        agent.state(),
+        agent.role(),
+        agent.selected_candidate_pair(),
+        agent.send_path(),
+        agent.poll_timeout(),
+        agent.local_candidates().collect::<Vec<_>>(),
+    )
+}
+
+// req: I41
+#[test]
+fn what_is_not_authenticated_changes_nothing_and_is_not_answered() {
+    let mut solo = in_a_call();
+    let before = picture(&solo);
+    let good = solo.check().nominating();
+    let with = |change: &dyn Fn(&mut crate::support::solo::Check)| {
+        let mut check = good.clone();
+        change(&mut check);
+        check.bytes()
+    };
+    let mut no_fingerprint = good.bytes();
+    no_fingerprint.truncate(no_fingerprint.len() - 8);
+    let length = (no_fingerprint.len() - 20) as u16;
+    no_fingerprint[2..4].copy_from_slice(&length.to_be_bytes());
+    let mut bad_fingerprint = good.bytes();
+    *bad_fingerprint.last_mut().unwrap() ^= 1;
+    let mut malformed = good.bytes();
+    malformed[22..24].copy_from_slice(&[0xff, 0xff]);
+    let own = good.to.username_fragment();
+    let mut table = vec![
+        (
+            good.bytes_under("not-the-password-of-ours"),
+            DropReason::BadIntegrity,
+        ),
+        (no_fingerprint, DropReason::MissingFingerprint),
+        (bad_fingerprint, DropReason::BadFingerprint),
+        (malformed, DropReason::Malformed),
+    ];
+    let parameters =
+        |fragment: &str| floe_ice::Parameters::new(fragment, good.to.password()).unwrap();
+    table.push((
+        with(&|check| check.to = parameters("else")),
+        DropReason::UnknownUsername,
+    ));
+    table.push((
+        with(&|check| check.to = parameters(&format!("{own}x"))),
+        DropReason::UnknownUsername,
+    ));
+    table.push((
+        raw(&good, |writer| writer.priority(1)),
+        DropReason::MissingUsername,
+    ));
+    // The fragment alone, without a colon.
+    table.push((
+        raw(&good, |writer| writer.username(own.as_bytes())),
+        DropReason::UnknownUsername,
+    ));
+    table.push((
+        with(&|check| check.from = "y".repeat(256)),
+        DropReason::BadIntegrity,
+    ));
+    let last = table.len() - 1;
+    table[last].0 = {
+        let mut long = good.clone();
+        long.from = "y".repeat(600);
+        long.bytes()
+    };
+    table[last].1 = DropReason::TooLong;
+    table.push((unprotected(&good), DropReason::MissingIntegrity));
+    for (bytes, reason) in table {
+        let counted = solo.agent.stats().dropped(reason);
+        assert_eq!(solo.receive(remote(0), &bytes), Received::Dropped(reason));
+        assert_eq!(solo.agent.stats().dropped(reason), counted + 1, "{reason}");
+        assert_eq!(picture(&solo), before, "{reason}");
+        assert!(solo.take().is_empty(), "{reason}");
+    }
+    assert_eq!(
+        solo.receive(remote(0), &[0x16, 0xfe, 0xfd]),
+        Received::NotMine
+    );
+    assert_eq!(solo.receive(remote(0), &[]), Received::NotMine);
+}
+
+fn raw(
+    check: &crate::support::solo::Check,
+    write: impl for<'b> FnOnce(floe_stun::Writer<'b>) -> floe_stun::Writer<'b>,
+) -> Vec<u8> {
+    let mut buf = [0; 700];
+    let key = IntegrityKey::short_term(check.to.password().as_bytes());
+    let writer =
+        floe_stun::Writer::request(&mut buf, floe_stun::Method::BINDING, check.transaction_id());
+    let len = write(writer).integrity(&key).fingerprint().unwrap();
+    buf[..len].to_vec()
+}
+
+fn unprotected(check: &crate::support::solo::Check) -> Vec<u8> {
+    let mut buf = [0; 700];
+    let len =
+        floe_stun::Writer::request(&mut buf, floe_stun::Method::BINDING, check.transaction_id())
+            .ice_username(check.to.username_fragment(), &check.from)
+            .priority(1)
+            .fingerprint()
+            .unwrap();
+    buf[..len].to_vec()
+}
+
+// req: I41
+#[test]
+fn a_long_message_is_dropped_before_its_mac_is_looked_at() {
+    let mut solo = in_a_call();
+    let mut check = solo.check();
+    // Below the limit it is verified, above it is not, whether it is authentic or forged.
+    check.from = "y".repeat(600 - 96);
+    assert!(check.bytes().len() <= 600);
+    assert_eq!(solo.receive(remote(0), &check.bytes()), Received::Handled);
+    check.from = "y".repeat(600);
+    assert!(check.bytes().len() > 600);
+    assert_eq!(
+        solo.receive(remote(0), &check.bytes()),
+        Received::Dropped(DropReason::TooLong)
+    );
+    let forged = check.bytes_under("not-the-password-of-ours");
+    assert_eq!(
+        solo.receive(remote(0), &forged),
+        Received::Dropped(DropReason::TooLong)
+    );
+}
+
+// req: I41
+#[test]
+fn forgeries_from_elsewhere_run_out_of_budget_and_the_peer_does_not() {
+    let mut solo = in_a_call();
+    let forged = solo.check().bytes_under("not-the-password-of-ours");
+    for n in 0..100 {
+        let received = solo.receive(address(7, n), &forged);
+        let expected = if n < 8 {
+            DropReason::BadIntegrity
+        } else {
+            DropReason::IntegrityBudget
+        };
+        assert_eq!(received, Received::Dropped(expected), "{n}");
+    }
+    for host in 10..200 {
+        let _ = solo.receive(address(host, 0), &forged);
+    }
+    assert_eq!(
+        solo.agent.stats().dropped(DropReason::BadIntegrity),
+        64,
+        "the fragment's own budget"
+    );
+    // The peer's own path is not affected, even if its source was spoofed.
+    for _ in 0..20 {
+        assert_eq!(
+            solo.receive(remote(0), &forged),
+            Received::Dropped(DropReason::BadIntegrity)
+        );
+    }
+    let request = solo.check().bytes();
+    assert_eq!(solo.receive(remote(0), &request), Received::Handled);
+    // And from a new address a little later.
+    solo.run_for(secs(1));
+    let request = solo.check().bytes();
+    assert_eq!(solo.receive(address(7, 0), &request), Received::Handled);
+}
+
+// req: I41
+#[test]
+fn a_hundred_thousand_hostile_datagrams_leave_a_call_alone() {
+    let mut story = connected(1);
+    let tap = story.network.wiretap();
+    story.run_for(secs(20));
+    let seen: Vec<Datagram> = tap
+        .take()
+        .into_iter()
+        .map(|(_, datagram)| datagram)
+        .collect();
+    story.network.remove_taps();
+    let mut attacker = Attacker::new(7);
+    let (a, b) = (story.a.addresses[0], story.b.addresses[0]);
+    let states = (story.a.transitions().len(), story.b.transitions().len());
+    let selected = story.a.agent.selected_candidate_pair().unwrap().id;
+    for round in 0..1000 {
+        for n in 0..100 {
+            let template = &seen[(round * 100 + n) % seen.len()];
+            let source = if n % 3 == 0 {
+                address(9, (n * 7) as u16)
+            } else {
+                template.source
+            };
+            let datagram = match n % 4 {
+                0 => attacker.garbage(source, if n % 8 == 0 { a } else { b }, 300),
+                1 => Datagram {
+                    source,
+                    ..template.clone()
+                },
+                2 => attacker.splice(template, &seen[(n * 31) % seen.len()]),
+                _ => Datagram {
+                    source,
+                    ..attacker.mutate(template)
+                },
+            };
+            story.inject(datagram);
+        }
+        story.run_for(ms(60));
+    }
+    story.run_for(secs(30));
+    for peer in [&story.a, &story.b] {
+        assert_eq!(peer.state(), State::Completed);
+        assert!(
+            peer.agent.candidate_pairs().count() <= 16,
+            "{}",
+            peer.agent.candidate_pairs().count()
+        );
+        assert!(peer.agent.stats().dropped_total() > 10_000);
+    }
+    assert_eq!(
+        (story.a.transitions().len(), story.b.transitions().len()),
+        states,
+        "no state ever changed"
+    );
+    assert_eq!(
+        story.a.agent.selected_candidate_pair().unwrap().id,
+        selected
+    );
+    assert_eq!(story.a.path(), FiveTuple::udp(a, b));
+}
+
+// req: I41
+#[test]
+fn a_flood_of_spoofed_sources_holds_eight_candidates_and_answers_all() {
+    let mut solo = in_a_call();
+    let before = solo.agent.send_path();
+    for n in 0..1000 {
+        let request = solo.check().bytes();
+        assert_eq!(solo.receive(address(9, n), &request), Received::Handled);
+        let sent = solo.take();
+        let answers = sent.iter().filter(|sent| !sent.is_request()).count();
+        assert_eq!(answers, 1, "each is answered");
+        assert!(solo.agent.candidate_pairs().count() <= 1 + 8);
+        solo.run_for(ms(1));
+    }
+    assert_eq!(solo.agent.send_path(), before);
+    assert_eq!(solo.agent.state(), State::Connected);
+}
+
+// req: I41
+#[test]
+fn answers_that_nobody_asked_for_are_dropped_before_their_mac() {
+    let mut solo = in_a_call();
+    let response = crate::support::solo::success(
+        floe_stun::TransactionId::from_bytes([3; 12]),
+        local(),
+        "the-password-of-the-peer",
+    );
+    for _ in 0..100 {
+        assert_eq!(
+            solo.receive(remote(0), &response),
+            Received::Dropped(DropReason::UnknownTransaction)
+        );
+    }
+    assert_eq!(
+        solo.agent.stats().dropped(DropReason::UnknownTransaction),
+        100
+    );
+}
+
+// req: I41
+#[test]
+fn a_replayed_check_from_another_address_takes_nothing_over() {
+    let mut story = connected(1);
+    let tap = story.network.wiretap();
+    story.run_for(secs(30));
+    let nominating = |datagram: &Datagram| {
+        let message = Message::parse(&datagram.bytes).unwrap();
+        message.class() == Class::Request && message.use_candidate()
+    };
+    let seen: Vec<Datagram> = tap
+        .take()
+        .into_iter()
+        .map(|(_, d)| d)
+        .filter(nominating)
+        .collect();
+    assert!(!seen.is_empty());
+    for (n, replayed) in seen.iter().enumerate() {
+        story.inject(Datagram {
+            source: address(9, n as u16),
+            ..replayed.clone()
+        });
+    }
+    story.run_for(secs(60));
+    // Nobody answers there: the pair never succeeds, so the nomination never counts.
+    assert_eq!(story.b.path().remote, story.a.addresses[0]);
+    assert_eq!(story.b.state(), State::Completed);
+    assert!(
+        !story
+            .b
+            .agent
+            .is_proven(&FiveTuple::udp(story.b.addresses[0], address(9, 0)))
+    );
+}
+
+// req: I41
+#[test]
+fn which_paths_are_heard_and_proven() {
+    let mut solo = controlled_with_pairs(1);
+    let path = |n| FiveTuple::udp(local(), remote(n));
+    assert!(
+        solo.agent.accepts_from(&path(0)) && solo.agent.is_proven(&path(0)),
+        "an answered check"
+    );
+    assert!(!solo.agent.accepts_from(&path(1)) && !solo.agent.is_proven(&path(1)));
+    assert!(solo.events.contains(&Event::PathValidated(path(0))));
+    let request = solo.check().bytes();
+    let _ = solo.receive(remote(1), &request);
+    assert!(
+        solo.agent.accepts_from(&path(1)) && !solo.agent.is_proven(&path(1)),
+        "an authenticated request"
+    );
+    solo.run_for(ms(50));
+    let checks = solo.take_requests();
+    let _ = solo.answer(checks.iter().find(|check| check.path == path(1)).unwrap());
+    assert!(solo.agent.is_proven(&path(1)));
+    assert_eq!(solo.agent.usable_path(), Some(path(0)));
+}
+
+// req: I59
+#[test]
+fn a_closed_agent_leaves_something_that_answers_forbidden() {
+    let mut solo = in_a_call();
+    solo.agent.restart(solo.now, None, None).unwrap();
+    let request = solo.check();
+    solo.agent.close(solo.now);
+    let revoked: Vec<Revoked> = solo.agent.revoked().collect();
+    assert_eq!(revoked.len(), 2, "both generations");
+    let of_request = &revoked[0];
+    assert_eq!(
+        of_request.username_fragment(),
+        request.to.username_fragment()
+    );
+    let path = FiveTuple::udp(local(), remote(0));
+    let mut buf = [0; 100];
+    let Some(Transmit { path: back, len }) = of_request.answer(path, &request.bytes(), &mut buf)
+    else {
+        panic!("an authenticated request is answered")
+    };
+    assert_eq!(back, path);
+    let answer = Message::parse(&buf[..len]).unwrap();
+    let key = IntegrityKey::short_term(request.to.password().as_bytes());
+    assert_eq!(
+        answer.verify(&key).unwrap().error_code(),
+        Some(ErrorCode::FORBIDDEN)
+    );
+    assert_eq!(answer.transaction_id(), request.transaction_id());
+    let forged = request.bytes_under("not-the-password-of-ours");
+    assert!(of_request.answer(path, &forged, &mut buf).is_none());
+    assert!(
+        revoked[1]
+            .answer(path, &request.bytes(), &mut buf)
+            .is_none()
+    );
+    assert!(of_request.answer(path, b"no stun", &mut buf).is_none());
+}
+
+// req: I40
+#[test]
+fn nothing_prints_a_password() {
+    let mut solo = in_a_call();
+    solo.agent.restart(solo.now, None, None).unwrap();
+    let passwords = [
+        solo.peer.password().to_owned(),
+        solo.agent.local_parameters().password().to_owned(),
+    ];
+    let printed = format!(
+        "{:?} {:#?}",
+        solo.agent,
+        solo.agent.revoked().collect::<Vec<_>>()
+    );
+    for password in passwords {
+        assert!(!printed.contains(&password));
+    }
+}
+
+// req: I40
+#[test]
+fn what_we_make_up_is_long_enough_and_never_repeats() {
+    let make = || {
+        floe_ice::Agent::new(
+            std::sync::Arc::new(Config::default()),
+            Mode::Full,
+            Initiation::Initiating,
+            None,
+        )
+    };
+    let agents: Vec<_> = (0..100).map(|_| make()).collect();
+    let fragments: std::collections::HashSet<_> = agents
+        .iter()
+        .map(|agent| agent.local_parameters().username_fragment())
+        .collect();
+    let passwords: std::collections::HashSet<_> = agents
+        .iter()
+        .map(|agent| agent.local_parameters().password())
+        .collect();
+    assert_eq!((fragments.len(), passwords.len()), (100, 100));
+    assert!(fragments.iter().all(|fragment| fragment.len() == 16));
+    assert!(passwords.iter().all(|password| password.len() * 6 >= 128));
+}
+
+// req: I40 S10
+#[test]
+fn transaction_ids_and_tie_breakers_do_not_repeat() {
+    let mut solo = Solo::checking(Initiation::Initiating, Config::default(), &[]);
+    solo.agent
+        .set_route(floe_stun::RouteKey::from_bytes([5; 16]), 77);
+    let remotes: Vec<SocketAddr> = (0..60).map(remote).collect();
+    for to in &remotes {
+        let candidate = floe_ice::Candidate::host(*to);
+        solo.agent
+            .add_remote_candidate(solo.now, candidate)
+            .unwrap();
+    }
+    solo.run_for(secs(10));
+    let requests = solo.take_requests();
+    let first = |n: usize| {
+        requests
+            .iter()
+            .find(|sent| sent.path.remote == remotes[n])
+            .unwrap()
+            .id()
+    };
+    let ids: std::collections::HashSet<_> = (0..60).map(first).collect();
+    assert_eq!(ids.len(), 60);
+    let key = floe_stun::RouteKey::from_bytes([5; 16]);
+    assert!(
+        ids.iter().all(|id| key.tag_of(id) == 77),
+        "an endpoint finds the agent by its tag"
+    );
+}
