@@ -1,6 +1,6 @@
 //! Stories told by chance: loss, cuts, restarts, late and missing candidates, wrong fingerprints, closing at any moment.
 
-use crate::leg::{Call, Leg, Story, sides};
+use crate::leg::{Call, Leg, Story, both_are, sides};
 use crate::side::{DTLS_EDGES, ICE_EDGES, Side};
 use floe::{Event, PeerConnectionState};
 use floe_dtls::{self as dtls, HashAlgorithm, Identity};
@@ -135,12 +135,20 @@ fn lead_astray(leg: &Leg, call: &mut Call) -> Story {
     })
 }
 
+/// A damaged datagram before keys exist is a bad handshake message, and rightly the end of it; UDP's checksum keeps those away.
+fn hostile_but_intact() -> Link {
+    Link {
+        corruption: 0.0,
+        ..Link::hostile()
+    }
+}
+
 // req: P11 R83
 #[test]
 fn a_hostile_network_delays_the_golden_trace_and_changes_nothing_else() {
     for seed in 0..40 {
         let mut call = sides(seed, &[address(1)], &[address(2)]);
-        call.network.set_links(Link::hostile());
+        call.network.set_links(hostile_but_intact());
         Leg::connect(&mut call, address(1), address(2)).expect("a plain call is no misuse");
         call.drive_until(|a, b| {
             [a, b]
@@ -152,6 +160,41 @@ fn a_hostile_network_delays_the_golden_trace_and_changes_nothing_else() {
                 side.connection_states(),
                 ["connecting", "connected"],
                 "seed {seed}"
+            );
+        }
+    }
+}
+
+// req: R46 R47 R87
+#[test]
+fn after_any_trouble_a_healed_network_and_a_restart_bring_the_call_back() {
+    const PASSING_TROUBLE: [Step; 5] = [cut, heal, blink, Leg::restart, lead_astray];
+    for seed in 0..200 {
+        let mut chance = Random::new(seed);
+        let mut call = sides(seed, &[address(1)], &[address(2)]);
+        if chance.chance(0.5) {
+            call.network.set_links(hostile_but_intact());
+        }
+        let leg =
+            Leg::connect(&mut call, address(1), address(2)).expect("a plain call is no misuse");
+        call.drive_until(both_are(PeerConnectionState::Connected));
+        for _ in 0..1 + chance.below(6) {
+            let _ = PASSING_TROUBLE[chance.below(PASSING_TROUBLE.len())](&leg, &mut call);
+            call.run_for(chance.up_to(Duration::from_secs(40)));
+        }
+        call.network.heal();
+        leg.restart(&mut call).expect("nothing is closed");
+        call.run_for(Duration::from_secs(30));
+        for side in [&call.a, &call.b] {
+            assert!(
+                side.is(PeerConnectionState::Connected),
+                "seed {seed}: {}",
+                side.peer.explain()
+            );
+            assert_eq!(
+                side.dtls_states(leg.a).len(),
+                3,
+                "seed {seed}: DTLS noticed nothing"
             );
         }
     }
