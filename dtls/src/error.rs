@@ -129,18 +129,6 @@ pub enum PeerMisbehaved {
     /// A handshake message that may not come now.
     #[error("a message came that may not come now")]
     UnexpectedMessage,
-    /// A message longer than any of its type may be.
-    #[error("a message is longer than any of its type may be")]
-    MessageTooLong,
-    /// Fragments of one message disagree about its type, its length or its bytes.
-    #[error("fragments of one message contradict each other")]
-    ContradictoryFragments,
-    /// Keys changed in the middle of a fragmented message, or before the message they belong after.
-    #[error("the keys changed in the middle of a message")]
-    KeysChangedWithinAMessage,
-    /// A second ClientHello that differs in more than its cookie (RFC 6347 §4.2.1).
-    #[error("the second ClientHello differs in more than its cookie")]
-    ClientHelloChanged,
     /// A ClientHello without the null compression method (RFC 5246 §7.4.1.2).
     #[error("the ClientHello insists on compression")]
     CompressionDemanded,
@@ -174,9 +162,6 @@ pub enum PeerMisbehaved {
     /// A renegotiated_connection that does not fit this handshake (RFC 5746 §3.4).
     #[error("the renegotiation_info does not fit this handshake")]
     RenegotiationInfoDoesNotFit,
-    /// The server says that it was made to speak an older version than both can (RFC 8446 §4.1.3).
-    #[error("the version was lowered on the way")]
-    VersionDowngraded,
     /// A signature scheme that was not offered.
     #[error("a message is signed with a scheme that was not offered")]
     SignedWithUnofferedScheme,
@@ -203,25 +188,21 @@ pub enum PeerMisbehaved {
 impl PeerMisbehaved {
     const fn alert(self) -> AlertDescription {
         match self {
-            Self::UnexpectedMessage
-            | Self::KeysChangedWithinAMessage
-            | Self::CookieDemandedTwice => AlertDescription::UNEXPECTED_MESSAGE,
+            Self::UnexpectedMessage | Self::CookieDemandedTwice => {
+                AlertDescription::UNEXPECTED_MESSAGE
+            }
             Self::SelectedUnofferedVersion => AlertDescription::PROTOCOL_VERSION,
             Self::UnsolicitedExtension => AlertDescription::UNSUPPORTED_EXTENSION,
             Self::RenegotiationInfoDoesNotFit => AlertDescription::HANDSHAKE_FAILURE,
             Self::SignatureInvalid | Self::FinishedInvalid => AlertDescription::DECRYPT_ERROR,
             Self::NoServerCertificate => AlertDescription::DECODE_ERROR,
-            Self::MessageTooLong
-            | Self::ContradictoryFragments
-            | Self::ClientHelloChanged
-            | Self::CompressionDemanded
+            Self::CompressionDemanded
             | Self::SelectedUnofferedCipherSuite
             | Self::SelectedCompression
             | Self::SelectedUnofferedGroup
             | Self::SelectedUnofferedSrtpProfile
             | Self::SelectedUnofferedMki
             | Self::UncompressedPointsNotOffered
-            | Self::VersionDowngraded
             | Self::SignedWithUnofferedScheme
             | Self::SchemeDoesNotFitCertificate
             | Self::CertificateDoesNotFitCipherSuite
@@ -252,9 +233,6 @@ pub enum PeerIncompatible {
     /// No extended master secret although it is required (RFC 7627 §5.2).
     #[error("the peer does not know the extended master secret")]
     ExtendedMasterSecretRequired,
-    /// No secure renegotiation (RFC 5746).
-    #[error("the peer does not know secure renegotiation")]
-    SecureRenegotiationRequired,
     /// The key of the peer's certificate is of a kind or size that is not supported.
     #[error("the key of the peer's certificate is not supported")]
     UnsupportedCertificateKey,
@@ -269,8 +247,7 @@ impl PeerIncompatible {
             | Self::NoGroupInCommon
             | Self::NoSignatureSchemeInCommon
             | Self::NoSrtpProfileInCommon
-            | Self::ExtendedMasterSecretRequired
-            | Self::SecureRenegotiationRequired => AlertDescription::HANDSHAKE_FAILURE,
+            | Self::ExtendedMasterSecretRequired => AlertDescription::HANDSHAKE_FAILURE,
         }
     }
 }

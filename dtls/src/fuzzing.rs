@@ -10,7 +10,7 @@ use crate::msgs::certificate::{Certificate, CertificateRequest, DigitallySigned}
 use crate::msgs::codec::{Codec, List, Reader};
 use crate::msgs::enums::{HandshakeType, SignatureScheme};
 use crate::msgs::handshake::Fragment;
-use crate::msgs::hello::{AroundCookie, ClientHello, HelloVerifyRequest, ServerHello};
+use crate::msgs::hello::{ClientHello, HelloVerifyRequest, ServerHello};
 use crate::msgs::key_exchange::{ClientKeyExchange, Finished, ServerKeyExchange};
 
 /// What parses is the same after it was written and read again.
@@ -30,15 +30,7 @@ pub fn handshake_message(bytes: &[u8]) {
         return;
     };
     match HandshakeType(*handshake_type) {
-        HandshakeType::CLIENT_HELLO => {
-            round_trip!(ClientHello, body);
-            if let Ok(around) = AroundCookie::split(body) {
-                assert!(
-                    around.before.len() + around.after.len() < body.len(),
-                    "a cookie has a length"
-                );
-            }
-        }
+        HandshakeType::CLIENT_HELLO => round_trip!(ClientHello, body),
         HandshakeType::HELLO_VERIFY_REQUEST => round_trip!(HelloVerifyRequest, body),
         HandshakeType::SERVER_HELLO => round_trip!(ServerHello, body),
         HandshakeType::CERTIFICATE => round_trip!(Certificate, body),

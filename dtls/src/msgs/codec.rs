@@ -85,10 +85,6 @@ impl<'a> Reader<'a> {
         self.unread.is_empty()
     }
 
-    pub(crate) fn remaining(&self) -> usize {
-        self.unread.len()
-    }
-
     pub(crate) fn finish(self) -> Result<(), InvalidMessage> {
         if self.is_empty() {
             Ok(())
@@ -246,7 +242,6 @@ mod tests {
         assert_eq!(reader.u16(), Ok(2));
         assert_eq!(reader.u24(), Ok(3));
         assert_eq!(reader.vector::<1>(), Ok(&[7, 8][..]));
-        assert_eq!(reader.remaining(), 1);
         assert_eq!(reader.u16(), Err(InvalidMessage::MessageTooShort));
         assert_eq!(reader.take(2), Err(InvalidMessage::MessageTooShort));
         assert_eq!(reader.finish(), Err(InvalidMessage::TrailingBytes));

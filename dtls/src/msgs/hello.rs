@@ -71,30 +71,6 @@ impl<'a> Codec<'a> for ClientHello<'a> {
     }
 }
 
-/// The body of a ClientHello around its cookie: the second must equal the first in all the rest (RFC 6347 §4.2.1), and
-/// what is around it is what a cookie authenticates.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct AroundCookie<'a> {
-    pub(crate) before: &'a [u8],
-    pub(crate) after: &'a [u8],
-}
-
-impl<'a> AroundCookie<'a> {
-    /// Splits the body of a ClientHello; what comes after the cookie is not looked at.
-    pub(crate) fn split(body: &'a [u8]) -> Result<Self, InvalidMessage> {
-        let mut reader = Reader::new(body);
-        ProtocolVersion::take(&mut reader)?;
-        reader.take(RANDOM_LEN)?;
-        read_session_id(&mut reader)?;
-        let (before, _) = body.split_at(body.len() - reader.remaining());
-        reader.vector::<1>()?;
-        Ok(Self {
-            before,
-            after: reader.rest(),
-        })
-    }
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct HelloVerifyRequest<'a> {
     /// DTLS 1.0 from most servers, whatever is negotiated later (RFC 6347 §4.2.1): nothing to act on.
@@ -129,9 +105,6 @@ pub(crate) struct ServerHello<'a> {
 impl ServerHello<'_> {
     /// What to say in `compression_method`.
     pub(crate) const NO_COMPRESSION: u8 = NULL_COMPRESSION;
-
-    /// The end of a random by which a DTLS 1.3 server says that it was made to speak DTLS 1.2 (RFC 8446 §4.1.3).
-    pub(crate) const DOWNGRADE_TO_1_2: [u8; 8] = *b"DOWNGRD\x01";
 }
 
 impl<'a> Codec<'a> for ServerHello<'a> {
@@ -266,26 +239,6 @@ mod tests {
     }
 
     #[test]
-    fn two_client_hellos_that_differ_in_the_cookie_agree_around_it() {
-        let (first, second) = (
-            bytes(&client_hello(b"", &[])),
-            bytes(&client_hello(b"a cookie", &[])),
-        );
-        let first = AroundCookie::split(&first).unwrap();
-        assert_eq!(AroundCookie::split(&second), Ok(first));
-        let other = ClientHello {
-            session_id: b"",
-            ..client_hello(b"", &[])
-        };
-        assert_ne!(AroundCookie::split(&bytes(&other)), Ok(first));
-        let cookie_past_the_end = [first.before, &[200, 1, 2]].concat();
-        assert_eq!(
-            AroundCookie::split(&cookie_past_the_end),
-            Err(InvalidMessage::MessageTooShort)
-        );
-    }
-
-    #[test]
     fn answers_survive_the_wire() {
         let request = HelloVerifyRequest {
             version: ProtocolVersion::DTLS1_0,
@@ -317,11 +270,9 @@ mod tests {
             let mut body = head.to_vec();
             put_vector::<1>(&mut body, &session_id);
             body.extend_from_slice(&tail);
-            let around = AroundCookie::split(&body);
             if let Ok(hello) = ClientHello::read_all(&body) {
                 let wire = bytes(&hello);
                 prop_assert_eq!(ClientHello::read_all(&wire), Ok(hello));
-                prop_assert!(around.is_ok());
             }
             if let Ok(hello) = ServerHello::read_all(&body) {
                 let wire = bytes(&hello);

@@ -1,8 +1,13 @@
 //! A connection as a node of the simulator, and the stories' usual beginnings.
 #![expect(
     dead_code,
+    unreachable_pub,
     reason = "every test binary compiles this module and uses its own part of it"
 )]
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
+pub mod ends;
+pub mod wire;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};

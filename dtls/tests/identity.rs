@@ -1,30 +1,24 @@
 //! Who is let in: fingerprints before, during and after the handshake, certificates of every kind, and those without one
 //! (RFC 8827 §6.5, RFC 8122 §5).
 
+mod common;
+
 use std::time::Duration;
 
+use common::ends::*;
+use common::wire::{self, Fragment};
+use common::*;
 use floe_dtls::{
     AlertDescription, ApiMisuse, CertificateFingerprint, ClientAuth, Connection, DropReason, Error,
     Event, FingerprintSet, HashAlgorithm, Identity, IdentityRefused, Reason, RemoteIdentity, Setup,
     State,
 };
-use sim::{Pair, Verdict};
+use sim::{Verdict, address};
 
-use crate::peer::{
-    Ends, Peer, assert_alive, both_connected, client_address, expecting, fingerprints_of,
-    generated, loaded, start,
-};
-use crate::wire::{self, Fragment};
-
-const P256: &str = include_str!("../data/p256-sec1.pem");
-const P384: &str = include_str!("../data/p384.pem");
-const ED25519: &str = include_str!("../data/ed25519.pem");
-const RSA: &str = include_str!("../data/rsa2048.pem");
-
-fn both_ended(client: &Peer, server: &Peer) -> bool {
-    let ended = |peer: &Peer| peer.state() == State::Failed;
-    ended(client) && ended(server)
-}
+const P256: &str = include_str!("data/p256-sec1.pem");
+const P384: &str = include_str!("data/p384.pem");
+const ED25519: &str = include_str!("data/ed25519.pem");
+const RSA: &str = include_str!("data/rsa2048.pem");
 
 /// Some other certificate's fingerprint.
 fn wrong(hash: HashAlgorithm) -> CertificateFingerprint {
@@ -33,10 +27,10 @@ fn wrong(hash: HashAlgorithm) -> CertificateFingerprint {
 
 fn assert_refused(refuser: &Peer, refused: &Peer) {
     let mismatch = Error::IdentityRefused(IdentityRefused::FingerprintMismatch);
-    assert_eq!(refuser.connection.error(), Some(&mismatch));
+    assert_eq!(refuser.dtls.error(), Some(&mismatch));
     assert_eq!(refuser.last_reason(), Some(Reason::FingerprintMismatch));
     let alert = Error::AlertReceived(AlertDescription::BAD_CERTIFICATE);
-    assert_eq!(refused.connection.error(), Some(&alert));
+    assert_eq!(refused.dtls.error(), Some(&alert));
     assert_eq!(refused.last_reason(), Some(Reason::PeerAlert));
 }
 
@@ -44,9 +38,9 @@ fn assert_refused(refuser: &Peer, refused: &Peer) {
 #[test]
 fn a_client_refuses_a_server_that_was_not_signalled() {
     let mut ends = Ends::new();
-    ends.client_expects = expecting(&generated());
+    ends.client_expects = expecting_owner_of(&generated());
     let mut pair = ends.start(1);
-    pair.drive_until(both_ended);
+    pair.drive_until(both_failed);
     assert_refused(&pair.a, &pair.b);
     pair.a.assert_let_nobody_in();
     pair.b.assert_let_nobody_in();
@@ -56,9 +50,9 @@ fn a_client_refuses_a_server_that_was_not_signalled() {
 #[test]
 fn a_server_refuses_a_client_that_was_not_signalled() {
     let mut ends = Ends::new();
-    ends.server_expects = expecting(&generated());
+    ends.server_expects = expecting_owner_of(&generated());
     let mut pair = ends.start(2);
-    pair.drive_until(both_ended);
+    pair.drive_until(both_failed);
     assert_refused(&pair.b, &pair.a);
     pair.a.assert_let_nobody_in();
     pair.b.assert_let_nobody_in();
@@ -74,7 +68,7 @@ fn any_fingerprint_of_the_strongest_hash_lets_in_and_a_weaker_one_does_not() {
         ends.client_expects = RemoteIdentity::Fingerprints(offered);
         let mut pair = ends.start(3);
         pair.drive_until(|client, server| {
-            both_connected(client, server) || both_ended(client, server)
+            both_connected(client, server) || both_failed(client, server)
         });
         pair.a.is_connected()
     };
@@ -103,16 +97,16 @@ fn any_fingerprint_of_the_strongest_hash_lets_in_and_a_weaker_one_does_not() {
 /// Two ends of which the client does not know yet whom to expect.
 fn client_expects_later() -> (Ends, FingerprintSet) {
     let mut ends = Ends::new();
-    let right = fingerprints_of(&ends.server.identity);
+    let right = fingerprints(&ends.server.identity);
     ends.client_expects = RemoteIdentity::Later;
     (ends, right)
 }
 
 /// The handshake as far as it goes without fingerprints.
-fn wait_for_fingerprints(ends: Ends, seed: u64) -> Pair<Peer, Peer> {
+fn wait_for_fingerprints(ends: Ends, seed: u64) -> Story {
     let mut pair = ends.start(seed);
     pair.drive_until(|client, server| {
-        client.events.contains(&Event::NeedFingerprints) && server.is_connected()
+        client.has_said(&Event::NeedFingerprints) && server.is_connected()
     });
     pair.run_for(Duration::from_secs(1));
     pair
@@ -123,28 +117,25 @@ fn wait_for_fingerprints(ends: Ends, seed: u64) -> Pair<Peer, Peer> {
 fn fingerprints_may_come_after_the_handshake_and_nothing_passes_before() {
     let (ends, right) = client_expects_later();
     let mut pair = wait_for_fingerprints(ends, 4);
-    assert_eq!(pair.a.state(), State::Connecting);
+    assert_eq!(pair.a.dtls.state(), State::Connecting);
     let needs = pair
         .a
         .events
         .iter()
-        .filter(|event| **event == Event::NeedFingerprints);
+        .filter(|(_, event)| *event == Event::NeedFingerprints);
     assert_eq!(needs.count(), 1);
     let now = pair.now();
     // The server knows its client; what it sends meanwhile is not for anybody's eyes.
-    pair.b.send(now, b"too early");
+    pair.b.say(now, b"too early");
     pair.drive();
     pair.a.assert_let_nobody_in();
-    let stats = pair.a.connection.stats();
+    let stats = pair.a.dtls.stats();
     assert_eq!(stats.dropped(DropReason::EarlyApplicationData), 1);
-    let sealed = pair.a.connection.seal(now, b"too early", &mut [0; 100]);
+    let sealed = pair.a.dtls.seal(now, b"too early", &mut [0; 100]);
     assert_eq!(sealed, Err(ApiMisuse::NotConnected.into()));
 
     let now = pair.now();
-    pair.a
-        .connection
-        .set_remote_fingerprints(now, right)
-        .unwrap();
+    pair.a.dtls.set_remote_fingerprints(now, right).unwrap();
     pair.drive();
     assert!(pair.a.is_connected());
     assert_eq!(pair.a.last_reason(), Some(Reason::PeerVerified));
@@ -157,12 +148,9 @@ fn wrong_fingerprints_after_the_handshake_end_it() {
     let (ends, _) = client_expects_later();
     let mut pair = wait_for_fingerprints(ends, 5);
     let now = pair.now();
-    let wrong = fingerprints_of(&generated());
-    pair.a
-        .connection
-        .set_remote_fingerprints(now, wrong)
-        .unwrap();
-    pair.drive_until(both_ended);
+    let wrong = fingerprints(&generated());
+    pair.a.dtls.set_remote_fingerprints(now, wrong).unwrap();
+    pair.drive_until(both_failed);
     assert_refused(&pair.a, &pair.b);
     pair.a.assert_let_nobody_in();
 }
@@ -177,10 +165,7 @@ fn fingerprints_may_come_at_any_step_of_the_handshake() {
             .take_while(|_| !pair.b.is_connected() && pair.step())
             .count();
         let now = pair.now();
-        pair.a
-            .connection
-            .set_remote_fingerprints(now, right)
-            .unwrap();
+        pair.a.dtls.set_remote_fingerprints(now, right).unwrap();
         pair.drive_until(both_connected);
         assert_alive(&mut pair);
         if steps < step {
@@ -196,12 +181,12 @@ fn fingerprints_are_set_once() {
     let mut pair = ends.start(7);
     let now = pair.now();
     pair.a
-        .connection
+        .dtls
         .set_remote_fingerprints(now, right.clone())
         .unwrap();
-    let other = fingerprints_of(&generated());
+    let other = fingerprints(&generated());
     assert_eq!(
-        pair.a.connection.set_remote_fingerprints(now, other),
+        pair.a.dtls.set_remote_fingerprints(now, other),
         Err(ApiMisuse::FingerprintsAlreadySet)
     );
     pair.drive_until(both_connected);
@@ -215,11 +200,11 @@ fn a_handshake_without_fingerprints_fails_after_thirty_seconds() {
     let mut pair = ends.start(8);
     let done = pair.drive_until(|_, server| server.is_connected());
     pair.run_for(Duration::from_millis(29_900));
-    assert_eq!(pair.a.state(), State::Connecting);
+    assert_eq!(pair.a.dtls.state(), State::Connecting);
     pair.run_for(Duration::from_millis(200));
-    assert_eq!(pair.a.state(), State::Failed);
+    assert_eq!(pair.a.dtls.state(), State::Failed);
     assert_eq!(pair.a.last_reason(), Some(Reason::FingerprintsNeverSet));
-    assert_eq!(pair.a.connection.error(), Some(&Error::FingerprintTimedOut));
+    assert_eq!(pair.a.dtls.error(), Some(&Error::FingerprintTimedOut));
     let (_, _, failed) = *pair.a.life().last().unwrap();
     let waited = failed.saturating_sub(done);
     assert!(
@@ -229,7 +214,7 @@ fn a_handshake_without_fingerprints_fails_after_thirty_seconds() {
     pair.a.assert_let_nobody_in();
     // Too late.
     let now = pair.now();
-    let _ = pair.a.connection.set_remote_fingerprints(now, right);
+    let _ = pair.a.dtls.set_remote_fingerprints(now, right);
     pair.drive();
     pair.a.assert_let_nobody_in();
 }
@@ -248,17 +233,14 @@ fn certificates_of_every_kind_prove_both_sides() {
             let ends = Ends::with_identities(loaded(client), loaded(server));
             let certificates = [ends.server.identity.clone(), ends.client.identity.clone()];
             let mut pair = ends.connect(9);
-            let suite = pair.a.connection.cipher_suite().unwrap().to_string();
+            let suite = pair.a.dtls.cipher_suite().unwrap().to_string();
             assert_eq!(
                 suite.contains("ECDHE_RSA"),
                 server_kind == "RSA",
                 "{client_kind} {suite}"
             );
             for (peer, identity) in [&pair.a, &pair.b].into_iter().zip(certificates) {
-                assert_eq!(
-                    peer.connection.peer_certificate(),
-                    Some(identity.certificate())
-                );
+                assert_eq!(peer.dtls.peer_certificate(), Some(identity.certificate()));
             }
             assert_alive(&mut pair);
         }
@@ -275,7 +257,7 @@ fn optional_client_certificates_go_only_with_accepting_anybody() {
             Connection::new(config.into(), setup, expects).map(|_| ())
         };
         let contradiction = Err(ApiMisuse::ClientAuthContradictsIdentity);
-        let known = RemoteIdentity::Fingerprints(fingerprints_of(&generated()));
+        let known = RemoteIdentity::Fingerprints(fingerprints(&generated()));
         assert_eq!(make(Setup::Passive, known), contradiction);
         assert_eq!(make(Setup::Passive, RemoteIdentity::Later), contradiction);
         assert_eq!(make(Setup::Passive, RemoteIdentity::AcceptAny), Ok(()));
@@ -296,16 +278,16 @@ fn anybody_is_let_in_only_where_the_policy_says_so() {
         let certificate = ends.client.identity.clone();
         let mut pair = ends.connect(10);
         let shown = (client_auth != ClientAuth::None).then(|| certificate.certificate());
-        assert_eq!(pair.b.connection.peer_certificate(), shown);
+        assert_eq!(pair.b.dtls.peer_certificate(), shown);
         assert_alive(&mut pair);
     }
 }
 
 /// A handshake in which somebody on the path replaces the client's Certificate by an empty one, without a trace.
-fn without_client_certificate(ends: Ends) -> Pair<Peer, Peer> {
+fn without_client_certificate(ends: Ends) -> Story {
     let mut pair = ends.meet(11);
     pair.network.tap(|datagram, _| {
-        if datagram.source != client_address() {
+        if datagram.source != address(CLIENT) {
             return Verdict::Pass;
         }
         let mut records = wire::records(&datagram.bytes);
@@ -335,11 +317,11 @@ fn a_client_without_a_certificate_is_refused_where_one_is_required() {
             ends.server_expects = RemoteIdentity::AcceptAny;
         }
         let mut pair = without_client_certificate(ends);
-        pair.drive_until(both_ended);
+        pair.drive_until(both_failed);
         let refused = Error::IdentityRefused(IdentityRefused::NoCertificate);
-        assert_eq!(pair.b.connection.error(), Some(&refused));
+        assert_eq!(pair.b.dtls.error(), Some(&refused));
         let alert = Error::AlertReceived(AlertDescription::HANDSHAKE_FAILURE);
-        assert_eq!(pair.a.connection.error(), Some(&alert));
+        assert_eq!(pair.a.dtls.error(), Some(&alert));
         pair.b.assert_let_nobody_in();
         pair.a.assert_let_nobody_in();
     }
@@ -354,7 +336,7 @@ fn an_empty_certificate_that_is_accepted_does_not_hide_a_changed_handshake() {
     ends.server_expects = RemoteIdentity::AcceptAny;
     let mut pair = without_client_certificate(ends);
     pair.run_for(Duration::from_secs(70));
-    assert!(both_ended(&pair.a, &pair.b));
+    assert!(both_failed(&pair.a, &pair.b));
     pair.a.assert_let_nobody_in();
     pair.b.assert_let_nobody_in();
 }
@@ -368,7 +350,7 @@ fn no_message_of_the_clients_proof_can_be_left_out() {
     for kept in 0u32..7 {
         let mut pair = Ends::new().meet(12);
         pair.network.tap(move |datagram, _| {
-            if datagram.source != client_address() {
+            if datagram.source != address(CLIENT) {
                 return Verdict::Pass;
             }
             let mut position = 0;
@@ -406,7 +388,10 @@ fn no_message_of_the_clients_proof_can_be_left_out() {
         pair.run_for(Duration::from_secs(70));
         pair.a.assert_let_nobody_in();
         pair.b.assert_let_nobody_in();
-        assert!(matches!(pair.b.state(), State::Failed), "kept {kept:03b}");
+        assert!(
+            matches!(pair.b.dtls.state(), State::Failed),
+            "kept {kept:03b}"
+        );
     }
 }
 
@@ -417,7 +402,7 @@ fn a_signature_that_does_not_verify_ends_the_handshake() {
     for (message_type, from_client) in [(wire::CERTIFICATE_VERIFY, true), (12, false)] {
         let mut pair = Ends::new().meet(13);
         pair.network.tap(move |datagram, _| {
-            if (datagram.source == client_address()) != from_client {
+            if (datagram.source == address(CLIENT)) != from_client {
                 return Verdict::Pass;
             }
             let mut records = wire::records(&datagram.bytes);
@@ -436,7 +421,7 @@ fn a_signature_that_does_not_verify_ends_the_handshake() {
             Verdict::Pass
         });
         start(&mut pair);
-        pair.drive_until(both_ended);
+        pair.drive_until(both_failed);
         let (verifier, signer) = if from_client {
             (&pair.b, &pair.a)
         } else {
@@ -444,7 +429,7 @@ fn a_signature_that_does_not_verify_ends_the_handshake() {
         };
         assert_eq!(verifier.last_reason(), Some(Reason::VerificationFailed));
         let alert = Error::AlertReceived(AlertDescription::DECRYPT_ERROR);
-        assert_eq!(signer.connection.error(), Some(&alert));
+        assert_eq!(signer.dtls.error(), Some(&alert));
         verifier.assert_let_nobody_in();
         signer.assert_let_nobody_in();
     }

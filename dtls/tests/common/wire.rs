@@ -1,25 +1,25 @@
 //! Records and handshake fragments as an attacker sees and makes them (RFC 6347 §4.1, §4.2.2).
 
-pub(crate) const CHANGE_CIPHER_SPEC: u8 = 20;
-pub(crate) const ALERT: u8 = 21;
-pub(crate) const HANDSHAKE: u8 = 22;
-pub(crate) const APPLICATION_DATA: u8 = 23;
+pub const CHANGE_CIPHER_SPEC: u8 = 20;
+pub const ALERT: u8 = 21;
+pub const HANDSHAKE: u8 = 22;
+pub const APPLICATION_DATA: u8 = 23;
 
-pub(crate) const CLIENT_HELLO: u8 = 1;
-pub(crate) const CERTIFICATE: u8 = 11;
-pub(crate) const CERTIFICATE_VERIFY: u8 = 15;
+pub const CLIENT_HELLO: u8 = 1;
+pub const CERTIFICATE: u8 = 11;
+pub const CERTIFICATE_VERIFY: u8 = 15;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Record {
-    pub(crate) content_type: u8,
-    pub(crate) version: u16,
-    pub(crate) epoch: u16,
-    pub(crate) sequence: u64,
-    pub(crate) body: Vec<u8>,
+pub struct Record {
+    pub content_type: u8,
+    pub version: u16,
+    pub epoch: u16,
+    pub sequence: u64,
+    pub body: Vec<u8>,
 }
 
 impl Record {
-    pub(crate) fn new(content_type: u8, epoch: u16, sequence: u64, body: &[u8]) -> Self {
+    pub fn new(content_type: u8, epoch: u16, sequence: u64, body: &[u8]) -> Self {
         Self {
             content_type,
             version: 0xfefd,
@@ -29,7 +29,7 @@ impl Record {
         }
     }
 
-    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+    pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = vec![self.content_type];
         out.extend_from_slice(&self.version.to_be_bytes());
         out.extend_from_slice(&self.epoch.to_be_bytes());
@@ -40,7 +40,7 @@ impl Record {
     }
 
     /// The handshake messages in a plaintext record.
-    pub(crate) fn fragments(&self) -> Vec<Fragment> {
+    pub fn fragments(&self) -> Vec<Fragment> {
         let mut fragments = Vec::new();
         if self.content_type != HANDSHAKE || self.epoch != 0 {
             return fragments;
@@ -64,7 +64,7 @@ impl Record {
 }
 
 /// The records of a datagram.
-pub(crate) fn records(mut datagram: &[u8]) -> Vec<Record> {
+pub fn records(mut datagram: &[u8]) -> Vec<Record> {
     let mut records = Vec::new();
     while let Some((header, rest)) = datagram.split_at_checked(13) {
         let mut sequence = [0; 8];
@@ -83,7 +83,7 @@ pub(crate) fn records(mut datagram: &[u8]) -> Vec<Record> {
 }
 
 /// All handshake messages in plaintext in a datagram.
-pub(crate) fn fragments(datagram: &[u8]) -> Vec<Fragment> {
+pub fn fragments(datagram: &[u8]) -> Vec<Fragment> {
     records(datagram)
         .iter()
         .flat_map(Record::fragments)
@@ -91,17 +91,17 @@ pub(crate) fn fragments(datagram: &[u8]) -> Vec<Fragment> {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Fragment {
-    pub(crate) message_type: u8,
-    pub(crate) length: u32,
-    pub(crate) message_seq: u16,
-    pub(crate) offset: u32,
-    pub(crate) body: Vec<u8>,
+pub struct Fragment {
+    pub message_type: u8,
+    pub length: u32,
+    pub message_seq: u16,
+    pub offset: u32,
+    pub body: Vec<u8>,
 }
 
 impl Fragment {
     /// A whole message.
-    pub(crate) fn whole(message_type: u8, message_seq: u16, body: &[u8]) -> Self {
+    pub fn whole(message_type: u8, message_seq: u16, body: &[u8]) -> Self {
         Self {
             message_type,
             length: body.len() as u32,
@@ -112,7 +112,7 @@ impl Fragment {
     }
 
     /// A part of it.
-    pub(crate) fn part(&self, start: usize, end: usize) -> Self {
+    pub fn part(&self, start: usize, end: usize) -> Self {
         Self {
             offset: self.offset + start as u32,
             body: self.body[start..end].to_vec(),
@@ -120,7 +120,7 @@ impl Fragment {
         }
     }
 
-    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+    pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = vec![self.message_type];
         out.extend_from_slice(&self.length.to_be_bytes()[1..]);
         out.extend_from_slice(&self.message_seq.to_be_bytes());
@@ -131,7 +131,7 @@ impl Fragment {
     }
 
     /// In a plaintext record of its own.
-    pub(crate) fn in_record(&self, sequence: u64) -> Record {
+    pub fn in_record(&self, sequence: u64) -> Record {
         Record::new(HANDSHAKE, 0, sequence, &self.to_bytes())
     }
 }
@@ -156,12 +156,12 @@ fn extension(out: &mut Vec<u8>, code: u16, body: &[u8]) {
 }
 
 /// The versions a browser's ClientHello names.
-pub(crate) const NEW_AND_OLD: &[u16] = &[0xfefc, 0xfefd];
+pub const NEW_AND_OLD: &[u16] = &[0xfefc, 0xfefd];
 
 /// The body of a ClientHello like today's Chromium sends: code points nobody knows, DTLS 1.3 first, a post-quantum key
 /// share of 1216 bytes, and supported_versions behind it, so that it stands in the second datagram. 1413 bytes in all
 /// with the handshake header of 12.
-pub(crate) fn browser_client_hello(versions: &[u16]) -> Vec<u8> {
+pub fn browser_client_hello(versions: &[u16]) -> Vec<u8> {
     let mut extensions = Vec::new();
     extension(&mut extensions, 0x3a3a, &[]);
     let groups = codes(&[0x11ec, 0x001d, 0x0017, 0x0018]);

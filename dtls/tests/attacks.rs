@@ -1,29 +1,30 @@
 //! Attackers off the path, who know addresses and nothing else, and on it, who see and change everything
 //! (RFC 6347 §4.1.2.7; RFC 9147 §4.5.2, §11).
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
+mod common;
 
 use std::time::Duration;
 
 use allocation_counter::measure;
+use common::ends::*;
+use common::wire::{self, Fragment, NEW_AND_OLD, Record, browser_client_hello};
+use common::*;
 use floe_dtls::{
     AlertDescription, CipherSuite, DropReason, Error, NamedGroup, PlaintextAlerts, Reason,
     Received, Side, SrtpProfile, State,
 };
 use proptest::prelude::*;
-use sim::{Attacker, Datagram, Pair, Verdict};
-
-use crate::peer::{
-    Ends, Peer, assert_alive, both_connected, client_address, server_address, start,
-};
-use crate::wire::{self, Fragment, NEW_AND_OLD, Record, browser_client_hello};
+use sim::{Attacker, Datagram, Verdict, address};
 
 /// The latest sequence number there can be.
 const LAST: u64 = (1 << 48) - 1;
 
 /// A datagram to one end, in the other's name.
-fn spoofed(pair: &mut Pair<Peer, Peer>, to: Side, bytes: Vec<u8>) {
+fn spoofed(pair: &mut Story, to: Side, bytes: Vec<u8>) {
     let (source, destination) = match to {
-        Side::Client => (server_address(), client_address()),
-        Side::Server => (client_address(), server_address()),
+        Side::Client => (address(SERVER), address(CLIENT)),
+        Side::Server => (address(CLIENT), address(SERVER)),
     };
     pair.inject(Datagram {
         source,
@@ -98,9 +99,9 @@ struct Outcome {
     data: [usize; 2],
 }
 
-fn outcome(pair: &Pair<Peer, Peer>) -> Outcome {
+fn outcome(pair: &Story) -> Outcome {
     let of = |peer: &Peer| {
-        let connection = &peer.connection;
+        let connection = &peer.dtls;
         let suite = connection.cipher_suite().unwrap();
         (
             suite,
@@ -111,17 +112,17 @@ fn outcome(pair: &Pair<Peer, Peer>) -> Outcome {
     let ends = [&pair.a, &pair.b];
     Outcome {
         lives: ends.map(Peer::life),
-        datagrams_sent: ends.map(|peer| peer.connection.stats().datagrams_sent),
-        retransmitted_flights: ends.map(|peer| peer.connection.stats().retransmitted_flights),
+        datagrams_sent: ends.map(|peer| peer.dtls.stats().datagrams_sent),
+        retransmitted_flights: ends.map(|peer| peer.dtls.stats().retransmitted_flights),
         negotiated: ends.map(of),
-        data: ends.map(|peer| peer.data.len()),
+        data: ends.map(|peer| peer.heard.len()),
     }
 }
 
 /// One handshake and some data, with an attacker who shoots before every step of it.
 fn under_fire(shots: &[Vec<u8>]) -> (Outcome, [u64; 2]) {
     let mut pair = Ends::new().start(30);
-    let fire = |pair: &mut Pair<Peer, Peer>| {
+    let fire = |pair: &mut Story| {
         for shot in shots {
             spoofed(pair, Side::Client, shot.clone());
             spoofed(pair, Side::Server, shot.clone());
@@ -137,7 +138,7 @@ fn under_fire(shots: &[Vec<u8>]) -> (Outcome, [u64; 2]) {
     fire(&mut pair);
     pair.run_for(Duration::from_secs(5));
     assert_alive(&mut pair);
-    let dropped = [&pair.a, &pair.b].map(|peer| peer.connection.stats().total_dropped());
+    let dropped = [&pair.a, &pair.b].map(|peer| peer.dtls.stats().total_dropped());
     (outcome(&pair), dropped)
 }
 
@@ -156,11 +157,11 @@ fn whatever_is_injected_at_any_step_the_outcome_is_the_same() {
 }
 
 /// The reasons counted at the server of a live association for a datagram.
-fn reasons(pair: &mut Pair<Peer, Peer>, mut datagram: Vec<u8>) -> Vec<DropReason> {
-    let before = pair.b.connection.stats();
+fn reasons(pair: &mut Story, mut datagram: Vec<u8>) -> Vec<DropReason> {
+    let before = pair.b.dtls.stats();
     let now = pair.now();
-    let received = pair.b.connection.handle_datagram(now, &mut datagram);
-    let after = pair.b.connection.stats();
+    let received = pair.b.dtls.handle_datagram(now, &mut datagram);
+    let after = pair.b.dtls.stats();
     assert!(
         !matches!(received, Received::Handled | Received::Data { .. }),
         "{received:?}"
@@ -232,7 +233,7 @@ fn hostile_datagrams_do_not_allocate() {
     let now = pair.now();
     let counted = measure(|| {
         for shot in &mut arsenal {
-            let received = pair.b.connection.handle_datagram(now, shot);
+            let received = pair.b.dtls.handle_datagram(now, shot);
             assert!(matches!(received, Received::Dropped(_) | Received::NotMine));
         }
     });
@@ -258,18 +259,12 @@ fn a_flood_of_fragments_of_the_future_takes_no_memory_and_ends_nothing() {
     let now = pair.now();
     let counted = measure(|| {
         for datagram in &mut flood {
-            let received = pair.b.connection.handle_datagram(now, datagram);
+            let received = pair.b.dtls.handle_datagram(now, datagram);
             assert!(matches!(received, Received::Dropped(_)), "{received:?}");
         }
     });
     assert_eq!(counted.bytes_max, 0, "{counted:?}");
-    assert!(
-        pair.b
-            .connection
-            .stats()
-            .dropped(DropReason::FarFutureMessage)
-            > 0
-    );
+    assert!(pair.b.dtls.stats().dropped(DropReason::FarFutureMessage) > 0);
     pair.drive_until(both_connected);
     assert_alive(&mut pair);
 }
@@ -292,7 +287,7 @@ fn what_waits_for_its_turn_takes_a_bounded_memory() {
         }
     }
     let now = pair.now();
-    let server = &mut pair.b.connection;
+    let server = &mut pair.b.dtls;
     let mut held = |datagrams: &mut [Vec<u8>]| {
         let counted = measure(|| {
             for datagram in datagrams {
@@ -315,7 +310,7 @@ fn what_waits_for_its_turn_takes_a_bounded_memory() {
 fn a_spoofed_client_hello_does_not_touch_a_live_association() {
     let hello = Fragment::whole(wire::CLIENT_HELLO, 0, &browser_client_hello(NEW_AND_OLD));
     let mut pair = Ends::new().connect(35);
-    let sent = pair.b.connection.stats().datagrams_sent;
+    let sent = pair.b.dtls.stats().datagrams_sent;
     for sequence in 0..20 {
         spoofed(
             &mut pair,
@@ -325,7 +320,7 @@ fn a_spoofed_client_hello_does_not_touch_a_live_association() {
         pair.run_for(Duration::from_secs(1));
     }
     assert_eq!(
-        pair.b.connection.stats().datagrams_sent,
+        pair.b.dtls.stats().datagrams_sent,
         sent,
         "not one datagram was answered"
     );
@@ -333,7 +328,7 @@ fn a_spoofed_client_hello_does_not_touch_a_live_association() {
 }
 
 /// Everything the client sends after `silence` began is lost.
-fn silenced(ends: Ends) -> Pair<Peer, Peer> {
+fn silenced(ends: Ends) -> Story {
     let mut pair = ends.start(36);
     pair.run_for(Duration::from_millis(5));
     pair.network.cut();
@@ -352,11 +347,11 @@ fn a_plaintext_alert_ends_the_handshake_only_if_nothing_valid_follows() {
     let mut pair = silenced(Ends::new());
     spoofed(&mut pair, Side::Client, refusal());
     pair.run_for(Duration::from_millis(350));
-    assert_eq!(pair.a.state(), State::Connecting);
+    assert_eq!(pair.a.dtls.state(), State::Connecting);
     pair.run_for(Duration::from_millis(100));
-    assert_eq!(pair.a.state(), State::Failed);
+    assert_eq!(pair.a.dtls.state(), State::Failed);
     assert_eq!(pair.a.last_reason(), Some(Reason::PeerAlert));
-    assert_eq!(pair.a.connection.error(), Some(&failed));
+    assert_eq!(pair.a.dtls.error(), Some(&failed));
 
     // At once, by configuration.
     let mut ends = Ends::new();
@@ -364,7 +359,7 @@ fn a_plaintext_alert_ends_the_handshake_only_if_nothing_valid_follows() {
     let mut pair = silenced(ends);
     spoofed(&mut pair, Side::Client, refusal());
     pair.step();
-    assert_eq!(pair.a.connection.error(), Some(&failed));
+    assert_eq!(pair.a.dtls.error(), Some(&failed));
 }
 
 // req: T32
@@ -373,7 +368,7 @@ fn a_forged_alert_before_a_valid_message_is_forgotten() {
     let mut pair = Ends::new().meet(37);
     // Each datagram of the server is announced by a forged alert.
     pair.network.tap(|datagram, wire| {
-        if datagram.source == server_address() {
+        if datagram.source == address(SERVER) {
             wire.inject(Datagram {
                 bytes: refusal(),
                 ..datagram.clone()
@@ -385,7 +380,7 @@ fn a_forged_alert_before_a_valid_message_is_forgotten() {
     pair.drive_until(both_connected);
     assert!(
         pair.a
-            .connection
+            .dtls
             .stats()
             .dropped(DropReason::UnauthenticatedAlert)
             > 0
@@ -416,15 +411,15 @@ fn what_was_recorded_is_not_taken_twice() {
     pair.drive_until(both_connected);
     assert_alive(&mut pair);
     let recorded = tap.take();
-    let data = [pair.a.data.len(), pair.b.data.len()];
+    let data = [pair.a.heard.len(), pair.b.heard.len()];
     for _ in 0..3 {
         for (_, datagram) in &recorded {
             pair.inject(datagram.clone());
             pair.run_for(Duration::from_millis(50));
         }
     }
-    assert_eq!([pair.a.data.len(), pair.b.data.len()], data);
-    assert!(pair.b.connection.stats().dropped(DropReason::Replayed) > 0);
+    assert_eq!([pair.a.heard.len(), pair.b.heard.len()], data);
+    assert!(pair.b.dtls.stats().dropped(DropReason::Replayed) > 0);
     assert_alive(&mut pair);
 }
 
@@ -441,7 +436,7 @@ fn data_in_plaintext_never_comes_up() {
         pair.step();
     }
     pair.drive_until(both_connected);
-    assert!(pair.a.data.is_empty() && pair.b.data.is_empty());
+    assert!(pair.a.heard.is_empty() && pair.b.heard.is_empty());
     assert_alive(&mut pair);
 }
 
@@ -485,8 +480,8 @@ proptest! {
         start(&mut pair);
         pair.run_for(Duration::from_secs(70));
         for peer in [&pair.a, &pair.b] {
-            prop_assert!(matches!(peer.state(), State::Connected | State::Failed), "{:?}", peer.state());
-            prop_assert!(peer.data.is_empty());
+            prop_assert!(matches!(peer.dtls.state(), State::Connected | State::Failed), "{:?}", peer.dtls.state());
+            prop_assert!(peer.heard.is_empty());
         }
         pair.network.remove_taps();
         if both_connected(&pair.a, &pair.b) {

@@ -1,27 +1,22 @@
 //! Messages in pieces: a browser's ClientHello in two datagrams, fragments cut in any way, small and changing MTUs
 //! (RFC 6347 §4.1.1.1, §4.2.3).
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
-use std::sync::Arc;
+mod common;
+
 use std::time::{Duration, Instant};
 
-use floe_dtls::{Config, Connection, Error, PeerIncompatible, RemoteIdentity, Setup, State};
+use common::ends::*;
+use common::wire::{self, Fragment, NEW_AND_OLD, Record, browser_client_hello};
+use common::*;
+use floe_dtls::{Connection, Error, PeerIncompatible, State};
 use proptest::prelude::*;
-use sim::{Clock, Link, Verdict, Wiretap};
+use sim::{Clock, Link, Verdict, Wiretap, address};
 
-use crate::peer::{Ends, assert_alive, both_connected, generated, loaded, start};
-use crate::wire::{self, Fragment, NEW_AND_OLD, Record, browser_client_hello};
-
-const RSA: &str = include_str!("../data/rsa2048.pem");
+const RSA: &str = include_str!("data/rsa2048.pem");
 
 /// Bytes of the ClientHello that a browser puts into its first datagram.
 const FIRST_PART: usize = 1175 - 12 - 13;
-
-fn server() -> Connection {
-    let config = Arc::new(Config::new(generated()));
-    let mut server = Connection::new(config, Setup::Passive, RemoteIdentity::Later).unwrap();
-    server.start(Clock::epoch());
-    server
-}
 
 fn take(server: &mut Connection, now: Instant, mut datagram: Vec<u8>) {
     let _ = server.handle_datagram(now, &mut datagram);
@@ -59,7 +54,7 @@ fn a_browsers_client_hello_in_two_datagrams_is_met_with_dtls_1_2() {
     assert_eq!(hello.len() + 12, 1413);
     for order in [[0, 1], [1, 0]] {
         let datagrams = in_two_datagrams(&hello);
-        let mut server = server();
+        let mut server = lone_server();
         let now = Clock::epoch();
         take(&mut server, now, datagrams[order[0]].clone());
         assert!(said(&mut server).is_empty());
@@ -82,7 +77,7 @@ fn a_browsers_client_hello_in_two_datagrams_is_met_with_dtls_1_2() {
 #[test]
 fn a_client_hello_without_our_version_is_refused_with_its_alert() {
     let [first, second] = in_two_datagrams(&browser_client_hello(&[0xfefc, 0x5a5a]));
-    let mut server = server();
+    let mut server = lone_server();
     let now = Clock::epoch();
     take(&mut server, now, first);
     take(&mut server, now, second);
@@ -108,7 +103,7 @@ fn a_client_hello_without_our_version_is_refused_with_its_alert() {
 fn a_client_hello_is_put_together_from_single_bytes() {
     let hello = browser_client_hello(NEW_AND_OLD);
     let whole = Fragment::whole(wire::CLIENT_HELLO, 0, &hello);
-    let mut server = server();
+    let mut server = lone_server();
     for at in (0..hello.len()).rev() {
         assert!(said(&mut server).is_empty());
         take(
@@ -271,7 +266,7 @@ fn the_mtu_may_change_between_two_transmissions_of_a_flight() {
     let mut pair = Ends::with_identities(loaded(RSA), loaded(RSA)).meet(22);
     let mut seen = 0;
     pair.network.tap(move |datagram, _| {
-        if datagram.source != crate::peer::server_address() {
+        if datagram.source != address(SERVER) {
             return Verdict::Pass;
         }
         seen += 1;
@@ -284,11 +279,11 @@ fn the_mtu_may_change_between_two_transmissions_of_a_flight() {
     start(&mut pair);
     pair.run_for(Duration::from_millis(100));
     assert!(!pair.a.is_connected());
-    pair.b.connection.set_mtu(300).unwrap();
+    pair.b.dtls.set_mtu(300).unwrap();
     let tap = pair.network.wiretap();
     pair.drive_until(both_connected);
     let from_server = |seen: &(Instant, sim::Datagram)| {
-        (seen.1.source == crate::peer::server_address()).then_some(seen.1.bytes.len())
+        (seen.1.source == address(SERVER)).then_some(seen.1.bytes.len())
     };
     let longest = tap.seen().iter().filter_map(from_server).max().unwrap();
     assert!(longest <= 300, "{longest}");
