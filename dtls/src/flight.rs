@@ -72,6 +72,8 @@ pub(crate) struct Flight {
     next_seq: u16,
     /// How often it was sent because of the schedule.
     tries: u32,
+    /// How often it was sent for whatever reason.
+    transmissions: u32,
     sent_at: Option<Instant>,
     round_trip_time: Option<Duration>,
     schedule: Schedule,
@@ -114,6 +116,7 @@ impl Flight {
             is_last: false,
             next_seq: 0,
             tries: 0,
+            transmissions: 0,
             sent_at: None,
             round_trip_time: None,
             schedule: Schedule {
@@ -132,7 +135,7 @@ impl Flight {
     /// The peer's flight is complete: ours is answered, and the next one begins.
     pub(crate) fn begin(&mut self, now: Instant) {
         // Sent more than once, nobody knows which of them was answered.
-        if let (1, Some(sent_at)) = (self.tries, self.sent_at) {
+        if let (1, Some(sent_at)) = (self.transmissions, self.sent_at) {
             self.round_trip_time = Some(now.saturating_duration_since(sent_at));
         }
         self.phase = Phase::Preparing;
@@ -171,6 +174,7 @@ impl Flight {
     /// The flight is prepared: it is sent, and sent again until it is answered.
     pub(crate) fn send(&mut self, now: Instant, timers: &mut TimerTable) {
         self.tries = 0;
+        self.transmissions = 0;
         self.transmit(now, timers);
     }
 
@@ -212,6 +216,7 @@ impl Flight {
 
     fn transmit(&mut self, now: Instant, timers: &mut TimerTable) {
         self.tries += 1;
+        self.transmissions += 1;
         self.phase = Phase::Sending;
         self.cursor = (0, 0);
         self.sent_at = Some(now);
