@@ -59,6 +59,30 @@ impl Random {
     }
 }
 
+/// Small random numbers for timers, drawn eight at a time: a consent check then costs no cipher block.
+#[derive(Debug, Default)]
+pub(crate) struct Jitter {
+    drawn: [u16; 8],
+    left: usize,
+}
+
+impl Jitter {
+    pub(crate) fn next(&mut self, random: &mut Random) -> u16 {
+        if self.left == 0 {
+            let mut bytes = [0; 16];
+            random.fill(Label::Jitter, &mut bytes);
+            for (number, pair) in self.drawn.iter_mut().zip(bytes.chunks_exact(2)) {
+                *number = pair
+                    .iter()
+                    .fold(0, |number, byte| number << 8 | u16::from(*byte));
+            }
+            self.left = self.drawn.len();
+        }
+        self.left -= 1;
+        self.drawn.get(self.left).copied().unwrap_or_default()
+    }
+}
+
 impl std::fmt::Debug for Random {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Random(…)")

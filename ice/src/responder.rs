@@ -138,11 +138,21 @@ impl Generation {
             self.renew_consent(shared, now, id);
         }
         match state {
-            PairState::Succeeded if wish.is_some() => self.follow(shared, now, id),
-            PairState::Succeeded => {}
+            PairState::Succeeded if wish.is_some() && !self.has_nominated(id, wish) => {
+                self.follow(shared, now, id);
+            }
+            // The steady state: nothing to find out and nothing to report.
+            PairState::Succeeded => shared.unchanged = shared.mode == Mode::Full,
             PairState::InProgress => self.recheck(shared, now, id),
             _ => self.checklist.trigger(id),
         }
+    }
+
+    /// Whether this wish is for what is in use already.
+    fn has_nominated(&self, id: PairId, wish: Option<Wish>) -> bool {
+        let counted = wish.is_some_and(|wish| wish.nomination.is_some());
+        let selected = self.selected.as_ref();
+        !counted && self.deferred.is_none() && selected.is_some_and(|s| s.nominated && s.pair == id)
     }
 
     /// A request for a pair whose own check is under way: that check is cancelled and a new one queued, because it may

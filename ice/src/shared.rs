@@ -8,12 +8,12 @@ use floe_stun::{AttributeType, IntegrityAlgorithm, TransactionId, TransactionIds
 
 use crate::address::FiveTuple;
 use crate::candidate::CandidateId;
-use crate::config::{Config, MAX_PENDING_RESPONSES, MIN_PACING};
+use crate::config::{CONSENT_JITTER, Config, MAX_PENDING_RESPONSES, MIN_PACING};
 use crate::error::DropReason;
 use crate::event::EventQueue;
 use crate::local::LocalCandidates;
 use crate::pair::PairId;
-use crate::random::{Label, Random};
+use crate::random::{Jitter, Random};
 use crate::role::{Mode, Role};
 use crate::state::GatheringState;
 use crate::stats::Stats;
@@ -37,6 +37,9 @@ pub(crate) struct Shared {
     pub(crate) outputs: VecDeque<Output>,
     pub(crate) events: EventQueue,
     pub(crate) stats: Stats,
+    pub(crate) jitter: Jitter,
+    /// Whether the last input left everything but counters as it was.
+    pub(crate) unchanged: bool,
     pub(crate) last_candidate: u32,
     pub(crate) last_pair: u32,
 }
@@ -102,13 +105,9 @@ impl Shared {
 
     /// A duration varied by ±20 % (RFC 7675 §5.1).
     pub(crate) fn jittered(&mut self, mean: Duration) -> Duration {
-        let (least, most) = (
-            *crate::config::CONSENT_JITTER.start(),
-            *crate::config::CONSENT_JITTER.end(),
-        );
-        let span = u64::from(most - least + 1);
-        let thousandths = least + (self.random.next_u64(Label::Jitter) % span) as u32;
-        mean * thousandths / 1000
+        let span = CONSENT_JITTER.end() - CONSENT_JITTER.start() + 1;
+        let draw = u32::from(self.jitter.next(&mut self.random));
+        mean * (CONSENT_JITTER.start() + draw % span) / 1000
     }
 
     /// Ta, given what the peer asked for.

@@ -21,7 +21,7 @@ use crate::generation::Generation;
 use crate::local::LocalCandidates;
 use crate::pair::CandidatePair;
 use crate::parameters::Parameters;
-use crate::random::{Label, Random};
+use crate::random::{Jitter, Label, Random};
 use crate::responder::integrity_drop;
 use crate::revoked::split;
 use crate::role::{Initiation, Mode, Role};
@@ -117,6 +117,8 @@ impl Agent {
             outputs: VecDeque::new(),
             events: EventQueue::default(),
             stats: Stats::default(),
+            jitter: Jitter::default(),
+            unchanged: false,
             last_candidate: 0,
             last_pair: 0,
         };
@@ -139,19 +141,20 @@ impl Agent {
         if !is_stun(datagram) {
             return Received::NotMine;
         }
-        match self.receive(now, path.canonical(), datagram) {
-            Ok(()) => {
-                self.update(now);
-                Received::Handled
-            }
-            Err(reason) => {
-                self.shared.stats.count(reason);
-                if matches!(reason, DropReason::AsymmetricResponse) {
-                    self.update(now);
-                }
-                Received::Dropped(reason)
-            }
+        self.shared.unchanged = false;
+        let result = self.receive(now, path.canonical(), datagram);
+        match result {
+            Ok(()) if self.shared.unchanged && self.role == self.shared.role => {}
+            Ok(()) | Err(DropReason::AsymmetricResponse) => self.update(now),
+            Err(_) => {}
         }
+        result.map_or_else(
+            |reason| {
+                self.shared.stats.count(reason);
+                Received::Dropped(reason)
+            },
+            |()| Received::Handled,
+        )
     }
 
     /// Cheap tests first, the MAC before anything has an effect.
@@ -179,7 +182,10 @@ impl Agent {
         match message.class() {
             Class::Request => self.receive_request(now, path, &message),
             // A keepalive: it opens what it opens on its way, and means nothing here (RFC 8445 §11).
-            Class::Indication => Ok(()),
+            Class::Indication => {
+                self.shared.unchanged = true;
+                Ok(())
+            }
             Class::SuccessResponse | Class::ErrorResponse => {
                 self.receive_response(now, path, &message)
             }

@@ -144,14 +144,19 @@ impl Walk {
         let agent = &mut solo.agent;
         match step.clone() {
             Step::Local(n) => {
-                drop(agent.add_local_candidate(now, Candidate::host(crate::support::address(1, n))))
+                let _ =
+                    agent.add_local_candidate(now, Candidate::host(crate::support::address(1, n)));
             }
             Step::RemoveLocal(n) => {
-                drop(agent.remove_local_candidate(now, crate::support::address(1, n)))
+                let _ = agent.remove_local_candidate(now, crate::support::address(1, n));
             }
             Step::LocalComplete => agent.local_candidates_complete(now),
-            Step::Remote(n) => drop(agent.add_remote_candidate(now, Candidate::host(remote(n)))),
-            Step::RemoveRemote(n) => drop(agent.remove_remote_candidate(now, remote(n))),
+            Step::Remote(n) => {
+                let _ = agent.add_remote_candidate(now, Candidate::host(remote(n)));
+            }
+            Step::RemoveRemote(n) => {
+                let _ = agent.remove_remote_candidate(now, remote(n));
+            }
             Step::RemoteComplete => agent.remote_candidates_complete(now),
             Step::Meet => solo
                 .agent
@@ -178,7 +183,9 @@ impl Walk {
                 let _ = solo.receive(remote(from), &check.bytes());
             }
             Step::Answer { index, error } => self.answer(index, error),
-            Step::Garbage(bytes) => drop(solo.receive(remote(0), &bytes)),
+            Step::Garbage(bytes) => {
+                let _ = solo.receive(remote(0), &bytes);
+            }
             Step::Traffic => agent.note_authenticated_traffic(now),
             Step::Revoke => agent.revoke_consent(now, floe_ice::Reason::PeerClosed),
             Step::Timing(n) => {

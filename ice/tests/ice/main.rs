@@ -3,6 +3,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod allocations;
 mod candidates;
 mod checks;
 mod connect;

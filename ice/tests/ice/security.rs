@@ -238,8 +238,13 @@ fn a_hundred_thousand_hostile_datagrams_leave_a_call_alone() {
             "{}",
             peer.agent.candidate_pairs().count()
         );
-        assert!(peer.agent.stats().dropped_total() > 10_000);
     }
+    let [a_dropped, b_dropped] =
+        [&story.a, &story.b].map(|peer| peer.agent.stats().dropped_total());
+    assert!(
+        a_dropped > 5_000 && b_dropped > 5_000,
+        "{a_dropped} {b_dropped}"
+    );
     assert_eq!(
         (story.a.transitions().len(), story.b.transitions().len()),
         states,
