@@ -308,7 +308,7 @@ impl ClientMachine {
             transport
                 .restart(now, None, None)
                 .map_err(|error| error.to_string())?;
-            add_candidates(transport, now, candidates)?;
+            transport.local_candidates_complete(now);
             Ok(sdp::fragment(
                 name,
                 Mode::Full,

@@ -69,7 +69,10 @@ const FAREWELL: Duration = Duration::from_secs(2);
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let options = Options::parse();
+    let options = match Options::try_parse() {
+        Ok(options) => options,
+        Err(error) => return explain(&error),
+    };
     tracing_subscriber::fmt()
         .with_env_filter(options.log.as_str())
         .with_writer(io::stderr)
@@ -81,6 +84,18 @@ async fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// `--help` as it is; a bad option as one line, with exit code 2.
+fn explain(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        print!("{error}");
+        return ExitCode::SUCCESS;
+    }
+    let text = error.to_string();
+    let line = text.lines().next().unwrap_or_default();
+    eprintln!("media_server: {}", line.trim_start_matches("error: "));
+    ExitCode::from(2)
 }
 
 /// Why the server did not start, as one line.
@@ -121,7 +136,7 @@ struct Running {
 
 async fn run(options: Options) -> Result<(), StartError> {
     let running = start(&options).await?;
-    println!("{}", running.url);
+    println!("Open {} in a browser; Ctrl-C ends.", running.url);
     let app = whip::router(running.server.clone());
     let clients = clients::start(options.clients, &app);
     serve(running.listener, app, interrupted()).await?;

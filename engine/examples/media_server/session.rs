@@ -27,6 +27,8 @@ pub(crate) struct Session {
     pub(crate) entity_tag: EntityTag,
     /// The other side's current credentials.
     pub(crate) remote: Parameters,
+    /// Those before the last restart, until it is confirmed.
+    previous_remote: Option<Parameters>,
     pub(crate) media: MediaView,
     pub(crate) channels: DataChannels,
     records: u64,
@@ -58,6 +60,7 @@ impl Session {
             name: beginning.name,
             entity_tag: EntityTag::random(),
             remote: beginning.remote,
+            previous_remote: None,
             media: MediaView::default(),
             channels: DataChannels::accepting(),
             records: 0,
@@ -80,9 +83,10 @@ impl Session {
         while let Some(event) = self.peer.poll_event() {
             self.record(now, &event, expiry);
         }
-        if let Event::RestartConfirmed = event {
-            self.timeline
-                .note(now, "ice_restart", "confirmed by the other side");
+        match event {
+            Event::RestartConfirmed => self.timeline.note(now, "ice_restart", "confirmed"),
+            Event::RestartRolledBack(reason) => self.rolled_back(now, *reason),
+            _ => {}
         }
     }
 
@@ -150,13 +154,22 @@ impl Session {
         };
     }
 
+    /// The new generation found no path: the one before goes on, and what the other side has of the new one is stale.
+    fn rolled_back(&mut self, now: Instant, reason: floe_ice::Reason) {
+        self.timeline
+            .note(now, "ice_restart", format!("given up: {reason}"));
+        if let Some(remote) = self.previous_remote.take() {
+            self.remote = remote;
+        }
+        self.entity_tag = EntityTag::random();
+    }
+
     /// ICE was restarted with the other side's new credentials.
     pub(crate) fn restarted(&mut self, now: Instant, remote: Parameters) {
-        self.remote = remote;
+        self.previous_remote = Some(std::mem::replace(&mut self.remote, remote));
         self.entity_tag = EntityTag::random();
         self.restarts += 1;
-        self.timeline
-            .note(now, "ice_restart", "asked for by the other side");
+        self.timeline.note(now, "ice_restart", "asked for");
     }
 
     /// Takes the plaintext of one DTLS record.
@@ -210,10 +223,28 @@ impl Session {
         }
     }
 
-    /// The last view, with the reason.
+    /// The last view: what there was, all of it closed for this reason.
     pub(crate) fn end(mut self, now: Instant, transport: &Transport, reason: &str) -> SessionView {
-        self.timeline.note(now, "end", reason);
+        const CLOSED: &str = "closed";
+        let states = [
+            ("ice", transport.ice().state().to_string()),
+            ("dtls", transport.dtls().state().to_string()),
+            ("connection", self.peer.connection_state().to_string()),
+        ];
+        for (what, before) in states.into_iter().filter(|(_, before)| before != CLOSED) {
+            self.timeline
+                .change(now, what, before, CLOSED, Some(reason.to_owned()));
+        }
         let mut view = self.view(now, transport);
+        for state in [
+            &mut view.ice,
+            &mut view.dtls,
+            &mut view.connection,
+            &mut view.ice_connection,
+        ] {
+            CLOSED.clone_into(state);
+        }
+        view.explain = format!("closed: {reason}");
         view.end_reason = Some(reason.to_owned());
         view
     }

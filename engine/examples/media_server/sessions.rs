@@ -223,22 +223,24 @@ impl Sessions {
         let id = self.session(key)?.transport;
         let mut new = RemoteParameters::new(remote.clone());
         new.mode = fragment.mode;
-        let candidates = self.settings.candidates.clone();
         self.endpoint
             .restart(now, id, None, Some(new))
             .map_err(|error| Rejection::Engine(error.to_string()))?;
         self.endpoint.with(now, id, |transport| {
-            // A restart gathers anew, from the same sockets.
-            add_local_candidates(transport, now, candidates).ok();
+            // The sockets are the same, so nothing is left to be gathered.
+            transport.local_candidates_complete(now);
             add_remote_candidates(transport, now, fragment.candidates);
         });
         let parameters = self.local_parameters(id)?;
-        let (mode, candidates) = (self.settings.mode, self.settings.candidates.clone());
         let session = self.session(key)?;
         session.restarted(now, remote);
-        let fragment = sdp::fragment(&session.name, mode, &parameters, &candidates);
+        let (name, entity_tag) = (session.name.clone(), session.entity_tag);
+        let Settings {
+            mode, candidates, ..
+        } = &self.settings;
+        let fragment = sdp::fragment(&name, *mode, &parameters, candidates);
         Ok(Patched::Restarted {
-            entity_tag: session.entity_tag,
+            entity_tag,
             fragment,
         })
     }

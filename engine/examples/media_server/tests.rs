@@ -194,6 +194,14 @@ async fn a_deleted_session_ends_for_its_client_too() {
         .find(|session| session["end_reason"] == "ended by DELETE")
         .unwrap();
     assert_eq!(ended["id"], "session-1");
+    for state in ["ice", "dtls", "connection"] {
+        assert_eq!(ended[state], "closed");
+        assert_eq!(states(ended, state).last(), Some(&"closed"));
+    }
+    assert!(
+        ended["selected_pair"].is_object(),
+        "what there was is still told"
+    );
     assert!(
         client.sees_the_end(PATIENCE).await,
         "close_notify reaches the client"

@@ -110,7 +110,7 @@ pub(crate) struct DataView {
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Entry {
     pub(crate) at_ms: f64,
-    /// `ice`, `dtls`, `connection`, `ice_connection`, `gathering`, `selected_pair`, `ice_restart` or `end`.
+    /// `ice`, `dtls`, `connection`, `ice_connection`, `gathering`, `selected_pair` or `ice_restart`.
     pub(crate) what: &'static str,
     /// The state before; none where there is no state.
     pub(crate) from: Option<String>,
@@ -202,7 +202,7 @@ mod tests {
         let start = now();
         let mut timeline = Timeline::new(start);
         for n in 0..TIMELINE + 3 {
-            timeline.note(start + Duration::from_millis(n as u64), "end", n);
+            timeline.note(start + Duration::from_millis(n as u64), "ice_restart", n);
         }
         let entries = timeline.entries();
         assert_eq!((entries.len(), timeline.dropped()), (TIMELINE, 3));

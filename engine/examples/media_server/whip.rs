@@ -15,6 +15,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -35,6 +36,8 @@ const SDP: &str = "application/sdp";
 const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
 /// Longest body read, in bytes; a browser's offer has some 5 000.
 const BODY_LIMIT: usize = 64 * 1024;
+/// How long a request may take, its body included.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Offers that one address may make: so many a second, and at once.
 const OFFERS: (u32, u32) = (5, 30);
 /// Other requests to WHIP resources, likewise.
@@ -290,7 +293,14 @@ async fn limit(
             .into_response();
         }
     }
-    next.run(request).await
+    match tokio::time::timeout(PATIENCE, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => Problem(
+            StatusCode::REQUEST_TIMEOUT,
+            "the body took too long".to_owned(),
+        )
+        .into_response(),
+    }
 }
 
 /// Any origin may publish (RFC 9725 §4.2): nothing here rests on cookies.

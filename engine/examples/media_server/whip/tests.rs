@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use axum::body::{Body, to_bytes};
 use tower::ServiceExt;
 
