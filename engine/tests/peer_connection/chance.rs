@@ -5,7 +5,7 @@ use crate::side::{DTLS_EDGES, ICE_EDGES, Side};
 use floe::{Event, PeerConnectionState};
 use floe_dtls::{self as dtls, HashAlgorithm, Identity};
 use floe_ice::Candidate;
-use sim::{Link, Random, address};
+use sim::{Attacker, Datagram, Link, Random, Wiretap, address};
 use std::{collections::BTreeSet, time::Duration};
 
 /// Enough for every edge to be taken several times.
@@ -197,5 +197,71 @@ fn after_any_trouble_a_healed_network_and_a_restart_bring_the_call_back() {
                 "seed {seed}: DTLS noticed nothing"
             );
         }
+    }
+}
+
+// The same, with somebody on the wire: who replays, damages and splices what was sent, makes up what was not, and
+// lies about where it comes from. Replayed and damaged consent checks, handshakes and records are among it.
+// req: I41 T32 P13
+#[test]
+fn an_attacker_adds_nothing_to_the_trouble() {
+    const PASSING_TROUBLE: [Step; 4] = [heal, blink, Leg::restart, lead_astray];
+    for seed in 0..60 {
+        let mut chance = Random::new(seed);
+        let mut call = sides(seed, &[address(1)], &[address(2)]);
+        let mut wire = Attack {
+            attacker: Attacker::new(seed),
+            tap: call.network.wiretap(),
+            seen: Vec::new(),
+        };
+        let leg =
+            Leg::connect(&mut call, address(1), address(2)).expect("a plain call is no misuse");
+        call.drive_until(both_are(PeerConnectionState::Connected));
+        for _ in 0..3 {
+            let _ = PASSING_TROUBLE[chance.below(PASSING_TROUBLE.len())](&leg, &mut call);
+            for _ in 0..20 {
+                (0..10).for_each(|_| call.inject(wire.next(&mut chance)));
+                call.run_for(chance.up_to(Duration::from_secs(2)));
+            }
+        }
+        leg.restart(&mut call).expect("nothing is closed");
+        call.run_for(Duration::from_secs(30));
+        for side in [&call.a, &call.b] {
+            assert!(
+                side.is(PeerConnectionState::Connected),
+                "seed {seed}: {}",
+                side.peer.explain()
+            );
+            assert_eq!(
+                side.dtls_states(leg.a).len(),
+                3,
+                "seed {seed}: DTLS noticed nothing"
+            );
+        }
+    }
+}
+
+/// An attacker on the path, with everything it has seen.
+struct Attack {
+    attacker: Attacker,
+    tap: Wiretap,
+    seen: Vec<Datagram>,
+}
+
+impl Attack {
+    fn next(&mut self, chance: &mut Random) -> Datagram {
+        self.seen
+            .extend(self.tap.take().into_iter().map(|(_, datagram)| datagram));
+        let [one, other] = [(), ()].map(|()| &self.seen[chance.below(self.seen.len())]);
+        let mut datagram = match chance.below(4) {
+            0 => self.attacker.garbage(address(1), address(2), 700),
+            1 => self.attacker.splice(one, other),
+            2 => self.attacker.mutate(one),
+            _ => one.clone(),
+        };
+        if chance.chance(0.3) {
+            datagram.source = address(77);
+        }
+        datagram
     }
 }
