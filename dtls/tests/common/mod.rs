@@ -74,6 +74,15 @@ impl Peer {
             .collect()
     }
 
+    pub fn has_connected(&self) -> bool {
+        self.states().iter().any(|(state, _)| *state == State::Connected)
+    }
+
+    /// The other one's host, for a story whose client is the second peer.
+    pub fn swap_addresses(&mut self) {
+        std::mem::swap(&mut self.at, &mut self.to);
+    }
+
     pub fn has_said(&self, event: &Event) -> bool {
         self.events.iter().any(|(_, said)| said == event)
     }
