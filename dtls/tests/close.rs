@@ -28,8 +28,14 @@ fn a_close_is_told_and_answered() {
             CLIENT => (&pair.a, &pair.b),
             _ => (&pair.b, &pair.a),
         };
-        assert_eq!(from.states().last(), Some(&(State::Closed, Reason::ClosedLocally)));
-        assert_eq!(to.states().last(), Some(&(State::Closed, Reason::ClosedByPeer)));
+        assert_eq!(
+            from.states().last(),
+            Some(&(State::Closed, Reason::ClosedLocally))
+        );
+        assert_eq!(
+            to.states().last(),
+            Some(&(State::Closed, Reason::ClosedByPeer))
+        );
         assert_eq!(to.dtls.error(), None);
         let alerts = wire.take();
         assert_eq!(alerts.len(), 2, "one close_notify each way");
@@ -52,7 +58,11 @@ fn what_is_sealed_before_a_close_arrives_and_nothing_goes_after_it() {
     pair.drive();
     assert_eq!(pair.b.heard, [b"last words"]);
     assert!(pair.b.dtls.srtp_keys().is_none());
-    assert_eq!(pair.b.dtls.version(), Some(ProtocolVersion::DTLS1_2), "what was is still known");
+    assert_eq!(
+        pair.b.dtls.version(),
+        Some(ProtocolVersion::DTLS1_2),
+        "what was is still known"
+    );
 }
 
 // req: T23
@@ -94,10 +104,16 @@ fn the_side_that_fails_says_why_and_the_other_side_reports_it() {
     pair.drive_until(|a, b| a.is_over() && b.is_over());
     let nothing = PeerIncompatible::NoCipherSuiteInCommon;
     assert_eq!(pair.b.dtls.error(), Some(&nothing.into()));
-    assert_eq!(pair.b.states().last(), Some(&(State::Failed, Reason::PeerIncompatible)));
+    assert_eq!(
+        pair.b.states().last(),
+        Some(&(State::Failed, Reason::PeerIncompatible))
+    );
     let alert = AlertDescription::HANDSHAKE_FAILURE;
     assert_eq!(pair.a.dtls.error(), Some(&Error::AlertReceived(alert)));
-    assert_eq!(pair.a.states().last(), Some(&(State::Failed, Reason::PeerAlert)));
+    assert_eq!(
+        pair.a.states().last(),
+        Some(&(State::Failed, Reason::PeerAlert))
+    );
 }
 
 // req: T23
@@ -117,20 +133,32 @@ fn a_refused_identity_after_the_keys_is_told_under_the_keys() {
     pair.drive();
     let alert = AlertDescription::BAD_CERTIFICATE;
     assert_eq!(pair.b.dtls.error(), Some(&Error::AlertReceived(alert)));
-    assert_eq!(pair.b.states().last(), Some(&(State::Failed, Reason::PeerAlert)));
+    assert_eq!(
+        pair.b.states().last(),
+        Some(&(State::Failed, Reason::PeerAlert))
+    );
 }
 
 // req: T23 T32
 #[test]
 fn an_alert_that_is_lost_leaves_the_other_side_to_its_deadline() {
     let mut pair = connected(1);
-    pair.network.tap(|datagram, _| match datagram.source == address(CLIENT) {
-        true => Verdict::Drop,
-        false => Verdict::Pass,
-    });
+    pair.network
+        .tap(|datagram, _| match datagram.source == address(CLIENT) {
+            true => Verdict::Drop,
+            false => Verdict::Pass,
+        });
     let now = pair.now();
     pair.a.dtls.close(now);
     pair.run_for(Duration::from_secs(60));
-    assert_eq!(pair.b.dtls.state(), State::Connected, "silence is for consent to notice");
-    assert_eq!(pair.b.dtls.poll_timeout(), None, "and nothing wakes an idle connection");
+    assert_eq!(
+        pair.b.dtls.state(),
+        State::Connected,
+        "silence is for consent to notice"
+    );
+    assert_eq!(
+        pair.b.dtls.poll_timeout(),
+        None,
+        "and nothing wakes an idle connection"
+    );
 }

@@ -53,7 +53,11 @@ fn a_client_and_a_server_connect_in_four_flights() {
 fn every_suite_and_group_connects_with_either_kind_of_certificate() {
     let rsa = Arc::new(Identity::from_pem(RSA, RSA).unwrap());
     for suite in config(SERVER).cipher_suites {
-        for group in [NamedGroup::X25519, NamedGroup::SECP256R1, NamedGroup::SECP384R1] {
+        for group in [
+            NamedGroup::X25519,
+            NamedGroup::SECP256R1,
+            NamedGroup::SECP384R1,
+        ] {
             let server_identity = match suite.to_string().contains("ECDSA") {
                 true => identity(SERVER),
                 false => rsa.clone(),
@@ -63,7 +67,10 @@ fn every_suite_and_group_connects_with_either_kind_of_certificate() {
             client.groups = vec![group];
             let mut pair = pair_of(
                 1,
-                client_with(client, RemoteIdentity::Fingerprints(fingerprints(&server_identity))),
+                client_with(
+                    client,
+                    RemoteIdentity::Fingerprints(fingerprints(&server_identity)),
+                ),
                 server_with(Config::new(server_identity), expecting(CLIENT)),
             );
             connect(&mut pair);
@@ -107,7 +114,10 @@ fn nothing_in_common_ends_the_handshake_with_its_alert() {
     groups.groups = vec![NamedGroup::SECP384R1];
     let mut server = config(SERVER);
     server.groups = vec![NamedGroup::X25519];
-    assert_refused(pair_with(1, groups, server), PeerIncompatible::NoGroupInCommon);
+    assert_refused(
+        pair_with(1, groups, server),
+        PeerIncompatible::NoGroupInCommon,
+    );
 
     // The server's ECDSA key cannot authenticate a suite of RSA.
     let mut rsa_only = config(CLIENT);
@@ -149,7 +159,10 @@ fn actpass_that_hears_a_client_hello_becomes_the_server() {
 // req: T7
 #[test]
 fn actpass_takes_the_side_that_the_answer_leaves() {
-    for (remote, side) in [(Setup::Active, Side::Server), (Setup::Passive, Side::Client)] {
+    for (remote, side) in [
+        (Setup::Active, Side::Server),
+        (Setup::Passive, Side::Client),
+    ] {
         let other = match side {
             Side::Server => client_with(config(CLIENT), expecting(SERVER)),
             Side::Client => {
@@ -167,7 +180,9 @@ fn actpass_takes_the_side_that_the_answer_leaves() {
         pair.drive_until(|a, b| a.is_connected() && b.is_connected());
         assert!(!pair.b.has_said(&Event::BecameServer));
     }
-    let undecided = actpass().dtls.set_remote_setup(sim::Clock::epoch(), Setup::ActPass);
+    let undecided = actpass()
+        .dtls
+        .set_remote_setup(sim::Clock::epoch(), Setup::ActPass);
     assert_eq!(undecided, Err(ApiMisuse::IncompatibleSetup));
 }
 
@@ -179,7 +194,11 @@ fn a_side_that_is_given_cannot_be_changed_by_the_answer() {
     let both_passive = server.dtls.set_remote_setup(now, Setup::Passive);
     assert_eq!(both_passive, Err(ApiMisuse::IncompatibleSetup));
     assert_eq!(server.dtls.set_remote_setup(now, Setup::Active), Ok(()));
-    assert_eq!(server.dtls.state(), State::New, "the path is not usable yet");
+    assert_eq!(
+        server.dtls.state(),
+        State::New,
+        "the path is not usable yet"
+    );
 }
 
 // req: T7
@@ -196,7 +215,11 @@ fn a_client_hello_that_comes_before_the_path_is_usable_is_kept() {
         pair.b.dtls.start(now);
         assert_eq!(pair.b.dtls.state(), State::Connecting);
         pair.drive_until(|a, b| a.is_connected() && b.is_connected());
-        assert_eq!(pair.a.dtls.stats().retransmitted_flights, 0, "nothing was lost");
+        assert_eq!(
+            pair.a.dtls.stats().retransmitted_flights,
+            0,
+            "nothing was lost"
+        );
     }
 }
 
@@ -212,12 +235,27 @@ fn four_different_early_datagrams_are_kept_and_nothing_but_client_hellos() {
     };
     let dropped = Received::Dropped(DropReason::EarlyDatagram);
     for last in 0..4 {
-        assert_eq!(server.handle_datagram(now, &mut hello(last)), Received::Handled);
-        assert_eq!(server.handle_datagram(now, &mut hello(last)), dropped, "a copy");
+        assert_eq!(
+            server.handle_datagram(now, &mut hello(last)),
+            Received::Handled
+        );
+        assert_eq!(
+            server.handle_datagram(now, &mut hello(last)),
+            dropped,
+            "a copy"
+        );
     }
-    assert_eq!(server.handle_datagram(now, &mut hello(4)), dropped, "a fifth");
+    assert_eq!(
+        server.handle_datagram(now, &mut hello(4)),
+        dropped,
+        "a fifth"
+    );
     let mut client = client_with(config(CLIENT), expecting(SERVER)).dtls;
-    assert_eq!(client.handle_datagram(now, &mut hello(0)), dropped, "two clients");
+    assert_eq!(
+        client.handle_datagram(now, &mut hello(0)),
+        dropped,
+        "two clients"
+    );
     let mut fresh = server_with(config(SERVER), expecting(CLIENT)).dtls;
     let mut server_hello = hello(0);
     server_hello[13] = 2;
@@ -241,7 +279,10 @@ fn a_peer_without_extended_master_secret_is_refused_unless_configured() {
     connect(&mut pair);
     // Both sides know it, so it is used; who demands it is shown by the scripts' unit tests.
     let hello = &wire.seen()[1].1.bytes;
-    assert!(hello.windows(4).any(|four| four == [0, 23, 0, 0]), "answered");
+    assert!(
+        hello.windows(4).any(|four| four == [0, 23, 0, 0]),
+        "answered"
+    );
 }
 
 // req: T36
@@ -265,7 +306,10 @@ fn the_key_log_gets_one_line_that_is_equal_on_both_sides() {
     assert_eq!(lines.len(), 2);
     assert_eq!(lines[0], lines[1]);
     let fields: Vec<_> = lines[0].split(' ').collect();
-    assert_eq!((fields[0], fields[1].len(), fields[2].len()), ("CLIENT_RANDOM", 64, 96));
+    assert_eq!(
+        (fields[0], fields[1].len(), fields[2].len()),
+        ("CLIENT_RANDOM", 64, 96)
+    );
 }
 
 // req: T36
@@ -279,7 +323,10 @@ fn counters_tell_what_went_over_the_wire() {
     assert_eq!((server.datagrams_sent, server.records_sent), (2, 5 + 2 + 1));
     assert_eq!(client.records_received, server.records_sent);
     assert_eq!(server.records_received, client.records_sent);
-    assert_eq!(client.retransmitted_flights + server.retransmitted_flights, 0);
+    assert_eq!(
+        client.retransmitted_flights + server.retransmitted_flights,
+        0
+    );
 }
 
 // req: T1

@@ -22,7 +22,11 @@ fn times(wire: &Wiretap) -> Vec<Duration> {
 }
 
 /// A client alone with this configuration; runs for `duration` and says when it sent.
-fn alone(config: Config, prepare: impl FnOnce(&mut Peer), duration: Duration) -> (Story, Vec<Duration>) {
+fn alone(
+    config: Config,
+    prepare: impl FnOnce(&mut Peer),
+    duration: Duration,
+) -> (Story, Vec<Duration>) {
     let mut pair = pair_with(1, config, common::config(SERVER));
     let wire = pair.network.wiretap();
     pair.network.cut();
@@ -44,8 +48,13 @@ fn patient() -> Config {
 #[test]
 fn an_unanswered_flight_is_sent_twelve_times_at_doubling_intervals_up_to_a_minute() {
     let (pair, times) = alone(patient(), |_| (), Duration::from_secs(3600));
-    let gaps: Vec<u64> = times.windows(2).map(|pair| (pair[1] - pair[0]).as_millis() as u64).collect();
-    let doubling = [400, 800, 1600, 3200, 6400, 12_800, 25_600, 51_200, 60_000, 60_000, 60_000];
+    let gaps: Vec<u64> = times
+        .windows(2)
+        .map(|pair| (pair[1] - pair[0]).as_millis() as u64)
+        .collect();
+    let doubling = [
+        400, 800, 1600, 3200, 6400, 12_800, 25_600, 51_200, 60_000, 60_000, 60_000,
+    ];
     assert_eq!(gaps, doubling);
     let (state, reason) = *pair.a.states().last().unwrap();
     assert_eq!((state, reason), (State::Failed, Reason::HandshakeTimedOut));
@@ -91,7 +100,11 @@ fn a_server_that_hears_nothing_fails_at_its_deadline_too() {
 #[test]
 fn twice_the_round_trip_time_of_ice_is_the_first_interval_within_its_range() {
     for (rtt, first) in [(100, 200), (1, 50), (1499, 2998), (60_000, 3000)] {
-        let (_, times) = alone(patient(), |client| client.dtls.set_rtt_hint(ms(rtt)), Duration::from_secs(4));
+        let (_, times) = alone(
+            patient(),
+            |client| client.dtls.set_rtt_hint(ms(rtt)),
+            Duration::from_secs(4),
+        );
         assert_eq!(times[1], ms(first), "rtt {rtt}");
     }
 }
@@ -128,7 +141,10 @@ fn jitter_adds_up_to_a_quarter_and_is_off_unless_asked_for() {
     for (tries, pair) in times.windows(2).enumerate() {
         let plain = ms(400) * (1 << tries);
         let gap = pair[1] - pair[0];
-        assert!(plain <= gap && gap <= plain * 5 / 4, "{gap:?} for {plain:?}");
+        assert!(
+            plain <= gap && gap <= plain * 5 / 4,
+            "{gap:?} for {plain:?}"
+        );
         exact += usize::from(gap == plain);
     }
     assert!(exact < 4, "some interval is spread");
@@ -137,10 +153,11 @@ fn jitter_adds_up_to_a_quarter_and_is_off_unless_asked_for() {
 /// Drops the datagrams whose number (from 0, both directions together) is in `lost`.
 fn lose(pair: &mut Story, lost: impl Fn(usize) -> bool + 'static) {
     let count = Cell::new(0);
-    pair.network.tap(move |_, _| match lost(count.replace(count.get() + 1)) {
-        true => Verdict::Drop,
-        false => Verdict::Pass,
-    });
+    pair.network
+        .tap(move |_, _| match lost(count.replace(count.get() + 1)) {
+            true => Verdict::Drop,
+            false => Verdict::Pass,
+        });
 }
 
 // req: T20 T21
@@ -171,7 +188,8 @@ fn half_a_flight_does_not_stop_the_timer() {
     pair.run_for(ms(399));
     assert_eq!(pair.b.dtls.stats().retransmitted_flights, 0);
     pair.drive_until(|a, b| a.is_connected() && b.is_connected());
-    let resent = pair.a.dtls.stats().retransmitted_flights + pair.b.dtls.stats().retransmitted_flights;
+    let resent =
+        pair.a.dtls.stats().retransmitted_flights + pair.b.dtls.stats().retransmitted_flights;
     assert!(resent >= 1);
 }
 
@@ -211,9 +229,11 @@ fn after_four_minutes_the_last_flight_is_let_go() {
     client.retransmission.tries = 40;
     client.retransmission.cap = Duration::from_secs(20);
     let mut pair = pair_with(1, client, config(SERVER));
-    pair.network.tap(|datagram, _| match datagram.source == address(SERVER) && datagram.bytes[0] == 20 {
-        true => Verdict::Drop,
-        false => Verdict::Pass,
+    pair.network.tap(|datagram, _| {
+        match datagram.source == address(SERVER) && datagram.bytes[0] == 20 {
+            true => Verdict::Drop,
+            false => Verdict::Pass,
+        }
     });
     start(&mut pair);
     pair.drive_until(|_, b| b.is_connected());
@@ -241,7 +261,10 @@ fn a_flood_of_copies_of_a_flight_causes_one_answer_for_each_interval() {
         pair.inject(hello.clone());
         pair.run_for(ms(9));
     }
-    let sent = wire.seen().into_iter().filter(|(_, datagram)| datagram.source == address(SERVER));
+    let sent = wire
+        .seen()
+        .into_iter()
+        .filter(|(_, datagram)| datagram.source == address(SERVER));
     // 0.05 s, and then at 0.45 s and later, though copies came every 9 ms for 0.9 s.
     assert!((2..=3).contains(&sent.count()));
 }
@@ -298,25 +321,38 @@ fn with_the_transports_cap_a_third_of_all_datagrams_may_be_lost() {
             peer.dtls.set_retransmission_cap(ms(800));
         }
         connect(&mut pair);
-        assert!(pair.elapsed() < Duration::from_secs(10), "seed {seed}: {:?}", pair.elapsed());
+        assert!(
+            pair.elapsed() < Duration::from_secs(10),
+            "seed {seed}: {:?}",
+            pair.elapsed()
+        );
     }
 }
 
 fn any_link() -> impl Strategy<Value = Link> {
     let millis = |most: u64| (0..most).prop_map(Duration::from_millis);
     let rate = |most: f64| 0.0..most;
-    (millis(400), millis(100), rate(0.95), rate(0.5), rate(0.5), rate(0.3), 256usize..1500).prop_map(
-        |(delay, jitter, loss, duplication, reordering, corruption, mtu)| Link {
-            delay,
-            jitter,
-            loss,
-            duplication,
-            reordering,
-            corruption,
-            mtu,
-            ..Link::default()
-        },
+    (
+        millis(400),
+        millis(100),
+        rate(0.95),
+        rate(0.5),
+        rate(0.5),
+        rate(0.3),
+        256usize..1500,
     )
+        .prop_map(
+            |(delay, jitter, loss, duplication, reordering, corruption, mtu)| Link {
+                delay,
+                jitter,
+                loss,
+                duplication,
+                reordering,
+                corruption,
+                mtu,
+                ..Link::default()
+            },
+        )
 }
 
 proptest! {

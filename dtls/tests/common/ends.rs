@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use floe_dtls::{
     Config, Connection, Event, Identity, Reason, RemoteIdentity, Setup, Side, State, Transition,
 };
-use sim::Clock;
+use sim::{Clock, Verdict, address};
 
+use super::wire::{self, Fragment};
 use super::{
     CLIENT, Peer, SERVER, Story, assert_talking, client_with, fingerprints, identity, pair_of,
     server_with, start,
@@ -88,6 +89,32 @@ pub fn both_connected(client: &Peer, server: &Peer) -> bool {
 pub fn both_failed(client: &Peer, server: &Peer) -> bool {
     let failed = |peer: &Peer| peer.dtls.state() == State::Failed;
     failed(client) && failed(server)
+}
+
+/// Somebody on the path changes the body of each plaintext message of this type that `from` sends.
+pub fn rewrite(
+    pair: &mut Story,
+    from: u8,
+    message_type: u8,
+    change: impl Fn(&[u8]) -> Vec<u8> + 'static,
+) {
+    pair.network.tap(move |datagram, _| {
+        if datagram.source != address(from) {
+            return Verdict::Pass;
+        }
+        let mut records = wire::records(&datagram.bytes);
+        for record in &mut records {
+            if let [message] = &record.fragments()[..]
+                && message.message_type == message_type
+            {
+                let changed =
+                    Fragment::whole(message_type, message.message_seq, &change(&message.body));
+                record.body = changed.to_bytes();
+            }
+        }
+        datagram.bytes = records.iter().flat_map(wire::Record::to_bytes).collect();
+        Verdict::Pass
+    });
 }
 
 /// Data flows both ways, and both have the same SRTP keys.
