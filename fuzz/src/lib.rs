@@ -1,1 +1,53 @@
-//! Placeholder.
+//! The bodies of the fuzz targets: each takes any bytes, and panics only where a law is broken.
+//!
+//! Under `cargo fuzz` they are driven by libFuzzer. Built without it, the targets replay the files they are given, and
+//! `tests/corpus.rs` replays all that are committed. See `docs/fuzzing.md`.
+
+mod clock;
+pub mod ice_agent;
+pub mod ice_candidate;
+pub mod stun_message;
+pub mod stun_verify;
+
+/// The comparison with an independent reader, shared with the property tests of `floe-stun`.
+#[path = "../../stun/tests/oracle/mod.rs"]
+mod oracle;
+
+use std::{env, fs, process::ExitCode};
+
+/// Every target by name, for the replay of the corpora.
+pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+    ("ice_agent", ice_agent::run),
+    ("ice_candidate", ice_candidate::run),
+    ("stun_message", stun_message::run),
+    ("stun_verify", stun_verify::run),
+];
+
+/// Makes a binary of a body: a libFuzzer target, or the replay of files.
+#[macro_export]
+macro_rules! target {
+    ($run:path) => {
+        #[cfg(fuzzing)]
+        libfuzzer_sys::fuzz_target!(|data: &[u8]| $run(data));
+
+        #[cfg(not(fuzzing))]
+        fn main() -> std::process::ExitCode {
+            $crate::replay($run)
+        }
+    };
+}
+
+/// Runs a body on each file named on the command line.
+#[must_use]
+pub fn replay(run: fn(&[u8])) -> ExitCode {
+    for path in env::args_os().skip(1) {
+        match fs::read(&path) {
+            Ok(data) => run(&data),
+            Err(error) => {
+                eprintln!("{}: {error}", path.display());
+                return ExitCode::FAILURE;
+            }
+        }
+    }
+    ExitCode::SUCCESS
+}

@@ -13,6 +13,8 @@
 //! | USERNAME is bytes, and the reason phrase is not looked at; `stun-types` wants UTF-8 and a length | ICE compares user names and shows nothing |
 //! | ICE attributes and the 32-bit integrity are unknown to `stun-types` | their raw values are compared instead |
 
+pub(crate) mod recipe;
+
 use floe_stun::{
     AttributeType, ErrorCode, FingerprintStatus, IntegrityAlgorithm, IntegrityKey, Message,
     ParseError, RoleAttribute,
