@@ -12,12 +12,12 @@ use crate::candidate::Candidate;
 use crate::checklist::Checklist;
 use crate::error::DropReason;
 use crate::event::Event;
-use crate::generation::{EndOfCandidates, Generation, foundation_of};
+use crate::generation::{Generation, foundation_of};
 use crate::local::Local;
-use crate::nomination::{self, Choice, Contender, Standing};
 use crate::pair::{End, PairId, PairState};
 use crate::priority;
 use crate::role::{Mode, Role};
+use crate::selection::Selection;
 use crate::shared::{Purpose, Request, Shared};
 use crate::state::Reason;
 
@@ -62,15 +62,6 @@ impl Generation {
         for (pair, reason) in given_up {
             self.integrity_violated |= reason == TimeoutReason::IntegrityViolated;
             self.fail_pair(pair);
-        }
-    }
-
-    fn assume_end_of_candidates(&mut self, shared: &Shared, now: Instant) {
-        let (Some(since), Some(after)) = (self.quiet_since, shared.timing.end_of_candidates) else {
-            return;
-        };
-        if self.end_of_candidates == EndOfCandidates::Open && now >= since + after {
-            self.end_of_candidates = EndOfCandidates::Assumed;
         }
     }
 
@@ -269,29 +260,12 @@ impl Generation {
         self.renew_consent(shared, now, check.pair);
         match (shared.role, check.purpose) {
             (Some(Role::Controlling), Purpose::Nomination(_)) => {
-                self.select(shared, now, check.pair, true)
+                self.select(shared, now, check.pair, Selection::Nominated)
             }
             (Some(Role::Controlled), _) if first && wish.is_some() => {
                 self.follow(shared, now, check.pair)
             }
             _ => self.select_provisionally(shared, now, check.pair, priority),
-        }
-    }
-
-    /// Before nomination the best pair that works is in use (RFC 8445 §12.1.1).
-    fn select_provisionally(
-        &mut self,
-        shared: &mut Shared,
-        now: Instant,
-        id: PairId,
-        priority: u64,
-    ) {
-        let current = self.selected.as_ref().map(|selected| selected.nominated);
-        let better = self
-            .selected_pair()
-            .is_none_or(|pair| priority > pair.priority);
-        if current != Some(true) && better {
-            self.select(shared, now, id, false);
         }
     }
 
@@ -337,61 +311,6 @@ impl Generation {
             self.refuse(path);
             self.fail_pair(id);
         }
-    }
-
-    /// The controlling side nominates when it is time (RFC 8445 §8.1.1).
-    fn nominate(&mut self, shared: &mut Shared, now: Instant) {
-        use crate::config::Nomination;
-        self.acceptance = None;
-        let (Some(Role::Controlling), Mode::Full, Some(began)) =
-            (shared.role, shared.mode, self.began)
-        else {
-            return;
-        };
-        let under_way = self
-            .checklist
-            .checks
-            .iter()
-            .any(|c| matches!(c.purpose, Purpose::Nomination(_)));
-        let nominated = self
-            .selected
-            .as_ref()
-            .filter(|selected| selected.nominated)
-            .map(|selected| selected.pair);
-        let settled = nominated.is_some() && shared.config.nomination != Nomination::Renomination;
-        if under_way || settled || shared.config.nomination == Nomination::ByApplication {
-            return;
-        }
-        let acceptance = shared.timing.acceptance;
-        let contenders = self.checklist.pairs.iter().filter_map(|pair| {
-            let standing = match pair.state() {
-                PairState::Succeeded => Standing::Succeeded,
-                PairState::Failed => return None,
-                _ => Standing::Untested,
-            };
-            let wait = acceptance.of(pair.local.kind, pair.remote.kind);
-            Some(Contender {
-                pair: pair.id,
-                priority: pair.priority,
-                wait,
-                standing,
-            })
-        });
-        match nomination::choose(now, began, contenders) {
-            Choice::Nominate(pair) if Some(pair) != nominated => {
-                self.nominate_pair(shared, now, pair)
-            }
-            Choice::Wait(at) => self.acceptance = Some(at),
-            _ => {}
-        }
-    }
-
-    /// Sends the check that nominates. It does not wait for Ta: there is one at a time.
-    pub(crate) fn nominate_pair(&mut self, shared: &mut Shared, now: Instant, pair: PairId) {
-        let counted = shared.config.nomination != crate::config::Nomination::Regular;
-        self.nominations += 1;
-        let value = counted.then_some(self.nominations);
-        self.send_check(shared, now, pair, Purpose::Nomination(value));
     }
 
     /// The role has changed: priorities turn around, nominations of ours are void, checks claim the new role.

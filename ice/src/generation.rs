@@ -1,20 +1,22 @@
 //! One generation of credentials and all that belongs to it: the peer's parameters and candidates, the checklist, the
 //! selected pair. An agent has one, and a second one while a restart is under way (RFC 8445 §9).
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use floe_stun::{IntegrityKey, RoleAttribute};
+use floe_stun::IntegrityKey;
 
 use crate::address::FiveTuple;
 use crate::budget::ForgeryBudget;
 use crate::candidate::{Candidate, CandidateId, CandidateType};
 use crate::checklist::{Checklist, FoundationPair, Remote, path_of};
-use crate::config::{MAX_EARLY_REQUESTS, MAX_REFUSED_PATHS, Trickle};
-use crate::consent::{Consent, Liveness};
-use crate::pair::{CandidatePair, End, Pair, PairId, PairState, Wish};
+use crate::config::Trickle;
+use crate::early::EarlyRequest;
+use crate::pair::{End, PairId, PairState};
 use crate::parameters::Parameters;
 use crate::paths::Paths;
-use crate::role::{Mode, Role};
+use crate::role::Mode;
+use crate::selection::Selected;
 use crate::shared::Shared;
 use crate::state::{GatheringState, Reason};
 
@@ -70,35 +72,6 @@ pub(crate) enum EndOfCandidates {
     /// Nobody said so, but none came for long.
     Assumed,
     Signalled,
-}
-
-/// The pair in use.
-#[derive(Debug)]
-pub(crate) struct Selected {
-    pub(crate) pair: PairId,
-    pub(crate) path: FiveTuple,
-    pub(crate) nominated: bool,
-    pub(crate) since: Instant,
-    pub(crate) consent: Consent,
-    /// Whether the pairs that were not chosen have been dropped.
-    pub(crate) settled: bool,
-}
-
-/// An authenticated request that was answered and could not be acted on yet: the peer's parameters or the candidate it
-/// arrived at were not known (RFC 8445 §7.3).
-#[derive(Debug)]
-pub(crate) struct EarlyRequest {
-    pub(crate) path: FiveTuple,
-    pub(crate) remote_fragment: Box<[u8]>,
-    pub(crate) seen: Seen,
-}
-
-/// What an authenticated request said.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Seen {
-    pub(crate) priority: u32,
-    pub(crate) wish: Option<Wish>,
-    pub(crate) role: Option<RoleAttribute>,
 }
 
 impl Generation {
@@ -184,7 +157,7 @@ impl Generation {
     fn recognize(
         &mut self,
         shared: &Shared,
-        address: SocketAddrOf,
+        address: SocketAddr,
         candidate: &Candidate,
     ) -> Option<CandidateId> {
         let same = |r: &&mut Remote| {
@@ -282,143 +255,6 @@ impl Generation {
         self.checklist.add(shared, path, local, remote, state)
     }
 
-    /// Remembers a request for when more is known. One per path and fragment: a retransmission says nothing new.
-    pub(crate) fn remember_early(
-        &mut self,
-        shared: &mut Shared,
-        path: FiveTuple,
-        remote_fragment: &[u8],
-        seen: Seen,
-    ) {
-        let same = |e: &&mut EarlyRequest| e.path == path && *e.remote_fragment == *remote_fragment;
-        if let Some(known) = self.early.iter_mut().find(same) {
-            known.seen = Seen {
-                wish: seen.wish.or(known.seen.wish),
-                ..seen
-            };
-        } else if self.early.len() < MAX_EARLY_REQUESTS {
-            self.early.push(EarlyRequest {
-                path,
-                remote_fragment: remote_fragment.into(),
-                seen,
-            });
-        } else {
-            shared.stats.early_requests_dropped += 1;
-        }
-    }
-
-    /// Acts on the remembered requests that can be acted on now.
-    pub(crate) fn replay_early(&mut self, shared: &mut Shared, now: Instant) {
-        let Some(peer) = &self.peer else { return };
-        let ours = peer.parameters.username_fragment().as_bytes();
-        let known_base =
-            |path: &FiveTuple| shared.locals.base_of(path.protocol, path.local).is_some();
-        let ripe = |e: &mut EarlyRequest| *e.remote_fragment == *ours && known_base(&e.path);
-        let requests: Vec<EarlyRequest> = self.early.extract_if(.., ripe).collect();
-        for request in requests {
-            self.settle_role(shared, request.seen.role);
-            self.observe(shared, now, request.path, request.seen);
-        }
-    }
-
-    pub(crate) fn selected_pair(&self) -> Option<&Pair> {
-        self.selected
-            .as_ref()
-            .and_then(|selected| self.checklist.get(selected.pair))
-    }
-
-    pub(crate) fn selected_view(&self) -> Option<CandidatePair> {
-        let selected = self.selected.as_ref()?;
-        Some(self.checklist.get(selected.pair)?.view(selected.nominated))
-    }
-
-    /// Puts a pair into use.
-    pub(crate) fn select(
-        &mut self,
-        shared: &mut Shared,
-        now: Instant,
-        id: PairId,
-        nominated: bool,
-    ) {
-        let Some(pair) = self.checklist.get(id) else {
-            return;
-        };
-        let path = pair.path;
-        self.lost = None;
-        if let Some(selected) = self
-            .selected
-            .as_mut()
-            .filter(|selected| selected.pair == id)
-        {
-            selected.nominated |= nominated;
-        } else {
-            let consent = Consent::new(
-                now,
-                self.liveness(shared),
-                shared.jittered(shared.timing.consent_interval),
-            );
-            self.selected = Some(Selected {
-                pair: id,
-                path,
-                nominated,
-                since: now,
-                consent,
-                settled: false,
-            });
-        }
-        if nominated {
-            self.deferred = None;
-            self.acceptance = None;
-            self.drop_contenders(shared, id);
-        }
-    }
-
-    /// Nomination ends the search (RFC 8445 §8.1.2). The controlled side keeps what the peer may yet nominate until
-    /// the first consent check.
-    fn drop_contenders(&mut self, shared: &Shared, selected: PairId) {
-        use crate::config::Nomination;
-        let Some(priority) = self.checklist.get(selected).map(|pair| pair.priority) else {
-            return;
-        };
-        let keep_better = shared.config.nomination != Nomination::Regular;
-        let keep = |pair: &Pair| match shared.role {
-            _ if pair.id == selected => true,
-            Some(Role::Controlled) => pair.state() == PairState::Succeeded || pair.wish.is_some(),
-            _ => keep_better && pair.priority > priority,
-        };
-        self.checklist.retain(keep);
-    }
-
-    pub(crate) fn liveness(&self, shared: &Shared) -> Liveness {
-        match (shared.mode, self.peer.as_ref().map(|peer| peer.mode)) {
-            (Mode::Full, _) => Liveness::Responses,
-            (Mode::Lite, Some(Mode::Lite)) => Liveness::None,
-            (Mode::Lite, _) => Liveness::Requests,
-        }
-    }
-
-    /// The selected pair is lost: its path is refused when consent was the reason.
-    pub(crate) fn lose_selected(&mut self, reason: Reason) {
-        let Some(selected) = self.selected.take() else {
-            return;
-        };
-        self.lost = Some(reason);
-        self.deferred = None;
-        let revoked = !matches!(reason, Reason::CandidateRemoved | Reason::PairsFailed);
-        if revoked {
-            self.refuse(selected.path);
-        }
-        self.checklist.retain(|pair| pair.id != selected.pair);
-    }
-
-    pub(crate) fn refuse(&mut self, path: FiveTuple) {
-        if self.refused.len() >= MAX_REFUSED_PATHS {
-            self.refused.remove(0);
-        }
-        self.refused.push(path);
-        self.paths.forget_path(path);
-    }
-
     /// A pair ends without success.
     pub(crate) fn fail_pair(&mut self, id: PairId) {
         if let Some(pair) = self
@@ -437,47 +273,9 @@ impl Generation {
             self.lose_selected(Reason::PairsFailed);
         }
     }
-
-    /// Whether everything that could give us a pair is over, and why (W3C webrtc-pc §5.6.3, RFC 8863 §4).
-    pub(crate) fn gives_up(&self, shared: &Shared, now: Instant) -> Option<Reason> {
-        let paired_at = self.paired_at?;
-        let patient = !shared.locals.is_empty() && now < paired_at + shared.timing.patience;
-        let open = shared.gathering != GatheringState::Complete
-            || self.end_of_candidates == EndOfCandidates::Open;
-        if self.selected.is_some() || self.checklist.is_unfinished() || open || patient {
-            return None;
-        }
-        Some(match self.lost {
-            Some(reason) if reason != Reason::PairsFailed => reason,
-            _ if self.integrity_violated => Reason::IntegrityViolated,
-            _ if shared.mode == Mode::Lite => Reason::RequestsStopped,
-            _ if self.checklist.pairs.is_empty() => Reason::NoPairs,
-            _ => Reason::ChecksExhausted,
-        })
-    }
-
-    /// When `gives_up` may change its mind by time alone.
-    pub(crate) fn giving_up_deadline(&self, shared: &Shared) -> Option<Instant> {
-        let idle =
-            self.selected.is_none() && !self.checklist.is_unfinished() && self.failed.is_none();
-        let (true, Some(paired_at), Some(quiet_since)) = (idle, self.paired_at, self.quiet_since)
-        else {
-            return None;
-        };
-        if self.end_of_candidates == EndOfCandidates::Open {
-            return shared
-                .timing
-                .end_of_candidates
-                .map(|after| quiet_since + after);
-        }
-        let waits = shared.gathering == GatheringState::Complete && !shared.locals.is_empty();
-        waits.then(|| paired_at + shared.timing.patience)
-    }
 }
 
-type SocketAddrOf = std::net::SocketAddr;
-
-fn known_id(remotes: &[Remote], address: SocketAddrOf) -> CandidateId {
+fn known_id(remotes: &[Remote], address: SocketAddr) -> CandidateId {
     remotes
         .iter()
         .find(|r| r.address == address)

@@ -1,4 +1,111 @@
-//! ICE without sockets and clocks.
+//! ICE (RFC 8445) without sockets, clock or threads: an [`Agent`] is told what arrived and what time it is, and says what
+//! to send, when to be called again, and what has changed.
+//!
+//! What it covers: full and lite agents, trickle, role conflicts, regular nomination and renomination, consent
+//! freshness, restarts that keep the old path until the new one works. What it leaves out: gathering (the caller brings
+//! candidates; STUN and TURN clients come beside it), mDNS resolution, framing over TCP, DTLS.
+//!
+//! ```text
+//!   candidates, parameters ──► commands ─┐                        ┌─► poll_event     what changed
+//!                                        ▼                        │
+//!   datagram, path ──► handle_datagram ──► Agent ─────────────────┼─► poll_transmit  what to send, into your buffer
+//!                                        ▲   │                    │
+//!   time ────────────► handle_timeout ───┘   └─ send_path()       └─► poll_timeout   when to call again
+//! ```
+//!
+//! Inside, an agent has one *generation* of credentials, and two while a restart is under way. A generation has the
+//! peer's candidates, a checklist, and the pair in use with its consent:
+//!
+//! ```text
+//!   request ─► FINGERPRINT ─► username ─► MAC ─► answer ─► observe ─► triggered check │ nomination
+//!   response ─► FINGERPRINT ─► transaction ─► MAC ─► symmetric? ─► pair succeeded │ role switched │ consent renewed
+//!   time ─► retransmissions ─► consent ─► nomination ─► one new check per Ta
+//! ```
+//!
+//! Whatever has not passed its MAC moves a counter and nothing else. Nothing that arrives can make an agent panic, or
+//! grow beyond its documented caps; a connected agent allocates nothing and wakes only to send.
+//!
+//! # The loop
+//!
+//! Two agents in one process, with a `Vec` for a network:
+//!
+//! ```
+//! use std::{sync::Arc, time::Instant};
+//! use floe_ice::{Agent, Candidate, Config, Event, FiveTuple, Initiation, Mode, Received, RemoteParameters, State};
+//!
+//! let config = Arc::new(Config::default());
+//! let mut offerer = Agent::new(config.clone(), Mode::Full, Initiation::Initiating, None);
+//! let mut answerer = Agent::new(config, Mode::Full, Initiation::Responding, None);
+//! # #[expect(clippy::disallowed_methods, reason = "an example begins with some instant")]
+//! let mut now = Instant::now();
+//!
+//! // Gathering: the sockets' addresses. Then what signaling carries, both ways.
+//! let addresses = ["192.0.2.1:5000".parse()?, "192.0.2.2:5000".parse()?];
+//! for (agent, address) in [&mut offerer, &mut answerer].into_iter().zip(addresses) {
+//!     agent.add_local_candidate(now, Candidate::host(address))?;
+//!     agent.local_candidates_complete(now);
+//! }
+//! for (agent, peer, address) in [(0, 1, addresses[1]), (1, 0, addresses[0])] {
+//!     let mut agents = [&mut offerer, &mut answerer];
+//!     let remote = RemoteParameters::new(agents[peer].local_parameters().clone());
+//!     agents[agent].set_remote_parameters(now, remote)?;
+//!     agents[agent].add_remote_candidate(now, Candidate::host(address))?;
+//!     agents[agent].remote_candidates_complete(now);
+//! }
+//!
+//! while offerer.state() != State::Completed || answerer.state() != State::Completed {
+//!     let mut buffer = [0; 1200];
+//!     let mut quiet = false;
+//!     while !quiet {
+//!         quiet = true;
+//!         for (from, to) in [(0, 1), (1, 0)] {
+//!             let mut agents = [&mut offerer, &mut answerer];
+//!             // What is pending goes out, and in on the other side...
+//!             while let Some(transmit) = agents[from].poll_transmit(&mut buffer) {
+//!                 quiet = false;
+//!                 let path = FiveTuple::udp(transmit.path.remote, transmit.path.local);
+//!                 let received = agents[to].handle_datagram(now, path, &buffer[..transmit.len]);
+//!                 assert_eq!(received, Received::Handled);
+//!             }
+//!             // ...what happened is looked at...
+//!             while let Some(event) = agents[from].poll_event() {
+//!                 if let Event::StateChange(change) = event {
+//!                     println!("{} -> {}: {}", change.from, change.to, change.reason);
+//!                 }
+//!             }
+//!         }
+//!     }
+//!     // ...and time passes until somebody wants to be called.
+//!     now = [&offerer, &answerer].into_iter().filter_map(Agent::poll_timeout).min().unwrap_or(now);
+//!     offerer.handle_timeout(now);
+//!     answerer.handle_timeout(now);
+//! }
+//! assert_eq!(offerer.send_path().map(|path| path.remote), Some(addresses[1]));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # What of the RFCs is here
+//!
+//! | section | | |
+//! |---|---|---|
+//! | RFC 8445 §5.1 | candidates, priorities, foundations | yes; §5.1.1.2 reflexive and relayed ones as given by the caller |
+//! | §6.1.1 | roles | yes, lite against lite too |
+//! | §6.1.2 | forming, pruning, limiting pairs | yes, by base, incrementally |
+//! | §6.1.2.6, §6.1.4 | freezing, scheduling | yes; freezing off by default, one component |
+//! | §7.2 | checks | yes; all of §7.2.5 |
+//! | §7.3 | answering checks | yes; unauthenticated ones silently dropped instead of 400 and 401 |
+//! | §7.3.1.4 | triggered checks | yes; a check under way is replaced only when its answer is overdue |
+//! | §8 | nomination | regular; USE-CANDIDATE of aggressive peers is understood |
+//! | §9 | restarts | yes, make before break |
+//! | §11 | keepalives | by consent checks |
+//! | §14 | Ta, RTO | yes; RTO capped |
+//! | RFC 7675 | consent | yes |
+//! | RFC 8838 | trickle | yes |
+//! | RFC 8839 §5.1, §5.4 | candidate text, credentials | yes |
+//! | RFC 8863 | patience | yes |
+//! | RFC 8421 | dual stack | [`local_preferences`] |
+//! | RFC 6544 | TCP candidates | text, priorities and pairing; connections are the caller's |
+//! | draft-thatcher-ice-renomination | NOMINATION | both roles |
 
 mod address;
 mod agent;
@@ -8,9 +115,11 @@ mod check;
 mod checklist;
 mod config;
 mod consent;
+mod early;
 mod error;
 mod event;
 mod generation;
+mod giving_up;
 mod liveness;
 mod local;
 mod nomination;
@@ -23,6 +132,7 @@ mod responder;
 mod revoked;
 mod rewrite;
 mod role;
+mod selection;
 mod shared;
 mod state;
 mod stats;

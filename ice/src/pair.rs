@@ -170,13 +170,14 @@ impl Pair {
         self.state = to;
     }
 
-    pub(crate) fn view(&self, nominated: bool) -> CandidatePair {
+    /// The pair as it is reported, not nominated.
+    pub(crate) fn view(&self) -> CandidatePair {
         CandidatePair {
             id: self.id,
             path: self.path,
             local: self.local.kind,
             remote: self.remote.kind,
-            nominated,
+            nominated: false,
             rtt: self.round_trip.smoothed,
         }
     }

@@ -8,9 +8,9 @@ use floe_stun::{AttributeType, IntegrityError, RoleAttribute, Verified};
 use crate::address::{FiveTuple, is_sendable};
 use crate::candidate::{Candidate, CandidateType};
 use crate::checklist::Remote;
+use crate::early::Seen;
 use crate::error::DropReason;
-use crate::generation::{Generation, Seen};
-use crate::nomination::{self, Wanted};
+use crate::generation::Generation;
 use crate::pair::{End, PairId, PairState, Wish};
 use crate::role::{Conflict, Mode, Role, conflict};
 use crate::shared::{Answer, Response, Shared};
@@ -148,13 +148,6 @@ impl Generation {
         }
     }
 
-    /// Whether this wish is for what is in use already.
-    fn has_nominated(&self, id: PairId, wish: Option<Wish>) -> bool {
-        let counted = wish.is_some_and(|wish| wish.nomination.is_some());
-        let selected = self.selected.as_ref();
-        !counted && self.deferred.is_none() && selected.is_some_and(|s| s.nominated && s.pair == id)
-    }
-
     /// A request for a pair whose own check is under way: that check is cancelled and a new one queued, because it may
     /// have met a NAT that is open only now (RFC 8445 §7.3.1.4). Not before its answer had a chance, or two agents
     /// would keep each other busy (I7).
@@ -220,54 +213,5 @@ impl Generation {
         let end = remote.end();
         self.remotes.push(remote);
         end
-    }
-
-    /// The controlled side follows the peer's nomination; at most one switch per round trip (I10).
-    pub(crate) fn follow(&mut self, shared: &mut Shared, now: Instant, id: PairId) {
-        let wanted = |pair: &crate::pair::Pair| {
-            let wish = pair.wish.filter(|_| pair.state() == PairState::Succeeded)?;
-            Some(Wanted {
-                pair: pair.id,
-                priority: pair.priority,
-                wish,
-            })
-        };
-        let Some(latest) = self.checklist.get(id).and_then(wanted) else {
-            return;
-        };
-        let nominated = self.selected.as_ref().filter(|selected| selected.nominated);
-        let selected = nominated
-            .and_then(|s| self.checklist.get(s.pair))
-            .and_then(wanted);
-        let target = nomination::follow(
-            latest,
-            selected,
-            self.checklist.pairs.iter().filter_map(wanted),
-        );
-        let hold = nominated
-            .filter(|s| s.pair != target)
-            .map(|s| s.since + self.switch_interval(shared, s.pair));
-        match hold.filter(|until| now < *until) {
-            Some(until) => self.deferred = Some((until, target)),
-            None => self.select(shared, now, target, true),
-        }
-    }
-
-    fn switch_interval(&self, shared: &Shared, selected: PairId) -> std::time::Duration {
-        let round_trip = self
-            .checklist
-            .get(selected)
-            .and_then(|pair| pair.round_trip.smoothed);
-        match shared.mode {
-            Mode::Full => round_trip.unwrap_or(shared.timing.rto),
-            // A lite agent measures nothing and obeys.
-            Mode::Lite => std::time::Duration::ZERO,
-        }
-    }
-
-    pub(crate) fn run_deferred(&mut self, shared: &mut Shared, now: Instant) {
-        if let Some((_, target)) = self.deferred.take_if(|(until, _)| now >= *until) {
-            self.select(shared, now, target, true);
-        }
     }
 }

@@ -4,6 +4,7 @@ use floe_stun::{ErrorCode, Method, Writer};
 
 use super::Agent;
 use crate::address::Transmit;
+use crate::check::Check;
 use crate::generation::Generation;
 use crate::role::Role;
 use crate::shared::{Answer, Output, Purpose, Request, Response, Shared};
@@ -46,6 +47,11 @@ fn write_request(
         .as_ref()
         .filter(|s| s.nominated)
         .map(|s| s.pair);
+    let under_way = |check: &Check| check.transaction.id() == request.id;
+    if request.purpose != Purpose::Consent && !generation.checklist.checks.iter().any(under_way) {
+        // Answered or given up while it waited here.
+        return None;
+    }
     let pair = generation.checklist.get_mut(request.pair)?;
     let (remote, local) = (
         peer.parameters.username_fragment(),

@@ -206,7 +206,10 @@ pub(super) fn pair_stats(generation: &Generation) -> impl Iterator<Item = Candid
         .pairs
         .iter()
         .map(move |pair| CandidatePairStats {
-            pair: pair.view(Some(pair.id) == selected),
+            pair: CandidatePair {
+                nominated: Some(pair.id) == selected,
+                ..pair.view()
+            },
             state: pair.state(),
             priority: pair.priority,
             current_round_trip_time: pair.round_trip.current,

@@ -19,6 +19,7 @@ use crate::generation::Generation;
 use crate::pair::PairId;
 use crate::parameters::Parameters;
 use crate::role::Mode;
+use crate::selection::Selection;
 use crate::state::{GatheringState, Reason, State};
 
 impl Agent {
@@ -111,10 +112,7 @@ impl Agent {
             .is_some_and(|previous| previous.selected.is_none())
         {
             // The old path is gone: the new generation is all there is.
-            self.current.lost = self
-                .current
-                .lost
-                .or(self.previous.as_ref().and_then(|previous| previous.lost));
+            self.current.lost = self.current.lost.or_else(|| self.previous.as_ref()?.lost);
             self.previous = None;
             self.retire_at = None;
         }
@@ -165,7 +163,8 @@ impl Agent {
             .map(|pair| pair.id);
         let current: Option<PairId> = self.current.selected.as_ref().map(|selected| selected.pair);
         if let Some(best) = best.filter(|best| current != Some(*best)) {
-            self.current.select(&mut self.shared, now, best, true);
+            self.current
+                .select(&mut self.shared, now, best, Selection::Nominated);
         }
     }
 }

@@ -266,7 +266,7 @@ impl Candidate {
 
     /// Where its checks leave from (RFC 8445 §2.2); the address itself when nothing else is known.
     pub fn base(&self) -> Option<SocketAddr> {
-        self.base.or(self.address())
+        self.base.or_else(|| self.address())
     }
 
     /// The related address that is signalled beside a reflexive or relayed candidate.

@@ -18,14 +18,21 @@ fn in_a_call() -> Solo {
     solo
 }
 
-fn consent_times(solo: &mut Solo, how_long: Duration, answered: bool) -> Vec<Duration> {
+/// What the test does with the agent's checks.
+#[derive(Clone, Copy, PartialEq)]
+enum Mood {
+    Answers,
+    Silent,
+}
+
+fn consent_times(solo: &mut Solo, how_long: Duration, peer: Mood) -> Vec<Duration> {
     let end = solo.now + how_long;
     let mut times = Vec::new();
     while solo.now < end {
         solo.run_for(ms(10));
         for check in solo.take_requests() {
             times.push(check.at);
-            if answered {
+            if peer == Mood::Answers {
                 let _ = solo.answer(&check);
             }
         }
@@ -107,7 +114,7 @@ fn a_dead_peer_is_noticed_in_seconds_and_given_up_after_thirty() {
 #[test]
 fn consent_ends_thirty_seconds_after_the_last_response() {
     let mut solo = in_a_call();
-    let _ = consent_times(&mut solo, secs(20), true);
+    let _ = consent_times(&mut solo, secs(20), Mood::Answers);
     let before = solo.agent.consent_age(solo.now).unwrap();
     let left = secs(30) - before;
     solo.run_for(left - ms(1));
@@ -158,7 +165,7 @@ fn traffic_after_the_suspicion_takes_it_back() {
 #[test]
 fn the_first_miss_is_followed_by_probes() {
     let mut solo = in_a_call();
-    let times = consent_times(&mut solo, secs(12), false);
+    let times = consent_times(&mut solo, secs(12), Mood::Silent);
     let first = times[0];
     let offsets: Vec<u128> = times
         .iter()
@@ -191,7 +198,7 @@ fn misses_and_time_are_both_needed_and_configurable() {
     timing.disconnected_after = secs(1);
     let mut solo = in_a_call();
     solo.agent.set_timing(solo.now, timing);
-    let times = consent_times(&mut solo, secs(13), false);
+    let times = consent_times(&mut solo, secs(13), Mood::Silent);
     let first = times[0];
     let transition = *solo.transitions().last().unwrap();
     assert_eq!(transition.to, State::Disconnected);
@@ -344,16 +351,16 @@ fn a_lite_agent_whose_peer_never_comes_fails_with_a_reason() {
 #[test]
 fn timers_change_at_run_time() {
     let mut solo = in_a_call();
-    let _ = consent_times(&mut solo, secs(30), true);
+    let _ = consent_times(&mut solo, secs(30), Mood::Answers);
     solo.agent.set_timing(solo.now, Timing::low_power());
     let start = solo.elapsed();
-    let slow = consent_times(&mut solo, secs(100), true);
+    let slow = consent_times(&mut solo, secs(100), Mood::Answers);
     assert!((8..=13).contains(&slow.len()), "{} in 100 s", slow.len());
     assert!(slow[0] - start <= secs(12));
     // Faster again: the pending check is drawn anew, not waited out.
     solo.agent.set_timing(solo.now, Timing::livekit());
     let start = solo.elapsed();
-    let fast = consent_times(&mut solo, secs(20), true);
+    let fast = consent_times(&mut solo, secs(20), Mood::Answers);
     assert!(fast[0] - start <= ms(2400), "{:?}", fast[0] - start);
     assert!((8..=13).contains(&fast.len()));
     // And the consent timeout is the preset's: 15 s.
@@ -367,7 +374,7 @@ fn timers_change_at_run_time() {
 fn the_livekit_preset_disconnects_after_ten_and_fails_after_fifteen_seconds() {
     let mut solo = in_a_call();
     solo.agent.set_timing(solo.now, Timing::livekit());
-    let _ = consent_times(&mut solo, secs(10), true);
+    let _ = consent_times(&mut solo, secs(10), Mood::Answers);
     solo.agent.local_candidates_complete(solo.now);
     solo.agent.remote_candidates_complete(solo.now);
     let last = solo.now - solo.agent.consent_age(solo.now).unwrap();

@@ -1,4 +1,5 @@
 //! Stories about agents, by topic of the RFCs.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "../support/mod.rs"]
 mod support;

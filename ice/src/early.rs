@@ -1,0 +1,69 @@
+//! Requests that were answered before they could be acted on (RFC 8445 §7.3), bounded and kept for later.
+
+use std::time::Instant;
+
+use floe_stun::RoleAttribute;
+
+use crate::address::FiveTuple;
+use crate::config::MAX_EARLY_REQUESTS;
+use crate::generation::Generation;
+use crate::pair::Wish;
+use crate::shared::Shared;
+
+/// An authenticated request that was answered and could not be acted on yet: the peer's parameters or the candidate it
+/// arrived at were not known (RFC 8445 §7.3).
+#[derive(Debug)]
+pub(crate) struct EarlyRequest {
+    pub(crate) path: FiveTuple,
+    pub(crate) remote_fragment: Box<[u8]>,
+    pub(crate) seen: Seen,
+}
+
+/// What an authenticated request said.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seen {
+    pub(crate) priority: u32,
+    pub(crate) wish: Option<Wish>,
+    pub(crate) role: Option<RoleAttribute>,
+}
+
+impl Generation {
+    /// Remembers a request for when more is known. One per path and fragment: a retransmission says nothing new.
+    pub(crate) fn remember_early(
+        &mut self,
+        shared: &mut Shared,
+        path: FiveTuple,
+        remote_fragment: &[u8],
+        seen: Seen,
+    ) {
+        let same = |e: &&mut EarlyRequest| e.path == path && *e.remote_fragment == *remote_fragment;
+        if let Some(known) = self.early.iter_mut().find(same) {
+            known.seen = Seen {
+                wish: seen.wish.or(known.seen.wish),
+                ..seen
+            };
+        } else if self.early.len() < MAX_EARLY_REQUESTS {
+            self.early.push(EarlyRequest {
+                path,
+                remote_fragment: remote_fragment.into(),
+                seen,
+            });
+        } else {
+            shared.stats.early_requests_dropped += 1;
+        }
+    }
+
+    /// Acts on the remembered requests that can be acted on now.
+    pub(crate) fn replay_early(&mut self, shared: &mut Shared, now: Instant) {
+        let Some(peer) = &self.peer else { return };
+        let ours = peer.parameters.username_fragment().as_bytes();
+        let known_base =
+            |path: &FiveTuple| shared.locals.base_of(path.protocol, path.local).is_some();
+        let ripe = |e: &mut EarlyRequest| *e.remote_fragment == *ours && known_base(&e.path);
+        let requests: Vec<EarlyRequest> = self.early.extract_if(.., ripe).collect();
+        for request in requests {
+            self.settle_role(shared, request.seen.role);
+            self.observe(shared, now, request.path, request.seen);
+        }
+    }
+}

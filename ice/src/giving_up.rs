@@ -1,0 +1,55 @@
+//! When a generation has tried everything (W3C webrtc-pc §5.6.3, RFC 8863 §4).
+
+use std::time::Instant;
+
+use crate::generation::{EndOfCandidates, Generation};
+use crate::role::Mode;
+use crate::shared::Shared;
+use crate::state::{GatheringState, Reason};
+
+impl Generation {
+    pub(crate) fn assume_end_of_candidates(&mut self, shared: &Shared, now: Instant) {
+        let (Some(since), Some(after)) = (self.quiet_since, shared.timing.end_of_candidates) else {
+            return;
+        };
+        if self.end_of_candidates == EndOfCandidates::Open && now >= since + after {
+            self.end_of_candidates = EndOfCandidates::Assumed;
+        }
+    }
+
+    /// Whether everything that could give us a pair is over, and why (W3C webrtc-pc §5.6.3, RFC 8863 §4).
+    pub(crate) fn gives_up(&self, shared: &Shared, now: Instant) -> Option<Reason> {
+        let paired_at = self.paired_at?;
+        let patient = !shared.locals.is_empty() && now < paired_at + shared.timing.patience;
+        let open = shared.gathering != GatheringState::Complete
+            || self.end_of_candidates == EndOfCandidates::Open;
+        if self.selected.is_some() || self.checklist.is_unfinished() || open || patient {
+            return None;
+        }
+        Some(match self.lost {
+            Some(reason) if reason != Reason::PairsFailed => reason,
+            _ if self.integrity_violated => Reason::IntegrityViolated,
+            _ if shared.mode == Mode::Lite => Reason::RequestsStopped,
+            _ if self.checklist.pairs.is_empty() => Reason::NoPairs,
+            _ => Reason::ChecksExhausted,
+        })
+    }
+
+    /// When `gives_up` may change its mind by time alone.
+    pub(crate) fn giving_up_deadline(&self, shared: &Shared) -> Option<Instant> {
+        let idle =
+            self.selected.is_none() && !self.checklist.is_unfinished() && self.failed.is_none();
+        let (true, Some(paired_at), Some(quiet_since)) = (idle, self.paired_at, self.quiet_since)
+        else {
+            return None;
+        };
+        if self.end_of_candidates == EndOfCandidates::Open {
+            return shared
+                .timing
+                .end_of_candidates
+                .map(|after| quiet_since + after);
+        }
+        let waits = shared.gathering == GatheringState::Complete && !shared.locals.is_empty();
+        waits.then(|| paired_at + shared.timing.patience)
+    }
+}
