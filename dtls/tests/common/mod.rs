@@ -75,7 +75,9 @@ impl Peer {
     }
 
     pub fn has_connected(&self) -> bool {
-        self.states().iter().any(|(state, _)| *state == State::Connected)
+        self.states()
+            .iter()
+            .any(|(state, _)| *state == State::Connected)
     }
 
     /// The other one's host, for a story whose client is the second peer.
