@@ -1,4 +1,144 @@
-//! Sans-IO ICE and DTLS transports, many behind one set of sockets, and the W3C connection states above them.
+//! Sans-IO ICE and DTLS for media servers: many transports behind shared sockets, and the W3C connection states above them.
+//!
+//! The caller owns the sockets and the clock. floe owns the protocols: which pair of addresses works, whether the other side still
+//! consents, whether its certificate is the one that was signalled, and what state a connection is in. What it does not do:
+//! open sockets, read clocks, spawn threads, parse SDP, encrypt SRTP.
+//!
+//! ```text
+//!  aggregate   ┌─────────────────────── PeerConnection ───────────────────────┐
+//!  states      │ iceConnectionState · connectionState · iceGatheringState     │ derived, never stored
+//!              └──────────────────────────────▲───────────────────────────────┘
+//!                                             │ (TransportId, Event)
+//!              ┌────────────────────────── Endpoint ──────────────────────────┐
+//!  datagrams ─►│ whose is it? username fragment, transaction id, 5-tuple      │─► application data, media
+//!  time ──────►│ who is due?  who has something to send, or to say?           │─► datagrams, events, next deadline
+//!              └───────┬──────────────────────┬──────────────────────┬────────┘
+//!  specific      Transport              Transport              Transport …
+//!  states      ice::Agent ⇄ dtls::Connection      RTCIceTransportState, RTCDtlsTransportState
+//! ```
+//!
+//! Every machine has the same five verbs: `handle_datagram` and `handle_timeout` decide, `poll_transmit`,
+//! `poll_event` and `poll_timeout` drain. Bad input is dropped and counted, never an error and never a panic; what has not passed its MAC
+//! changes nothing. Without the peer's consent [`Transport::send_path`] is `None` and [`Transport::seal`] refuses;
+//! without its verified certificate there are no keys and no data.
+//!
+//! # The loop
+//!
+//! A server over one UDP socket, and one session in it:
+//!
+//! ```
+//! use floe::{Endpoint, EndpointConfig, Outcome, Received, TransportConfig, TransportOptions};
+//! use floe::{dtls, ice::{self, Candidate, FiveTuple}};
+//! use std::{io, net::UdpSocket, sync::Arc, time::{Duration, Instant}};
+//!
+//! /// Sends what there is to send, then waits for a datagram or the next deadline.
+//! fn turn(endpoint: &mut Endpoint, socket: &UdpSocket, buf: &mut [u8]) -> io::Result<()> {
+//!     while let Some(transmit) = endpoint.poll_transmit(buf) {
+//!         socket.send_to(&buf[..transmit.len], transmit.path.remote)?;
+//!     }
+//!     while let Some((id, event)) = endpoint.poll_event() {
+//!         println!("{id}: {event:?}"); // or `peer_connection.handle_transport_event(now, id, &event)`
+//!     }
+//!     let due = endpoint.poll_timeout().map(|due| due.saturating_duration_since(Instant::now()));
+//!     socket.set_read_timeout(Some(due.unwrap_or(Duration::MAX).clamp(Duration::from_millis(1), Duration::from_secs(1))))?;
+//!     if let Ok((len, remote)) = socket.recv_from(buf) {
+//!         let path = FiveTuple::udp(socket.local_addr()?, remote);
+//!         match endpoint.handle_datagram(Instant::now(), path, &mut buf[..len]) {
+//!             Outcome::Routed { transport, received: Received::Data { range, .. } } => println!("{transport}: {:?}", &buf[range]),
+//!             Outcome::Routed { transport, received: Received::Media(kind) } => println!("{transport}: {kind:?}, {len} bytes"),
+//!             Outcome::UnknownUfrag { local, .. } => println!("nobody here is called {local}"),
+//!             _ => {} // handled, or dropped and counted
+//!         }
+//!     }
+//!     endpoint.handle_timeout(Instant::now());
+//!     Ok(())
+//! }
+//!
+//! # type AnyResult<T> = Result<T, Box<dyn std::error::Error>>;
+//! # struct Signalled { parameters: ice::Parameters, fingerprints: dtls::FingerprintSet }
+//! // One identity for all sessions; its fingerprint goes into the SDP, as do the local parameters and candidates.
+//! let identity = Arc::new(dtls::Identity::generate()?);
+//! let transports = TransportConfig::new(Arc::default(), Arc::new(dtls::Config::new(identity.clone())));
+//! let mut endpoint = Endpoint::new(EndpointConfig::new(transports));
+//! let socket = UdpSocket::bind("127.0.0.1:0")?;
+//! # let mut caller = Caller::new()?;
+//! # let offer = Signalled { parameters: caller.parameters(), fingerprints: caller.fingerprints()? };
+//! // An offer has come: ICE lite, and the DTLS server.
+//! let now = Instant::now();
+//! let id = endpoint.create(now, TransportOptions {
+//!     mode: ice::Mode::Lite,
+//!     initiation: ice::Initiation::Responding,
+//!     setup: dtls::Setup::Passive,
+//!     remote_identity: dtls::RemoteIdentity::Fingerprints(offer.fingerprints),
+//!     local_parameters: None,
+//! })?;
+//! endpoint.with(now, id, |transport| -> Result<(), floe::ApiMisuse> {
+//!     transport.add_local_candidate(now, Candidate::host(socket.local_addr().expect("it is bound")))?;
+//!     transport.local_candidates_complete(now);
+//!     transport.set_remote_parameters(now, ice::RemoteParameters::new(offer.parameters))
+//! }).expect("it was just created")?;
+//!
+//! let mut buf = vec![0; 1500];
+//! # caller.hear(&endpoint, id, &identity, socket.local_addr()?)?;
+//! # let give_up = Instant::now() + Duration::from_secs(20);
+//! while endpoint.transport(id).is_some_and(|transport| transport.srtp_keys().is_none()) {
+//!     turn(&mut endpoint, &socket, &mut buf)?;
+//! #   turn(&mut caller.endpoint, &caller.socket, &mut buf)?;
+//! #   assert!(Instant::now() < give_up, "{:?}", endpoint.transport(id));
+//! }
+//! println!("media goes to {:?}", endpoint.send_path(id));
+//! # assert!(endpoint.send_path(id).is_some());
+//! #
+//! # struct Caller { endpoint: Endpoint, socket: UdpSocket, id: floe::TransportId, identity: Arc<dtls::Identity> }
+//! # impl Caller {
+//! #     fn new() -> AnyResult<Self> {
+//! #         let identity = Arc::new(dtls::Identity::generate()?);
+//! #         let config = TransportConfig::new(Arc::default(), Arc::new(dtls::Config::new(identity.clone())));
+//! #         let (mut endpoint, now) = (Endpoint::new(EndpointConfig::new(config)), Instant::now());
+//! #         let id = endpoint.create(now, TransportOptions {
+//! #             mode: ice::Mode::Full, initiation: ice::Initiation::Initiating, setup: dtls::Setup::ActPass,
+//! #             remote_identity: dtls::RemoteIdentity::Later, local_parameters: None,
+//! #         })?;
+//! #         let socket = UdpSocket::bind("127.0.0.1:0")?;
+//! #         let candidate = Candidate::host(socket.local_addr()?);
+//! #         endpoint.with(now, id, |t| t.add_local_candidate(now, candidate)).unwrap()?;
+//! #         Ok(Self { endpoint, socket, id, identity })
+//! #     }
+//! #     fn parameters(&self) -> ice::Parameters { self.endpoint.transport(self.id).unwrap().local_parameters().clone() }
+//! #     fn fingerprints(&self) -> AnyResult<dtls::FingerprintSet> {
+//! #         Ok(dtls::FingerprintSet::new([self.identity.fingerprint(dtls::HashAlgorithm::Sha256)])?)
+//! #     }
+//! #     fn hear(&mut self, server: &Endpoint, id: floe::TransportId, identity: &dtls::Identity, at: std::net::SocketAddr) -> AnyResult<()> {
+//! #         let now = Instant::now();
+//! #         let mut remote = ice::RemoteParameters::new(server.transport(id).unwrap().local_parameters().clone());
+//! #         remote.mode = ice::Mode::Lite;
+//! #         let fingerprints = dtls::FingerprintSet::new([identity.fingerprint(dtls::HashAlgorithm::Sha256)])?;
+//! #         self.endpoint.with(now, self.id, |t| -> Result<(), floe::ApiMisuse> {
+//! #             t.set_remote_parameters(now, remote)?;
+//! #             t.add_remote_candidate(now, Candidate::host(at))?;
+//! #             t.set_remote_dtls(now, floe::RemoteDtls { fingerprints, setup: dtls::Setup::Passive, tls_id: None })?;
+//! #             Ok(())
+//! #         }).unwrap()?;
+//! #         Ok(())
+//! #     }
+//! # }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! `Endpoint` and [`Transport`] are `Send`: one endpoint per thread, and [`Endpoint::detach`] and [`Endpoint::attach`] move a transport
+//! from one to the other, in the middle of a handshake if need be.
+//!
+//! # What it is built from
+//!
+//! [`ice`] and [`dtls`] can be used without this crate, and [`stun`] without either; they are re-exported, so that depending on
+//! `floe` is enough.
+//!
+//! | standard | here |
+//! |---|---|
+//! | RFC 9443, RFC 5761 §4 | [`demux`] |
+//! | RFC 7675 §5.2, RFC 9725 | 403 for closed sessions: [`Endpoint::close`], [`Outcome::Refused`] |
+//! | RFC 8842, RFC 9429 §5.11 | new associations: [`Transport::set_remote_dtls`] |
+//! | W3C webrtc-pc §4.3 | [`PeerConnection`] and the three derivations |
 
 mod aggregate;
 mod config;

@@ -4,9 +4,10 @@ use super::{Exchange, RemoteDtls, Transport};
 use crate::{ApiMisuse, SealError, TransportStats};
 use floe_dtls::{self as dtls, Connection, Continuation, FingerprintSet, Setup, Side, SrtpKeys};
 use floe_ice::{
-    self as ice, Agent, Candidate, CandidateId, FiveTuple, Parameters, RemoteParameters, Transmit,
+    self as ice, Agent, Candidate, CandidateId, FiveTuple, PairId, Parameters, RemoteParameters,
+    Removal, Transmit,
 };
-use std::time::Instant;
+use std::{net::SocketAddr, time::Instant};
 
 /// Signalling, this side.
 impl Transport {
@@ -29,6 +30,13 @@ impl Transport {
         let added = self.ice.add_local_candidate(now, candidate)?;
         self.settle(now);
         Ok(added)
+    }
+
+    /// Takes back the local candidates at `address`; see [`Agent::remove_local_candidate`].
+    pub fn remove_local_candidate(&mut self, now: Instant, address: SocketAddr) -> Removal {
+        let removal = self.ice.remove_local_candidate(now, address);
+        self.settle(now);
+        removal
     }
 
     /// No more local candidates are to come in this generation.
@@ -79,6 +87,13 @@ impl Transport {
         self.ice.add_remote_candidate(now, candidate)?;
         self.settle(now);
         Ok(())
+    }
+
+    /// The peer has taken back its candidates at `address`; see [`Agent::remove_remote_candidate`].
+    pub fn remove_remote_candidate(&mut self, now: Instant, address: SocketAddr) -> Removal {
+        let removal = self.ice.remove_remote_candidate(now, address);
+        self.settle(now);
+        removal
     }
 
     /// The peer has no more candidates in this generation.
@@ -157,6 +172,29 @@ impl Transport {
         Ok(())
     }
 
+    /// Gives up an unconfirmed restart: the peer refused it, and the old generation goes on alone.
+    ///
+    /// # Errors
+    ///
+    /// What the agent refuses: there is no restart to roll back.
+    pub fn rollback_restart(&mut self, now: Instant) -> Result<(), ApiMisuse> {
+        self.ice.rollback_restart(now)?;
+        self.exchange = Exchange::Plain;
+        self.settle(now);
+        Ok(())
+    }
+
+    /// Nominates a pair, where [`ice::Nomination::ByApplication`] leaves that to the caller.
+    ///
+    /// # Errors
+    ///
+    /// What the agent refuses; see [`Agent::nominate`].
+    pub fn nominate(&mut self, now: Instant, pair: PairId) -> Result<(), ApiMisuse> {
+        self.ice.nominate(now, pair)?;
+        self.settle(now);
+        Ok(())
+    }
+
     /// Other timers from now on.
     pub fn set_timing(&mut self, now: Instant, timing: ice::Timing) {
         self.ice.set_timing(now, timing);
@@ -199,6 +237,15 @@ impl Transport {
     #[must_use]
     pub fn srtp_keys(&self) -> Option<SrtpKeys> {
         self.dtls.current().srtp_keys()
+    }
+
+    /// Changes the longest DTLS datagram, in bytes of UDP payload.
+    ///
+    /// # Errors
+    ///
+    /// [`ApiMisuse::Dtls`] outside 256 to the configured MTU.
+    pub fn set_mtu(&mut self, mtu: usize) -> Result<(), ApiMisuse> {
+        Ok(self.dtls.current_mut().set_mtu(mtu)?)
     }
 
     /// The caller has verified SRTP or SRTCP from the peer: a sign of life that keeps off a false `disconnected`. It

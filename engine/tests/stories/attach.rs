@@ -1,0 +1,168 @@
+//! Transports that move between endpoints, and between threads (T71).
+
+use crate::support::{self, FULL_ACTIVE, FULL_ACTPASS, Host};
+use floe::{
+    ApiMisuse, Endpoint, Event, Outcome, Received, Transport, TransportId,
+    ice::{self, FiveTuple},
+};
+use sim::Link;
+use std::time::{Duration, Instant};
+
+/// Moves `b`'s transport into a new endpoint, as another thread's would be.
+fn move_house(host: &mut Host, now: Instant, id: TransportId, seed: u8) -> TransportId {
+    let transport = host.endpoint.detach(id).expect("it lives here");
+    assert!(host.endpoint.transport(id).is_none());
+    assert!(host.endpoint.detach(id).is_none());
+    let fresh = Host::new(seed, &host.addresses);
+    host.endpoint = fresh.endpoint;
+    // A thread in between: the machines are `Send`.
+    let transport = std::thread::spawn(move || transport)
+        .join()
+        .expect("nothing panics there");
+    host.endpoint.attach(now, transport).expect("room for it")
+}
+
+// req: T71
+#[test]
+fn moving_under_traffic_loses_nothing() {
+    let (mut pair, (a, mut b)) = support::connected(71, FULL_ACTPASS, FULL_ACTIVE);
+    let path = pair.b.endpoint.send_path(b).unwrap();
+    for number in 0..100u8 {
+        let now = pair.now();
+        pair.a.send(now, a, &[number]);
+        pair.b.send(now, b, &[number]);
+        // In the middle of a flight in either direction.
+        pair.run_for(Duration::from_millis(7));
+        if number % 10 == 5 {
+            let (now, seed) = (pair.now(), number);
+            b = move_house(&mut pair.b, now, b, seed);
+        }
+    }
+    pair.run_for(Duration::from_millis(100));
+    for host in [&pair.a, &pair.b] {
+        let numbers: Vec<u8> = host.data.iter().map(|(_, data)| data[0]).collect();
+        assert_eq!(numbers, (0..100).collect::<Vec<u8>>());
+    }
+    let learned = pair
+        .b
+        .events
+        .iter()
+        .filter(|(_, event)| *event == Event::PathLearned(path));
+    assert_eq!(learned.count(), 11, "each endpoint hears of the path");
+    pair.run_for(Duration::from_secs(60));
+    assert!(
+        pair.a.is_connected(a) && pair.b.is_connected(b),
+        "consent goes on"
+    );
+}
+
+// req: T71
+#[test]
+fn moving_in_the_middle_of_everything_changes_nothing_but_the_id() {
+    // Every 30 ms from before the first check to after the handshake.
+    let mut pair = support::world(72);
+    pair.network
+        .set_links(Link::with_delay(Duration::from_millis(40)));
+    let (a, mut b) = support::signalled(&mut pair, FULL_ACTPASS, FULL_ACTIVE);
+    let mut moves = 0;
+    while !(pair.a.is_connected(a) && pair.b.is_connected(b)) {
+        let now = pair.now();
+        b = move_house(&mut pair.b, now, b, 100 + moves);
+        moves += 1;
+        pair.run_for(Duration::from_millis(30));
+        assert!(moves < 100, "it gets there");
+    }
+    assert!(
+        pair.elapsed() < Duration::from_millis(700),
+        "and not later: {:?}",
+        pair.elapsed()
+    );
+    assert!(moves > 8);
+}
+
+// req: T71 S10
+#[test]
+fn an_answer_to_a_check_of_before_finds_the_transport_after_the_move() {
+    let (mut pair, (_, mut b)) = support::connected(73, FULL_ACTPASS, FULL_ACTIVE);
+    pair.network
+        .set_links(Link::with_delay(Duration::from_secs(1)));
+    let answered = |host: &Host, b| {
+        let pairs: Vec<_> = host.transport(b).ice().candidate_pairs().collect();
+        pairs
+            .iter()
+            .map(|pair| pair.responses_received)
+            .sum::<u64>()
+    };
+    // Wait until a consent check is on its way, move, and see its answer counted.
+    let wire = pair.network.wiretap();
+    let ours = move |datagram: &sim::Datagram| {
+        datagram.source == sim::address(2) && datagram.bytes[0] == 0
+    };
+    while !wire.seen().iter().any(|(_, datagram)| ours(datagram)) {
+        pair.run_for(Duration::from_millis(100));
+    }
+    let before = answered(&pair.b, b);
+    let now = pair.now();
+    b = move_house(&mut pair.b, now, b, 200);
+    pair.run_for(Duration::from_millis(2100));
+    assert_eq!(answered(&pair.b, b), before + 1);
+    assert_eq!(pair.b.endpoint.stats().dropped.total(), 0);
+}
+
+// req: T71
+#[test]
+fn a_detached_transport_is_a_machine_like_any_other() {
+    let (mut pair, (a, b)) = support::connected(74, FULL_ACTPASS, FULL_ACTIVE);
+    let now = pair.now();
+    pair.a.send(now, a, b"meanwhile");
+    let (path, mut sealed) = pair.a.outgoing.pop_front().unwrap();
+    let mut transport = pair.b.endpoint.detach(b).unwrap();
+    let (local, remote) = (path.remote, path.local);
+    let received = transport.handle_datagram(now, FiveTuple::udp(local, remote), &mut sealed);
+    let Received::Data { range, .. } = received else {
+        panic!("{received:?}")
+    };
+    assert_eq!(&sealed[range], b"meanwhile");
+    assert!(transport.poll_timeout().is_some());
+
+    // Its old endpoint knows nothing of it any more.
+    let mut record = [20, 0, 0];
+    let outcome = pair
+        .b
+        .endpoint
+        .handle_datagram(now, FiveTuple::udp(local, remote), &mut record);
+    assert!(matches!(outcome, Outcome::Dropped(_)));
+    assert_eq!(pair.b.endpoint.poll_timeout(), None);
+}
+
+#[test]
+fn what_cannot_be_attached_comes_back_unharmed() {
+    let (mut pair, (a, b)) = support::connected(75, FULL_ACTPASS, FULL_ACTIVE);
+    let now = pair.now();
+    let transport = pair.b.endpoint.detach(b).unwrap();
+    let twin = transport.local_parameters().clone();
+    let options = floe::TransportOptions {
+        mode: ice::Mode::Full,
+        initiation: ice::Initiation::Responding,
+        setup: floe::dtls::Setup::Active,
+        remote_identity: floe::dtls::RemoteIdentity::Later,
+        local_parameters: Some(twin),
+    };
+    let twin = pair.b.endpoint.create(now, options).unwrap();
+    let refused = pair.b.endpoint.attach(now, transport).unwrap_err();
+    assert_eq!(refused.misuse, ApiMisuse::UfragInUse);
+    pair.b.endpoint.remove(now, twin);
+    let b = pair.b.endpoint.attach(now, refused.transport).unwrap();
+    pair.a.send(now, a, b"still");
+    pair.run_for(Duration::from_millis(50));
+    assert_eq!(pair.b.data, [(b, b"still".to_vec())]);
+}
+
+// req: T71
+#[test]
+fn machines_are_send() {
+    fn is_send<T: Send + 'static>() {}
+    is_send::<Transport>();
+    is_send::<Endpoint>();
+    is_send::<Event>();
+}

@@ -1,0 +1,205 @@
+//! Two sessions, one 5-tuple (I54).
+
+use crate::{
+    crafted,
+    support::{self, FULL_ACTIVE, FULL_ACTPASS, Host, datagram_to_b},
+};
+use floe::{
+    DropReason, Event, Outcome, Received, TransportId,
+    ice::{FiveTuple, Mode},
+    stun::{Class, Message},
+};
+use sim::Pair;
+
+/// The path as `b` sees it.
+fn path() -> FiveTuple {
+    FiveTuple::udp(sim::address(2), sim::address(1))
+}
+
+fn holder(host: &mut Host, now: std::time::Instant) -> Option<TransportId> {
+    // Media finds the holder of a 5-tuple, whatever becomes of it there.
+    match host
+        .endpoint
+        .handle_datagram(now, path(), &mut [0x80, 0, 0, 0])
+    {
+        Outcome::Routed { transport, .. } => Some(transport),
+        _ => None,
+    }
+}
+
+fn second_session(pair: &mut Pair<Host, Host>) -> (TransportId, TransportId) {
+    support::created(pair, FULL_ACTPASS, FULL_ACTIVE)
+}
+
+/// `b` knows the challenger's peer, who sits at `a`'s address, as far as its signalling goes.
+fn knows_its_peer(pair: &mut Pair<Host, Host>, (of_a, of_b): (TransportId, TransportId)) {
+    let now = pair.now();
+    let peer = support::parameters(&pair.a, of_a, Mode::Full);
+    pair.b.with_transport(now, of_b, |transport| {
+        transport.set_remote_parameters(now, peer).unwrap();
+        let local = floe::ice::Candidate::host(sim::address(2));
+        transport.add_local_candidate(now, local).unwrap();
+    });
+}
+
+// req: I54
+#[test]
+fn a_spoofed_source_address_is_answered_and_moves_nothing() {
+    let (mut pair, (_, victim)) = support::connected(11, FULL_ACTPASS, FULL_ACTIVE);
+    let (of_a, attacker) = second_session(&mut pair);
+    knows_its_peer(&mut pair, (of_a, attacker));
+    // The attacker's own client is gone: nobody at the victim's address will answer for it.
+    let now = pair.now();
+    let ufrag = pair
+        .a
+        .transport(of_a)
+        .local_parameters()
+        .username_fragment()
+        .to_owned();
+    pair.a.endpoint.detach(of_a);
+
+    let credentials = pair.b.transport(attacker).local_parameters().clone();
+    let wire = pair.network.wiretap();
+    for transaction in 0..10 {
+        pair.inject(datagram_to_b(&crafted::request(
+            &credentials,
+            &ufrag,
+            transaction,
+        )));
+        pair.run_for(std::time::Duration::from_millis(50));
+        assert_eq!(holder(&mut pair.b, now), Some(victim));
+    }
+    let answers = wire.seen().into_iter().filter(|(_, datagram)| {
+        let message = Message::parse(&datagram.bytes);
+        datagram.source == sim::address(2)
+            && message.is_ok_and(|m| m.class() == Class::SuccessResponse)
+    });
+    assert!(answers.count() >= 10, "each request is answered");
+    let stats = pair.b.endpoint.stats();
+    assert!(stats.contested_tuples >= 10);
+    assert_eq!(stats.takeovers, 0);
+    assert!(pair.b.is_connected(victim));
+    assert!(!pair.b.saw(|event| matches!(event, Event::PathReleased(_))));
+}
+
+// req: I54
+#[test]
+fn an_own_check_that_succeeds_takes_the_path_over_once() {
+    let (mut pair, (_, first)) = support::connected(12, FULL_ACTPASS, FULL_ACTIVE);
+    let second = support::signalled(&mut pair, FULL_ACTPASS, FULL_ACTIVE);
+    let now = pair.now();
+    assert_eq!(holder(&mut pair.b, now), Some(first));
+
+    pair.drive_until(|_, b| b.endpoint.stats().takeovers == 1);
+    let now = pair.now();
+    assert_eq!(holder(&mut pair.b, now), Some(second.1));
+    assert!(pair.b.endpoint.stats().contested_tuples >= 1);
+    let after: Vec<_> = pair
+        .b
+        .events
+        .iter()
+        .filter(|(_, event)| is_path_event(event))
+        .copied()
+        .collect();
+    assert!(
+        after.ends_with(&[
+            (first, Event::PathReleased(path())),
+            (second.1, Event::PathLearned(path()))
+        ]) || after.ends_with(&[
+            (second.1, Event::PathLearned(path())),
+            (first, Event::PathReleased(path()))
+        ])
+    );
+
+    // Both go on with their consent checks: they do not take turns.
+    pair.run_for(std::time::Duration::from_secs(60));
+    assert_eq!(pair.b.endpoint.stats().takeovers, 1);
+    let now = pair.now();
+    assert_eq!(holder(&mut pair.b, now), Some(second.1));
+}
+
+fn is_path_event(event: &Event) -> bool {
+    matches!(event, Event::PathLearned(_) | Event::PathReleased(_))
+}
+
+// req: I54
+#[test]
+fn a_path_whose_holder_lapsed_is_anybodys_who_can_authenticate() {
+    let (mut pair, (_, first)) = support::connected(13, FULL_ACTPASS, FULL_ACTIVE);
+    let (of_a, second) = second_session(&mut pair);
+    knows_its_peer(&mut pair, (of_a, second));
+    let ufrag = pair
+        .a
+        .transport(of_a)
+        .local_parameters()
+        .username_fragment()
+        .to_owned();
+    pair.a.endpoint.detach(of_a);
+    let credentials = pair.b.transport(second).local_parameters().clone();
+
+    pair.inject(datagram_to_b(&crafted::request(&credentials, &ufrag, 1)));
+    pair.step();
+    let now = pair.now();
+    assert_eq!(holder(&mut pair.b, now), Some(first));
+
+    pair.b.endpoint.close(now, first);
+    assert_eq!(
+        holder(&mut pair.b, now),
+        None,
+        "a closed transport holds nothing"
+    );
+    pair.inject(datagram_to_b(&crafted::forged_request(
+        &credentials,
+        &ufrag,
+        2,
+    )));
+    pair.step();
+    assert_eq!(holder(&mut pair.b, now), None, "a forgery takes nothing");
+    pair.inject(datagram_to_b(&crafted::request(&credentials, &ufrag, 3)));
+    pair.step();
+    assert_eq!(holder(&mut pair.b, now), Some(second));
+    assert_eq!(pair.b.endpoint.stats().takeovers, 0, "nobody lost anything");
+}
+
+// req: I54 I53
+#[test]
+fn before_authentication_a_path_is_nobodys() {
+    let mut pair = support::world(14);
+    let (of_a, of_b) = support::created(&mut pair, FULL_ACTPASS, FULL_ACTIVE);
+    knows_its_peer(&mut pair, (of_a, of_b));
+    let credentials = pair.b.transport(of_b).local_parameters().clone();
+    let now = pair.now();
+    let forged = &mut crafted::forged_request(&credentials, "evil", 1)[..];
+    let outcome = pair.b.endpoint.handle_datagram(now, path(), forged);
+    assert!(matches!(
+        outcome,
+        Outcome::Routed {
+            received: Received::Dropped(DropReason::Ice(_)),
+            ..
+        }
+    ));
+    for first in [20, 16, 80, 128] {
+        let mut datagram = [first, 0, 0, 0];
+        let outcome = pair.b.endpoint.handle_datagram(now, path(), &mut datagram);
+        assert_eq!(
+            outcome,
+            Outcome::Dropped(DropReason::UnknownPath),
+            "first byte {first}"
+        );
+    }
+    assert_eq!(
+        pair.b
+            .endpoint
+            .poll_event()
+            .filter(|(_, event)| is_path_event(event)),
+        None
+    );
+    assert_eq!(
+        pair.b
+            .endpoint
+            .stats()
+            .dropped
+            .count(DropReason::UnknownPath),
+        4
+    );
+}

@@ -1,0 +1,220 @@
+//! After the end: 403 for whoever still asks (I59), consent revoked by close_notify (I20).
+
+use crate::{
+    crafted,
+    support::{self, FULL_ACTIVE, FULL_ACTPASS, Host, LITE_PASSIVE, datagram_to_b},
+};
+use floe::{
+    DropReason, Event, Outcome, TransportId, dtls,
+    ice::{self, Parameters},
+};
+use sim::Pair;
+use std::time::Duration;
+
+/// What `b` answers to `request` that arrives from `a`'s address: the datagrams it sends at once.
+fn answers(pair: &mut Pair<Host, Host>, request: &[u8]) -> Vec<Vec<u8>> {
+    let wire = pair.network.wiretap();
+    pair.inject(datagram_to_b(request));
+    pair.step();
+    let of_b = |datagram: &sim::Datagram| datagram.source == sim::address(2);
+    let sent = wire.take().into_iter().map(|(_, datagram)| datagram);
+    sent.filter(of_b).map(|datagram| datagram.bytes).collect()
+}
+
+/// One session, removed by `b` while `a` cannot hear of it.
+fn removed(seed: u64) -> (Pair<Host, Host>, (TransportId, TransportId), Parameters) {
+    let (mut pair, (a, b)) = support::connected(seed, FULL_ACTPASS, FULL_ACTIVE);
+    let credentials = pair.b.transport(b).local_parameters().clone();
+    pair.network.cut();
+    let now = pair.now();
+    assert!(pair.b.endpoint.remove(now, b));
+    assert!(!pair.b.endpoint.remove(now, b), "once is enough");
+    pair.run_for(Duration::from_millis(100));
+    (pair, (a, b), credentials)
+}
+
+// req: I59
+#[test]
+fn an_authenticated_request_after_the_end_gets_a_403_with_a_mac() {
+    let (mut pair, _, credentials) = removed(21);
+    let answer = answers(&mut pair, &crafted::request(&credentials, "abcd", 1));
+    assert_eq!(answer.len(), 1);
+    assert_eq!(
+        crafted::authentic_error(&answer[0], &credentials),
+        Some(403)
+    );
+    assert_eq!(pair.b.refused, 1);
+    assert_eq!(pair.b.endpoint.stats().refused, 1);
+
+    assert!(answers(&mut pair, &crafted::forged_request(&credentials, "abcd", 2)).is_empty());
+    let dropped = pair.b.endpoint.stats().dropped;
+    assert_eq!(dropped.count(DropReason::UnauthenticatedFarewell), 1);
+}
+
+// req: I59
+#[test]
+fn the_farewell_lasts_thirty_seconds_and_not_longer() {
+    let (mut pair, _, credentials) = removed(22);
+    pair.run_for(Duration::from_millis(29_800));
+    assert_eq!(
+        answers(&mut pair, &crafted::request(&credentials, "abcd", 1)).len(),
+        1
+    );
+    pair.run_for(Duration::from_millis(200));
+    assert!(answers(&mut pair, &crafted::request(&credentials, "abcd", 2)).is_empty());
+    assert_eq!(pair.b.unknown.len(), 1);
+    assert_eq!(
+        pair.b.endpoint.poll_timeout(),
+        None,
+        "nothing is left to forget"
+    );
+}
+
+// req: I59
+#[test]
+fn the_number_of_farewells_is_bounded_oldest_out_first() {
+    let address = [sim::address(2)];
+    let host = Host::with(2, &address, |config| config.max_farewells = 3);
+    let mut pair = Pair::new(
+        23,
+        (Host::new(1, &[sim::address(1)]), &[sim::address(1)]),
+        (host, &address),
+    );
+    let now = pair.now();
+    let mut credentials = Vec::new();
+    for _ in 0..5 {
+        let (_, b) = support::created(&mut pair, FULL_ACTPASS, FULL_ACTIVE);
+        credentials.push(pair.b.transport(b).local_parameters().clone());
+        pair.b.endpoint.remove(now, b);
+    }
+    assert_eq!(pair.b.endpoint.stats().farewells_cut_short, 2);
+    let answered: Vec<usize> = credentials
+        .iter()
+        .map(|own| answers(&mut pair, &crafted::request(own, "abcd", 9)).len())
+        .collect();
+    assert_eq!(answered, [0, 0, 1, 1, 1]);
+}
+
+// req: I59
+#[test]
+fn refusals_that_nobody_sends_do_not_pile_up() {
+    let (mut pair, _, credentials) = removed(24);
+    let now = pair.now();
+    let request = crafted::request(&credentials, "abcd", 1);
+    let mut refused = 0;
+    for _ in 0..1000 {
+        let path = ice::FiveTuple::udp(sim::address(2), sim::address(1));
+        let mut request = request.clone();
+        let outcome = pair.b.endpoint.handle_datagram(now, path, &mut request);
+        refused += usize::from(outcome == Outcome::Refused);
+    }
+    assert_eq!(refused, 64);
+    assert_eq!(
+        pair.b
+            .endpoint
+            .stats()
+            .dropped
+            .count(DropReason::Overloaded),
+        936
+    );
+    let mut buf = [0; 1500];
+    let sent = std::iter::from_fn(|| pair.b.endpoint.poll_transmit(&mut buf)).count();
+    assert_eq!(sent, 64);
+}
+
+// req: I59
+#[test]
+fn a_username_fragment_that_lives_again_is_nobodys_past() {
+    let (mut pair, (_, b), credentials) = removed(25);
+    let now = pair.now();
+    let again = floe::TransportOptions {
+        mode: ice::Mode::Full,
+        initiation: ice::Initiation::Responding,
+        setup: dtls::Setup::Active,
+        remote_identity: dtls::RemoteIdentity::Later,
+        local_parameters: Some(credentials.clone()),
+    };
+    let id = pair.b.endpoint.create(now, again).unwrap();
+    assert_ne!(id, b);
+    let path = ice::FiveTuple::udp(sim::address(2), sim::address(1));
+    let mut request = crafted::request(&credentials, "abcd", 1);
+    let outcome = pair.b.endpoint.handle_datagram(now, path, &mut request);
+    assert!(matches!(outcome, Outcome::Routed { transport, .. } if transport == id));
+}
+
+// req: I59 I20
+#[test]
+fn a_peer_that_missed_the_end_learns_it_from_its_next_consent_check() {
+    let (mut pair, (a, _), _) = removed(26);
+    pair.network.heal();
+    pair.drive_until(|a_host, _| a_host.transport(a).send_path().is_none());
+    assert!(
+        pair.elapsed() < Duration::from_secs(10),
+        "at once, not after 30 s"
+    );
+    let transitions = pair.a.ice_transitions(a);
+    let last = transitions.last().unwrap();
+    assert_eq!(last.reason, ice::Reason::ConsentRevoked);
+    assert!(pair.b.endpoint.stats().refused >= 1);
+}
+
+// req: I20
+#[test]
+fn close_notify_ends_both_sides_at_once_and_revokes_consent() {
+    for (a_part, b_part) in [(FULL_ACTPASS, FULL_ACTIVE), (FULL_ACTPASS, LITE_PASSIVE)] {
+        let (mut pair, (a, b)) = support::connected(27, a_part, b_part);
+        let (start, now) = (pair.elapsed(), pair.now());
+        assert!(pair.b.endpoint.close(now, b));
+        pair.drive_until(|a_host, _| a_host.dtls(a) == dtls::State::Closed);
+        assert!(pair.elapsed() - start < Duration::from_millis(50));
+        assert_eq!(pair.a.endpoint.send_path(a), None);
+        assert_eq!(
+            pair.a.ice_transitions(a).last().unwrap().reason,
+            ice::Reason::PeerClosed
+        );
+        assert_eq!(
+            pair.a.dtls_transitions(a).last().unwrap().reason,
+            dtls::Reason::ClosedByPeer
+        );
+        assert_eq!(
+            (pair.b.ice(b), pair.b.dtls(b)),
+            (ice::State::Closed, dtls::State::Closed)
+        );
+        let silence = pair.network.wiretap();
+        pair.run_for(Duration::from_secs(60));
+        let spoken = silence
+            .seen()
+            .into_iter()
+            .filter(|(_, d)| d.source == sim::address(2))
+            .count();
+        assert_eq!(spoken, 0, "the closed side is silent");
+    }
+}
+
+// req: I20
+#[test]
+fn removing_a_transport_still_says_goodbye() {
+    let (mut pair, (a, b)) = support::connected(28, FULL_ACTPASS, FULL_ACTIVE);
+    let now = pair.now();
+    pair.b.endpoint.remove(now, b);
+    assert!(pair.b.endpoint.transport(b).is_none());
+    pair.drive_until(|a_host, _| a_host.dtls(a) == dtls::State::Closed);
+    assert!(
+        pair.b.saw(|event| matches!(event, Event::PathReleased(_))),
+        "the kernel's table can follow"
+    );
+}
+
+#[test]
+fn a_forged_close_notify_ends_nothing() {
+    let (mut pair, (a, b)) = support::connected(29, FULL_ACTPASS, FULL_ACTIVE);
+    // Plaintext: warning, close_notify. And the same as if it were protected.
+    for epoch in [0, 1] {
+        for level in [1, 2] {
+            let alert = [21, 254, 253, 0, epoch, 0, 0, 0, 0, 0, 9, 0, 2, level, 0];
+            pair.inject(datagram_to_b(&alert));
+        }
+    }
+    pair.run_for(Duration::from_secs(1));
+    assert!(pair.a.is_connected(a) && pair.b.is_connected(b));
+}

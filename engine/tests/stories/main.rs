@@ -1,0 +1,14 @@
+//! Stories of two endpoints in virtual time: what the engine promises, over networks good and bad.
+
+mod attach;
+mod connect;
+mod contest;
+mod crafted;
+mod data;
+mod endpoint;
+mod failure;
+mod farewell;
+mod hostile;
+mod laws;
+mod restart;
+mod support;
