@@ -1,8 +1,17 @@
 //! The DTLS associations of a transport: the one in use and, after a restart that changed the peer's identity or the sides, the
 //! one that takes its place once it is connected (RFC 8842 §3.1, RFC 9429 §5.11).
 //!
-//! While both live, the wire tells them apart: plaintext records can only belong to the handshake of the new one; protected ones
-//! are the old one's if its keys open them, else the new one's.
+//! ```text
+//!   current ── set_remote: other identity, sides or tls-id ──► current + successor ── connected ──► current + former
+//!      ▲                                                            │ or failed                         │
+//!      └────────────── 5 s ───────────────────────────────────────── │ ──────────────────────────────────┘
+//!      ▲                                                            ▼
+//!      └────────────────────────────────────────────────── no current to keep: at once
+//! ```
+//!
+//! While two live, the wire tells them apart: plaintext records can only belong to the handshake of the newer; protected ones are
+//! the current one's if its keys open them, else the other's. The former one is only read from: its peer may switch a round trip
+//! after us.
 
 use crate::{ApiMisuse, Event};
 use floe_dtls::{
@@ -27,7 +36,7 @@ pub struct RemoteDtls {
 pub(crate) struct Associations {
     current: Connection,
     identity: Identity,
-    successor: Option<Box<Successor>>,
+    aside: Option<Box<Aside>>,
     /// The state that the last reported transition led to.
     reported: State,
     taken_over: Option<Event>,
@@ -41,12 +50,18 @@ struct Identity {
     tls_id: Option<String>,
 }
 
-struct Successor {
+/// The association beside the one in use: its successor, or its predecessor.
+struct Aside {
     connection: Connection,
     identity: Identity,
-    /// A copy of a datagram that the old association may have spoilt by trying its keys on it.
+    /// A predecessor is kept until then.
+    until: Option<Instant>,
+    /// A copy of a datagram that the association in use may have spoilt by trying its keys on it.
     copy: Vec<u8>,
 }
+
+/// How long records under the old keys are still read.
+const LINGER: Duration = Duration::from_secs(5);
 
 impl Associations {
     pub(crate) fn new(current: Connection, setup: Setup, remote: &RemoteIdentity) -> Self {
@@ -60,7 +75,7 @@ impl Associations {
                 fingerprints,
                 tls_id: None,
             },
-            successor: None,
+            aside: None,
             reported: State::New,
             taken_over: None,
             local_setup: setup,
@@ -77,9 +92,9 @@ impl Associations {
 
     /// The association being negotiated: the successor if there is one.
     fn newest(&mut self) -> (&mut Connection, &mut Identity) {
-        match &mut self.successor {
-            Some(successor) => (&mut successor.connection, &mut successor.identity),
-            None => (&mut self.current, &mut self.identity),
+        match self.aside.as_deref_mut() {
+            Some(aside) if aside.until.is_none() => (&mut aside.connection, &mut aside.identity),
+            _ => (&mut self.current, &mut self.identity),
         }
     }
 
@@ -140,12 +155,12 @@ impl Associations {
         let continuation = dtls::continuation(&before, &after, ice_restart)?;
         match continuation {
             Continuation::Same => identity.tls_id = identity.tls_id.take().or(remote.tls_id),
-            Continuation::New => self.succeed(remote, side)?,
+            Continuation::New => self.succeed(now, remote, side)?,
         }
         Ok(continuation)
     }
 
-    fn succeed(&mut self, remote: RemoteDtls, side: Side) -> Result<(), ApiMisuse> {
+    fn succeed(&mut self, now: Instant, remote: RemoteDtls, side: Side) -> Result<(), ApiMisuse> {
         let identity = Identity::of(&remote);
         let setup = match side {
             Side::Client => Setup::Active,
@@ -155,12 +170,13 @@ impl Associations {
             .newest()
             .0
             .successor(setup, RemoteIdentity::Fingerprints(remote.fingerprints))?;
-        self.successor = Some(Box::new(Successor {
+        self.aside = Some(Box::new(Aside {
             connection,
             identity,
+            until: None,
             copy: Vec::new(),
         }));
-        self.settle();
+        self.settle(now);
         Ok(())
     }
 
@@ -192,11 +208,8 @@ impl Associations {
 
     /// Whether an association waits for a path.
     pub(crate) fn wants_start(&self) -> bool {
-        self.current.state() == State::New
-            || self
-                .successor
-                .as_ref()
-                .is_some_and(|successor| successor.connection.state() == State::New)
+        let successor = self.successor().map(Connection::state);
+        self.current.state() == State::New || successor == Some(State::New)
     }
 
     pub(crate) fn set_retransmission_cap(&mut self, cap: Duration) {
@@ -205,31 +218,31 @@ impl Associations {
     }
 
     pub(crate) fn handle_datagram(&mut self, now: Instant, datagram: &mut [u8]) -> dtls::Received {
-        let received = match &mut self.successor {
+        let received = match &mut self.aside {
             None => self.current.handle_datagram(now, datagram),
-            Some(successor) if is_plaintext(datagram) => {
-                successor.connection.handle_datagram(now, datagram)
-            }
-            Some(successor) => {
-                successor.copy.clear();
-                successor.copy.extend_from_slice(datagram);
+            Some(_) if is_plaintext(datagram) => self.newest().0.handle_datagram(now, datagram),
+            Some(aside) => {
+                aside.copy.clear();
+                aside.copy.extend_from_slice(datagram);
                 match self.current.handle_datagram(now, datagram) {
                     dtls::Received::Dropped(_) => {
-                        datagram.copy_from_slice(&successor.copy);
-                        successor.connection.handle_datagram(now, datagram)
+                        datagram.copy_from_slice(&aside.copy);
+                        aside.connection.handle_datagram(now, datagram)
                     }
                     taken => taken,
                 }
             }
         };
-        self.settle();
+        self.settle(now);
         received
     }
 
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         self.connections()
             .for_each(|connection| connection.handle_timeout(now));
-        self.settle();
+        let over = |aside: &mut Box<Aside>| aside.until.is_some_and(|until| until <= now);
+        self.aside.take_if(over);
+        self.settle(now);
     }
 
     pub(crate) fn poll_transmit(&mut self, buf: &mut [u8]) -> Option<usize> {
@@ -238,10 +251,10 @@ impl Associations {
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        let successor = self.successor.as_ref();
         let deadlines = [
             self.current.poll_timeout(),
-            successor.and_then(|successor| successor.connection.poll_timeout()),
+            self.successor().and_then(Connection::poll_timeout),
+            self.aside.as_ref().and_then(|aside| aside.until),
         ];
         deadlines.into_iter().flatten().min()
     }
@@ -272,12 +285,15 @@ impl Associations {
             .for_each(|connection| connection.close(now));
     }
 
+    fn successor(&self) -> Option<&Connection> {
+        let aside = self.aside.as_ref().filter(|aside| aside.until.is_none())?;
+        Some(&aside.connection)
+    }
+
+    /// Those that have something to do: the one in use and its successor.
     fn connections(&mut self) -> impl Iterator<Item = &mut Connection> {
-        let successor = self
-            .successor
-            .as_mut()
-            .map(|successor| &mut successor.connection);
-        std::iter::once(&mut self.current).chain(successor)
+        let successor = self.aside.as_mut().filter(|aside| aside.until.is_none());
+        std::iter::once(&mut self.current).chain(successor.map(|aside| &mut aside.connection))
     }
 
     /// The same transition as a continuation of what was reported, or `None` if it leads nowhere new. A successor that took
@@ -293,18 +309,26 @@ impl Associations {
     }
 
     /// The successor takes over once it is connected or has failed, or once there is nothing to succeed.
-    fn settle(&mut self) {
-        let ended = |state| matches!(state, State::Closed | State::Failed);
-        let due = self.successor.as_ref().is_some_and(|successor| {
-            self.current.state() != State::Connected
-                || successor.connection.state() == State::Connected
-                || ended(successor.connection.state())
-        });
-        if due && let Some(successor) = self.successor.take() {
-            self.current = successor.connection;
-            self.identity = successor.identity;
-            self.taken_over = Some(Event::AssociationChange(self.current.association()));
+    fn settle(&mut self, now: Instant) {
+        let lives = |state| matches!(state, State::New | State::Connecting);
+        let old = self.current.state();
+        let Some(aside) = self
+            .aside
+            .as_deref_mut()
+            .filter(|aside| aside.until.is_none())
+        else {
+            return;
+        };
+        if old == State::Connected && lives(aside.connection.state()) {
+            return;
         }
+        std::mem::swap(&mut self.current, &mut aside.connection);
+        std::mem::swap(&mut self.identity, &mut aside.identity);
+        aside.until = Some(now + LINGER);
+        if old != State::Connected || self.current.state() != State::Connected {
+            self.aside = None;
+        }
+        self.taken_over = Some(Event::AssociationChange(self.current.association()));
     }
 }
 
@@ -322,10 +346,7 @@ impl fmt::Debug for Associations {
         f.debug_struct("Associations")
             .field("current", &self.current.state())
             .field("association", &self.current.association())
-            .field(
-                "successor",
-                &self.successor.as_ref().map(|s| s.connection.state()),
-            )
+            .field("successor", &self.successor().map(Connection::state))
             .finish()
     }
 }

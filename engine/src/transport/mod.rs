@@ -57,7 +57,7 @@ pub struct Transport {
 }
 
 /// From how many endpoints unanswered checks can still be out.
-const MAX_ROUTES: usize = 4;
+const MAX_ROUTES: usize = 16;
 
 /// What the signalling exchange under way has been, as far as it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -198,9 +198,13 @@ impl Transport {
     }
 
     fn handle_dtls(&mut self, now: Instant, datagram: &mut [u8]) -> Received {
-        let before = self.dtls.current().state();
+        let verified = |connection: &dtls::Connection| {
+            let connected = connection.state() == dtls::State::Connected;
+            connected.then(|| connection.association())
+        };
+        let before = verified(self.dtls.current());
         let received = self.dtls.handle_datagram(now, datagram);
-        if before == dtls::State::Connected {
+        if before == Some(self.dtls.current().association()) {
             self.revoke_if_ended(now);
         }
         let received = match received {

@@ -202,8 +202,8 @@ fn a_new_association_takes_over_when_it_is_connected_and_not_before() {
             "it was never anything but connected"
         );
         assert!(
-            host.data.len() >= 98,
-            "at most what crossed the change was lost: {}",
+            host.data.len() == 100,
+            "nothing that crossed the change was lost: {}",
             host.data.len()
         );
     }

@@ -221,8 +221,17 @@ pub(crate) const LITE_PASSIVE: Part = Part {
 
 /// Two hosts with an address each. `a` will make offers.
 pub(crate) fn world(seed: u64) -> Pair<Host, Host> {
+    world_of(seed, (1, 2))
+}
+
+/// The same with other secrets.
+pub(crate) fn world_of(seed: u64, hosts: (u8, u8)) -> Pair<Host, Host> {
     let (a, b) = ([sim::address(1)], [sim::address(2)]);
-    Pair::new(seed, (Host::new(1, &a), &a), (Host::new(2, &b), &b))
+    Pair::new(
+        seed,
+        (Host::new(hosts.0, &a), &a),
+        (Host::new(hosts.1, &b), &b),
+    )
 }
 
 /// One transport on each side, signalled completely, with nothing sent yet. `a` offers.
