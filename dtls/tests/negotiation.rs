@@ -1,5 +1,6 @@
 //! What may be said in a hello: answers to what was not asked, questions that cannot be answered, and the alert for each
 //! (RFC 5246 §7.4.1, RFC 5764 §4.1, RFC 7627 §5, RFC 5746 §3, RFC 8422 §5).
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 mod common;
 
@@ -396,94 +397,10 @@ fn a_server_goes_without_extended_master_secret_only_where_configured() {
     );
 }
 
-// req: T3 T4 T23
-#[test]
-fn a_server_refuses_hellos_with_which_nothing_can_be_done() {
-    let failure = AlertDescription::HANDSHAKE_FAILURE;
-    let illegal = AlertDescription::ILLEGAL_PARAMETER;
-    let decode = AlertDescription::DECODE_ERROR;
-    let cases: [(&str, ClientHello, Error, AlertDescription); 12] = [
-        (
-            "an old version",
-            changed(|hello| {
-                hello.version = 0xfeff;
-                hello.set(wire::SUPPORTED_VERSIONS, None);
-            }),
-            PeerIncompatible::NoVersionInCommon.into(),
-            AlertDescription::PROTOCOL_VERSION,
-        ),
-        (
-            "only CBC",
-            changed(|hello| hello.suites = vec![0xc009, 0xc013]),
-            PeerIncompatible::NoCipherSuiteInCommon.into(),
-            failure,
-        ),
-        (
-            "only suites of another kind of key",
-            changed(|hello| hello.suites = vec![0xc02f, 0xc030]),
-            PeerIncompatible::NoCipherSuiteInCommon.into(),
-            failure,
-        ),
-        (
-            "only groups nobody has",
-            changed(|hello| hello.set(wire::SUPPORTED_GROUPS, Some(wire::list16(&[0x11ec])))),
-            PeerIncompatible::NoGroupInCommon.into(),
-            failure,
-        ),
-        (
-            "only schemes of another kind of key",
-            changed(|hello| {
-                hello.set(
-                    wire::SIGNATURE_ALGORITHMS,
-                    Some(wire::list16(&[0x0401, 0x0203])),
-                );
-            }),
-            PeerIncompatible::NoSignatureSchemeInCommon.into(),
-            failure,
-        ),
-        (
-            "compression",
-            changed(|hello| hello.compression = vec![1]),
-            PeerMisbehaved::CompressionDemanded.into(),
-            illegal,
-        ),
-        (
-            "no compression method",
-            changed(|hello| hello.compression = vec![]),
-            InvalidMessage::EmptyList.into(),
-            decode,
-        ),
-        (
-            "a renegotiation",
-            changed(|hello| hello.set(wire::RENEGOTIATION_INFO, Some(vec![1, 1]))),
-            PeerMisbehaved::RenegotiationInfoDoesNotFit.into(),
-            failure,
-        ),
-        (
-            "compressed points",
-            changed(|hello| hello.set(wire::EC_POINT_FORMATS, Some(vec![1, 1]))),
-            PeerMisbehaved::UncompressedPointsNotOffered.into(),
-            illegal,
-        ),
-        (
-            "an extension twice",
-            changed(|hello| hello.extensions.push((0x3a3a, vec![]))),
-            InvalidMessage::DuplicateExtension.into(),
-            decode,
-        ),
-        (
-            "a long session id",
-            changed(|hello| hello.session_id = vec![0; 33]),
-            InvalidMessage::SessionIdTooLong.into(),
-            decode,
-        ),
-        (
-            "no suites",
-            changed(|hello| hello.suites = vec![]),
-            InvalidMessage::EmptyList.into(),
-            decode,
-        ),
-    ];
+/// A hello, what a server with the defaults says to it, and the alert.
+type Case = (&'static str, ClientHello, Error, AlertDescription);
+
+fn assert_refused(cases: impl IntoIterator<Item = Case>) {
     for (what, hello, error, alert) in cases {
         assert_eq!(
             server_says(config(SERVER), &hello),
@@ -491,13 +408,128 @@ fn a_server_refuses_hellos_with_which_nothing_can_be_done() {
             "{what}"
         );
     }
+}
+
+// req: T3 T23
+#[test]
+fn a_server_refuses_hellos_with_nothing_in_common() {
+    let failure = AlertDescription::HANDSHAKE_FAILURE;
+    let old = changed(|hello| {
+        hello.version = 0xfeff;
+        hello.set(wire::SUPPORTED_VERSIONS, None);
+    });
+    let cbc = changed(|hello| hello.suites = vec![0xc009, 0xc013]);
+    let rsa = changed(|hello| hello.suites = vec![0xc02f, 0xc030]);
+    let group = changed(|hello| hello.set(wire::SUPPORTED_GROUPS, Some(wire::list16(&[0x11ec]))));
+    let scheme = changed(|hello| {
+        hello.set(
+            wire::SIGNATURE_ALGORITHMS,
+            Some(wire::list16(&[0x0401, 0x0203])),
+        )
+    });
+    let no_version = PeerIncompatible::NoVersionInCommon.into();
+    let no_suite = PeerIncompatible::NoCipherSuiteInCommon.into();
+    assert_refused([
+        (
+            "an old version",
+            old,
+            no_version,
+            AlertDescription::PROTOCOL_VERSION,
+        ),
+        ("only CBC", cbc, no_suite, failure),
+        ("only suites of another kind of key", rsa, no_suite, failure),
+        (
+            "only groups nobody has",
+            group,
+            PeerIncompatible::NoGroupInCommon.into(),
+            failure,
+        ),
+        (
+            "only schemes of another key",
+            scheme,
+            PeerIncompatible::NoSignatureSchemeInCommon.into(),
+            failure,
+        ),
+    ]);
+}
+
+// req: T8 T23
+#[test]
+fn a_server_that_requires_srtp_refuses_a_hello_without_it() {
     let mut media_only = config(SERVER);
     media_only.srtp_policy = SrtpPolicy::Required;
+    let refused = Err((
+        PeerIncompatible::NoSrtpProfileInCommon.into(),
+        AlertDescription::HANDSHAKE_FAILURE,
+    ));
     let no_srtp = changed(|hello| hello.set(wire::USE_SRTP, None));
-    assert_eq!(
-        server_says(media_only, &no_srtp),
-        Err((PeerIncompatible::NoSrtpProfileInCommon.into(), failure))
-    );
+    assert_eq!(server_says(media_only.clone(), &no_srtp), refused);
+    let others = changed(|hello| hello.set(wire::USE_SRTP, Some(wire::use_srtp(&[5, 6], &[]))));
+    assert_eq!(server_says(media_only.clone(), &others), refused);
+    assert!(server_says(media_only, &hello()).is_ok());
+    let answer = server_says(config(SERVER), &others).unwrap();
+    assert_eq!(answer.extension(wire::USE_SRTP), None);
+}
+
+// req: T4 T23
+#[test]
+fn a_server_refuses_forbidden_and_malformed_hellos() {
+    let failure = AlertDescription::HANDSHAKE_FAILURE;
+    let illegal = AlertDescription::ILLEGAL_PARAMETER;
+    let decode = AlertDescription::DECODE_ERROR;
+    let compression = changed(|hello| hello.compression = vec![1]);
+    let renegotiation = changed(|hello| hello.set(wire::RENEGOTIATION_INFO, Some(vec![1, 1])));
+    let points = changed(|hello| hello.set(wire::EC_POINT_FORMATS, Some(vec![1, 1])));
+    assert_refused([
+        (
+            "compression",
+            compression,
+            PeerMisbehaved::CompressionDemanded.into(),
+            illegal,
+        ),
+        (
+            "renegotiation",
+            renegotiation,
+            PeerMisbehaved::RenegotiationInfoDoesNotFit.into(),
+            failure,
+        ),
+        (
+            "compressed points",
+            points,
+            PeerMisbehaved::UncompressedPointsNotOffered.into(),
+            illegal,
+        ),
+    ]);
+    let twice = changed(|hello| hello.extensions.push((0x3a3a, vec![])));
+    let no_compression = changed(|hello| hello.compression = vec![]);
+    let no_suites = changed(|hello| hello.suites = vec![]);
+    let session = changed(|hello| hello.session_id = vec![0; 33]);
+    assert_refused([
+        (
+            "an extension twice",
+            twice,
+            InvalidMessage::DuplicateExtension.into(),
+            decode,
+        ),
+        (
+            "no compression method",
+            no_compression,
+            InvalidMessage::EmptyList.into(),
+            decode,
+        ),
+        (
+            "no suites",
+            no_suites,
+            InvalidMessage::EmptyList.into(),
+            decode,
+        ),
+        (
+            "a long session id",
+            session,
+            InvalidMessage::SessionIdTooLong.into(),
+            decode,
+        ),
+    ]);
 }
 
 /// A client whose first ClientHello is answered with these cookies, one after the other; its ClientHellos, and the verdict.
