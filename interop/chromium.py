@@ -16,6 +16,7 @@ from webdriver import Browser
 SERVER = os.path.join(TOP, "target/release/examples/media_server")
 CONSENT_INTERVAL_MS = 6_000  # the longest time between two checks, RFC 7675 §5.1
 CONSENT_EXPIRES = 30  # seconds without an answer, RFC 7675 §5.1
+PATIENCE = 39.5  # seconds from the start during which nothing is given up, RFC 8863 §4
 
 # Replaces the certificate fingerprint in what is sent ("request") or in what comes back ("response").
 FALSIFY = """
@@ -36,11 +37,7 @@ SELECTED_PAIR = """
     const transport = report.find((entry) => entry.type === 'transport');
     const pair = report.find((entry) => entry.id === transport.selectedCandidatePairId);
     const local = report.find((entry) => entry.id === pair.localCandidateId);
-    const audio = report.find((entry) => entry.type === 'outbound-rtp');
-    return {
-        usernameFragment: local.usernameFragment, dtlsRole: transport.dtlsRole, iceRole: transport.iceRole,
-        tls: transport.tlsVersion, requestsAnswered: pair.responsesSent, packetsSent: audio?.packetsSent ?? 0,
-    };
+    return {usernameFragment: local.usernameFragment, dtlsRole: transport.dtlsRole, iceRole: transport.iceRole};
 """
 
 
@@ -102,7 +99,7 @@ class Call:
     def versions(self):
         session = self.session()
         agreed = " ".join(session[key] for key in ("dtls_version", "cipher_suite", "group"))
-        return f"Chromium {self.browser.version}, {agreed}"
+        return f"{self.browser.version}, {agreed}"
 
     @staticmethod
     def _quietly(probe):
@@ -112,7 +109,7 @@ class Call:
             return str(error)
 
 
-def begins_well(call):
+def begins_well(call, mode):
     """The golden sequences of a first connection, on both sides."""
     page = call.page()
     equal("page signaling", page["signaling"], ["stable", "have-local-offer", "stable"])
@@ -123,26 +120,29 @@ def begins_well(call):
     equal("page DTLS", page["dtls"], ["new", "connecting", "connected"])
     equal("page connection", page["connection"], ["new", "connecting", "connected"])
     equal("floe gathering", call.floe("gathering"), ["new", "gathering", "complete"])
-    equal("floe ICE", call.floe("ice"), ["new", "checking", "connected", "completed"])
+    # A lite agent makes no checks: once the browser has nominated and said that no more candidates come, all is done.
+    connected = ["connected"] if mode == "full" or "connected" in call.floe("ice") else []
+    equal("floe ICE", call.floe("ice"), ["new", "checking", *connected, "completed"])
     equal("floe DTLS", call.floe("dtls"), ["new", "connecting", "connected"])
     equal("floe connection", call.floe("connection"), ["new", "connecting", "connected"])
     happened = [(entry["what"], entry["to"]) for entry in call.session()["timeline"]]
     print("floe's order:", happened)
-    last = max(happened.index(("ice", "connected")), happened.index(("dtls", "connected")))
-    check(happened.index(("connection", "connected")) > last, "connected before ICE and DTLS were")
+    path = happened.index(("ice", [*connected, "completed"][0]))
+    check(happened.index(("connection", "connected")) > max(path, happened.index(("dtls", "connected"))), "connected too early")
+    check(mode == "lite" or happened.index(("dtls", "connecting")) > path, "DTLS began without a path")
 
 
 def stays(call, seconds):
     """Nothing changes, and consent is never older than one interval and an answer."""
     before, page = call.session()["timeline"], call.page()
-    packets = call.selected_pair()["packetsSent"]
+    media = call.session()["media"]["datagrams"]
     for _ in range(seconds):
         time.sleep(1)
         age = call.session()["consent_age_ms"]
         check(age is not None and age <= CONSENT_INTERVAL_MS + 500, f"consent is {age} ms old")
     equal("changes at floe", call.session()["timeline"][len(before):], [])
     equal("changes in the page", call.page(), page)
-    check(call.selected_pair()["packetsSent"] > packets, "no audio was sent")
+    check(call.session()["media"]["datagrams"] - media >= 25 * seconds, "the audio, 50 datagrams a second, did not arrive")
 
 
 def connects(mode, dtls, *flags, hold=0):
@@ -150,21 +150,23 @@ def connects(mode, dtls, *flags, hold=0):
         call.connect()
         eventually("floe has completed", lambda: call.session()["ice"] == "completed")
         eventually("the page gathered", lambda: call.page()["iceGathering"][-1] == "complete")
-        begins_well(call)
+        begins_well(call, mode)
+        eventually("the data channel speaks", lambda: call.session()["data"]["messages"])
         pair = call.selected_pair()
         equal("Chromium's DTLS role", pair["dtlsRole"], "server" if dtls == "active" else "client")
         equal("Chromium's ICE role", pair["iceRole"], "controlling")
-        stays(call, hold)
+        if hold:
+            stays(call, hold)
         return call.versions()
 
 
-# req: R79 R80 R81 R82 R83 R85
+# req: R79 R80 R81 R82 R83 R84 R85
 @row("Chromium", "ICE controlling, DTLS client; floe full")
 def chromium_connects_to_floe_full():
     return connects("full", "passive", hold=13)
 
 
-# req: R79 R80 R81 R82 R83 R85
+# req: R79 R80 R82 R83 R85
 @row("Chromium", "ICE controlling, DTLS client; floe lite")
 def chromium_connects_to_floe_lite():
     return connects("lite", "passive", hold=13)
@@ -177,7 +179,7 @@ def chromium_is_the_dtls_server():
 
 
 # req: R82 R83
-@row("Chromium", "ICE controlling, DTLS client; floe full")
+@row("Chromium", "as the first, without a post-quantum share")
 def chromium_connects_without_a_post_quantum_share():
     return connects("full", "passive", "--disable-features=WebRtcPqcForDtls")
 
@@ -186,27 +188,25 @@ def restarts(mode):
     with Call("--ice", mode) as call:
         call.connect()
         old = call.selected_pair()["usernameFragment"]
-        before = call.session()["media"]
         for generation in (1, 2):
             call.browser.run("return window.floe.restartIce()")
             new = eventually(
                 "a new username fragment is selected",
                 lambda: call.selected_pair()["usernameFragment"] not in (None, old) and call.selected_pair(),
             )["usernameFragment"]
-            print("restart", generation, old, "->", new)
+            print(f"restart {generation}: {old} -> {new}")
             old = new
             eventually("the new generation is confirmed", lambda: restarts_confirmed(call) >= generation)
-        time.sleep(3)
+        stays(call, 3)
         equal("page connection", call.page()["connection"], ["new", "connecting", "connected"])
         equal("floe connection", call.floe("connection"), ["new", "connecting", "connected"])
         equal("page DTLS", call.page()["dtls"], ["new", "connecting", "connected"])
         equal("floe DTLS", call.floe("dtls"), ["new", "connecting", "connected"])
-        check(call.session()["media"] != before, "no media arrived after the restart")
         return call.versions()
 
 
 def restarts_confirmed(call):
-    return sum("confirm" in json.dumps(entry).lower() for entry in call.session()["timeline"])
+    return sum((entry["what"], entry["to"]) == ("ice_restart", "confirmed") for entry in call.session()["timeline"])
 
 
 # req: I15
@@ -221,11 +221,13 @@ def chromium_restarts_ice_with_floe_lite():
     return restarts("lite")
 
 
-def tab_killed(mode):
+def tab_killed(mode, reason):
     with Call("--ice", mode) as call:
         call.connect()
         versions = call.versions()
-        eventually("floe has completed", lambda: call.session()["ice"] == "completed")
+        # Past the time that the first checks get in any case (RFC 8863), so that consent alone decides.
+        eventually("the session is old enough", lambda: call.session()["age_ms"] > 1000 * PATIENCE - 24_000, 30)
+        equal("floe ICE", call.session()["ice"], "completed")
         call.browser.kill_tab()
         killed = time.monotonic()
         eventually("floe says disconnected", lambda: call.session()["ice"] == "disconnected", 20)
@@ -235,25 +237,25 @@ def tab_killed(mode):
         eventually("floe says failed", lambda: call.session()["ice"] == "failed", 40)
         failed = time.monotonic() - killed
         check(CONSENT_EXPIRES - CONSENT_INTERVAL_MS / 1000 - 1 <= failed <= CONSENT_EXPIRES + 2, f"failed after {failed:.1f} s")
-        session = call.session()
         equal("floe ICE", call.floe("ice")[-3:], ["completed", "disconnected", "failed"])
         equal("floe connection", call.floe("connection")[-3:], ["connected", "disconnected", "failed"])
-        reasons = [entry["reason"] for entry in session["timeline"] if entry["what"] == "ice"][-2:]
-        print("reasons:", reasons, "end:", session["end_reason"], "explain:", session["explain"])
-        check("consent" in f"{reasons[-1]} {session['explain']}".lower(), "the end has no reason")
-        return f"{versions}: lost after {lost:.1f} s, failed after {failed:.1f} s"
+        end = [entry["reason"] for entry in call.session()["timeline"] if entry["what"] == "ice"][-1]
+        check(reason in end, f"the reason is {end!r}")
+        explanation = call.session()["explain"]
+        check("transport" in explanation and end in explanation, f"the explanation is {explanation!r}")
+        return f"{versions}; lost after {lost:.1f} s, failed after {failed:.1f} s: {end}"
 
 
 # req: I20 I21 R26
 @row("Chromium", "its tab is killed; floe full", seconds=90)
 def chromium_tab_killed_is_noticed_by_floe_full():
-    return tab_killed("full")
+    return tab_killed("full", "consent expired")
 
 
 # req: I22
 @row("Chromium", "its tab is killed; floe lite", seconds=90)
 def chromium_tab_killed_is_noticed_by_floe_lite():
-    return tab_killed("lite")
+    return tab_killed("lite", "sent no check")
 
 
 def wrong_fingerprint(which, dtls):
@@ -270,29 +272,29 @@ def wrong_fingerprint(which, dtls):
         check("connected" not in call.floe("dtls"), f"floe DTLS {call.floe('dtls')}")
         equal("page connection", page["connection"][-1], "failed")
         last = [entry for entry in call.session()["timeline"] if entry["what"] == "dtls"][-1]
-        return f"Chromium {call.browser.version}: {last['to']}, {last['reason']}"
+        return f"{call.browser.version}; {last['to']}: {last['reason']}"
 
 
 # req: R53
-@row("Chromium", "a wrong fingerprint in floe's answer; Chromium DTLS client")
+@row("Chromium", "DTLS client; wrong fingerprint in the answer")
 def chromium_refuses_a_wrong_fingerprint_as_client():
     return wrong_fingerprint("response", "passive")
 
 
 # req: R53
-@row("Chromium", "a wrong fingerprint in floe's answer; Chromium DTLS server")
+@row("Chromium", "DTLS server; wrong fingerprint in the answer")
 def chromium_refuses_a_wrong_fingerprint_as_server():
     return wrong_fingerprint("response", "active")
 
 
 # req: T6 R52 R53
-@row("Chromium", "a wrong fingerprint in its offer; Chromium DTLS client")
+@row("Chromium", "DTLS client; wrong fingerprint in the offer")
 def floe_refuses_a_wrong_fingerprint_as_server():
     return wrong_fingerprint("request", "passive")
 
 
 # req: T6 R52 R53
-@row("Chromium", "a wrong fingerprint in its offer; Chromium DTLS server")
+@row("Chromium", "DTLS server; wrong fingerprint in the offer")
 def floe_refuses_a_wrong_fingerprint_as_client():
     return wrong_fingerprint("request", "active")
 

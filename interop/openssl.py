@@ -49,6 +49,10 @@ def openssl(*arguments):
     return subprocess.run(["openssl", *arguments], check=True, capture_output=True, text=True).stdout
 
 
+def version():
+    return openssl("version").split()[1]
+
+
 def free_port():
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.bind(("127.0.0.1", 0))
@@ -96,7 +100,7 @@ def floe_serves(mtu):
             peer.write("Q")
             floe.line("^closed")
             equal("floe's exit status", floe.ends(), 0)
-            return f"{versions}, MTU {mtu}"
+            return f"{version()}, {versions}"
 
 
 def floe_connects(mtu, *options):
@@ -112,41 +116,41 @@ def floe_connects(mtu, *options):
             peer.write("as the dew")  # s_server does not echo by itself
             floe.line("^received as the dew")
             equal("floe's exit status", floe.ends(), 0)
-            return f"{versions}, MTU {mtu}"
+            return f"{version()}, {versions}"
 
 
 # req: T64
-@row("OpenSSL s_client", "floe is server")
+@row("OpenSSL s_client", "client, MTU 1200")
 def openssl_client():
     return floe_serves(1200)
 
 
 # req: T64
-@row("OpenSSL s_client", "floe is server")
+@row("OpenSSL s_client", "client, MTU 256")
 def openssl_client_small_mtu():
     return floe_serves(256)
 
 
 # req: T64
-@row("OpenSSL s_server", "floe is client")
+@row("OpenSSL s_server", "server, MTU 1200")
 def openssl_server():
     return floe_connects(1200)
 
 
 # req: T64
-@row("OpenSSL s_server", "floe is client")
+@row("OpenSSL s_server", "server, HelloVerifyRequest")
 def openssl_server_hello_verify_request():
     return floe_connects(1200, "-listen")
 
 
 # req: T64
-@row("OpenSSL s_server", "floe is client")
+@row("OpenSSL s_server", "server, MTU 256")
 def openssl_server_small_mtu():
     return floe_connects(256)
 
 
 # req: T6
-@row("OpenSSL s_client", "floe is server")
+@row("OpenSSL s_client", "client; wrong fingerprint")
 def openssl_client_with_a_wrong_fingerprint_is_refused():
     with Identities() as identities:
         floe, address = floe_server(identities, identities.fingerprint("floe"))
@@ -154,13 +158,13 @@ def openssl_client_with_a_wrong_fingerprint_is_refused():
             reason = floe.line("^failed (.*)")[1]
             equal("floe's exit status", floe.ends(), 1)
             peer.line("alert")
+            check(peer.ends() != 0, "the peer connected")
             check(not floe.find("^(connected|keying-material)"), "floe connected")
-            check(not peer.find("Keying material|Cipher is ECDHE"), "the peer connected")
-            return f"refused: {reason}"
+            return f"{version()}; failed: {reason}"
 
 
 # req: T6
-@row("OpenSSL s_server", "floe is client")
+@row("OpenSSL s_server", "server; wrong fingerprint")
 def openssl_server_with_a_wrong_fingerprint_is_refused():
     with Identities() as identities:
         port = free_port()
@@ -172,11 +176,11 @@ def openssl_server_with_a_wrong_fingerprint_is_refused():
             peer.line("alert")
             check(not floe.find("^(connected|keying-material)"), "floe connected")
             check(not peer.find("CIPHER is"), "the peer connected")
-            return f"refused: {reason}"
+            return f"{version()}; failed: {reason}"
 
 
 # req: T23
-@row("OpenSSL s_client", "floe is server")
+@row("OpenSSL s_client", "client; refuses floe's certificate")
 def openssl_client_that_refuses_floe_is_reported():
     with Identities() as identities:
         floe, address = floe_server(identities, identities.fingerprint("peer"))
@@ -184,4 +188,4 @@ def openssl_client_that_refuses_floe_is_reported():
             reason = floe.line("^failed (.*)")[1]
             check(not floe.find("^connected"), "floe connected")
             equal("floe's exit status", floe.ends(), 1)
-            return f"reported: {reason}"
+            return f"{version()}; failed: {reason}"

@@ -51,9 +51,9 @@ def run_row(name):
 
 
 def table(results):
-    header = ("peer", "role", "row", "versions", "result", "time")
+    header = ("peer", "role", "versions", "result", "time")
     cells = [header] + [
-        (*ROWS[name][:2], name, versions, "ok" if ok else "FAILED", f"{seconds:.1f} s")
+        (*ROWS[name][:2], versions, "ok" if ok else "FAILED", f"{seconds:.1f} s")
         for name, versions, ok, seconds in results
     ]
     widths = [max(len(line[column]) for line in cells) for column in range(len(header))]
