@@ -14,7 +14,7 @@ use crate::error::DropReason;
 use crate::event::Event;
 use crate::generation::{Generation, foundation_of};
 use crate::local::Local;
-use crate::pair::{End, PairId, PairState};
+use crate::pair::{End, Pair, PairId, PairState};
 use crate::priority;
 use crate::role::{Mode, Role};
 use crate::selection::Selection;
@@ -74,11 +74,13 @@ impl Generation {
         if shared.next_check.is_some_and(|at| now < at) {
             return;
         }
-        let (locals, remotes) = (&shared.locals, &self.remotes);
-        let next = self
+        let Some(id) = self
             .checklist
-            .next(|pair| foundation_of(locals, remotes, pair.local.id, pair.remote.id));
-        let Some(id) = next else { return };
+            .next_triggered()
+            .or_else(|| self.next_ordinary(shared, now))
+        else {
+            return;
+        };
         if let Some(pair) = self.checklist.get_mut(id) {
             pair.become_state(PairState::InProgress);
         }
@@ -86,16 +88,29 @@ impl Generation {
         self.send_check(shared, now, id, Purpose::Connectivity);
     }
 
-    pub(crate) fn next_check_deadline(&self, shared: &Shared) -> Option<Instant> {
-        let may = self.failed.is_none() && self.peer.is_some() && shared.mode == Mode::Full;
-        let foundations = |pair: &crate::pair::Pair| {
+    fn next_ordinary(&mut self, shared: &mut Shared, now: Instant) -> Option<PairId> {
+        if !self.has_next(shared) || !shared.takes_slot(now) {
+            return None;
+        }
+        let (locals, remotes) = (&shared.locals, &self.remotes);
+        self.checklist
+            .next_ordinary(|pair| foundation_of(locals, remotes, pair.local.id, pair.remote.id))
+    }
+
+    fn has_next(&self, shared: &Shared) -> bool {
+        let foundation = |pair: &Pair| {
             foundation_of(&shared.locals, &self.remotes, pair.local.id, pair.remote.id)
         };
-        if may && self.checklist.has_next(foundations) {
-            shared.next_check
-        } else {
-            None
+        self.checklist.has_next(foundation)
+    }
+
+    pub(crate) fn next_check_deadline(&self, shared: &Shared) -> Option<Instant> {
+        let may = self.failed.is_none() && self.peer.is_some() && shared.mode == Mode::Full;
+        if !may || !self.has_next(shared) {
+            return None;
         }
+        let slot = shared.slot.filter(|_| self.checklist.triggered.is_empty());
+        shared.next_check.max(slot)
     }
 
     pub(crate) fn send_check(
@@ -240,9 +255,8 @@ impl Generation {
         let (path, first) = (pair.path, pair.state() != PairState::Succeeded);
         let local = shared.local_end_for(path, canonical(mapped), pair.local, pair.check_priority);
         let (locals, remotes) = (&shared.locals, &self.remotes);
-        let foundations = |pair: &crate::pair::Pair| {
-            foundation_of(locals, remotes, pair.local.id, pair.remote.id)
-        };
+        let foundations =
+            |pair: &Pair| foundation_of(locals, remotes, pair.local.id, pair.remote.id);
         let foundation = foundations(pair);
         let Some(pair) = self.checklist.get_mut(check.pair) else {
             return;

@@ -143,17 +143,23 @@ impl Checklist {
         }
     }
 
-    /// The pair to check next: triggered ones in their order, then the waiting one with the highest priority, then a
-    /// frozen one of a foundation that is idle (RFC 8445 §6.1.4.2).
-    pub(crate) fn next(&mut self, foundations: impl Fn(&Pair) -> FoundationPair) -> Option<PairId> {
+    /// The next triggered check, in their order (RFC 8445 §6.1.4.2).
+    pub(crate) fn next_triggered(&mut self) -> Option<PairId> {
         while let Some(id) = self.triggered.pop_front() {
-            if self
-                .get(id)
-                .is_some_and(|pair| pair.state() == PairState::Waiting)
-            {
+            let waiting = |pair: &Pair| pair.state() == PairState::Waiting;
+            if self.get(id).is_some_and(waiting) {
                 return Some(id);
             }
         }
+        None
+    }
+
+    /// The next ordinary check: the waiting pair with the highest priority, then a frozen one of a foundation that is
+    /// idle (RFC 8445 §6.1.4.2).
+    pub(crate) fn next_ordinary(
+        &mut self,
+        foundations: impl Fn(&Pair) -> FoundationPair,
+    ) -> Option<PairId> {
         let in_state = |state| self.pairs.iter().filter(move |pair| pair.state() == state);
         if let Some(pair) = in_state(PairState::Waiting).max_by_key(|pair| pair.priority) {
             return Some(pair.id);
@@ -165,7 +171,7 @@ impl Checklist {
         Some(id)
     }
 
-    /// Whether `next` would find something.
+    /// Whether there is a check to begin, of either kind.
     pub(crate) fn has_next(&self, foundations: impl Fn(&Pair) -> FoundationPair) -> bool {
         self.pairs.iter().any(|pair| match pair.state() {
             PairState::Waiting => true,

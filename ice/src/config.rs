@@ -1,8 +1,10 @@
 //! What the caller can choose, with the defaults and their sources.
 
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::pacer::Pacer;
 use crate::timing::Timing;
 
 /// Everything about an agent that does not change while it lives. Shared between agents as `Arc<Config>`.
@@ -18,6 +20,8 @@ pub struct Config {
     pub freezing: Freezing,
     /// When remote candidates of a generation stop being accepted. Default: at its end-of-candidates.
     pub trickle: Trickle,
+    /// A pace shared with other agents, for ordinary checks. Default: none, each agent keeps its own.
+    pub pacer: Option<Arc<Pacer>>,
     /// The size in bytes that the caller promises for the buffer of `poll_transmit`. Default: 1200, at least 640.
     pub mtu: usize,
     /// The longest STUN message, in bytes, that is worth a MAC. Default: 600.
@@ -39,6 +43,7 @@ impl Default for Config {
             nomination: Nomination::Regular,
             freezing: Freezing::Off,
             trickle: Trickle::UntilEndOfCandidates,
+            pacer: None,
             mtu: 1200,
             max_message: 600,
             max_pairs: 100,
@@ -94,6 +99,7 @@ pub enum Trickle {
 /// Queues that the network can make grow. Not configurable: nothing legitimate reaches them.
 pub(crate) const MAX_PENDING_RESPONSES: usize = 64;
 pub(crate) const MAX_EARLY_REQUESTS: usize = 32;
+pub(crate) const MAX_HEARD: usize = 32;
 pub(crate) const MAX_EVENTS: usize = 32;
 pub(crate) const MAX_REFUSED_PATHS: usize = 16;
 /// An agent's longest message, with two username fragments of 256 characters, fits.

@@ -1,10 +1,11 @@
 //! One generation of credentials and all that belongs to it: the peer's parameters and candidates, the checklist, the
 //! selected pair. An agent has one, and a second one while a restart is under way (RFC 8445 §9).
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use floe_stun::IntegrityKey;
+use floe_stun::{IntegrityKey, TransactionId};
 
 use crate::address::FiveTuple;
 use crate::budget::ForgeryBudget;
@@ -45,6 +46,8 @@ pub(crate) struct Generation {
     pub(crate) nominations: u32,
     pub(crate) early: Vec<EarlyRequest>,
     pub(crate) paths: Paths,
+    /// The transaction ids a lite agent saw lately, and from where.
+    pub(crate) heard: VecDeque<(TransactionId, SocketAddr)>,
     /// Paths whose consent ended under these credentials: they never come back (RFC 7675 §5.1).
     pub(crate) refused: Vec<FiveTuple>,
     pub(crate) budget: ForgeryBudget,
@@ -93,6 +96,7 @@ impl Generation {
             nominations: 0,
             early: Vec::new(),
             paths: Paths::default(),
+            heard: VecDeque::new(),
             refused: Vec::new(),
             budget: ForgeryBudget::default(),
             lost: None,

@@ -1,13 +1,15 @@
 //! The server side of checks (RFC 8445 §7.3): every authenticated request is answered, then it may teach us a
 //! candidate, trigger a check, or nominate a pair.
 
+use std::net::SocketAddr;
 use std::time::Instant;
 
-use floe_stun::{AttributeType, IntegrityError, RoleAttribute, Verified};
+use floe_stun::{AttributeType, IntegrityError, RoleAttribute, TransactionId, Verified};
 
 use crate::address::{FiveTuple, is_sendable};
 use crate::candidate::{Candidate, CandidateType};
 use crate::checklist::Remote;
+use crate::config::MAX_HEARD;
 use crate::early::Seen;
 use crate::error::DropReason;
 use crate::generation::Generation;
@@ -44,6 +46,9 @@ impl Generation {
         let (Answer::Success, Some(priority)) = (answer, request.priority()) else {
             return Ok(());
         };
+        if shared.mode == Mode::Lite && self.is_replayed(request.transaction_id(), path.remote) {
+            return Ok(());
+        }
         let nomination = request.nomination();
         let wish = (request.use_candidate() || nomination.is_some()).then_some(Wish {
             at: now,
@@ -63,6 +68,20 @@ impl Generation {
             self.remember_early(shared, path, remote_fragment, seen);
         }
         Ok(())
+    }
+
+    /// A lite agent checks nothing, so a check that somebody recorded and sends from elsewhere would move its path: an id
+    /// counts for the source it first came from (I55).
+    fn is_replayed(&mut self, id: TransactionId, source: SocketAddr) -> bool {
+        if let Some((_, first)) = self.heard.iter().find(|(known, _)| *known == id) {
+            return *first != source;
+        }
+        self.heard.reserve_exact(MAX_HEARD - self.heard.len());
+        if self.heard.len() == MAX_HEARD {
+            self.heard.pop_front();
+        }
+        self.heard.push_back((id, source));
+        false
     }
 
     fn answer_to(&self, shared: &Shared, request: &Verified<'_>, remote_fragment: &[u8]) -> Answer {

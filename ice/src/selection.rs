@@ -1,6 +1,6 @@
 //! The pair in use: put there provisionally, by our nomination or by the peer's, and lost again (RFC 8445 §8).
 //!
-//! The decisions are [`nomination`](crate::nomination)'s; this file carries them out.
+//! The decisions are [`nomination`]'s; this file carries them out.
 
 use std::time::{Duration, Instant};
 

@@ -34,6 +34,8 @@ pub(crate) struct Shared {
     pub(crate) gathering: GatheringState,
     /// Ta: no new check before this.
     pub(crate) next_check: Option<Instant>,
+    /// The slot of the shared pacer that the next ordinary check has.
+    pub(crate) slot: Option<Instant>,
     pub(crate) outputs: VecDeque<Output>,
     pub(crate) events: EventQueue,
     pub(crate) stats: Stats,
@@ -116,6 +118,17 @@ impl Shared {
             .pacing
             .max(remote.unwrap_or_default())
             .max(MIN_PACING)
+    }
+
+    /// Whether the pacer that is shared with other agents lets an ordinary check go.
+    pub(crate) fn takes_slot(&mut self, now: Instant) -> bool {
+        let Some(pacer) = &self.config.pacer else {
+            return true;
+        };
+        let slot = *self.slot.get_or_insert_with(|| pacer.reserve(now));
+        let due = now >= slot;
+        self.slot = (!due).then_some(slot);
+        due
     }
 
     pub(crate) fn respond(&mut self, response: Response) -> Result<(), DropReason> {

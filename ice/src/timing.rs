@@ -145,3 +145,49 @@ impl AcceptanceWaits {
         wait(local).max(wait(remote))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // req: I24
+    #[test]
+    fn presets_are_what_they_say() {
+        let ms = Duration::from_millis;
+        let (webrtc, low, livekit) = (Timing::webrtc(), Timing::low_power(), Timing::livekit());
+        assert_eq!(
+            (webrtc.pacing, webrtc.disconnected_probe, webrtc.rto),
+            (ms(48), ms(480), ms(250))
+        );
+        assert!(low.consent_interval > Timing::default().consent_interval);
+        assert!(
+            low.consent_interval * 12 / 10 < low.consent_timeout / 2,
+            "a lost check is not the end"
+        );
+        assert_eq!(livekit.disconnected_after, ms(10_000));
+        assert_eq!(livekit.consent_timeout, ms(15_000));
+        assert_eq!(livekit.consent_interval, ms(2_000));
+    }
+
+    // req: I10
+    #[test]
+    fn a_pair_waits_as_long_as_the_worse_of_its_ends() {
+        use CandidateType::{Host, PeerReflexive, Relayed, ServerReflexive};
+        let waits = AcceptanceWaits::default();
+        let table = [
+            (Host, Host, 0),
+            (Host, ServerReflexive, 500),
+            (PeerReflexive, Host, 1000),
+            (ServerReflexive, PeerReflexive, 1000),
+            (Relayed, Host, 2000),
+            (PeerReflexive, Relayed, 2000),
+        ];
+        for (local, remote, wait) in table {
+            assert_eq!(
+                waits.of(local, remote),
+                Duration::from_millis(wait),
+                "{local} {remote}"
+            );
+        }
+    }
+}

@@ -114,6 +114,7 @@ impl Agent {
             locals: LocalCandidates::default(),
             gathering: GatheringState::New,
             next_check: None,
+            slot: None,
             outputs: VecDeque::new(),
             events: EventQueue::default(),
             stats: Stats::default(),
@@ -379,7 +380,8 @@ impl Agent {
         std::iter::once(&self.current).chain(self.previous.as_deref())
     }
 
-    /// The generation that carries the traffic: the newest that has a pair it may be confirmed on.
+    /// The generation that carries the traffic: the newest whose pair is nominated; before any is, the oldest whose pair
+    /// works.
     fn in_use(&self) -> Option<&Generation> {
         if self.state == State::Closed {
             return None;
@@ -392,6 +394,6 @@ impl Agent {
         let working = |g: &&Generation| g.selected.is_some();
         self.generations()
             .find(confirmed)
-            .or_else(|| self.generations().find(working))
+            .or_else(|| self.generations().filter(working).last())
     }
 }

@@ -588,3 +588,87 @@ fn indications_and_other_methods_do_nothing() {
     assert!(solo.take().is_empty());
     assert_eq!(solo.agent.candidate_pairs().count(), 1);
 }
+
+// req: I5
+#[test]
+fn agents_that_share_a_pacer_share_its_slots() {
+    let pacer = std::sync::Arc::new(floe_ice::Pacer::new(ms(20)));
+    let mut config = Config::default();
+    config.pacer = Some(pacer.clone());
+    let mut agents: Vec<Solo> = (0..4)
+        .map(|_| Solo::checking(Initiation::Initiating, config.clone(), &remotes(3)))
+        .collect();
+    for step in 0..40 {
+        for solo in &mut agents {
+            solo.run_for(ms(10) * u32::from(step == 0) + ms(10));
+        }
+    }
+    let mut times: Vec<Duration> = agents
+        .iter_mut()
+        .flat_map(first_transmissions)
+        .map(|(at, _)| at)
+        .collect();
+    times.sort();
+    assert_eq!(times.len(), 12);
+    assert!(
+        times.windows(2).all(|two| two[1] - two[0] >= ms(20)),
+        "{times:?}"
+    );
+    // A triggered check does not wait for the others.
+    pacer.set_interval(secs(100));
+    let mut first = Solo::checking(Initiation::Initiating, config.clone(), &remotes(1));
+    let mut second = Solo::checking(Initiation::Initiating, config, &remotes(1));
+    let _ = (first.take_requests(), second.take_requests());
+    let request = second.check().bytes();
+    let _ = second.receive(remote(5), &request);
+    let checks = second.take_requests();
+    assert_eq!(checks.len(), 1);
+    assert_eq!(checks[0].path.remote, remote(5));
+}
+
+// req: I5 I20
+#[test]
+fn over_tcp_nothing_is_repeated_and_consent_is_asked_for_all_the_same() {
+    use floe_ice::{FiveTuple, Protocol, TcpType};
+    let mut solo = Solo::new(Mode::Full, Initiation::Initiating, Config::default());
+    let ours = Candidate::host(local()).over_tcp(TcpType::Active);
+    solo.agent.add_local_candidate(solo.now, ours).unwrap();
+    solo.meet();
+    let theirs = Candidate::host(remote(0)).over_tcp(TcpType::Passive);
+    solo.agent.add_remote_candidate(solo.now, theirs).unwrap();
+    solo.run_for(secs(30));
+    let checks = solo.take_requests();
+    assert_eq!(checks.len(), 1);
+    assert_eq!(
+        checks[0].path,
+        FiveTuple {
+            protocol: Protocol::Tcp,
+            local: local(),
+            remote: remote(0)
+        }
+    );
+    let answer = |solo: &mut Solo| {
+        let mut count = 0;
+        for check in solo.take_requests() {
+            let response = solo.success_to(&check, check.path.local);
+            let _ = solo.agent.handle_datagram(solo.now, check.path, &response);
+            count += 1;
+        }
+        count
+    };
+    let response = solo.success_to(&checks[0], local());
+    let _ = solo
+        .agent
+        .handle_datagram(solo.now, checks[0].path, &response);
+    assert_eq!(answer(&mut solo), 1, "the nominating check");
+    let mut consent = 0;
+    for _ in 0..600 {
+        solo.run_for(ms(100));
+        consent += answer(&mut solo);
+    }
+    assert!((9..=16).contains(&consent), "{consent}");
+    assert_eq!(solo.agent.state(), State::Connected);
+    // The same bytes over UDP are another path.
+    let udp = FiveTuple::udp(local(), remote(0));
+    assert!(!solo.agent.accepts_from(&udp) && solo.agent.accepts_from(&checks[0].path));
+}

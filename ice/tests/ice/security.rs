@@ -467,3 +467,30 @@ fn transaction_ids_and_tie_breakers_do_not_repeat() {
         "an endpoint finds the agent by its tag"
     );
 }
+
+// req: I55
+#[test]
+fn a_check_replayed_to_a_lite_agent_from_elsewhere_neither_nominates_nor_keeps_it_alive() {
+    let mut solo = Solo::new(Mode::Lite, Initiation::Responding, Config::default());
+    solo.agent
+        .add_local_candidate(solo.now, floe_ice::Candidate::host(local()))
+        .unwrap();
+    solo.meet();
+    let recorded = solo.check().nominating().bytes();
+    let _ = solo.receive(remote(0), &recorded);
+    solo.run_for(secs(3));
+    solo.take();
+    let spoofed = address(9, 9);
+    assert_eq!(solo.receive(spoofed, &recorded), Received::Handled);
+    assert_eq!(solo.take().len(), 1, "it is answered");
+    assert_eq!(solo.agent.send_path().unwrap().remote, remote(0));
+    assert!(!solo.agent.accepts_from(&FiveTuple::udp(local(), spoofed)));
+    assert_eq!(solo.agent.consent_age(solo.now), Some(secs(3)));
+    // A retransmission from where it came first counts; a new check from elsewhere moves the path.
+    let _ = solo.receive(remote(0), &recorded);
+    assert_eq!(solo.agent.consent_age(solo.now), Some(secs(0)));
+    solo.run_for(secs(1));
+    let fresh = solo.check().nominating().bytes();
+    let _ = solo.receive(spoofed, &fresh);
+    assert_eq!(solo.agent.send_path().unwrap().remote, spoofed);
+}

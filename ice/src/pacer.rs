@@ -1,0 +1,55 @@
+//! One pace for many agents (RFC 8445 §14.2): a server with thousands of agents starting at once does not flood its
+//! network. Only ordinary checks are held back; triggered, nominating and consent checks are answers to somebody.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Hands out slots, one per interval. Shared by agents through [`Config::pacer`](crate::Config::pacer).
+///
+/// ```
+/// use std::{sync::Arc, time::Duration};
+/// use floe_ice::{Config, Pacer};
+///
+/// let mut config = Config::default();
+/// config.pacer = Some(Arc::new(Pacer::new(Duration::from_millis(5))));
+/// ```
+#[derive(Debug)]
+pub struct Pacer {
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    interval: Duration,
+    next: Option<Instant>,
+}
+
+impl Pacer {
+    /// One ordinary check per `interval` among all agents that share this.
+    pub fn new(interval: Duration) -> Self {
+        Self {
+            state: Mutex::new(State {
+                interval,
+                next: None,
+            }),
+        }
+    }
+
+    /// Another interval, for slots that are not handed out yet.
+    pub fn set_interval(&self, interval: Duration) {
+        self.state().interval = interval;
+    }
+
+    /// The next free slot, now or later. It is the asker's.
+    pub(crate) fn reserve(&self, now: Instant) -> Instant {
+        let mut state = self.state();
+        let slot = state.next.map_or(now, |next| next.max(now));
+        state.next = Some(slot + state.interval);
+        slot
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        // Nothing can panic while the lock is held; if it did, the two fields would still be sound.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
