@@ -93,7 +93,11 @@ fn explain(error: &clap::Error) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let text = error.to_string();
-    let line = text.lines().next().unwrap_or_default();
+    let first_paragraph = text
+        .lines()
+        .map(str::trim)
+        .take_while(|line| !line.is_empty());
+    let line = first_paragraph.collect::<Vec<_>>().join(" ");
     eprintln!("media_server: {}", line.trim_start_matches("error: "));
     ExitCode::from(2)
 }

@@ -1,11 +1,15 @@
 //! The whole server in one process: sockets on loopback, floe clients as the other side, no browser.
 
 use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use axum::http::{Request, StatusCode};
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::middleware::{self, Next};
+use axum::response::Response;
 use clap::Parser;
 use serde_json::Value;
 use tower::ServiceExt;
@@ -231,6 +235,55 @@ async fn a_restart_changes_the_generation_and_nothing_else() {
             "DTLS goes on, {mode}"
         );
         assert_eq!(client.end(&server.app).await, Ok(()));
+    }
+}
+
+/// All bodies that HTTP carried, both ways.
+type Carried = Arc<Mutex<String>>;
+
+async fn record(State(carried): State<Carried>, request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    let asked = to_bytes(body, 1 << 20).await.unwrap();
+    let (told, answer) = next
+        .run(Request::from_parts(parts, Body::from(asked.clone())))
+        .await
+        .into_parts();
+    let answered = to_bytes(answer, 1 << 20).await.unwrap();
+    for bytes in [&asked, &answered] {
+        carried
+            .lock()
+            .unwrap()
+            .push_str(std::str::from_utf8(bytes).unwrap());
+    }
+    Response::from_parts(told, Body::from(answered))
+}
+
+// req: I63
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connected_and_restarted_session_is_shown_without_its_secrets() {
+    let server = TestServer::start().await;
+    let carried = Carried::default();
+    let app = server
+        .app
+        .clone()
+        .layer(middleware::from_fn_with_state(carried.clone(), record));
+    let mut client = Client::connect(&app).await.unwrap();
+    server.all_connected(1).await;
+    client.restart(&app).await.unwrap();
+    let shown = server.all_connected(1).await.to_string();
+
+    let carried = carried.lock().unwrap().clone();
+    let passwords: Vec<&str> = carried
+        .lines()
+        .filter_map(|line| line.strip_prefix("a=ice-pwd:"))
+        .collect();
+    assert_eq!(passwords.len(), 4, "both sides, before and after");
+    let key = client.location.strip_prefix("/whip/").unwrap();
+    for secret in passwords
+        .into_iter()
+        .chain([key, "/whip", "a=", "m=audio", "ice-ufrag"])
+    {
+        assert!(!shown.contains(secret), "{secret}");
     }
 }
 

@@ -46,10 +46,10 @@ const REQUESTS: (u32, u32) = (50, 200);
 /// The routes, over a running server.
 pub(crate) fn router(server: Server) -> Router {
     let whip = Router::new()
-        .route("/whip", post(create).get(nothing).options(nothing))
+        .route("/whip", post(create).get(nothing).options(options))
         .route(
             "/whip/{session}",
-            get(exists).patch(patch).delete(end).options(nothing),
+            get(exists).patch(patch).delete(end).options(options),
         )
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(middleware::from_fn_with_state(Limits::new(), limit))
@@ -126,6 +126,11 @@ async fn exists(
 
 async fn nothing() -> StatusCode {
     StatusCode::NO_CONTENT
+}
+
+/// The headers say it all, RFC 9725 §4.2.
+async fn options() -> StatusCode {
+    StatusCode::OK
 }
 
 async fn page() -> impl IntoResponse {
