@@ -74,6 +74,8 @@ fn bodies(content_type: u8) -> Vec<Vec<u8>> {
 
 /// Every content type × epoch × sequence number × body.
 fn arsenal() -> Vec<Vec<u8>> {
+    let hello = browser_client_hello(NEW_AND_OLD);
+    let hello = Fragment::whole(wire::CLIENT_HELLO, 0, &hello).to_bytes();
     let mut arsenal = Vec::new();
     for content_type in [
         19, 20, 21, 22, 23, 24, 25, 26, 0x20, 0x2f, 0x3f, 63, 64, 255,
@@ -82,6 +84,10 @@ fn arsenal() -> Vec<Vec<u8>> {
             for sequence in [0, 1, 7, 1 << 40, LAST] {
                 for body in bodies(content_type) {
                     arsenal.push(Record::new(content_type, epoch, sequence, &body).to_bytes());
+                }
+                // A message that would be believed in plaintext is not, for saying that it is protected.
+                if epoch != 0 {
+                    arsenal.push(Record::new(content_type, epoch, sequence, &hello).to_bytes());
                 }
             }
         }
@@ -325,6 +331,52 @@ fn a_spoofed_client_hello_does_not_touch_a_live_association() {
         "not one datagram was answered"
     );
     assert_alive(&mut pair);
+}
+
+// req: T32 T68
+#[test]
+fn spoofed_client_hellos_in_mid_handshake_cost_one_flight_and_change_nothing() {
+    // With a suite that protects nothing, as scanners send it.
+    let mut null = wire::browser_hello(NEW_AND_OLD);
+    null.suites = vec![0x0000];
+    let spoof = Fragment::whole(wire::CLIENT_HELLO, 0, &null.to_bytes());
+    let mut pair = Ends::new().start(42);
+    pair.drive_until(|_, server| server.dtls.stats().datagrams_sent > 0);
+    for sequence in 10..60 {
+        spoofed(
+            &mut pair,
+            Side::Server,
+            spoof.in_record(sequence).to_bytes(),
+        );
+        pair.step();
+    }
+    pair.drive_until(both_connected);
+    assert!(pair.b.dtls.stats().retransmitted_flights <= 1);
+    assert_alive(&mut pair);
+}
+
+// req: T6
+#[test]
+fn a_finished_in_plaintext_is_none() {
+    let mut pair = Ends::new().meet(43);
+    pair.network.tap(|datagram, _| {
+        let mut records = wire::records(&datagram.bytes);
+        for record in records.iter_mut().filter(|record| record.epoch == 1) {
+            let message_seq = if datagram.source == address(CLIENT) {
+                4
+            } else {
+                5
+            };
+            *record = Fragment::whole(20, message_seq, &[7; 12]).in_record(20);
+        }
+        datagram.bytes = records.iter().flat_map(Record::to_bytes).collect();
+        Verdict::Pass
+    });
+    start(&mut pair);
+    pair.run_for(Duration::from_secs(70));
+    pair.a.assert_let_nobody_in();
+    pair.b.assert_let_nobody_in();
+    assert!(pair.b.dropped(DropReason::PlaintextAfterKeys) > 0);
 }
 
 /// Everything the client sends after `silence` began is lost.
