@@ -80,6 +80,7 @@ struct Session {
     peer: Option<SocketAddr>,
     dtls: Connection,
     was_connected: bool,
+    export_srtp: bool,
     buffer: Vec<u8>,
 }
 
@@ -89,7 +90,7 @@ fn run(options: &Options) -> Result<(), Failure> {
     let mut greeting = options.send.as_ref().map(|text| format!("{text}\n"));
     let mut echo_due = greeting.clone();
     while !session.is_over() {
-        session.flush(options.export_srtp)?;
+        session.flush()?;
         if session.dtls.state() == State::Connected && options.side == Side::Client {
             match (greeting.take(), &echo_due) {
                 (Some(text), _) => session.say(text.as_bytes())?,
@@ -113,7 +114,7 @@ fn run(options: &Options) -> Result<(), Failure> {
             }
         }
     }
-    session.flush(options.export_srtp)?;
+    session.flush()?;
     match (session.dtls.error(), session.was_connected, echo_due) {
         (Some(error), _, _) => Err(error.to_string().into()),
         (None, true, None) => Ok(()),
@@ -152,6 +153,7 @@ impl Session {
             peer,
             dtls,
             was_connected: false,
+            export_srtp: options.export_srtp,
             buffer: vec![0; 65_536],
         })
     }
@@ -161,11 +163,11 @@ impl Session {
     }
 
     /// Sends and prints what the machine has ready.
-    fn flush(&mut self, export_srtp: bool) -> Result<(), Failure> {
+    fn flush(&mut self) -> Result<(), Failure> {
         while let Some(len) = self.dtls.poll_transmit(&mut self.buffer) {
             self.send(len)?;
         }
-        self.print_events(export_srtp)
+        self.print_events()
     }
 
     fn send(&self, len: usize) -> Result<(), Failure> {
@@ -220,7 +222,7 @@ impl Session {
         }
     }
 
-    fn print_events(&mut self, export_srtp: bool) -> Result<(), Failure> {
+    fn print_events(&mut self) -> Result<(), Failure> {
         while let Some(event) = self.dtls.poll_event() {
             let Event::StateChange(transition) = event else {
                 continue;
@@ -229,7 +231,7 @@ impl Session {
                 State::New | State::Connecting => {}
                 State::Connected => {
                     self.was_connected = true;
-                    self.print_connected(export_srtp)?;
+                    self.print_connected()?;
                 }
                 State::Closed => println!("closed {}", transition.reason),
                 State::Failed => println!(
@@ -243,7 +245,7 @@ impl Session {
         Ok(())
     }
 
-    fn print_connected(&self, export_srtp: bool) -> Result<(), Failure> {
+    fn print_connected(&self) -> Result<(), Failure> {
         let (Some(version), Some(suite), Some(group)) = (
             self.dtls.version(),
             self.dtls.cipher_suite(),
@@ -253,13 +255,13 @@ impl Session {
         };
         println!("connected {version} {suite} {group}");
         match self.dtls.srtp_profile() {
-            Some(profile) if export_srtp => {
+            Some(profile) if self.export_srtp => {
                 let mut material = vec![0; 2 * (profile.key_len() + profile.salt_len())];
                 self.dtls
                     .export_keying_material("EXTRACTOR-dtls_srtp", None, &mut material)?;
                 println!("srtp {profile}\nkeying-material {}", hex(&material));
             }
-            None if export_srtp => println!("srtp none"),
+            None if self.export_srtp => println!("srtp none"),
             _ => {}
         }
         Ok(())
@@ -290,7 +292,7 @@ impl Options {
         let (mut mtu, mut timeout) = (1200, 10.0);
         let mut rest = arguments.iter();
         while let Some(option) = rest.next() {
-            let mut value = || rest.next().ok_or(format!("{option} needs a value"));
+            let mut value = || rest.next().ok_or_else(|| format!("{option} needs a value"));
             match option.as_str() {
                 "--server" => ends.push((Side::Server, value()?.parse()?)),
                 "--client" => ends.push((Side::Client, value()?.parse()?)),

@@ -65,6 +65,10 @@ pub enum SetupError {
 /// # Errors
 ///
 /// A new association without an ICE restart is refused.
+#[expect(
+    clippy::fn_params_excessive_bools,
+    reason = "a plain fact of the exchange, which the caller has as a bool"
+)]
 pub fn continuation(
     established: &Signaled<'_>,
     negotiated: &Signaled<'_>,

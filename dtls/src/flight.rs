@@ -386,4 +386,8 @@ fn write_fragment(
 }
 
 #[cfg(test)]
-mod tests;
+impl Flight {
+    pub(crate) fn bytes(&mut self) -> &mut [u8] {
+        &mut self.bytes
+    }
+}

@@ -41,3 +41,10 @@ impl std::fmt::Debug for Transcript {
         write!(f, "Transcript({} bytes)", self.bytes.len())
     }
 }
+
+#[cfg(test)]
+impl Transcript {
+    pub(crate) fn bytes(&mut self) -> &mut [u8] {
+        &mut self.bytes
+    }
+}

@@ -1,4 +1,5 @@
 //! When an exchange means a new association, and which side each answer gives (RFC 8842 §3.1, §5; RFC 9429 §5.11).
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 use floe_dtls::*;
 

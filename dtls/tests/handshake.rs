@@ -1,4 +1,5 @@
 //! Handshakes over a good network: who, how fast, with what (RFC 6347 §4.2, RFC 5246 §7.3).
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 mod common;
 

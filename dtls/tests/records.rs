@@ -1,4 +1,5 @@
 //! Application data: nonces, windows, sizes, and no allocation (RFC 6347 §4.1, RFC 5288 §3).
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 mod common;
 

@@ -5,7 +5,7 @@
 
 use super::ClientState;
 use super::v12::ExpectCertificate;
-use crate::config::SrtpPolicy;
+use crate::config::{Config, SrtpPolicy};
 use crate::crypto::CryptoBackend;
 use crate::error::{Error, PeerIncompatible, PeerMisbehaved};
 use crate::handshake::v12::Agreed;
@@ -46,16 +46,14 @@ enum CookieSent {
 }
 
 impl Offer {
-    fn new(cx: &Context<'_>) -> Result<Self, Error> {
-        let backend = cx.config.backend;
+    fn new(config: &Config) -> Result<Self, Error> {
         let mut random = [0; RANDOM_LEN];
-        backend.fill_random(&mut random)?;
+        config.backend.fill_random(&mut random)?;
         Ok(Self {
             random,
-            cipher_suites: cx.config.usable_cipher_suites().collect(),
-            groups: cx.config.usable_groups().collect(),
-            srtp_profiles: cx
-                .config
+            cipher_suites: config.usable_cipher_suites().collect(),
+            groups: config.usable_groups().collect(),
+            srtp_profiles: config
                 .srtp_profiles
                 .iter()
                 .map(|profile| profile.code_point())
@@ -101,7 +99,7 @@ impl Offer {
     }
 
     /// Checks what a server chose against what it was offered.
-    fn check(&self, hello: &ServerHello<'_>, cx: &Context<'_>) -> Result<Agreed, Error> {
+    fn check(&self, hello: &ServerHello<'_>, config: &Config) -> Result<Agreed, Error> {
         if hello.version != ProtocolVersion::DTLS1_2 {
             return Err(PeerMisbehaved::SelectedUnofferedVersion.into());
         }
@@ -110,18 +108,18 @@ impl Offer {
         }
         let suite = Some(hello.cipher_suite)
             .filter(|suite| self.cipher_suites.contains(suite))
-            .and_then(|suite| cx.config.backend.suite_v12(suite))
+            .and_then(|suite| config.backend.suite_v12(suite))
             .ok_or(PeerMisbehaved::SelectedUnofferedCipherSuite)?;
         self.check_extensions(hello)?;
-        let extended = hello.extensions.extended_master_secret().is_some();
+        let extended = hello.extensions.extended_master_secret();
         Ok(Agreed {
             suite,
             randoms: Randoms {
                 client: self.random,
                 server: hello.random,
             },
-            master_secret: cx.config.extended_master_secret.with_peer(extended)?,
-            srtp_profile: self.check_srtp(hello, cx.config.srtp_policy)?,
+            master_secret: config.extended_master_secret.with_peer(extended)?,
+            srtp_profile: self.check_srtp(hello, config.srtp_policy)?,
         })
     }
 
@@ -182,7 +180,7 @@ impl Offer {
 
 impl ExpectServerHello {
     pub(super) fn start(cx: &mut Context<'_>) -> Result<Self, Error> {
-        let offer = Offer::new(cx)?;
+        let offer = Offer::new(cx.config)?;
         let transcript = offer.send(&[], cx);
         Ok(Self {
             offer,
@@ -219,7 +217,7 @@ impl ExpectServerHello {
 
     fn agree(mut self, message: &Message, cx: &mut Context<'_>) -> Result<ClientState, Error> {
         let hello = ServerHello::read_all(message.body())?;
-        let agreed = self.offer.check(&hello, cx)?;
+        let agreed = self.offer.check(&hello, cx.config)?;
         self.transcript.add(&message.bytes);
         Ok(ClientState::Certificate(ExpectCertificate {
             agreed,
@@ -228,3 +226,13 @@ impl ExpectServerHello {
         }))
     }
 }
+
+#[cfg(test)]
+impl ExpectServerHello {
+    pub(crate) fn transcript_bytes(&mut self) -> &mut [u8] {
+        self.transcript.bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -31,13 +31,13 @@ enum Proof {
 
 impl Established {
     /// Opens the gate for a peer whose certificate matches, shuts it while that is not known.
-    pub(super) fn admit(completed: Box<Completed>, remote: &RemoteIdentity) -> Result<Gate, Error> {
+    pub(super) fn admit(completed: Completed, remote: &RemoteIdentity) -> Result<Gate, Error> {
         let Completed {
             negotiated,
             secret,
             peer,
             finished,
-        } = *completed;
+        } = completed;
         let (der, fingerprint, signature) = match peer {
             Peer::Anonymous(accepted) => {
                 let proof = Proof::AcceptAny(accepted, finished);

@@ -186,7 +186,7 @@ impl Connection {
             RemoteIdentity::Later => self.remote = RemoteIdentity::Fingerprints(fingerprints),
         }
         match std::mem::replace(&mut self.phase, Phase::Failed) {
-            Phase::Unidentified(completed) => self.identify(now, completed),
+            Phase::Unidentified(completed) => self.identify(now, *completed),
             other => self.phase = other,
         }
         Ok(())
@@ -261,7 +261,7 @@ impl Connection {
     }
 
     /// The handshake is complete.
-    fn complete(&mut self, now: Instant, completed: Box<Completed>) {
+    fn complete(&mut self, now: Instant, completed: Completed) {
         self.completed_at = Some(now);
         self.records.refuse_plaintext();
         self.timers.stop(Timer::Handshake);
@@ -273,7 +273,7 @@ impl Connection {
     }
 
     /// The gate: only a matching fingerprint leads to `Connected`.
-    fn identify(&mut self, now: Instant, completed: Box<Completed>) {
+    fn identify(&mut self, now: Instant, completed: Completed) {
         match Established::admit(completed, &self.remote) {
             Ok(Gate::Open(negotiated, established)) => {
                 self.timers.stop(Timer::Fingerprints);
@@ -587,3 +587,6 @@ fn reason_of(error: &Error) -> Reason {
         Error::CryptoFailed | Error::ApiMisuse(_) => Reason::CryptoFailed,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -293,7 +293,9 @@ impl Connection {
         };
         match next {
             Ok(Phase::Client(ClientState::Completed(completed)))
-            | Ok(Phase::Server(ServerState::Completed(completed))) => self.complete(now, completed),
+            | Ok(Phase::Server(ServerState::Completed(completed))) => {
+                self.complete(now, *completed)
+            }
             Ok(phase) => self.go_on(phase),
             Err(error) => self.fail(now, error),
         }

@@ -33,12 +33,12 @@ pub(crate) enum MasterSecretKind {
 }
 
 impl ExtendedMasterSecret {
-    /// What is made with a peer that knows the extension, or does not.
-    pub(crate) fn with_peer(self, peer_knows_it: bool) -> Result<MasterSecretKind, Error> {
-        match (peer_knows_it, self) {
-            (true, _) => Ok(MasterSecretKind::Extended),
-            (false, Self::Preferred) => Ok(MasterSecretKind::Plain),
-            (false, Self::Required) => Err(PeerIncompatible::ExtendedMasterSecretRequired.into()),
+    /// What is made with a peer that sent the extension, or did not.
+    pub(crate) fn with_peer(self, offered: Option<()>) -> Result<MasterSecretKind, Error> {
+        match (offered, self) {
+            (Some(()), _) => Ok(MasterSecretKind::Extended),
+            (None, Self::Preferred) => Ok(MasterSecretKind::Plain),
+            (None, Self::Required) => Err(PeerIncompatible::ExtendedMasterSecretRequired.into()),
         }
     }
 }

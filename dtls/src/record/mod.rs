@@ -306,3 +306,14 @@ fn fill(out: &mut [u8], [first, second]: [&[u8]; 2]) {
     start.copy_from_slice(first);
     end.copy_from_slice(second);
 }
+
+#[cfg(test)]
+impl RecordLayer {
+    /// As if this many records of the newest epoch had been written.
+    pub(crate) fn skip_to(&mut self, sequence: u64) {
+        self.write.last_mut().unwrap().next = sequence;
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -138,10 +138,22 @@ impl RecordKey {
         content_type: ContentType,
         in_out: &mut [u8],
     ) -> Option<[u8; TAG_LEN]> {
+        self.seal_with_nonce(number, content_type, &number.to_bytes(), in_out)
+    }
+
+    /// As [`Self::seal`], for the callers that must not choose: only tests have another explicit nonce.
+    pub(super) fn seal_with_nonce(
+        &self,
+        number: RecordNumber,
+        content_type: ContentType,
+        explicit_nonce: &[u8],
+        in_out: &mut [u8],
+    ) -> Option<[u8; TAG_LEN]> {
         let aad = Aad::from(additional_data(number, content_type, in_out.len()));
         match &self.cipher {
             Cipher::Ring(key) => {
-                let tag = key.seal_in_place_separate_tag(self.nonce(number), aad, in_out);
+                let nonce = self.nonce(number, explicit_nonce);
+                let tag = key.seal_in_place_separate_tag(nonce, aad, in_out);
                 tag.ok()?.as_ref().try_into().ok()
             }
             #[cfg(feature = "fuzzing")]
@@ -163,7 +175,7 @@ impl RecordKey {
         let aad = Aad::from(additional_data(number, content_type, plaintext_len));
         match &self.cipher {
             Cipher::Ring(key) => {
-                let nonce = self.received_nonce(number, explicit_nonce);
+                let nonce = self.nonce(number, explicit_nonce);
                 let opened = key.open_in_place(nonce, aad, in_out);
                 opened.map(|plaintext| plaintext.len()).map_err(|_| Forged)
             }
@@ -172,13 +184,9 @@ impl RecordKey {
         }
     }
 
-    fn nonce(&self, number: RecordNumber) -> Nonce {
-        self.received_nonce(number, &number.to_bytes())
-    }
-
     /// GCM: salt and explicit part side by side (RFC 5288 §3). ChaCha20: the record number xored into the salt
     /// (RFC 7905 §2).
-    fn received_nonce(&self, number: RecordNumber, explicit: &[u8]) -> Nonce {
+    fn nonce(&self, number: RecordNumber, explicit: &[u8]) -> Nonce {
         let mut nonce = *self.iv;
         let variable = match self.aead {
             Aead::Aes128Gcm | Aead::Aes256Gcm => explicit,

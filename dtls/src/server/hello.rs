@@ -48,7 +48,7 @@ impl ExpectClientHello {
                 master_secret: cx
                     .config
                     .extended_master_secret
-                    .with_peer(hello.extensions.extended_master_secret().is_some())?,
+                    .with_peer(hello.extensions.extended_master_secret())?,
                 srtp_profile: choose_srtp(&hello, cx.config)?,
             },
             group: choose_group(&hello, cx.config)?,
@@ -124,3 +124,6 @@ fn choose_srtp(hello: &ClientHello<'_>, config: &Config) -> Result<Option<SrtpPr
     }
     Ok(chosen)
 }
+
+#[cfg(test)]
+mod tests;

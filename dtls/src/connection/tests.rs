@@ -1,0 +1,239 @@
+//! What only an authentic peer that misbehaves can show, and what takes 2⁴⁸ records: both reach into the machine.
+
+use super::*;
+use crate::config::{ExtendedMasterSecret, PlaintextAlerts};
+use crate::error::PeerIncompatible;
+use crate::fingerprint::HashAlgorithm;
+use crate::identity::Identity;
+use crate::msgs::enums::HandshakeType;
+use crate::msgs::handshake::HandshakeHeader;
+use crate::record::header::RecordNumber;
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "any instant will do: only differences count"
+)]
+fn now() -> Instant {
+    Instant::now()
+}
+
+struct Ends {
+    now: Instant,
+    client: Connection,
+    server: Connection,
+}
+
+impl Ends {
+    fn new(change: impl Fn(&mut Config, Side)) -> Self {
+        let identities = [(); 2].map(|()| Arc::new(Identity::generate().unwrap()));
+        let end = |side: Side| {
+            let index = usize::from(side == Side::Server);
+            let mut config = Config::new(identities[index].clone());
+            change(&mut config, side);
+            let theirs = identities[1 - index].fingerprint(HashAlgorithm::Sha256);
+            let remote = RemoteIdentity::Fingerprints(FingerprintSet::new([theirs]).unwrap());
+            let setup = match side {
+                Side::Client => Setup::Active,
+                Side::Server => Setup::Passive,
+            };
+            Connection::new(Arc::new(config), setup, remote).unwrap()
+        };
+        let mut ends = Self {
+            now: now(),
+            client: end(Side::Client),
+            server: end(Side::Server),
+        };
+        ends.server.start(ends.now);
+        ends.client.start(ends.now);
+        ends
+    }
+
+    fn connected() -> Self {
+        let mut ends = Self::new(|_, _| ());
+        ends.run();
+        assert_eq!(ends.client.state(), State::Connected);
+        assert_eq!(ends.server.state(), State::Connected);
+        ends
+    }
+
+    /// Carries datagrams until there are none.
+    fn run(&mut self) {
+        let mut buf = [0; 1500];
+        loop {
+            if let Some(len) = self.client.poll_transmit(&mut buf) {
+                let _ = self.server.handle_datagram(self.now, &mut buf[..len]);
+            } else if let Some(len) = self.server.poll_transmit(&mut buf) {
+                let _ = self.client.handle_datagram(self.now, &mut buf[..len]);
+            } else {
+                return;
+            }
+        }
+    }
+}
+
+/// A record of the protected epoch with a whole handshake message in it.
+fn handshake_record(from: &mut Connection, handshake_type: HandshakeType, seq: u16) -> Vec<u8> {
+    let header = HandshakeHeader::whole(handshake_type, seq, 0).to_bytes();
+    let mut out = vec![0; 200];
+    let len = from
+        .records
+        .seal(
+            Epoch::DTLS1_2,
+            ContentType::Handshake,
+            [&header, &[]],
+            &mut out,
+        )
+        .unwrap();
+    out.truncate(len);
+    out
+}
+
+// req: T4
+#[test]
+fn renegotiation_is_declined_by_a_warning_and_ends_nothing() {
+    for asker in [Side::Server, Side::Client] {
+        let mut ends = Ends::connected();
+        let (from, to, ask) = match asker {
+            Side::Server => (
+                &mut ends.server,
+                &mut ends.client,
+                HandshakeType::HELLO_REQUEST,
+            ),
+            Side::Client => (
+                &mut ends.client,
+                &mut ends.server,
+                HandshakeType::CLIENT_HELLO,
+            ),
+        };
+        // message_seq starts anew, or goes on: peers differ.
+        for seq in [0, 9] {
+            let mut record = handshake_record(from, ask, seq);
+            let received = to.handle_datagram(ends.now, &mut record);
+            assert_eq!(received, Received::Handled);
+            let alert = Alert::warning(AlertDescription::NO_RENEGOTIATION);
+            assert_eq!(to.alerts.back(), Some(&(Epoch::DTLS1_2, alert)));
+            let mut buf = [0; 1200];
+            let len = to.poll_transmit(&mut buf).unwrap();
+            let received = from.handle_datagram(ends.now, &mut buf[..len]);
+            assert_eq!(
+                received,
+                Received::Dropped(DropReason::IgnoredAlert),
+                "a warning"
+            );
+        }
+        assert_eq!(ends.client.state(), State::Connected);
+        assert_eq!(ends.server.state(), State::Connected);
+    }
+}
+
+// req: T4 T32
+#[test]
+fn a_flood_of_requests_to_renegotiate_queues_a_few_alerts() {
+    let mut ends = Ends::connected();
+    for _ in 0..100 {
+        let mut record = handshake_record(&mut ends.server, HandshakeType::HELLO_REQUEST, 0);
+        let _ = ends.client.handle_datagram(ends.now, &mut record);
+    }
+    assert_eq!(ends.client.alerts.len(), MAX_ALERTS);
+    let mut other = handshake_record(&mut ends.server, HandshakeType::CERTIFICATE, 9);
+    let dropped = Received::Dropped(DropReason::LateHandshake);
+    assert_eq!(ends.client.handle_datagram(ends.now, &mut other), dropped);
+}
+
+// req: T30
+#[test]
+fn a_usage_limit_is_an_event_and_the_end_of_the_numbers_is_an_end() {
+    let mut ends = Ends::connected();
+    while ends.client.poll_event().is_some() {}
+    let mut out = [0; 100];
+    ends.client.records.skip_to(23_726_565);
+    ends.client.seal(ends.now, b"x", &mut out).unwrap();
+    ends.client.seal(ends.now, b"x", &mut out).unwrap();
+    let limit = Event::AeadLimit(crate::event::AeadLimit::Confidentiality);
+    assert_eq!(ends.client.poll_event(), Some(limit));
+    assert_eq!(ends.client.poll_event(), None);
+    assert_eq!(ends.client.state(), State::Connected);
+
+    ends.client.records.skip_to(RecordNumber::SEQUENCES - 17);
+    ends.client.seal(ends.now, b"last", &mut out).unwrap();
+    let used_up = Err(Error::KeysUsedUp);
+    assert_eq!(ends.client.seal(ends.now, b"one more", &mut out), used_up);
+    assert_eq!(ends.client.state(), State::Closed);
+    let Some(Event::StateChange(transition)) = ends.client.poll_event() else {
+        panic!("a transition");
+    };
+    assert_eq!(transition.reason, Reason::RecordNumbersExhausted);
+    ends.run();
+    assert_eq!(ends.server.state(), State::Closed, "it is told");
+}
+
+/// Makes the extension that offers the extended master secret one that nobody knows, before the hello is sent.
+fn forget_extended_master_secret(client: &mut Connection) {
+    let Phase::Client(ClientState::ServerHello(state)) = &mut client.phase else {
+        panic!("the first state");
+    };
+    for hello in [state.transcript_bytes(), client.flight.bytes()] {
+        let at = hello
+            .windows(4)
+            .position(|four| four == [0, 23, 0, 0])
+            .unwrap();
+        hello[at] = 0x7a;
+    }
+}
+
+// req: T4
+#[test]
+fn a_client_without_extended_master_secret_connects_only_where_both_allow_it() {
+    for demanding in [None, Some(Side::Client), Some(Side::Server)] {
+        let mut ends = Ends::new(|config, side| {
+            if demanding != Some(side) {
+                config.extended_master_secret = ExtendedMasterSecret::Preferred;
+            }
+        });
+        forget_extended_master_secret(&mut ends.client);
+        ends.run();
+        let refused = PeerIncompatible::ExtendedMasterSecretRequired.into();
+        match demanding {
+            None => {
+                let [ours, theirs] =
+                    [&ends.client, &ends.server].map(|end| end.srtp_keys().unwrap());
+                assert_eq!(ours.key(Side::Client), theirs.key(Side::Client));
+            }
+            Some(Side::Client) => assert_eq!(ends.client.error(), Some(&refused)),
+            Some(Side::Server) => assert_eq!(ends.server.error(), Some(&refused)),
+        }
+    }
+}
+
+// req: T32
+#[test]
+fn plaintext_alerts_end_a_handshake_at_once_if_so_configured() {
+    let alert = |ends: &mut Ends| {
+        let mut datagram = *b"\x15\xfe\xfd\0\0\0\0\0\0\0\x09\0\x02\x02\x28";
+        ends.client.handle_datagram(ends.now, &mut datagram)
+    };
+    let mut ends = Ends::new(|config, _| config.plaintext_alerts = PlaintextAlerts::Immediate);
+    assert_eq!(alert(&mut ends), Received::Handled);
+    let received = Error::AlertReceived(AlertDescription::HANDSHAKE_FAILURE);
+    assert_eq!(ends.client.error(), Some(&received));
+
+    let mut ends = Ends::new(|_, _| ());
+    let dropped = Received::Dropped(DropReason::UnauthenticatedAlert);
+    assert_eq!(alert(&mut ends), dropped);
+    assert_eq!(ends.client.state(), State::Connecting);
+}
+
+// req: T20
+#[test]
+fn early_calls_of_handle_timeout_do_nothing() {
+    let mut ends = Ends::new(|_, _| ());
+    let due = ends.client.poll_timeout().unwrap();
+    let mut buf = [0; 1200];
+    while ends.client.poll_transmit(&mut buf).is_some() {}
+    ends.client.handle_timeout(due - Duration::from_nanos(1));
+    assert_eq!(ends.client.poll_transmit(&mut buf), None);
+    assert_eq!(ends.client.poll_timeout(), Some(due));
+    ends.client.handle_timeout(due);
+    assert!(ends.client.poll_transmit(&mut buf).is_some());
+    assert!(ends.client.poll_timeout().unwrap() > due);
+}
