@@ -19,18 +19,19 @@
 mod deadlines;
 mod farewells;
 mod keyed;
+mod membership;
 mod outbox;
 mod ready;
 mod routes;
 mod routing;
 mod seeds;
 
-use crate::{
-    ApiMisuse, EndpointConfig, EndpointStats, Event, Transport, TransportId, TransportOptions,
-};
+pub use membership::AttachError;
+
+use crate::{EndpointConfig, EndpointStats, Event, Transport, TransportId};
 use deadlines::Deadlines;
 use farewells::Farewells;
-use floe_ice::{FiveTuple, Parameters, RemoteParameters, Transmit};
+use floe_ice::{FiveTuple, Transmit};
 use outbox::{LETTER, Outbox};
 use ready::ReadyQueue;
 use routes::Routes;
@@ -41,7 +42,6 @@ use std::{
     fmt,
     time::{Duration, Instant},
 };
-use thiserror::Error;
 
 /// Owns transports and routes to them. One per thread and set of sockets; see the [crate's documentation](crate) for its
 /// loop.
@@ -66,17 +66,6 @@ pub struct Endpoint {
 struct Slot {
     transport: Box<Transport>,
     ufrags: Vec<Box<str>>,
-}
-
-/// A transport that could not be attached, unharmed.
-#[derive(Debug, Error)]
-#[error("the transport was not attached: {misuse}")]
-pub struct AttachError {
-    /// Why not.
-    #[source]
-    pub misuse: ApiMisuse,
-    /// The transport.
-    pub transport: Box<Transport>,
 }
 
 impl Endpoint {
@@ -109,148 +98,6 @@ impl Endpoint {
             stats: EndpointStats::default(),
             config,
         }
-    }
-
-    /// Makes a transport.
-    ///
-    /// # Errors
-    ///
-    /// [`ApiMisuse::UfragInUse`] if `options` bring a username fragment that is live here, [`ApiMisuse::TooManyTransports`],
-    /// or what [`Transport::new`] says.
-    pub fn create(
-        &mut self,
-        now: Instant,
-        options: TransportOptions,
-    ) -> Result<TransportId, ApiMisuse> {
-        let transport = self.seeds.transport(&self.config.transport, options)?;
-        self.attach(now, transport).map_err(|error| error.misuse)
-    }
-
-    /// Takes a transport in, with all it has under way: learned paths, unanswered checks, a handshake half done. Its events continue
-    /// under the new id, [`PathLearned`](Event::PathLearned) for the paths it has here among them.
-    ///
-    /// # Errors
-    ///
-    /// As [`create`](Self::create), or [`ApiMisuse::MtuTooLarge`]; the transport comes back with the error.
-    pub fn attach(
-        &mut self,
-        now: Instant,
-        transport: impl Into<Box<Transport>>,
-    ) -> Result<TransportId, AttachError> {
-        let transport = transport.into();
-        if let Err(misuse) = self.check(&transport) {
-            return Err(AttachError { misuse, transport });
-        }
-        let id = TransportId::new(self.slots.insert(Slot {
-            transport,
-            ufrags: Vec::new(),
-        }));
-        self.deadlines.reserve(id.index());
-        self.senders.reserve(id.index());
-        self.tellers.reserve(id.index());
-        self.settle_in(now, id);
-        self.refresh(now, id);
-        Ok(id)
-    }
-
-    fn check(&self, transport: &Transport) -> Result<(), ApiMisuse> {
-        if self.slots.len() >= self.config.max_transports {
-            return Err(ApiMisuse::TooManyTransports);
-        }
-        if transport.mtu() > self.config.transport.mtu() {
-            return Err(ApiMisuse::MtuTooLarge);
-        }
-        let live = |ufrag: &str| self.routes.by_ufrag(ufrag.as_bytes()).is_some();
-        match transport.ice().local_username_fragments().any(live) {
-            true => Err(ApiMisuse::UfragInUse),
-            false => Ok(()),
-        }
-    }
-
-    /// Gives a new transport its routes: the tag of its transactions, those of before, and the paths that are still free.
-    fn settle_in(&mut self, now: Instant, id: TransportId) {
-        let route = self.routes.admit(id);
-        let Some(slot) = self.slots.get_mut(id.key()) else {
-            return;
-        };
-        for former in &slot.transport.routes {
-            self.routes.admit_from(now, id, former);
-        }
-        slot.transport.set_route(route);
-        slot.transport.paths.forget_announcements();
-        let paths: Vec<FiveTuple> = slot.transport.paths.owned().collect();
-        for path in paths {
-            self.reclaim(id, path);
-        }
-    }
-
-    /// Takes a transport out, with all it has under way, for [`attach`](Self::attach) elsewhere. It stays a machine: datagrams for it
-    /// can be given to it meanwhile. Its id is void from now on, and no events are reported under it.
-    pub fn detach(&mut self, id: TransportId) -> Option<Transport> {
-        let slot = self.slots.remove(id.key())?;
-        for ufrag in &slot.ufrags {
-            self.routes.remove_ufrag(ufrag.as_bytes(), id);
-        }
-        for path in slot.transport.paths.owned() {
-            self.routes.remove_path(&path, id);
-        }
-        self.routes.dismiss(id);
-        self.deadlines.set(id.index(), None);
-        self.senders.remove(id.index());
-        self.tellers.remove(id.index());
-        Some(*slot.transport)
-    }
-
-    /// Ends a transport: close_notify to its peer, `closed` events, and 403 for whoever still asks for consent
-    /// (RFC 7675 §5.2). It stays readable until [`remove`](Self::remove). False if there is no such transport.
-    pub fn close(&mut self, now: Instant, id: TransportId) -> bool {
-        self.with(now, id, |transport| transport.close(now))
-            .is_some()
-    }
-
-    /// Ends a transport and forgets it. What it has left to send still comes out of [`poll_transmit`](Self::poll_transmit);
-    /// of its events only [`PathReleased`](Event::PathReleased). False if there is no such transport.
-    pub fn remove(&mut self, now: Instant, id: TransportId) -> bool {
-        if !self.close(now, id) {
-            return false;
-        }
-        let Some(mut transport) = self.detach(id) else {
-            return false;
-        };
-        let mut buf = vec![0; self.config.transport.mtu()];
-        while let Some(Transmit { path, len }) = transport.poll_transmit(&mut buf) {
-            if len <= LETTER {
-                self.outbox.post(path, &buf[..len]);
-            }
-        }
-        while let Some(event) = transport.paths.poll_event() {
-            if let Event::PathReleased(path) = event {
-                self.released.push_back((id, path));
-            }
-        }
-        true
-    }
-
-    /// Restarts ICE in a transport; see [`Transport::restart`].
-    ///
-    /// # Errors
-    ///
-    /// [`ApiMisuse::UfragInUse`] if `local` is a username fragment that is live here, [`ApiMisuse::UnknownTransport`], or
-    /// what the agent says. The session goes on as it was.
-    pub fn restart(
-        &mut self,
-        now: Instant,
-        id: TransportId,
-        local: Option<Parameters>,
-        remote: Option<RemoteParameters>,
-    ) -> Result<(), ApiMisuse> {
-        let ufrag = local.as_ref().map(Parameters::username_fragment);
-        let holder = ufrag.and_then(|ufrag| self.routes.by_ufrag(ufrag.as_bytes()));
-        if holder.is_some_and(|holder| holder != id) {
-            return Err(ApiMisuse::UfragInUse);
-        }
-        self.with(now, id, |transport| transport.restart(now, local, remote))
-            .unwrap_or(Err(ApiMisuse::UnknownTransport))
     }
 
     /// Commands a transport. Whatever `command` does, the endpoint's tables agree with it afterwards. `None` if there is no

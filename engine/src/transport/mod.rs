@@ -56,6 +56,9 @@ pub struct Transport {
     stats: TransportStats,
 }
 
+/// How old the last answer may be on a path that works: consent is asked for every 4 to 6 s (RFC 7675 §5.1).
+const FRESH_CONSENT: Duration = Duration::from_secs(6);
+
 /// From how many endpoints unanswered checks can still be out.
 const MAX_ROUTES: usize = 16;
 
@@ -227,6 +230,7 @@ impl Transport {
             self.ice.handle_timeout(now);
         }
         if self.dtls.poll_timeout().is_some_and(|due| due <= now) {
+            self.pace_dtls(now);
             self.dtls.handle_timeout(now);
         }
         self.settle(now);
@@ -320,18 +324,24 @@ impl Transport {
 
     /// What one machine has to tell the other, after either has changed.
     fn settle(&mut self, now: Instant) {
-        let cap = match self.ice.send_path() {
-            Some(_) => self.config.dtls_retransmission_cap,
-            None => self.config.dtls.retransmission.cap,
-        };
-        if std::mem::replace(&mut self.retransmission_cap, cap) != cap {
-            self.dtls.set_retransmission_cap(cap);
-        }
+        self.pace_dtls(now);
         if self.dtls.wants_start()
             && let Some(path) = self.ice.usable_path()
         {
             let rtt = self.round_trip_time(&path);
             self.dtls.start(now, rtt);
+        }
+    }
+
+    /// A flight lost on a path that works is repeated soon; on one that has stopped answering, with patience.
+    fn pace_dtls(&mut self, now: Instant) {
+        let fresh = |age: Duration| age <= FRESH_CONSENT;
+        let cap = match self.ice.consent_age(now).is_some_and(fresh) {
+            true => self.config.dtls_retransmission_cap,
+            false => self.config.dtls.retransmission.cap,
+        };
+        if std::mem::replace(&mut self.retransmission_cap, cap) != cap {
+            self.dtls.set_retransmission_cap(cap);
         }
     }
 

@@ -211,40 +211,6 @@ fn fingerprints_may_come_late_and_nothing_is_connected_without() {
     support::drive_until_connected(&mut pair, (a, b));
 }
 
-/// When DTLS datagrams leave `b`, the client, if none arrives; in milliseconds after the first.
-fn client_hellos(seed: u64, delay: Duration) -> Vec<u128> {
-    let mut pair = support::world(seed);
-    pair.network.set_links(Link::with_delay(delay));
-    support::signalled(&mut pair, FULL_ACTPASS, FULL_ACTIVE);
-    let wire = pair.network.wiretap();
-    pair.network.tap(|datagram, _| match datagram.bytes[0] {
-        20..=63 => sim::Verdict::Drop,
-        _ => sim::Verdict::Pass,
-    });
-    pair.run_for(Duration::from_secs(6));
-    let hellos: Vec<_> = wire
-        .seen()
-        .into_iter()
-        .filter(|(_, datagram)| datagram.bytes[0] == 22)
-        .collect();
-    let first = hellos[0].0;
-    hellos
-        .iter()
-        .map(|(at, _)| (*at - first).as_millis())
-        .collect()
-}
-
-// req: T20
-#[test]
-fn dtls_times_out_at_the_pace_of_the_path_and_never_slower_than_800_ms() {
-    // 50 ms there and back, so the first time-out is 100 ms.
-    let hellos = client_hellos(8, Duration::from_millis(25));
-    assert_eq!(hellos[..6], [0, 100, 300, 700, 1500, 2300]);
-    // 5 ms there and back: 50 ms is the least.
-    let hellos = client_hellos(9, Duration::from_micros(2500));
-    assert_eq!(hellos[..6], [0, 50, 150, 350, 750, 1550]);
-}
-
 #[test]
 fn hostile_links_delay_and_do_not_prevent() {
     for seed in 0..20 {

@@ -5,6 +5,7 @@ mod connect;
 mod contest;
 mod crafted;
 mod data;
+mod dtls;
 mod endpoint;
 mod failure;
 mod farewell;
