@@ -15,7 +15,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::task::Poll;
 use std::time::Instant;
 
-use floe_ice::{Candidate, FiveTuple, Protocol, Transmit};
+use floe_ice::{Candidate, FiveTuple, Protocol, Transmit, local_preferences};
 use quinn_udp::{BATCH_SIZE, RecvMeta, UdpSockRef, UdpSocketState};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
@@ -114,10 +114,21 @@ impl Sockets {
             .iter()
             .map(if_addrs::Interface::ip)
             .collect();
-        Ok(self
+        let candidates: Vec<Candidate> = self
             .sockets
             .iter()
             .flat_map(|socket| candidates(socket.bound, announced, &own, loopback))
+            .collect();
+        let addresses: Vec<IpAddr> = candidates
+            .iter()
+            .filter_map(Candidate::address)
+            .map(|address| address.ip())
+            .collect();
+        let preferences = local_preferences(&addresses);
+        Ok(candidates
+            .into_iter()
+            .zip(preferences)
+            .map(|(candidate, preference)| candidate.with_local_preference(preference))
             .collect())
     }
 
@@ -150,40 +161,35 @@ pub(crate) enum Loopback {
 
 /// The host candidates of a socket bound to `bound`, on a machine with the addresses `own`.
 ///
-/// Behind a one-to-one translator the first of its addresses is known as each of the `announced` ones of its family (RFC 8445 §5.1.1.1
-/// knows no such candidate, but every media server needs it).
+/// Behind a one-to-one translator the best of its addresses is told as each of the `announced` ones of its family, and what else is
+/// not loopback is not told.
 fn candidates(
     bound: SocketAddr,
     announced: &[IpAddr],
     own: &[IpAddr],
     loopback: Loopback,
 ) -> Vec<Candidate> {
-    let at = |ip: IpAddr| SocketAddr::new(ip, bound.port());
-    let mut addresses = addresses(bound.ip(), own, loopback);
+    let host = |ip: IpAddr| Candidate::host(SocketAddr::new(ip, bound.port()));
+    let inside = addresses(bound.ip(), own, loopback);
     let outside: Vec<IpAddr> = announced
         .iter()
         .filter(|ip| ip.is_ipv4() == bound.is_ipv4())
         .copied()
         .collect();
-    let mut candidates = Vec::new();
-    if let (Some(inside), false) = (
-        addresses
+    let (Some(best), false) = (inside.first(), outside.is_empty()) else {
+        return inside.into_iter().map(host).collect();
+    };
+    let told = outside
+        .into_iter()
+        .map(|ip| host(*best).announced_as(SocketAddr::new(ip, bound.port())));
+    told.chain(
+        inside[1..]
             .iter()
-            .position(|ip| !ip.is_loopback())
-            .or(Some(0))
-            .filter(|_| !addresses.is_empty()),
-        outside.is_empty(),
-    ) {
-        let inside = addresses.remove(inside);
-        candidates.extend(
-            outside
-                .into_iter()
-                .map(|ip| Candidate::host(at(inside)).announced_as(at(ip))),
-        );
-        addresses.retain(IpAddr::is_loopback);
-    }
-    candidates.extend(addresses.into_iter().map(|ip| Candidate::host(at(ip))));
-    candidates
+            .copied()
+            .filter(IpAddr::is_loopback)
+            .map(host),
+    )
+    .collect()
 }
 
 /// The addresses of a socket: the one it is bound to, or, bound to all, the machine's without link-local ones: a candidate carries no

@@ -117,6 +117,7 @@ fn states<'a>(session: &'a Value, what: &str) -> Vec<&'a str> {
     states
 }
 
+// req: R80 R81 R82 R83
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_connect_are_shown_and_end_with_the_server() {
     // A lite agent does nothing between the first check it answers and the nomination that this check may carry.
@@ -128,6 +129,7 @@ async fn clients_connect_are_shown_and_end_with_the_server() {
         let overview = server.all_connected(2).await;
         for session in overview["sessions"].as_array().unwrap() {
             assert_eq!(states(session, "ice"), ice, "{mode}");
+            assert_eq!(states(session, "ice_connection"), ice, "{mode}");
             assert_eq!(states(session, "dtls"), ["new", "connecting", "connected"]);
             assert_eq!(
                 states(session, "connection"),
