@@ -172,3 +172,8 @@ pub use peer::{PeerConnection, TransportStates};
 pub use peer_event::{Cause, Change, PeerEvent};
 pub use stats::{Drops, EndpointStats, TransportStats};
 pub use transport::{RemoteDtls, Transport};
+
+/// The README's example, compiled and run with the documentation's.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
