@@ -11,11 +11,17 @@ use axum::http::StatusCode;
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use clap::Parser;
+use floe_stun::{
+    Class, ErrorCode, IntegrityKey, Message, Method, RoleAttribute, RouteKey, TransactionIds,
+    Writer,
+};
 use serde_json::Value;
+use tokio::net::UdpSocket;
 use tower::ServiceExt;
 
 use crate::clients::{self, Client};
 use crate::options::Options;
+use crate::sdp::tests::OFFER;
 use crate::server::Server;
 use crate::{close, start, whip};
 
@@ -213,6 +219,72 @@ async fn a_deleted_session_ends_for_its_client_too() {
         "close_notify reaches the client"
     );
     assert_eq!(other.end(&server.app).await, Ok(()));
+}
+
+/// Asks `server` as the browser of `OFFER` would, and returns the verified answer's class and error.
+async fn check(server: SocketAddr, answer: &str) -> (Class, Option<ErrorCode>) {
+    let line = |name: &str| {
+        answer
+            .lines()
+            .find_map(|line| line.strip_prefix(name))
+            .unwrap()
+    };
+    let key = IntegrityKey::short_term(line("a=ice-pwd:").as_bytes());
+    let mut ids = TransactionIds::new(RouteKey::from_bytes([1; 16]), [2; 32]);
+    let mut request = [0; 256];
+    let len = Writer::request(&mut request, Method::BINDING, ids.mint(0))
+        .ice_username(line("a=ice-ufrag:"), "EsAw")
+        .priority(1_845_501_695)
+        .role(RoleAttribute::Controlling(1))
+        .integrity(&key)
+        .fingerprint()
+        .unwrap();
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    socket.send_to(&request[..len], server).await.unwrap();
+    let id = Message::parse(&request[..len]).unwrap().transaction_id();
+    let mut datagram = [0; 1500];
+    let receive = async {
+        loop {
+            let (len, from) = socket.recv_from(&mut datagram).await.unwrap();
+            // A full agent asks back: that is not the answer.
+            let message = Message::parse(&datagram[..len]).unwrap();
+            if message.transaction_id() == id {
+                assert_eq!(from, server);
+                let verified = message.verify(&key).expect("the answer is authenticated");
+                return (verified.class(), verified.error_code());
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, receive)
+        .await
+        .expect("an answer comes")
+}
+
+// req: I59
+#[tokio::test]
+async fn checks_for_a_deleted_session_are_refused_with_an_authenticated_403() {
+    let server = TestServer::start().await;
+    let send = |request: Request| server.app.clone().oneshot(request);
+    let offer = Request::post("/whip")
+        .header("content-type", "application/sdp")
+        .body(Body::from(OFFER))
+        .unwrap();
+    let made = send(offer).await.unwrap();
+    let path = made.headers()["location"].to_str().unwrap().to_owned();
+    let answer = to_bytes(made.into_body(), 1 << 20).await.unwrap();
+    let answer = std::str::from_utf8(&answer).unwrap();
+    assert_eq!(
+        check(server.candidate, answer).await,
+        (Class::SuccessResponse, None)
+    );
+    let deleted = send(Request::delete(path).body(Body::empty()).unwrap())
+        .await
+        .unwrap();
+    assert_eq!(deleted.status(), StatusCode::OK);
+    assert_eq!(
+        check(server.candidate, answer).await,
+        (Class::ErrorResponse, Some(ErrorCode::FORBIDDEN))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
