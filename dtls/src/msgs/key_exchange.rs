@@ -34,7 +34,7 @@ impl<'a> Codec<'a> for EcdhParams<'a> {
     }
 }
 
-/// The signature covers both randoms and the encoded parameters: [`ServerKeyExchange::signed_message`].
+/// The signature covers both randoms and the encoded parameters: [`EcdhParams::signed_message`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ServerKeyExchange<'a> {
     pub(crate) params: EcdhParams<'a>,
