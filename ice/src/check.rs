@@ -39,6 +39,7 @@ impl Generation {
         }
         self.run_checks(shared, now);
         self.run_consent(shared, now);
+        self.fall_back(shared, now);
         self.run_deferred(shared, now);
         self.assume_end_of_candidates(shared, now);
         self.nominate(shared, now);
@@ -262,6 +263,7 @@ impl Generation {
             return;
         };
         pair.become_state(PairState::Succeeded);
+        pair.answered = Some(now);
         pair.local = local;
         if let Some(role) = shared.role {
             pair.priority = priority::pair(role, pair.local.priority, pair.remote.priority);

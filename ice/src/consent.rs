@@ -59,11 +59,17 @@ pub(crate) struct Consent {
 }
 
 impl Consent {
-    pub(crate) fn new(now: Instant, liveness: Liveness, interval: Duration) -> Self {
+    /// Consent that was last proven at `fresh`.
+    pub(crate) fn new(
+        now: Instant,
+        fresh: Instant,
+        liveness: Liveness,
+        interval: Duration,
+    ) -> Self {
         Self {
             liveness,
-            fresh: now,
-            next_check: now + interval,
+            fresh,
+            next_check: (fresh + interval).max(now + Duration::from_millis(1)),
             last_sent: None,
             unanswered_since: None,
             outstanding: VecDeque::new(),

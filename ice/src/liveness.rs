@@ -87,6 +87,7 @@ impl Generation {
         shared.stats.responses_received += 1;
         if let Some(pair) = self.checklist.get_mut(pair) {
             pair.counters.responses_received += 1;
+            pair.answered = Some(now);
             pair.round_trip
                 .record(now.saturating_duration_since(sent.at));
         }

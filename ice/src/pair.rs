@@ -122,6 +122,8 @@ pub(crate) struct Pair {
     /// What PRIORITY says in its checks.
     pub(crate) check_priority: u32,
     state: PairState,
+    /// When a check was answered last: consent on this path counts from here.
+    pub(crate) answered: Option<Instant>,
     pub(crate) wish: Option<Wish>,
     pub(crate) round_trip: RoundTrip,
     pub(crate) counters: PairCounters,
@@ -151,6 +153,7 @@ impl Pair {
             priority: 0,
             check_priority: crate::priority::as_peer_reflexive(local.priority),
             state,
+            answered: None,
             wish: None,
             round_trip: RoundTrip::default(),
             counters: PairCounters::default(),

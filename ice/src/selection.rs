@@ -61,6 +61,8 @@ impl Generation {
             return;
         };
         let path = pair.path;
+        // Only an answer is proof of consent; a lite agent gets none and lives by the request at hand.
+        let fresh = pair.answered.unwrap_or(now);
         let nominated = selection == Selection::Nominated;
         self.lost = None;
         if let Some(selected) = self
@@ -72,6 +74,7 @@ impl Generation {
         } else {
             let consent = Consent::new(
                 now,
+                fresh,
                 self.liveness(shared),
                 shared.jittered(shared.timing.consent_interval),
             );
@@ -143,6 +146,34 @@ impl Generation {
             self.refuse(selected.path);
         }
         self.checklist.retain(|pair| pair.id != selected.pair);
+    }
+
+    /// The pair in use is lost: the best of those that had succeeded beside it takes over while its own consent lasts.
+    /// Whether the others still work has to be seen.
+    pub(crate) fn fall_back(&mut self, shared: &mut Shared, now: Instant) {
+        if self.selected.is_some() || shared.mode == Mode::Lite {
+            return;
+        }
+        let succeeded = |pair: &&Pair| pair.state() == PairState::Succeeded;
+        let fresh = |pair: &&Pair| !is_stale(pair, shared, now);
+        let pairs = || self.checklist.pairs.iter().filter(succeeded);
+        if let Some(best) = pairs()
+            .filter(fresh)
+            .max_by_key(|pair| pair.priority)
+            .map(|pair| pair.id)
+        {
+            return self.select(shared, now, best, Selection::Provisional);
+        }
+        let stale: Vec<PairId> = pairs().map(|pair| pair.id).collect();
+        stale.into_iter().for_each(|id| self.check_again(id));
+    }
+
+    /// A pair that succeeded long ago proves nothing about now (RFC 7675 §5.1).
+    fn check_again(&mut self, id: PairId) {
+        if let Some(pair) = self.checklist.get_mut(id) {
+            pair.become_state(PairState::Failed);
+            self.checklist.trigger(id);
+        }
     }
 
     pub(crate) fn refuse(&mut self, path: FiveTuple) {
@@ -227,6 +258,14 @@ impl Generation {
         let Some(latest) = self.checklist.get(id).and_then(wanted) else {
             return;
         };
+        if self
+            .checklist
+            .get(id)
+            .is_some_and(|pair| is_stale(pair, shared, now))
+        {
+            // The wish stays with the pair and counts when it has succeeded again.
+            return self.check_again(id);
+        }
         let nominated = self.selected.as_ref().filter(|selected| selected.nominated);
         let selected = nominated
             .and_then(|s| self.checklist.get(s.pair))
@@ -262,4 +301,9 @@ impl Generation {
             self.select(shared, now, target, Selection::Nominated);
         }
     }
+}
+
+fn is_stale(pair: &Pair, shared: &Shared, now: Instant) -> bool {
+    let last = |answered: Instant| now < answered + shared.timing.consent_timeout;
+    shared.mode == Mode::Full && !pair.answered.is_some_and(last)
 }

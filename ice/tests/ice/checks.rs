@@ -672,3 +672,27 @@ fn over_tcp_nothing_is_repeated_and_consent_is_asked_for_all_the_same() {
     let udp = FiveTuple::udp(local(), remote(0));
     assert!(!solo.agent.accepts_from(&udp) && solo.agent.accepts_from(&checks[0].path));
 }
+
+// req: I8
+#[test]
+fn an_asymmetric_answer_to_the_nominating_check_is_dropped_and_the_pair_stays() {
+    let mut solo = Solo::checking(Initiation::Initiating, Config::default(), &remotes(1));
+    let checks = solo.take_requests();
+    let _ = solo.answer(&checks[0]);
+    let nominating = solo.take_requests();
+    let response = solo.success_to(&nominating[0], local());
+    assert_eq!(
+        solo.receive(remote(7), &response),
+        Received::Dropped(DropReason::AsymmetricResponse)
+    );
+    let pair = solo
+        .agent
+        .selected_candidate_pair()
+        .expect("the pair had succeeded");
+    assert!(!pair.nominated);
+    assert_eq!(solo.agent.state(), State::Connected);
+    // It is tried again.
+    let nominating = solo.take_requests();
+    let _ = solo.answer(&nominating[0]);
+    assert!(solo.agent.selected_candidate_pair().unwrap().nominated);
+}

@@ -404,6 +404,7 @@ fn a_stale_conflict_answer_to_a_consent_check_turns_nothing_around() {
     flipped.role = Some(RoleAttribute::Controlled(0));
     let _ = solo.receive(remote(0), &flipped.bytes());
     assert_eq!(solo.agent.role(), Some(floe_ice::Role::Controlling));
+    let conflicts = solo.agent.stats().role_conflicts;
     // The answer to what was sent in the old role.
     let conflict = solo.error_to(&checks[0], ErrorCode::ROLE_CONFLICT);
     assert_eq!(solo.receive(remote(0), &conflict), Received::Handled);
@@ -413,6 +414,7 @@ fn a_stale_conflict_answer_to_a_consent_check_turns_nothing_around() {
         Some(Duration::ZERO),
         "but it was the peer that answered"
     );
+    assert_eq!(solo.agent.stats().role_conflicts, conflicts);
 }
 
 // req: I20

@@ -219,3 +219,63 @@ fn losing_the_pair_in_use_while_others_are_to_be_checked_is_checking() {
     assert_eq!(last(&solo).0, State::Checking);
     assert_eq!(last(&solo).1, Reason::ConsentRevoked);
 }
+
+// req: I20 R43
+#[test]
+fn a_pair_that_worked_lately_takes_over_when_the_one_in_use_is_lost() {
+    let mut solo = crate::support::solo::controlled_with_pairs(2);
+    let request = solo.check().nominating().bytes();
+    let _ = solo.receive(remote(0), &request);
+    solo.run_for(secs(2));
+    let removal = solo.agent.remove_remote_candidate(solo.now, remote(0));
+    assert_eq!(removal, floe_ice::Removal::SelectedPairLost);
+    assert_eq!(solo.agent.state(), State::Connected);
+    assert_eq!(solo.agent.send_path().unwrap().remote, remote(1));
+    assert_eq!(
+        solo.agent.consent_age(solo.now),
+        Some(secs(2)),
+        "its own consent"
+    );
+}
+
+// req: I20 R43
+#[test]
+fn a_pair_that_worked_long_ago_has_to_succeed_again() {
+    let mut solo = crate::support::solo::controlled_with_pairs(1);
+    let request = solo.check().nominating().bytes();
+    let _ = solo.receive(remote(0), &request);
+    let answer_all_on_the_first = |solo: &mut Solo, seconds: u64| {
+        for _ in 0..seconds * 10 {
+            solo.run_for(ms(100));
+            for check in solo
+                .take_requests()
+                .iter()
+                .filter(|check| check.path.remote == remote(0))
+            {
+                let _ = solo.answer(check);
+            }
+        }
+    };
+    answer_all_on_the_first(&mut solo, 10);
+    // Another path is checked by both sides, and then left alone.
+    let request = solo.check().bytes();
+    let _ = solo.receive(remote(1), &request);
+    let checks = solo.take_requests();
+    let _ = solo.answer(&checks[0]);
+    answer_all_on_the_first(&mut solo, 31);
+    // A nomination there is followed once it has answered again.
+    let nomination = solo.check().nominating().bytes();
+    let _ = solo.receive(remote(1), &nomination);
+    assert_eq!(solo.agent.send_path().unwrap().remote, remote(0));
+    let checks = solo.take_requests();
+    assert_eq!(checks[0].path.remote, remote(1));
+    // The pair in use goes meanwhile: nothing is sent anywhere until the answer comes.
+    let _ = solo.agent.remove_remote_candidate(solo.now, remote(0));
+    assert_eq!(
+        (solo.agent.send_path(), solo.agent.state()),
+        (None, State::Checking)
+    );
+    let _ = solo.answer(&checks[0]);
+    assert_eq!(solo.agent.send_path().unwrap().remote, remote(1));
+    assert!(solo.agent.selected_candidate_pair().unwrap().nominated);
+}
