@@ -1,7 +1,8 @@
 //! Floe as the other side: full ICE agents that offer, control, and speak WHIP to this very server over loopback sockets.
 //!
 //! Each has a socket, an `Endpoint` and a task of its own, so what they do is what a remote client would do. Only their HTTP requests
-//! take a short cut: they go to the router directly. They say something over a data channel once a second, and restart ICE every half minute.
+//! take a short cut: they go to the router directly. They say something over a data channel once a second, and restart ICE every half
+//! minute.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};

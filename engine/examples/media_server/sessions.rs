@@ -107,34 +107,46 @@ impl Sessions {
         let transport = self
             .create_transport(now, offer, setup)
             .map_err(|error| Rejection::Engine(error.to_string()))?;
-        let parameters = self.local_parameters(transport)?;
-        let local = Local {
-            session_id: random_u64() >> 2,
-            parameters: &parameters,
-            mode: self.settings.mode,
-            fingerprint: self.settings.fingerprint,
-            setup,
-            candidates: &self.settings.candidates,
-        };
-        let answer = answer.text(&local)?;
+        let answer = self
+            .complete(transport, answer, setup)
+            .inspect_err(|_| drop(self.endpoint.remove(now, transport)))?;
         self.created += 1;
+        let number = self.created;
         let beginning = Beginning {
-            number: self.created,
+            number,
             transport,
             name,
             remote,
         };
         let session = Session::new(now, beginning, self.settings.expiry);
-        let created = Created {
-            key: session.key,
-            entity_tag: session.entity_tag,
-            answer,
-        };
-        tracing::info!(session = session.number, "offer accepted");
-        self.keys.insert(session.key, transport);
+        tracing::info!(session = number, "offer accepted");
+        let (key, entity_tag) = (session.key, session.entity_tag);
+        self.keys.insert(key, transport);
         self.live.insert(transport, session);
         self.next_sweep.get_or_insert(now + SWEEP);
-        Ok(created)
+        Ok(Created {
+            key,
+            entity_tag,
+            answer,
+        })
+    }
+
+    /// The answer's text, with this side of the transport.
+    fn complete(
+        &self,
+        transport: TransportId,
+        answer: Answer,
+        setup: Setup,
+    ) -> Result<String, Rejection> {
+        let local = Local {
+            session_id: random_u64() >> 2,
+            parameters: &self.local_parameters(transport)?,
+            mode: self.settings.mode,
+            fingerprint: self.settings.fingerprint,
+            setup,
+            candidates: &self.settings.candidates,
+        };
+        Ok(answer.text(&local)?)
     }
 
     /// A transport with everything the offer says.
