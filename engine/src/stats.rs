@@ -44,7 +44,7 @@ pub struct TransportStats {
 
 /// Dropped datagrams by reason. Those of the agent and of the connection are in their own statistics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Drops([u64; Drops::REASONS.len()]);
+pub struct Drops([u64; Self::REASONS.len()]);
 
 impl Drops {
     /// The reasons counted here.

@@ -33,6 +33,15 @@ pub struct RemoteDtls {
     pub tls_id: Option<String>,
 }
 
+/// What the signalling exchange under way has been, as far as it is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Exchange {
+    /// No ICE restart: the DTLS association goes on.
+    Plain,
+    /// An ICE restart: DTLS may begin a new association (RFC 9429 §5.11).
+    IceRestart,
+}
+
 pub(crate) struct Associations {
     current: Connection,
     identity: Identity,
@@ -123,7 +132,7 @@ impl Associations {
         &mut self,
         now: Instant,
         remote: RemoteDtls,
-        ice_restart: bool,
+        exchange: Exchange,
     ) -> Result<Continuation, ApiMisuse> {
         let local_setup = self.local_setup;
         let (connection, identity) = self.newest();
@@ -152,7 +161,7 @@ impl Associations {
             side,
             tls_id: remote.tls_id.as_deref(),
         };
-        let continuation = dtls::continuation(&before, &after, ice_restart)?;
+        let continuation = dtls::continuation(&before, &after, exchange == Exchange::IceRestart)?;
         match continuation {
             Continuation::Same => identity.tls_id = identity.tls_id.take().or(remote.tls_id),
             Continuation::New => self.succeed(now, remote, side)?,
@@ -185,10 +194,10 @@ impl Associations {
         &self,
         offered: Setup,
         preferred: Side,
-        ice_restart: bool,
+        exchange: Exchange,
     ) -> Result<Setup, dtls::SetupError> {
         match dtls::answer_setup(offered, self.current.side(), preferred) {
-            Err(dtls::SetupError::IncompatibleSetup) if ice_restart => {
+            Err(dtls::SetupError::IncompatibleSetup) if exchange == Exchange::IceRestart => {
                 dtls::answer_setup(offered, None, preferred)
             }
             answer => answer,

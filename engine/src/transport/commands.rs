@@ -1,6 +1,6 @@
 //! What a caller can ask of a transport and read from it, beside the five verbs.
 
-use super::{Exchange, RemoteDtls, Transport};
+use super::{RemoteDtls, Transport, associations::Exchange};
 use crate::{ApiMisuse, SealError, TransportStats};
 use floe_dtls::{self as dtls, Connection, Continuation, FingerprintSet, Setup, Side, SrtpKeys};
 use floe_ice::{
@@ -52,8 +52,7 @@ impl Transport {
     ///
     /// [`ApiMisuse::Setup`] if the offer swaps the sides without an ICE restart.
     pub fn answer_setup(&self, offered: Setup, preferred: Side) -> Result<Setup, ApiMisuse> {
-        let restart = self.exchange == Exchange::IceRestart;
-        Ok(self.dtls.answer_setup(offered, preferred, restart)?)
+        Ok(self.dtls.answer_setup(offered, preferred, self.exchange)?)
     }
 }
 
@@ -115,8 +114,7 @@ impl Transport {
         now: Instant,
         remote: RemoteDtls,
     ) -> Result<Continuation, ApiMisuse> {
-        let restart = self.exchange == Exchange::IceRestart;
-        let continuation = self.dtls.set_remote(now, remote, restart)?;
+        let continuation = self.dtls.set_remote(now, remote, self.exchange)?;
         self.exchange = Exchange::Plain;
         self.settle(now);
         Ok(continuation)

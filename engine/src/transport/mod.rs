@@ -26,7 +26,7 @@ use crate::{
     ApiMisuse, DropReason, Event, Received, TransportConfig, TransportOptions, TransportStats,
     demux::{self, Kind},
 };
-use associations::Associations;
+use associations::{Associations, Exchange};
 use floe_dtls as dtls;
 use floe_ice::{self as ice, FiveTuple, Transmit};
 use floe_stun as stun;
@@ -61,15 +61,6 @@ const FRESH_CONSENT: Duration = Duration::from_secs(6);
 
 /// From how many endpoints unanswered checks can still be out.
 const MAX_ROUTES: usize = 16;
-
-/// What the signalling exchange under way has been, as far as it is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Exchange {
-    /// No ICE restart: the DTLS association goes on.
-    Plain,
-    /// An ICE restart: DTLS may begin a new association (RFC 9429 §5.11).
-    IceRestart,
-}
 
 /// How an endpoint tags a transport's STUN transactions.
 #[derive(Clone, Debug)]

@@ -36,9 +36,13 @@ fn knows_its_peer(pair: &mut Pair<Host, Host>, (of_a, of_b): (TransportId, Trans
     let now = pair.now();
     let peer = support::parameters(&pair.a, of_a, Mode::Full);
     pair.b.with_transport(now, of_b, |transport| {
-        transport.set_remote_parameters(now, peer).unwrap();
+        transport
+            .set_remote_parameters(now, peer)
+            .expect("new parameters");
         let local = floe::ice::Candidate::host(sim::address(2));
-        transport.add_local_candidate(now, local).unwrap();
+        transport
+            .add_local_candidate(now, local)
+            .expect("a host candidate");
     });
 }
 

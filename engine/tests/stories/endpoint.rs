@@ -22,7 +22,7 @@ fn options(local_parameters: Option<Parameters>) -> TransportOptions {
 }
 
 fn named(ufrag: &str) -> Option<Parameters> {
-    Some(Parameters::with_username_fragment(ufrag).unwrap())
+    Some(Parameters::with_username_fragment(ufrag).expect("a good name"))
 }
 
 // req: I40

@@ -12,12 +12,20 @@ use std::time::Duration;
 /// An exchange with an ICE restart: `a` offers, `b` answers. Candidates included.
 pub(crate) fn both_restart(pair: &mut Pair<Host, Host>, (a, b): (TransportId, TransportId)) {
     let now = pair.now();
-    pair.a.endpoint.restart(now, a, None, None).unwrap();
-    let offer = support::parameters(&pair.a, a, Mode::Full);
-    pair.b.endpoint.restart(now, b, None, Some(offer)).unwrap();
-    let answer = support::parameters(&pair.b, b, Mode::Full);
     pair.a
-        .with_transport(now, a, |t| t.set_remote_parameters(now, answer).unwrap());
+        .endpoint
+        .restart(now, a, None, None)
+        .expect("a legal exchange");
+    let offer = support::parameters(&pair.a, a, Mode::Full);
+    pair.b
+        .endpoint
+        .restart(now, b, None, Some(offer))
+        .expect("a legal exchange");
+    let answer = support::parameters(&pair.b, b, Mode::Full);
+    pair.a.with_transport(now, a, |t| {
+        t.set_remote_parameters(now, answer)
+            .expect("a legal exchange")
+    });
     for (host, id, remote) in [
         (&mut pair.a, a, sim::address(2)),
         (&mut pair.b, b, sim::address(1)),
@@ -25,7 +33,7 @@ pub(crate) fn both_restart(pair: &mut Pair<Host, Host>, (a, b): (TransportId, Tr
         host.with_transport(now, id, |t| {
             t.local_candidates_complete(now);
             t.add_remote_candidate(now, Candidate::host(remote))
-                .unwrap();
+                .expect("a legal exchange");
             t.remote_candidates_complete(now);
         });
     }
