@@ -15,7 +15,7 @@ use crate::{
     message::RoleAttribute,
 };
 
-/// A message being written. See the [module](self) for the order of things.
+/// A message being written: attributes first, then integrity, then FINGERPRINT; the type of the stage holds to that order.
 #[must_use = "a message is complete only after `fingerprint` or `finish`"]
 pub struct Writer<'b, Stage = Open> {
     buf: &'b mut [u8],

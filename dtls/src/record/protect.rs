@@ -95,6 +95,13 @@ pub(crate) struct RecordKey {
     iv: Zeroizing<[u8; NONCE_LEN]>,
 }
 
+#[cfg_attr(
+    feature = "fuzzing",
+    expect(
+        clippy::large_enum_variant,
+        reason = "the small variant exists for the fuzz targets only"
+    )
+)]
 enum Cipher {
     Ring(LessSafeKey),
     #[cfg(feature = "fuzzing")]
