@@ -29,6 +29,9 @@ pub(crate) struct Check {
     pub(crate) purpose: Purpose,
     /// The role it claimed.
     pub(crate) role: Role,
+    pub(crate) last_sent: Instant,
+    /// Replaced by a triggered check: not sent again and not missed, but its answer counts (RFC 8445 §7.3.1.4).
+    pub(crate) cancelled: bool,
 }
 
 impl Generation {
@@ -48,15 +51,23 @@ impl Generation {
 
     fn run_checks(&mut self, shared: &mut Shared, now: Instant) {
         let mut given_up: Vec<(PairId, TimeoutReason)> = Vec::new();
-        for check in &mut self.checklist.checks {
+        for check in self
+            .checklist
+            .checks
+            .iter_mut()
+            .filter(|check| !check.cancelled)
+        {
             match check.transaction.handle_timeout(now) {
                 TransactionAction::Idle => {}
-                TransactionAction::Retransmit => shared.request(Request {
-                    generation: self.serial,
-                    id: check.transaction.id(),
-                    pair: check.pair,
-                    purpose: check.purpose,
-                }),
+                TransactionAction::Retransmit => {
+                    check.last_sent = now;
+                    shared.request(Request {
+                        generation: self.serial,
+                        id: check.transaction.id(),
+                        pair: check.pair,
+                        purpose: check.purpose,
+                    });
+                }
                 TransactionAction::TimedOut(reason) => given_up.push((check.pair, reason)),
             }
         }
@@ -143,6 +154,8 @@ impl Generation {
             pair: id,
             purpose,
             role,
+            last_sent: now,
+            cancelled: false,
         });
     }
 
@@ -264,11 +277,16 @@ impl Generation {
         };
         pair.become_state(PairState::Succeeded);
         pair.answered = Some(now);
+        let id = pair.id;
         pair.local = local;
         if let Some(role) = shared.role {
             pair.priority = priority::pair(role, pair.local.priority, pair.remote.priority);
         }
         let (priority, wish) = (pair.priority, pair.wish);
+        // Another check of the same pair has nothing left to find out.
+        self.checklist
+            .checks
+            .retain(|other| other.pair != id || other.purpose != Purpose::Connectivity);
         self.checklist.unfreeze(foundation, foundations);
         if self.paths.on_success(path) {
             shared.events.push(Event::PathValidated(path));

@@ -224,8 +224,8 @@ impl Checklist {
 
     /// The earliest retransmission or end of a check.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.checks
-            .iter()
+        let checks = self.checks.iter().filter(|check| !check.cancelled);
+        checks
             .filter_map(|check| check.transaction.poll_timeout())
             .min()
     }

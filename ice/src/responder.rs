@@ -8,6 +8,7 @@ use floe_stun::{AttributeType, IntegrityError, RoleAttribute, TransactionId, Ver
 
 use crate::address::{FiveTuple, is_sendable};
 use crate::candidate::{Candidate, CandidateType};
+use crate::check::Check;
 use crate::checklist::Remote;
 use crate::config::MAX_HEARD;
 use crate::early::Seen;
@@ -176,15 +177,18 @@ impl Generation {
             .get(id)
             .and_then(|pair| pair.round_trip.smoothed);
         let grace = round_trip.unwrap_or(shared.timing.rto / 2);
-        let Some(check) = self.checklist.checks.iter().find(|check| check.pair == id) else {
+        let checks = &mut self.checklist.checks;
+        let under_way = |check: &&mut Check| check.pair == id && !check.cancelled;
+        let Some(check) = checks.iter_mut().find(under_way) else {
             return;
         };
-        if check.transaction.sent() == 1
-            && now.saturating_duration_since(check.transaction.first_sent()) >= grace
-        {
-            self.checklist.checks.retain(|check| check.pair != id);
-            self.checklist.trigger(id);
+        if now.saturating_duration_since(check.last_sent) < grace {
+            return;
         }
+        let cancelled = check.transaction.id();
+        check.cancelled = true;
+        checks.retain(|check| check.pair != id || check.transaction.id() == cancelled);
+        self.checklist.trigger(id);
     }
 
     /// A pair for a path that has none: from a candidate we know, or from a peer-reflexive one (RFC 8445 §7.3.1.3).

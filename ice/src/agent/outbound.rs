@@ -47,7 +47,7 @@ fn write_request(
         .as_ref()
         .filter(|s| s.nominated)
         .map(|s| s.pair);
-    let under_way = |check: &Check| check.transaction.id() == request.id;
+    let under_way = |check: &Check| check.transaction.id() == request.id && !check.cancelled;
     if request.purpose != Purpose::Consent && !generation.checklist.checks.iter().any(under_way) {
         // Answered or given up while it waited here.
         return None;

@@ -696,3 +696,33 @@ fn an_asymmetric_answer_to_the_nominating_check_is_dropped_and_the_pair_stays() 
     let _ = solo.answer(&nominating[0]);
     assert!(solo.agent.selected_candidate_pair().unwrap().nominated);
 }
+
+// req: I5 I7
+#[test]
+fn a_request_shortens_the_wait_for_a_repetition_that_is_far_away() {
+    let mut solo = Solo::checking(Initiation::Responding, Config::default(), &remotes(1));
+    solo.run_for(ms(7550));
+    let before = solo.take_requests();
+    assert_eq!(
+        before.len(),
+        5,
+        "the last 50 ms ago, the next in eight seconds"
+    );
+    let request = solo.check().bytes();
+    let _ = solo.receive(remote(0), &request);
+    assert!(
+        solo.take_requests().is_empty(),
+        "its answer may be on the way"
+    );
+    solo.run_for(ms(1000));
+    let request = solo.check().bytes();
+    let _ = solo.receive(remote(0), &request);
+    let again = solo.take_requests();
+    assert_eq!(again.len(), 1);
+    assert_ne!(again[0].id(), before[0].id());
+    // The check that was replaced may still be answered; then there is nothing left to repeat.
+    assert_eq!(solo.answer(&before[0]), Received::Handled);
+    assert_eq!(solo.agent.state(), State::Connected);
+    solo.run_for(secs(3));
+    assert!(solo.take_requests().is_empty());
+}

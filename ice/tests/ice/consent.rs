@@ -439,3 +439,27 @@ fn an_unmatched_or_spoofed_response_renews_nothing() {
     );
     assert!(solo.agent.consent_age(solo.now).unwrap() >= secs(4));
 }
+
+// req: I20
+#[test]
+fn an_answer_to_a_check_of_more_than_thirty_seconds_ago_renews_nothing() {
+    let mut solo = in_a_call();
+    solo.run_for(ms(6600));
+    let checks = solo.take_requests();
+    assert!(checks.len() >= 2);
+    // The second one is answered; the first goes astray.
+    assert_eq!(solo.answer(&checks[1]), Received::Handled);
+    while solo.elapsed() <= checks[0].at + secs(30) {
+        solo.run_for(ms(100));
+        for check in solo.take_requests() {
+            let _ = solo.answer(&check);
+        }
+    }
+    solo.run_for(secs(1));
+    let age = solo.agent.consent_age(solo.now);
+    assert_eq!(
+        solo.answer(&checks[0]),
+        Received::Dropped(DropReason::UnknownTransaction)
+    );
+    assert_eq!(solo.agent.consent_age(solo.now), age);
+}

@@ -247,6 +247,16 @@ fn a_request_of_an_unknown_peer_is_answered_and_held_and_never_nominates() {
     assert_eq!(sent.len(), 1);
     assert_eq!(sent[0].message().class(), floe_stun::Class::SuccessResponse);
     assert!(!solo.agent.selected_candidate_pair().unwrap().nominated);
+    // Nor does it take part in the choice of roles.
+    let role = solo.agent.role();
+    for tie_breaker in [0, u64::MAX] {
+        request.id += 1;
+        request.role = Some(floe_stun::RoleAttribute::Controlled(tie_breaker));
+        let _ = solo.receive(remote(0), &request.bytes());
+        let sent = solo.take();
+        assert_eq!(sent[0].message().class(), floe_stun::Class::SuccessResponse);
+        assert_eq!(solo.agent.role(), role);
+    }
     // From elsewhere it makes no pair either.
     request.id += 100;
     let _ = solo.receive(remote(5), &request.bytes());
