@@ -2,7 +2,7 @@
 
 use super::{Endpoint, LETTER, farewells::Verdict};
 use crate::{
-    DropReason, Outcome, Received, TransportId,
+    DropReason, Outcome, Received, Transport, TransportId,
     demux::{self, Kind},
     transport::paths::Standing,
 };
@@ -19,7 +19,14 @@ impl Endpoint {
         datagram: &'d mut [u8],
     ) -> Outcome<'d> {
         self.stats.received += 1;
-        let path = path.canonical();
+        let outcome = self.route(now, path.canonical(), datagram);
+        if matches!(outcome, Outcome::Routed { .. }) {
+            self.stats.routed += 1;
+        }
+        outcome
+    }
+
+    fn route<'d>(&mut self, now: Instant, path: FiveTuple, datagram: &'d mut [u8]) -> Outcome<'d> {
         match demux::classify(datagram) {
             None => self.drop(DropReason::UnknownProtocol),
             Some(Kind::Stun) => self.handle_stun(now, path, datagram),
@@ -28,11 +35,13 @@ impl Endpoint {
                 let Some(id) = self.routes.by_path(&path) else {
                     return self.drop(DropReason::UnknownPath);
                 };
-                let deliver = |transport: &mut crate::Transport| {
-                    transport.handle_other(now, path, kind, datagram)
-                };
+                let deliver =
+                    |transport: &mut Transport| transport.handle_other(now, path, kind, datagram);
                 match self.touch(now, id, deliver) {
-                    Some(received) => self.routed(id, received),
+                    Some(received) => Outcome::Routed {
+                        transport: id,
+                        received,
+                    },
                     None => self.drop(DropReason::UnknownPath),
                 }
             }
@@ -133,7 +142,10 @@ impl Endpoint {
                 if received == Received::Handled {
                     self.claim(id, path);
                 }
-                self.routed(id, received)
+                Outcome::Routed {
+                    transport: id,
+                    received,
+                }
             }
             None => self.drop(DropReason::UnknownTransaction),
         }
@@ -142,40 +154,44 @@ impl Endpoint {
     /// An authenticated message of `id` came by `path`: the path is its own if nobody else lives there.
     fn claim(&mut self, id: TransportId, path: FiveTuple) {
         let holder = self.routes.by_path(&path);
-        if holder == Some(id) {
+        if holder == Some(id) || !self.lives_on(id, &path) || !self.has_room_for(id, &path) {
             return;
         }
-        let Some(challenger) = self
-            .transport(id)
-            .filter(|transport| transport.accepts_from(&path))
-        else {
-            return;
+        let Some(rival) = holder.filter(|holder| self.lives_on(*holder, &path)) else {
+            return self.take(id, path, holder);
         };
-        let standing = challenger.paths.standing(&path);
-        let proven = challenger.ice().is_proven(&path) && standing != Some(Standing::Lost);
-        if standing.is_none() && challenger.paths.len() >= self.config.max_paths {
-            self.stats.paths_refused += 1;
-            return;
+        self.stats.contested_tuples += 1;
+        let challenger = self.transport(id);
+        let standing = challenger.and_then(|challenger| challenger.paths.standing(&path));
+        let proven = challenger.is_some_and(|challenger| challenger.ice().is_proven(&path));
+        if proven && standing != Some(Standing::Lost) {
+            self.stats.takeovers += 1;
+            self.take(id, path, Some(rival));
+        } else if standing.is_none() {
+            self.set_standing(id, path, Standing::Contested);
         }
-        match holder.filter(|holder| self.lives_on(*holder, &path)) {
-            Some(holder) if !proven => {
-                self.stats.contested_tuples += 1;
-                self.set_standing(id, path, standing.unwrap_or(Standing::Contested));
-                debug_assert_ne!(holder, id);
-            }
-            Some(holder) => {
-                self.stats.contested_tuples += 1;
-                self.stats.takeovers += 1;
-                self.set_standing(holder, path, Standing::Lost);
-                self.own(id, path);
-            }
-            None => {
-                if let Some(lapsed) = holder {
-                    self.set_standing(lapsed, path, Standing::Lost);
-                }
-                self.own(id, path);
-            }
+    }
+
+    /// Whether a transport may have this path too. Looks for those it needs no longer before it says no.
+    fn has_room_for(&mut self, id: TransportId, path: &FiveTuple) -> bool {
+        let most = self.config.max_paths;
+        let has_room = |transport: &Transport| {
+            transport.paths.standing(path).is_some() || transport.paths.len() < most
+        };
+        if self.transport(id).is_some_and(has_room) {
+            return true;
         }
+        self.refresh_paths(id);
+        let has_room = self.transport(id).is_some_and(has_room);
+        self.stats.paths_refused += u64::from(!has_room);
+        has_room
+    }
+
+    fn take(&mut self, id: TransportId, path: FiveTuple, from: Option<TransportId>) {
+        if let Some(from) = from {
+            self.set_standing(from, path, Standing::Lost);
+        }
+        self.own(id, path);
     }
 
     /// An attached transport owned `path` where it came from.
@@ -220,14 +236,6 @@ impl Endpoint {
 
     fn is_turn_server(&self, path: &FiveTuple) -> bool {
         self.config.turn_servers.contains(&path.remote)
-    }
-
-    fn routed<'d>(&mut self, transport: TransportId, received: Received) -> Outcome<'d> {
-        self.stats.routed += 1;
-        Outcome::Routed {
-            transport,
-            received,
-        }
     }
 
     fn drop<'d>(&mut self, reason: DropReason) -> Outcome<'d> {

@@ -204,9 +204,11 @@ impl Associations {
         }
     }
 
-    pub(crate) fn start(&mut self, now: Instant, rtt: Option<Duration>) {
+    /// A path works: associations that wait for one begin, with its round-trip time and this cap on their time-outs.
+    pub(crate) fn start(&mut self, now: Instant, rtt: Option<Duration>, cap: Duration) {
         for connection in self.connections() {
             if connection.state() == State::New {
+                connection.set_retransmission_cap(cap);
                 if let Some(rtt) = rtt {
                     connection.set_rtt_hint(rtt);
                 }
@@ -219,6 +221,11 @@ impl Associations {
     pub(crate) fn wants_start(&self) -> bool {
         let successor = self.successor().map(Connection::state);
         self.current.state() == State::New || successor == Some(State::New)
+    }
+
+    pub(crate) fn set_mtu(&mut self, mtu: usize) -> Result<(), dtls::ApiMisuse> {
+        self.connections()
+            .try_for_each(|connection| connection.set_mtu(mtu))
     }
 
     pub(crate) fn set_retransmission_cap(&mut self, cap: Duration) {

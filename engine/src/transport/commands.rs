@@ -243,7 +243,7 @@ impl Transport {
     ///
     /// [`ApiMisuse::Dtls`] outside 256 to the configured MTU.
     pub fn set_mtu(&mut self, mtu: usize) -> Result<(), ApiMisuse> {
-        Ok(self.dtls.current_mut().set_mtu(mtu)?)
+        Ok(self.dtls.set_mtu(mtu)?)
     }
 
     /// The caller has verified SRTP or SRTCP from the peer: a sign of life that keeps off a false `disconnected`. It

@@ -320,7 +320,7 @@ impl Transport {
             && let Some(path) = self.ice.usable_path()
         {
             let rtt = self.round_trip_time(&path);
-            self.dtls.start(now, rtt);
+            self.dtls.start(now, rtt, self.retransmission_cap);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::support::{self, FULL_ACTIVE, FULL_ACTPASS, Host, LITE_PASSIVE, Part};
 use floe::{
-    Event,
+    Event, PeerConnection, PeerConnectionState, TransportStates,
     dtls::{self, RemoteIdentity, Setup, Side},
     ice::{self, Candidate, Mode},
 };
@@ -86,6 +86,59 @@ fn dtls_starts_with_the_first_pair_that_works_and_not_before() {
             (dtls[0].reason, dtls[1].reason),
             (dtls::Reason::Started, dtls::Reason::PeerVerified)
         );
+    }
+}
+
+/// The aggregates of a connection with one transport, as its events come in.
+#[derive(Default)]
+struct Aggregates {
+    gathering: Vec<String>,
+    ice: Vec<String>,
+    connection: Vec<String>,
+}
+
+impl Aggregates {
+    fn note(&mut self, peer: &PeerConnection) {
+        let note = |seen: &mut Vec<String>, state: String| {
+            if seen.last() != Some(&state) {
+                seen.push(state);
+            }
+        };
+        note(&mut self.gathering, peer.ice_gathering_state().to_string());
+        note(&mut self.ice, peer.ice_connection_state().to_string());
+        note(&mut self.connection, peer.connection_state().to_string());
+    }
+}
+
+// req: R80 R81 R82 R83 R85
+#[test]
+fn a_whole_connection_goes_through_the_golden_traces() {
+    for (seed, b_part) in [(20, FULL_ACTIVE), (21, LITE_PASSIVE)] {
+        let mut pair = support::world(seed);
+        let (a, b) = support::signalled(&mut pair, FULL_ACTPASS, b_part);
+        support::drive_until_connected(&mut pair, (a, b));
+        pair.drive_until(|host, _| host.ice(a) == ice::State::Completed);
+
+        let mut peer = PeerConnection::new();
+        let mut seen = Aggregates::default();
+        let mut dtls_connected = false;
+        peer.add_transport(pair.now(), a, TransportStates::default());
+        seen.note(&peer);
+        for (id, event) in &pair.a.events {
+            peer.handle_transport_event(pair.now(), *id, event);
+            seen.note(&peer);
+            if let Event::DtlsStateChange(transition) = event {
+                dtls_connected |= transition.to == dtls::State::Connected;
+            }
+            let connected = peer.connection_state() == PeerConnectionState::Connected;
+            assert_eq!(connected, dtls_connected, "ICE was first, and not enough");
+        }
+        assert_eq!(seen.gathering, ["new", "gathering", "complete"]);
+        assert_eq!(seen.ice, ["new", "checking", "connected", "completed"]);
+        assert_eq!(seen.connection, ["new", "connecting", "connected"]);
+        let of = |t: &dtls::Transition| t.to.to_string();
+        let dtls: Vec<_> = pair.a.dtls_transitions(a).iter().map(of).collect();
+        assert_eq!(dtls, ["connecting", "connected"]);
     }
 }
 

@@ -193,6 +193,42 @@ fn close_notify_ends_both_sides_at_once_and_revokes_consent() {
 
 // req: I20
 #[test]
+fn an_authenticated_fatal_alert_revokes_consent_too() {
+    // `a`, the client, learns only after the handshake that it has met an impostor.
+    let mut pair = support::world(30);
+    let now = pair.now();
+    let (a, b) = support::created(&mut pair, FULL_ACTIVE, LITE_PASSIVE);
+    pair.a.endpoint.remove(now, a);
+    let options = floe::TransportOptions {
+        mode: ice::Mode::Full,
+        initiation: ice::Initiation::Initiating,
+        setup: dtls::Setup::Active,
+        remote_identity: dtls::RemoteIdentity::Later,
+        local_parameters: None,
+    };
+    let a = pair.a.endpoint.create(now, options).unwrap();
+    support::exchange_parameters(&mut pair, (a, b), ice::Mode::Full, ice::Mode::Lite);
+    support::add_candidates(&mut pair, (a, b));
+    pair.drive_until(|_, host| host.is_connected(b));
+    let (now, impostor) = (pair.now(), support::fingerprints(&support::identity(3)));
+    let told = pair
+        .a
+        .with_transport(now, a, |t| t.set_remote_fingerprints(now, impostor));
+    assert_eq!(told, Ok(()));
+    pair.drive_until(|_, host| host.dtls(b) == dtls::State::Failed);
+    assert_eq!(pair.b.endpoint.send_path(b), None);
+    assert_eq!(
+        pair.b.dtls_transitions(b).last().unwrap().reason,
+        dtls::Reason::PeerAlert
+    );
+    assert_eq!(
+        pair.b.ice_transitions(b).last().unwrap().reason,
+        ice::Reason::DtlsFailed
+    );
+}
+
+// req: I20
+#[test]
 fn removing_a_transport_still_says_goodbye() {
     let (mut pair, (a, b)) = support::connected(28, FULL_ACTPASS, FULL_ACTIVE);
     let now = pair.now();
