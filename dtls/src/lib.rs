@@ -1,4 +1,83 @@
-//! Sans-IO DTLS for WebRTC.
+//! DTLS for WebRTC as a state machine: no sockets, no clock, no threads.
+//!
+//! A [`Connection`] is one association (DTLS 1.2, RFC 6347) between two peers that know each other by the fingerprints of
+//! their certificates (RFC 8122). It takes datagrams and the time, and gives datagrams, events and the time at which it
+//! wants to be woken. The identity gate is inside: without a certificate that matches a signalled fingerprint, a checked
+//! signature by its key and a checked Finished there is no `Connected`, no application data and no SRTP key.
+//!
+//! ```text
+//!   Client                                                             Server
+//!   ClientHello                     ────────▶
+//!                                   ◀────────   ServerHello, Certificate, ServerKeyExchange,
+//!                                               CertificateRequest, ServerHelloDone
+//!   Certificate, ClientKeyExchange,
+//!   CertificateVerify,
+//!   ChangeCipherSpec, Finished      ────────▶
+//!                                   ◀────────   ChangeCipherSpec, Finished
+//! ```
+//!
+//! ```text
+//!              handle_datagram                                   poll_transmit
+//!   datagram ──▶ records ──▶ reassembly ──▶ client │ server ──▶ flight ──▶ records ──▶ datagram
+//!                   │                        script                ▲
+//!                   └──▶ application data                          └── handle_timeout
+//! ```
+//!
+//! The loop that a caller writes, here with a wire that loses nothing:
+//!
+//! ```
+//! use std::sync::Arc;
+//! use std::time::Instant;
+//!
+//! use floe_dtls::{
+//!     Config, Connection, Event, FingerprintSet, HashAlgorithm, Identity, Received, RemoteIdentity, Setup, State,
+//! };
+//!
+//! let now = Instant::now();
+//! let alice = Arc::new(Identity::generate()?);
+//! let bob = Arc::new(Identity::generate()?);
+//! // What signaling carries: the value of each a=fingerprint line.
+//! let expect = |identity: &Identity| -> Result<RemoteIdentity, Box<dyn std::error::Error>> {
+//!     let line = identity.fingerprint(HashAlgorithm::Sha256).to_string();
+//!     Ok(RemoteIdentity::Fingerprints(FingerprintSet::new([line.parse()?])?))
+//! };
+//! let mut client = Connection::new(Arc::new(Config::new(alice.clone())), Setup::Active, expect(&bob)?)?;
+//! let mut server = Connection::new(Arc::new(Config::new(bob.clone())), Setup::Passive, expect(&alice)?)?;
+//! client.start(now); // when ICE has a usable path
+//! server.start(now);
+//!
+//! let mut buf = [0; 1200];
+//! loop {
+//!     if let Some(len) = client.poll_transmit(&mut buf) {
+//!         let _ = server.handle_datagram(now, &mut buf[..len]);
+//!     } else if let Some(len) = server.poll_transmit(&mut buf) {
+//!         let _ = client.handle_datagram(now, &mut buf[..len]);
+//!     } else {
+//!         break; // and wait for a datagram, or until poll_timeout, then handle_timeout
+//!     }
+//! }
+//! while let Some(event) = client.poll_event() {
+//!     if let Event::SrtpReady(profile) = event {
+//!         let keys = client.srtp_keys().expect("ready");
+//!         assert_eq!(keys.profile(), profile);
+//!     }
+//! }
+//! assert_eq!(client.state(), State::Connected);
+//!
+//! let len = client.seal(now, b"hello", &mut buf)?;
+//! let Received::Data { range, .. } = server.handle_datagram(now, &mut buf[..len]) else {
+//!     panic!("application data");
+//! };
+//! assert_eq!(&buf[range], b"hello");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! What it does not do: DTLS 1.3, resumption, renegotiation (declined with a warning), CBC suites, pre-shared keys,
+//! certificate chains (a fingerprint names one certificate), server cookies (it answers any ClientHello; where ICE has
+//! not proved the path, put a limit before it). As a client it answers HelloVerifyRequest.
+//!
+//! Features: `rcgen` (default) makes self-signed identities; `deterministic` and `fuzzing` are for tests only.
+
 mod association;
 mod certificate;
 mod client;
