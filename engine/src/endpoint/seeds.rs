@@ -85,3 +85,29 @@ impl fmt::Debug for Seeds {
         f.write_str("Seeds(..)")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // req: I62 I63
+    #[test]
+    fn streams_differ_repeat_with_the_seed_and_are_not_printed() {
+        let seeds = Seeds::from_seed([7; 32]);
+        assert_ne!(seeds.draw(b"one"), seeds.draw(b"two"));
+        assert_ne!(seeds.child(1), seeds.child(2));
+        assert_eq!(seeds.child(1), Seeds::from_seed([7; 32]).child(1));
+        assert_ne!(seeds.child(1), Seeds::from_seed([8; 32]).child(1));
+        let (upper, lower) = ([[7; 16], [8; 16]].concat(), [[7; 16], [9; 16]].concat());
+        let of = |seed: Vec<u8>| Seeds::from_seed(seed.try_into().unwrap()).draw(b"one");
+        assert_ne!(of(upper), of(lower), "both halves count");
+        assert_eq!(format!("{seeds:?}"), "Seeds(..)");
+    }
+
+    // req: I62
+    #[test]
+    fn entropy_makes_every_endpoint_its_own() {
+        let draw = || Seeds::from_entropy().draw(b"one");
+        assert_ne!(draw(), draw());
+    }
+}

@@ -165,6 +165,76 @@ fn a_path_whose_holder_lapsed_is_anybodys_who_can_authenticate() {
     assert_eq!(pair.b.endpoint.stats().takeovers, 0, "nobody lost anything");
 }
 
+#[test]
+fn a_transport_holds_as_many_paths_as_it_may() {
+    let host = Host::with(2, &[], |config| config.max_paths = 2);
+    let (mut endpoint, now) = (host.endpoint, support::world(18).now());
+    let options = floe::TransportOptions {
+        mode: Mode::Full,
+        initiation: floe::ice::Initiation::Responding,
+        setup: floe::dtls::Setup::Passive,
+        remote_identity: floe::dtls::RemoteIdentity::Later,
+        local_parameters: None,
+    };
+    let id = endpoint.create(now, options).unwrap();
+    let peer = floe::ice::Parameters::new("peer", "0123456789012345678901").unwrap();
+    endpoint
+        .with(now, id, |transport| {
+            let peer = floe::ice::RemoteParameters::new(peer);
+            transport.set_remote_parameters(now, peer).unwrap();
+            let local = floe::ice::Candidate::host(sim::address(2));
+            transport.add_local_candidate(now, local).unwrap();
+        })
+        .unwrap();
+    let credentials = endpoint.transport(id).unwrap().local_parameters().clone();
+    let from = |host| FiveTuple::udp(sim::address(2), sim::address(host));
+    for host in 11..16u8 {
+        let mut request = crafted::request(&credentials, "peer", host.into());
+        let outcome = endpoint.handle_datagram(now, from(host), &mut request);
+        assert_eq!(
+            outcome,
+            Outcome::Routed {
+                transport: id,
+                received: Received::Handled
+            }
+        );
+    }
+    assert_eq!(endpoint.stats().paths_refused, 3);
+    let learned: Vec<_> = std::iter::from_fn(|| endpoint.poll_event())
+        .filter(|(_, event)| is_path_event(event))
+        .collect();
+    assert_eq!(
+        learned,
+        [
+            (id, Event::PathLearned(from(11))),
+            (id, Event::PathLearned(from(12)))
+        ]
+    );
+}
+
+// req: I8
+#[test]
+fn an_address_is_the_same_however_it_is_spelt() {
+    let (mut pair, (_, b)) = support::connected(19, FULL_ACTPASS, FULL_ACTIVE);
+    let mapped = |host: u8| -> std::net::SocketAddr {
+        format!("[::ffff:192.0.2.{host}]:4000").parse().unwrap()
+    };
+    let now = pair.now();
+    let mut packet = [0x80, 111, 0, 1];
+    let outcome =
+        pair.b
+            .endpoint
+            .handle_datagram(now, FiveTuple::udp(mapped(2), mapped(1)), &mut packet);
+    let received = Received::Media(floe::MediaKind::Rtp);
+    assert_eq!(
+        outcome,
+        Outcome::Routed {
+            transport: b,
+            received
+        }
+    );
+}
+
 // req: I54 I53
 #[test]
 fn before_authentication_a_path_is_nobodys() {

@@ -166,6 +166,27 @@ fn an_association_changes_only_together_with_an_ice_restart() {
 
 // req: T65
 #[test]
+fn one_restart_is_leave_for_one_exchange() {
+    let (mut pair, ids @ (a, _)) = support::connected(67, FULL_ACTPASS, FULL_ACTIVE);
+    both_restart(&mut pair, ids);
+    let now = pair.now();
+    let same = remote(pair.b.fingerprints(), Setup::Active, None);
+    let other = remote(
+        support::fingerprints(&support::identity(3)),
+        Setup::Active,
+        None,
+    );
+    pair.a.with_transport(now, a, |transport| {
+        assert_eq!(transport.set_remote_dtls(now, same), Ok(Continuation::Same));
+        let refused = Err(ApiMisuse::Setup(
+            dtls::SetupError::NewAssociationWithoutRestart,
+        ));
+        assert_eq!(transport.set_remote_dtls(now, other), refused);
+    });
+}
+
+// req: T65
+#[test]
 fn a_new_association_takes_over_when_it_is_connected_and_not_before() {
     let (mut pair, ids @ (a, b)) = support::connected(64, FULL_ACTPASS, FULL_ACTIVE);
     let first = pair.a.transport(a).srtp_keys().unwrap();
