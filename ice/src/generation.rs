@@ -196,11 +196,14 @@ impl Generation {
         if signalled().count() < shared.config.max_remote_candidates {
             return true;
         }
-        let Some(least) = signalled().min_by_key(|r| r.candidate.priority()) else {
-            return true;
+        // What is in use stays, whatever it is worth.
+        let in_use = self.selected_remote();
+        let spare = signalled().filter(|r| Some(r.id) != in_use);
+        let Some(least) = spare.min_by_key(|r| r.candidate.priority()) else {
+            return false;
         };
         let (id, least_priority) = (least.id, least.candidate.priority());
-        if least_priority >= priority || self.selected_remote() == Some(id) {
+        if least_priority >= priority {
             return false;
         }
         shared.stats.candidates_ignored += 1;

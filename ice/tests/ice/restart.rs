@@ -197,7 +197,7 @@ fn requests_belong_to_the_generation_they_name() {
     assert!(solo.agent.is_restarting());
 }
 
-// req: I15 R77
+// req: I15
 #[test]
 fn a_restart_leaves_failed_through_checking() {
     let mut story = connected(1);

@@ -265,7 +265,7 @@ fn a_request_of_an_unknown_peer_is_answered_and_held_and_never_nominates() {
     assert!(solo.take_requests().is_empty());
 }
 
-// req: I14 R76
+// req: I14 R76 R77
 #[test]
 fn gathering_goes_from_new_over_gathering_to_complete() {
     let mut solo = Solo::new(Mode::Full, Initiation::Initiating, Config::default());
@@ -291,6 +291,8 @@ fn gathering_goes_from_new_over_gathering_to_complete() {
     solo.agent.restart(solo.now, None, None).unwrap();
     solo.drain();
     assert_eq!(states(&solo).last(), Some(&GatheringState::Gathering));
+    solo.agent.local_candidates_complete(solo.now);
+    assert_eq!(solo.agent.gathering_state(), GatheringState::Complete);
 }
 
 // req: I13
@@ -310,4 +312,33 @@ fn a_request_that_arrives_before_its_local_candidate_is_kept() {
         1,
         "and checked as soon as it can be"
     );
+}
+
+// req: I13
+#[test]
+fn the_candidate_in_use_is_never_dropped_for_a_better_one() {
+    let mut config = Config::default();
+    config.max_remote_candidates = 2;
+    let mut solo = Solo::checking(Initiation::Responding, config, &[]);
+    let candidate = |n: u16| Candidate::host(remote(n)).with_local_preference(100 + n);
+    solo.agent
+        .add_remote_candidate(solo.now, candidate(0))
+        .unwrap();
+    let checks = solo.take_requests();
+    let _ = solo.answer(&checks[0]);
+    for n in 1..5 {
+        assert!(
+            solo.agent
+                .add_remote_candidate(solo.now, candidate(n))
+                .unwrap()
+                .is_some()
+        );
+    }
+    assert_eq!(solo.agent.send_path().unwrap().remote, remote(0));
+    let remotes: Vec<_> = solo
+        .agent
+        .candidate_pairs()
+        .map(|p| p.pair.path.remote)
+        .collect();
+    assert_eq!(remotes, [remote(0), remote(4)]);
 }
