@@ -21,6 +21,7 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use crate::config::{Config, Jitter};
+use crate::crypto::random::Randomness;
 use crate::error::Error;
 use crate::msgs::codec::{Codec, Reader};
 use crate::msgs::enums::HandshakeType;
@@ -101,10 +102,10 @@ impl Schedule {
 }
 
 impl Flight {
-    pub(crate) fn new(config: &Config) -> Self {
+    pub(crate) fn new(config: &Config, randomness: &mut Randomness) -> Self {
         let retransmission = &config.retransmission;
         let mut spread = [0; 16];
-        if retransmission.jitter == Jitter::On && config.backend.fill_random(&mut spread).is_err() {
+        if retransmission.jitter == Jitter::On && randomness.fill(&mut spread).is_err() {
             // A backend without randomness fails at the first hello anyway.
             spread = [0; 16];
         }

@@ -9,6 +9,7 @@ use subtle::ConstantTimeEq;
 
 use crate::certificate::SignatureVerified;
 use crate::config::Config;
+use crate::crypto::random::Randomness;
 use crate::error::{Error, IdentityRefused, PeerMisbehaved};
 use crate::event::Event;
 use crate::fingerprint::{FingerprintVerified, RemoteIdentity};
@@ -28,6 +29,7 @@ pub(crate) const UNCOMPRESSED: u8 = 0;
 pub(crate) struct Context<'a> {
     pub(crate) now: Instant,
     pub(crate) config: &'a Config,
+    pub(crate) random: &'a mut Randomness,
     pub(crate) remote: &'a RemoteIdentity,
     pub(crate) records: &'a mut RecordLayer,
     pub(crate) flight: &'a mut Flight,

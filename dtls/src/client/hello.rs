@@ -7,6 +7,7 @@ use super::ClientState;
 use super::v12::ExpectCertificate;
 use crate::config::{Config, SrtpPolicy};
 use crate::crypto::CryptoBackend;
+use crate::crypto::random::Randomness;
 use crate::error::{Error, PeerIncompatible, PeerMisbehaved};
 use crate::handshake::v12::Agreed;
 use crate::handshake::{Context, UNCOMPRESSED, unexpected};
@@ -46,9 +47,9 @@ enum CookieSent {
 }
 
 impl Offer {
-    fn new(config: &Config) -> Result<Self, Error> {
+    fn new(config: &Config, randomness: &mut Randomness) -> Result<Self, Error> {
         let mut random = [0; RANDOM_LEN];
-        config.backend.fill_random(&mut random)?;
+        randomness.fill(&mut random)?;
         Ok(Self {
             random,
             cipher_suites: config.usable_cipher_suites().collect(),
@@ -180,7 +181,7 @@ impl Offer {
 
 impl ExpectServerHello {
     pub(super) fn start(cx: &mut Context<'_>) -> Result<Self, Error> {
-        let offer = Offer::new(cx.config)?;
+        let offer = Offer::new(cx.config, cx.random)?;
         let transcript = offer.send(&[], cx);
         Ok(Self {
             offer,

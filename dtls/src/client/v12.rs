@@ -187,7 +187,9 @@ impl ExpectServerHelloDone {
         let certificate_sent = request
             .as_ref()
             .map(|schemes| say_certificate(schemes, &mut transcript, cx));
-        let key_exchange = cx.config.backend.start_key_exchange(server.group)?;
+        let key_exchange = cx
+            .random
+            .start_key_exchange(cx.config.backend, server.group)?;
         let public = key_exchange.public();
         cx.say(
             &mut transcript,

@@ -24,6 +24,7 @@ use self::established::{Established, Gate};
 use crate::association::{AssociationId, negotiated_side};
 use crate::client::ClientState;
 use crate::config::{Config, Setup, Side};
+use crate::crypto::random::Randomness;
 use crate::error::{ApiMisuse, Error, IdentityRefused, PeerMisbehaved};
 use crate::event::{Event, Reason, State, Transition};
 use crate::fingerprint::{FingerprintSet, RemoteIdentity};
@@ -69,6 +70,7 @@ pub enum Received {
 #[derive(Debug)]
 pub struct Connection {
     config: Arc<Config>,
+    random: Randomness,
     association: AssociationId,
     remote: RemoteIdentity,
     setup: Setup,
@@ -131,6 +133,34 @@ impl Connection {
         setup: Setup,
         remote: RemoteIdentity,
     ) -> Result<Self, ApiMisuse> {
+        let randomness = Randomness::Backend(config.backend);
+        Self::with_randomness(randomness, config, setup, remote)
+    }
+
+    /// As [`Connection::new`], but all randomness is made of `seed`: same seed, same inputs, same datagrams, if the
+    /// identity is an Ed25519 one, whose signatures need no randomness. Nothing is secret then: for tests only, and both
+    /// ends must be made this way.
+    ///
+    /// # Errors
+    ///
+    /// As [`Connection::new`].
+    #[cfg(feature = "deterministic")]
+    pub fn with_seed(
+        seed: [u8; 32],
+        config: Arc<Config>,
+        setup: Setup,
+        remote: RemoteIdentity,
+    ) -> Result<Self, ApiMisuse> {
+        let stream = crate::crypto::random::seeded::Stream::new(seed);
+        Self::with_randomness(Randomness::Seeded(stream), config, setup, remote)
+    }
+
+    fn with_randomness(
+        mut random: Randomness,
+        config: Arc<Config>,
+        setup: Setup,
+        remote: RemoteIdentity,
+    ) -> Result<Self, ApiMisuse> {
         config.check(&remote)?;
         Ok(Self {
             association: AssociationId::default(),
@@ -140,7 +170,8 @@ impl Connection {
             phase: Phase::New(Early::default()),
             announced: State::New,
             records: RecordLayer::default(),
-            flight: Flight::new(&config),
+            flight: Flight::new(&config, &mut random),
+            random,
             reassembler: Reassembler::default(),
             timers: TimerTable::default(),
             events: VecDeque::new(),
@@ -252,6 +283,7 @@ impl Connection {
         Context {
             now,
             config: &self.config,
+            random: &mut self.random,
             remote: &self.remote,
             records: &mut self.records,
             flight: &mut self.flight,

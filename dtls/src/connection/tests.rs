@@ -237,3 +237,46 @@ fn early_calls_of_handle_timeout_do_nothing() {
     assert!(ends.client.poll_transmit(&mut buf).is_some());
     assert!(ends.client.poll_timeout().unwrap() > due);
 }
+
+#[cfg(feature = "deterministic")]
+mod seeded {
+    use super::*;
+
+    const ED25519: &str = include_str!("../../tests/data/ed25519.pem");
+
+    /// All datagrams of a handshake and some data, each way.
+    fn conversation(seed: u8) -> Vec<Vec<u8>> {
+        let identity = Arc::new(Identity::from_pem(ED25519, ED25519).unwrap());
+        let end = |side: u8, setup| {
+            let config = Arc::new(Config::new(identity.clone()));
+            Connection::with_seed([seed ^ side; 32], config, setup, RemoteIdentity::AcceptAny)
+                .unwrap()
+        };
+        let now = now();
+        let (mut client, mut server) = (end(0x40, Setup::Active), end(0x80, Setup::Passive));
+        client.start(now);
+        server.start(now);
+        let mut said = Vec::new();
+        let mut buf = [0; 1200];
+        loop {
+            if let Some(len) = client.poll_transmit(&mut buf) {
+                said.push(buf[..len].to_vec());
+                let _ = server.handle_datagram(now, &mut buf[..len]);
+            } else if let Some(len) = server.poll_transmit(&mut buf) {
+                said.push(buf[..len].to_vec());
+                let _ = client.handle_datagram(now, &mut buf[..len]);
+            } else {
+                break;
+            }
+        }
+        let len = client.seal(now, b"connected", &mut buf).unwrap();
+        said.push(buf[..len].to_vec());
+        said
+    }
+
+    #[test]
+    fn the_same_seed_says_the_same() {
+        assert_eq!(conversation(1), conversation(1));
+        assert_ne!(conversation(1), conversation(2));
+    }
+}

@@ -3,6 +3,8 @@
 //! A backend is a `CryptoProvider` of rustls behind our own [`CryptoBackend`], so that no type of it stands in a public
 //! signature. Record ciphers have a seam of their own in `record::protect`: rustls keeps its AEADs to itself.
 
+pub(crate) mod random;
+
 use std::fmt;
 use std::sync::LazyLock;
 

@@ -37,7 +37,7 @@ impl ExpectClientHello {
         }
         check(&hello)?;
         let mut server_random = [0; RANDOM_LEN];
-        cx.config.backend.fill_random(&mut server_random)?;
+        cx.random.fill(&mut server_random)?;
         let choice = Choice {
             agreed: Agreed {
                 suite: choose_suite(&hello, cx.config)?,

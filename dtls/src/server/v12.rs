@@ -143,7 +143,9 @@ fn say_key_exchange(
     transcript: &mut Transcript,
     cx: &mut Context<'_>,
 ) -> Result<KeyExchange, Error> {
-    let key_exchange = cx.config.backend.start_key_exchange(choice.group)?;
+    let key_exchange = cx
+        .random
+        .start_key_exchange(cx.config.backend, choice.group)?;
     let params = EcdhParams {
         group: choice.group,
         public: key_exchange.public(),

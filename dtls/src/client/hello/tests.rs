@@ -35,7 +35,9 @@ fn check(hello: &ServerHello<'_>, config: &Config) -> Result<Agreed, Error> {
     let mut body = Vec::new();
     hello.encode(&mut body);
     let hello = ServerHello::read_all(&body).unwrap();
-    Offer::new(config).unwrap().check(&hello, config)
+    Offer::new(config, &mut Randomness::Backend(config.backend))
+        .unwrap()
+        .check(&hello, config)
 }
 
 // req: T3 T4 T8
