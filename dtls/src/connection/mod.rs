@@ -295,6 +295,7 @@ impl Connection {
     /// The handshake is complete.
     fn complete(&mut self, now: Instant, completed: Completed) {
         self.completed_at = Some(now);
+        self.reassembler = Reassembler::default();
         self.records.refuse_plaintext();
         self.timers.stop(Timer::Handshake);
         self.timers.stop(Timer::Alert);

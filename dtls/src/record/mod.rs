@@ -82,6 +82,8 @@ pub(crate) struct Opened {
 impl RecordLayer {
     /// From now on records of `epoch` can be opened.
     pub(crate) fn add_read_key(&mut self, epoch: Epoch, key: RecordKey) {
+        // An expanded key has half a kilobyte: no room is taken for epochs that may never come.
+        self.read.reserve_exact(1);
         self.read.push(ReadEpoch {
             epoch,
             key,
@@ -92,6 +94,7 @@ impl RecordLayer {
 
     /// From now on records of `epoch` can be written.
     pub(crate) fn add_write_key(&mut self, epoch: Epoch, key: RecordKey) {
+        self.write.reserve_exact(1);
         self.write.push(WriteEpoch {
             epoch,
             key,
