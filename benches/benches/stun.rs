@@ -5,7 +5,7 @@
 use std::{hint::black_box, net::SocketAddr};
 
 use criterion::{Criterion, criterion_group};
-use floe_benches::{Subject, side_by_side};
+use floe_benches::{Subject, floor, side_by_side};
 use floe_stun::{
     FingerprintStatus, IntegrityKey, Message, Method, RoleAttribute, RouteKey, TransactionIds,
     Writer,
@@ -76,43 +76,17 @@ fn table() {
     );
 }
 
-/// The crypto of the job and nothing else, for these two sizes only: the request's HMAC (64 bytes, three blocks), the
-/// answer's (32 bytes, two), each from two precomputed states, and a CRC-32 of either message.
+/// The crypto of the job and nothing else, for these two sizes only: either message's HMAC and CRC-32.
 fn floor(request: &[u8; 96]) -> bool {
     let mut first: [u8; 64] = *request.first_chunk().expect("96 bytes");
     first[3] -= 8;
-    let verified = floor_hmac(&[first, padding(64)]) == request[68..88];
+    let verified = floor::hmac(&[first, floor::padding(64)]) == request[68..88];
 
-    let mut answer = padding(32);
+    let mut answer = floor::padding(32);
     answer[..32].copy_from_slice(&request[..32]);
-    let mac = floor_hmac(&[answer]);
+    let mac = floor::hmac(&[answer]);
     let checksums = crc32fast::hash(&request[..88]) ^ crc32fast::hash(&request[..56]);
     verified ^ (black_box(mac)[0] == 0) ^ (checksums == 0)
-}
-
-fn floor_hmac(blocks: &[[u8; 64]]) -> [u8; 20] {
-    let (mut inner, mut outer) = black_box(([1; 5], [2; 5]));
-    sha1::block_api::compress(&mut inner, blocks);
-    let mut block = padding(20);
-    block[..20].copy_from_slice(&bytes(inner));
-    sha1::block_api::compress(&mut outer, std::slice::from_ref(&block));
-    bytes(outer)
-}
-
-/// A last block with room for its first bytes. `message_len` decides where the padding begins, the key's block counts too.
-const fn padding(message_len: usize) -> [u8; 64] {
-    let mut block = [0; 64];
-    block[message_len % 64] = 0x80;
-    [block[62], block[63]] = ((64 + message_len as u16) * 8).to_be_bytes();
-    block
-}
-
-fn bytes(state: [u32; 5]) -> [u8; 20] {
-    let mut bytes = [0; 20];
-    for (bytes, word) in bytes.as_chunks_mut().0.iter_mut().zip(state) {
-        *bytes = word.to_be_bytes();
-    }
-    bytes
 }
 
 struct Fixture {

@@ -4,6 +4,8 @@
 //! claims this project makes are ratios, so [`side_by_side`] measures them as such: all subjects take turns within
 //! milliseconds, many times over, and each reports its median turn.
 
+pub mod floor;
+
 use std::{hint::black_box, time::Instant};
 
 /// How many turns each subject gets; odd, so that the median is one of them.
@@ -41,29 +43,40 @@ pub fn side_by_side(title: &str, mut subjects: Vec<Subject<'_>>) {
     let mut turns = vec![Vec::with_capacity(TURNS); subjects.len()];
     for _ in 0..TURNS {
         for (subject, turns) in subjects.iter_mut().zip(&mut turns) {
-            turns.push(time(&mut subject.run));
+            turns.push(nanoseconds(&mut subject.run) / f64::from(CALLS_PER_TURN));
         }
     }
     let medians: Vec<f64> = turns.into_iter().map(median).collect();
     let floor = medians.first().copied().unwrap_or(f64::NAN);
+    let rows = subjects.iter().zip(medians);
+    let rows: Vec<_> = rows
+        .map(|(subject, median)| (subject.name, median, floor))
+        .collect();
+    print_table(title, &rows);
+}
+
+/// Prints a table of nanoseconds, each divided by the floor of its own line.
+pub fn print_table(title: &str, rows: &[(&str, f64, f64)]) {
     println!("\n{title}\n{:<52}{:>10}{:>10}", "", "ns", "× floor");
-    for (subject, median) in subjects.iter().zip(medians) {
-        println!("{:<52}{median:>10.1}{:>10.2}", subject.name, median / floor);
+    for (name, nanos, floor) in rows {
+        println!("{name:<52}{nanos:>10.1}{:>10.2}", nanos / floor);
     }
 }
 
-/// Nanoseconds per call in one turn.
+/// Nanoseconds that something takes, once.
 #[expect(
     clippy::disallowed_methods,
     reason = "this is where real time is measured"
 )]
-fn time(run: &mut dyn FnMut()) -> f64 {
+pub fn nanoseconds(run: impl FnOnce()) -> f64 {
     let start = Instant::now();
     run();
-    start.elapsed().as_nanos() as f64 / f64::from(CALLS_PER_TURN)
+    start.elapsed().as_nanos() as f64
 }
 
-fn median(mut turns: Vec<f64>) -> f64 {
+/// The middle one.
+#[must_use]
+pub fn median(mut turns: Vec<f64>) -> f64 {
     turns.sort_by(f64::total_cmp);
     turns.get(turns.len() / 2).copied().unwrap_or(f64::NAN)
 }

@@ -19,7 +19,7 @@ use floe_stun::{
     Class, ErrorCode, IntegrityKey, Message, Method, RoleAttribute, TransactionId, Writer,
 };
 
-use crate::clock;
+use crate::{clock, ignore};
 
 const MTU: usize = 1200;
 /// What the caller has sent and the peer may still answer or replay.
@@ -27,6 +27,10 @@ const REMEMBERED: usize = 16;
 /// More datagrams than this from one wake-up is a storm.
 const BURST: usize = 256;
 
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "coins that the fuzzer throws"
+)]
 #[derive(Arbitrary, Debug)]
 struct Input {
     lite: bool,
@@ -57,7 +61,7 @@ enum Operation {
     RemoveRemote { at: u8 },
     RemoteComplete,
     SetRemoteParameters,
-    Restart { with_remote: bool },
+    Restart(Knowledge),
     Rollback,
     Traffic,
     SetTiming(Preset),
@@ -69,6 +73,13 @@ enum Operation {
     Replay { which: u8, path: Path },
 }
 
+/// Whose credentials a restart brings.
+#[derive(Arbitrary, Clone, Copy, Debug)]
+enum Knowledge {
+    Ours,
+    Both,
+}
+
 /// A small world of addresses, so that things meet.
 #[derive(Arbitrary, Clone, Copy, Debug)]
 struct Path {
@@ -76,18 +87,28 @@ struct Path {
     remote: u8,
 }
 
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "coins that the fuzzer throws"
+)]
 #[derive(Arbitrary, Clone, Copy, Debug)]
 struct Request {
     path: Path,
     id: u8,
     priority: Option<u32>,
     use_candidate: bool,
-    controlling: Option<bool>,
+    role: Option<Claim>,
     tiebreaker: u64,
     nomination: Option<u32>,
     unknown: bool,
     forged: bool,
     stranger: bool,
+}
+
+#[derive(Arbitrary, Clone, Copy, Debug)]
+enum Claim {
+    Controlling,
+    Controlled,
 }
 
 #[derive(Arbitrary, Clone, Copy, Debug)]
@@ -175,28 +196,28 @@ impl World {
                     .map(|at| at.saturating_duration_since(now));
                 self.advance(wait.unwrap_or_default());
             }
-            Operation::AddLocal { at } => drop(
+            Operation::AddLocal { at } => ignore(
                 self.agent
                     .add_local_candidate(now, Candidate::host(local(at))),
             ),
             Operation::RemoveLocal { at } => {
-                drop(self.agent.remove_local_candidate(now, local(at)))
+                ignore(self.agent.remove_local_candidate(now, local(at)))
             }
             Operation::LocalComplete => self.agent.local_candidates_complete(now),
             Operation::AddRemote { at, priority } => {
                 let candidate = Candidate::host(remote(at)).with_priority(priority.max(1));
-                drop(self.agent.add_remote_candidate(now, candidate));
+                ignore(self.agent.add_remote_candidate(now, candidate));
             }
             Operation::RemoveRemote { at } => {
-                drop(self.agent.remove_remote_candidate(now, remote(at)))
+                ignore(self.agent.remove_remote_candidate(now, remote(at)))
             }
             Operation::RemoteComplete => self.agent.remote_candidates_complete(now),
             Operation::SetRemoteParameters => {
                 let parameters = self.remote_parameters();
-                drop(self.agent.set_remote_parameters(now, parameters));
+                ignore(self.agent.set_remote_parameters(now, parameters));
             }
-            Operation::Restart { with_remote } => self.restart(with_remote),
-            Operation::Rollback => drop(self.agent.rollback_restart(now)),
+            Operation::Restart(knowledge) => self.restart(knowledge),
+            Operation::Rollback => ignore(self.agent.rollback_restart(now)),
             Operation::Traffic => self.agent.note_authenticated_traffic(now),
             Operation::SetTiming(preset) => self.agent.set_timing(now, timing(preset)),
             Operation::Revoke => self.agent.revoke_consent(now, Reason::ConsentRevoked),
@@ -222,11 +243,11 @@ impl World {
         );
     }
 
-    fn restart(&mut self, with_remote: bool) {
+    fn restart(&mut self, knowledge: Knowledge) {
         self.peer_generation = self.peer_generation.wrapping_add(1);
         let next = peer_parameters(self.peer_generation);
         let before = std::mem::replace(&mut self.peer, next);
-        let remote = with_remote.then(|| self.remote_parameters());
+        let remote = matches!(knowledge, Knowledge::Both).then(|| self.remote_parameters());
         if self.agent.restart(self.now, None, remote).is_err() {
             self.peer = before;
         }
@@ -260,8 +281,8 @@ impl World {
         if request.use_candidate {
             writer = writer.use_candidate();
         }
-        if let Some(controlling) = request.controlling {
-            writer = writer.role(role(controlling, request.tiebreaker));
+        if let Some(claim) = request.role {
+            writer = writer.role(claim.with(request.tiebreaker));
         }
         if let Some(nomination) = request.nomination {
             writer = writer.nomination(nomination);
@@ -366,11 +387,12 @@ fn timing(preset: Preset) -> Timing {
     }
 }
 
-fn role(controlling: bool, tiebreaker: u64) -> RoleAttribute {
-    if controlling {
-        RoleAttribute::Controlling(tiebreaker)
-    } else {
-        RoleAttribute::Controlled(tiebreaker)
+impl Claim {
+    fn with(self, tiebreaker: u64) -> RoleAttribute {
+        match self {
+            Self::Controlling => RoleAttribute::Controlling(tiebreaker),
+            Self::Controlled => RoleAttribute::Controlled(tiebreaker),
+        }
     }
 }
 

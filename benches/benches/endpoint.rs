@@ -1,0 +1,304 @@
+//! What an endpoint with many connected transports does per datagram, and the aggregates above it.
+//!
+//! The floor is one lookup of a 5-tuple in the standard library's hash map with as many entries.
+
+use std::{
+    collections::HashMap,
+    hint::black_box,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use floe::{
+    Endpoint, EndpointConfig, Event, Outcome, PeerConnection, Received, TransportConfig,
+    TransportId, TransportOptions, TransportStates,
+};
+use floe_benches::{Subject, side_by_side};
+use floe_dtls::{self as dtls, FingerprintSet, HashAlgorithm, Identity, RemoteIdentity, Setup};
+use floe_ice::{
+    self as ice, Candidate, FiveTuple, Initiation, Mode, Reason, RemoteParameters, State,
+    Transition,
+};
+
+const TRANSPORTS: u16 = 256;
+const MTU: usize = 1500;
+
+fn main() {
+    let call = Call::connect();
+    let tuples: HashMap<FiveTuple, TransportId> = call
+        .legs
+        .iter()
+        .map(|leg| (FiveTuple::udp(leg.server_at, leg.client_at), leg.server))
+        .collect();
+    let now = call.now;
+    let known = FiveTuple::udp(call.legs[7].server_at, call.legs[7].client_at);
+    let unknown = FiveTuple {
+        remote: address(99, 9),
+        ..known
+    };
+    let server = std::cell::RefCell::new(call.server);
+    let (mut media, mut stranger) = ([0x80; 1200], [0x80; 1200]);
+    let check = call.check;
+    let mut unknown_check = check.clone();
+    unknown_check[24..28].copy_from_slice(b"zzzz");
+    let mut datagram = [0; 256];
+    let mut peer = Aggregates::new(now, call.legs.iter().take(3).map(|leg| leg.server));
+
+    side_by_side(
+        "Endpoint with 256 connected transports",
+        vec![
+            Subject::new("HashMap lookup of a 5-tuple", || {
+                tuples.get(black_box(&known)).copied()
+            }),
+            Subject::new("media datagram routed", || {
+                let mut server = server.borrow_mut();
+                let outcome = server.handle_datagram(now, black_box(known), &mut media);
+                assert!(matches!(
+                    outcome,
+                    Outcome::Routed {
+                        received: Received::Media(_),
+                        ..
+                    }
+                ));
+            }),
+            Subject::new("media from an unknown 5-tuple dropped", || {
+                let mut server = server.borrow_mut();
+                let outcome = server.handle_datagram(now, black_box(unknown), &mut stranger);
+                assert!(matches!(outcome, Outcome::Dropped(_)));
+            }),
+            Subject::new("check for an unknown username fragment", || {
+                let mut server = server.borrow_mut();
+                let bytes = &mut datagram[..unknown_check.len()];
+                bytes.copy_from_slice(&unknown_check);
+                seal_fingerprint(bytes);
+                let outcome = server.handle_datagram(now, black_box(unknown), bytes);
+                assert!(matches!(outcome, Outcome::UnknownUfrag { .. }));
+            }),
+            Subject::new("aggregates of three transports updated", || {
+                peer.update(now)
+            }),
+        ],
+    );
+}
+
+/// A transport on each side.
+struct Leg {
+    client: TransportId,
+    server: TransportId,
+    client_at: SocketAddr,
+    server_at: SocketAddr,
+}
+
+/// Two endpoints whose transports are all connected.
+struct Call {
+    now: Instant,
+    client: Endpoint,
+    server: Endpoint,
+    legs: Vec<Leg>,
+    /// One of the client's connectivity checks.
+    check: Vec<u8>,
+}
+
+impl Call {
+    fn connect() -> Self {
+        let identity = Arc::new(Identity::generate().expect("a key and its certificate"));
+        let mut call = Self {
+            now: epoch(),
+            client: endpoint(1, &identity),
+            server: endpoint(2, &identity),
+            legs: Vec::new(),
+            check: Vec::new(),
+        };
+        for number in 0..TRANSPORTS {
+            call.open(number, &identity);
+        }
+        while !call.is_connected() {
+            call.exchange();
+            let deadlines = [call.client.poll_timeout(), call.server.poll_timeout()];
+            call.now = deadlines
+                .into_iter()
+                .flatten()
+                .min()
+                .expect("something is due");
+            call.client.handle_timeout(call.now);
+            call.server.handle_timeout(call.now);
+        }
+        call
+    }
+
+    fn open(&mut self, number: u16, identity: &Identity) {
+        let now = self.now;
+        let expected = || {
+            let fingerprint = identity.fingerprint(HashAlgorithm::Sha256);
+            RemoteIdentity::Fingerprints(FingerprintSet::new([fingerprint]).expect("there is one"))
+        };
+        let options = |initiation, setup| TransportOptions {
+            mode: Mode::Full,
+            initiation,
+            setup,
+            remote_identity: expected(),
+            local_parameters: None,
+        };
+        let (client_at, server_at) = (address(1, 10_000 + number), address(2, 5000));
+        let active = options(Initiation::Initiating, Setup::Active);
+        let client = self.client.create(now, active).expect("there is room");
+        let passive = options(Initiation::Responding, Setup::Passive);
+        let server = self.server.create(now, passive).expect("there is room");
+        let of_client = gather(&mut self.client, now, client, client_at);
+        let of_server = gather(&mut self.server, now, server, server_at);
+        learn(&mut self.client, now, client, of_server, server_at);
+        learn(&mut self.server, now, server, of_client, client_at);
+        self.legs.push(Leg {
+            client,
+            server,
+            client_at,
+            server_at,
+        });
+    }
+
+    fn is_connected(&self) -> bool {
+        let connected = |endpoint: &Endpoint, id| {
+            endpoint.transport(id).is_some_and(|transport| {
+                transport.states() == (State::Completed, dtls::State::Connected)
+            })
+        };
+        self.legs
+            .iter()
+            .all(|leg| connected(&self.client, leg.client) && connected(&self.server, leg.server))
+    }
+
+    fn exchange(&mut self) {
+        for _ in 0..4 {
+            let check = &mut self.check;
+            carry(self.now, &mut self.client, &mut self.server, |datagram| {
+                if check.is_empty() && floe_stun::is_stun(datagram) {
+                    *check = datagram.to_vec();
+                }
+            });
+            carry(self.now, &mut self.server, &mut self.client, |_| {});
+        }
+    }
+}
+
+/// A connection whose first transport goes to and fro.
+struct Aggregates {
+    peer: PeerConnection,
+    first: TransportId,
+    state: State,
+}
+
+impl Aggregates {
+    fn new(now: Instant, ids: impl Iterator<Item = TransportId>) -> Self {
+        let ids: Vec<_> = ids.collect();
+        let mut peer = PeerConnection::new();
+        for id in &ids {
+            let states = TransportStates {
+                ice: State::Connected,
+                gathering: ice::GatheringState::Complete,
+                dtls: dtls::State::Connected,
+            };
+            peer.add_transport(now, *id, states);
+        }
+        while peer.poll_event().is_some() {}
+        Self {
+            peer,
+            first: ids[0],
+            state: State::Connected,
+        }
+    }
+
+    fn update(&mut self, now: Instant) -> usize {
+        let (to, reason) = match self.state {
+            State::Connected => (State::Disconnected, Reason::ConsentChecksMissed),
+            _ => (State::Connected, Reason::Recovered),
+        };
+        let transition = Transition {
+            from: self.state,
+            to,
+            reason,
+            at: now,
+            coalesced: false,
+        };
+        self.state = to;
+        self.peer
+            .handle_transport_event(now, self.first, &Event::IceStateChange(transition));
+        std::iter::from_fn(|| self.peer.poll_event()).count()
+    }
+}
+
+fn endpoint(seed: u8, identity: &Arc<Identity>) -> Endpoint {
+    let mut dtls = dtls::Config::new(identity.clone());
+    dtls.retransmission.deadline = Duration::from_secs(600);
+    let transport = TransportConfig::new(Arc::new(ice::Config::default()), Arc::new(dtls));
+    Endpoint::with_seed([seed; 32], EndpointConfig::new(transport))
+}
+
+fn gather(
+    endpoint: &mut Endpoint,
+    now: Instant,
+    id: TransportId,
+    at: SocketAddr,
+) -> RemoteParameters {
+    let gathered = endpoint.with(now, id, |transport| {
+        transport
+            .add_local_candidate(now, Candidate::host(at))
+            .expect("a host candidate");
+        transport.local_candidates_complete(now);
+        RemoteParameters::new(transport.local_parameters().clone())
+    });
+    gathered.expect("it was just made")
+}
+
+fn learn(
+    endpoint: &mut Endpoint,
+    now: Instant,
+    id: TransportId,
+    parameters: RemoteParameters,
+    at: SocketAddr,
+) {
+    let learned = endpoint.with(now, id, |transport| {
+        transport
+            .set_remote_parameters(now, parameters)
+            .expect("for the first time");
+        transport
+            .add_remote_candidate(now, Candidate::host(at))
+            .expect("a host candidate");
+        transport.remote_candidates_complete(now);
+    });
+    learned.expect("it was just made");
+}
+
+/// What `from` has to send arrives, and is seen on the way.
+fn carry(now: Instant, from: &mut Endpoint, to: &mut Endpoint, mut see: impl FnMut(&[u8])) {
+    let mut buf = [0; MTU];
+    while let Some(transmit) = from.poll_transmit(&mut buf) {
+        let datagram = &mut buf[..transmit.len];
+        see(datagram);
+        let path = FiveTuple {
+            local: transmit.path.remote,
+            remote: transmit.path.local,
+            ..transmit.path
+        };
+        let _ = to.handle_datagram(now, path, datagram);
+    }
+    while from.poll_event().is_some() {}
+}
+
+fn seal_fingerprint(bytes: &mut [u8]) {
+    let (covered, value) = bytes.split_at_mut(bytes.len() - 4);
+    let crc = crc32fast::hash(&covered[..covered.len() - 4]) ^ 0x5354_554E;
+    value.copy_from_slice(&crc.to_be_bytes());
+}
+
+fn address(host: u8, port: u16) -> SocketAddr {
+    SocketAddr::from(([192, 0, 2, host], port))
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "any instant will do as the beginning of virtual time"
+)]
+fn epoch() -> Instant {
+    Instant::now()
+}
