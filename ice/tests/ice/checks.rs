@@ -726,3 +726,15 @@ fn a_request_shortens_the_wait_for_a_repetition_that_is_far_away() {
     solo.run_for(secs(3));
     assert!(solo.take_requests().is_empty());
 }
+
+// req: I7
+#[test]
+fn a_repetition_that_was_answered_while_it_waited_is_not_sent() {
+    let mut solo = Solo::checking(Initiation::Responding, Config::default(), &remotes(1));
+    let checks = solo.take_requests();
+    solo.now += ms(500);
+    solo.agent.handle_timeout(solo.now);
+    // Nobody polls before the answer arrives.
+    assert_eq!(solo.answer(&checks[0]), Received::Handled);
+    assert!(solo.take_requests().is_empty());
+}

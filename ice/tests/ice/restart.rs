@@ -342,3 +342,30 @@ fn candidates_name_their_generation() {
     );
     assert_eq!(solo.agent.candidate_pairs().count(), before + 2);
 }
+
+// req: I15
+#[test]
+fn a_pair_that_only_works_does_not_replace_the_old_path() {
+    // Neither generation has a nominated pair: the old one goes on until the new one does.
+    let mut solo = controlled_with_pairs(1);
+    let next = Parameters::new("next", "the-next-password-of-the-peer").unwrap();
+    solo.agent
+        .restart(solo.now, None, Some(RemoteParameters::new(next.clone())))
+        .unwrap();
+    solo.peer = next;
+    solo.agent
+        .add_remote_candidate(solo.now, Candidate::host(remote(7)))
+        .unwrap();
+    solo.run_for(ms(60));
+    let checks = solo.take_requests();
+    let _ = solo.answer(
+        checks
+            .iter()
+            .find(|check| check.path.remote == remote(7))
+            .unwrap(),
+    );
+    assert_eq!(solo.agent.send_path().unwrap().remote, remote(0));
+    let nomination = solo.check().nominating().bytes();
+    let _ = solo.receive(remote(7), &nomination);
+    assert_eq!(solo.agent.send_path().unwrap().remote, remote(7));
+}
