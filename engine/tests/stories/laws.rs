@@ -213,7 +213,10 @@ fn the_same_seed_tells_the_same_story() {
             (Host::new(hosts.0, &a), &a),
             (Host::new(hosts.1, &b), &b),
         );
-        pair.network.set_links(sim::Link::hostile());
+        pair.network.set_links(sim::Link {
+            corruption: 0.0,
+            ..sim::Link::hostile()
+        });
         let start = pair.now();
         let wire = pair.network.wiretap();
         let ids = support::signalled(&mut pair, FULL_ACTPASS, FULL_ACTIVE);
