@@ -72,6 +72,17 @@ fn the_farewell_lasts_thirty_seconds_and_not_longer() {
 
 // req: I59
 #[test]
+fn a_farewell_is_over_in_time_even_if_the_caller_is_late() {
+    let (mut pair, _, credentials) = removed(32);
+    let late = pair.now() + Duration::from_secs(31);
+    let path = ice::FiveTuple::udp(sim::address(2), sim::address(1));
+    let mut request = crafted::request(&credentials, "abcd", 1);
+    let outcome = pair.b.endpoint.handle_datagram(late, path, &mut request);
+    assert!(matches!(outcome, Outcome::UnknownUfrag { .. }), "{outcome:?}");
+}
+
+// req: I59
+#[test]
 fn the_number_of_farewells_is_bounded_oldest_out_first() {
     let address = [sim::address(2)];
     let host = Host::with(2, &address, |config| config.max_farewells = 3);
