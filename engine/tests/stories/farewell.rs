@@ -78,7 +78,10 @@ fn a_farewell_is_over_in_time_even_if_the_caller_is_late() {
     let path = ice::FiveTuple::udp(sim::address(2), sim::address(1));
     let mut request = crafted::request(&credentials, "abcd", 1);
     let outcome = pair.b.endpoint.handle_datagram(late, path, &mut request);
-    assert!(matches!(outcome, Outcome::UnknownUfrag { .. }), "{outcome:?}");
+    assert!(
+        matches!(outcome, Outcome::UnknownUfrag { .. }),
+        "{outcome:?}"
+    );
 }
 
 // req: I59
