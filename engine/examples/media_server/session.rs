@@ -281,6 +281,28 @@ pub(crate) fn mode_name(mode: Mode) -> &'static str {
     }
 }
 
+/// Why an agent drops: the reasons counted by name. What a later version adds is told as `other`.
+const ICE_DROPS: [floe_ice::DropReason; 15] = {
+    use floe_ice::DropReason as Drop;
+    [
+        Drop::Malformed,
+        Drop::TooLong,
+        Drop::MissingFingerprint,
+        Drop::BadFingerprint,
+        Drop::UnknownMethod,
+        Drop::MissingUsername,
+        Drop::UnknownUsername,
+        Drop::MissingIntegrity,
+        Drop::BadIntegrity,
+        Drop::IntegrityBudget,
+        Drop::UnknownTransaction,
+        Drop::AsymmetricResponse,
+        Drop::MissingPriority,
+        Drop::Overloaded,
+        Drop::Closed,
+    ]
+};
+
 /// Every counter of dropped input that is not zero, named by machine and reason.
 fn drops(transport: &Transport) -> BTreeMap<String, u64> {
     let (own, ice, dtls) = (
@@ -291,12 +313,20 @@ fn drops(transport: &Transport) -> BTreeMap<String, u64> {
     let own = own
         .iter()
         .map(|(reason, count)| (format!("transport: {reason}"), count));
-    let ice = [("ICE".to_owned(), ice.dropped_total())];
+    let named = ICE_DROPS
+        .into_iter()
+        .map(|reason| (format!("ICE: {reason}"), ice.dropped(reason)));
+    let other = ice.dropped_total()
+        - ICE_DROPS
+            .into_iter()
+            .map(|reason| ice.dropped(reason))
+            .sum::<u64>();
     let dtls = floe_dtls::DropReason::ALL
         .into_iter()
         .map(|reason| (format!("DTLS: {reason:?}"), dtls.dropped(reason)));
-    own.chain(ice)
-        .chain(dtls)
-        .filter(|(_, count)| *count > 0)
-        .collect()
+    let all = own
+        .chain(named)
+        .chain([("ICE: other".to_owned(), other)])
+        .chain(dtls);
+    all.filter(|(_, count)| *count > 0).collect()
 }

@@ -11,6 +11,7 @@ use axum::http::StatusCode;
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use clap::Parser;
+use floe_ice::DropReason;
 use floe_stun::{
     Class, ErrorCode, IntegrityKey, Message, Method, RoleAttribute, RouteKey, TransactionIds,
     Writer,
@@ -221,27 +222,46 @@ async fn a_deleted_session_ends_for_its_client_too() {
     assert_eq!(other.end(&server.app).await, Ok(()));
 }
 
-/// Asks `server` as the browser of `OFFER` would, and returns the verified answer's class and error.
-async fn check(server: SocketAddr, answer: &str) -> (Class, Option<ErrorCode>) {
-    let line = |name: &str| {
-        answer
-            .lines()
-            .find_map(|line| line.strip_prefix(name))
-            .unwrap()
-    };
-    let key = IntegrityKey::short_term(line("a=ice-pwd:").as_bytes());
+/// Offers as a browser would; where the session is, and the answer.
+async fn offer(server: &TestServer) -> (String, String) {
+    let offer = Request::post("/whip")
+        .header("content-type", "application/sdp")
+        .body(Body::from(OFFER))
+        .unwrap();
+    let made = server.app.clone().oneshot(offer).await.unwrap();
+    let location = made.headers()["location"].to_str().unwrap().to_owned();
+    let answer = to_bytes(made.into_body(), 1 << 20).await.unwrap();
+    (location, String::from_utf8(answer.to_vec()).unwrap())
+}
+
+fn attribute<'a>(sdp: &'a str, name: &str) -> &'a str {
+    sdp.lines()
+        .find_map(|line| line.strip_prefix(name))
+        .unwrap()
+}
+
+/// The check that the browser of `OFFER` would send.
+fn binding_request(answer: &str, key: &IntegrityKey) -> Vec<u8> {
     let mut ids = TransactionIds::new(RouteKey::from_bytes([1; 16]), [2; 32]);
-    let mut request = [0; 256];
+    let mut request = vec![0; 256];
     let len = Writer::request(&mut request, Method::BINDING, ids.mint(0))
-        .ice_username(line("a=ice-ufrag:"), "EsAw")
+        .ice_username(attribute(answer, "a=ice-ufrag:"), "EsAw")
         .priority(1_845_501_695)
         .role(RoleAttribute::Controlling(1))
-        .integrity(&key)
+        .integrity(key)
         .fingerprint()
         .unwrap();
+    request.truncate(len);
+    request
+}
+
+/// Sends that check, and returns the verified answer's class and error.
+async fn check(server: SocketAddr, answer: &str) -> (Class, Option<ErrorCode>) {
+    let key = IntegrityKey::short_term(attribute(answer, "a=ice-pwd:").as_bytes());
+    let request = binding_request(answer, &key);
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    socket.send_to(&request[..len], server).await.unwrap();
-    let id = Message::parse(&request[..len]).unwrap().transaction_id();
+    socket.send_to(&request, server).await.unwrap();
+    let id = Message::parse(&request).unwrap().transaction_id();
     let mut datagram = [0; 1500];
     let receive = async {
         loop {
@@ -260,29 +280,44 @@ async fn check(server: SocketAddr, answer: &str) -> (Class, Option<ErrorCode>) {
         .expect("an answer comes")
 }
 
+#[tokio::test]
+async fn a_forged_check_is_counted_and_changes_nothing() {
+    let server = TestServer::start().await;
+    let (_, answer) = offer(&server).await;
+    let before = server.overview().await["sessions"][0].clone();
+    let forged = binding_request(&answer, &IntegrityKey::short_term(b"not the password"));
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    socket.send_to(&forged, server.candidate).await.unwrap();
+    let counted = |overview: &Value| overview["sessions"][0]["drops"] != before["drops"];
+    let after = server.until(counted, PATIENCE).await["sessions"][0].clone();
+    let drops = after["drops"].as_object().unwrap();
+    assert_eq!(
+        drops.iter().collect::<Vec<_>>(),
+        [(
+            &format!("ICE: {}", DropReason::BadIntegrity),
+            &Value::from(1)
+        )]
+    );
+    assert_eq!(
+        (&after["ice"], &after["timeline"]),
+        (&before["ice"], &before["timeline"])
+    );
+}
+
 // req: I59
 #[tokio::test]
 async fn checks_for_a_deleted_session_are_refused_with_an_authenticated_403() {
     let server = TestServer::start().await;
-    let send = |request: Request| server.app.clone().oneshot(request);
-    let offer = Request::post("/whip")
-        .header("content-type", "application/sdp")
-        .body(Body::from(OFFER))
-        .unwrap();
-    let made = send(offer).await.unwrap();
-    let path = made.headers()["location"].to_str().unwrap().to_owned();
-    let answer = to_bytes(made.into_body(), 1 << 20).await.unwrap();
-    let answer = std::str::from_utf8(&answer).unwrap();
+    let (location, answer) = offer(&server).await;
     assert_eq!(
-        check(server.candidate, answer).await,
+        check(server.candidate, &answer).await,
         (Class::SuccessResponse, None)
     );
-    let deleted = send(Request::delete(path).body(Body::empty()).unwrap())
-        .await
-        .unwrap();
+    let delete = Request::delete(location).body(Body::empty()).unwrap();
+    let deleted = server.app.clone().oneshot(delete).await.unwrap();
     assert_eq!(deleted.status(), StatusCode::OK);
     assert_eq!(
-        check(server.candidate, answer).await,
+        check(server.candidate, &answer).await,
         (Class::ErrorResponse, Some(ErrorCode::FORBIDDEN))
     );
 }
