@@ -217,5 +217,7 @@ mod tests {
             PairId(1)
         );
         assert_eq!(follow(new(None), Some(old), [old].into_iter()), PairId(1));
+        let much_later = wanted(2, 5, start + Duration::from_secs(9), None);
+        assert_eq!(follow(much_later, Some(old), [old].into_iter()), PairId(1));
     }
 }

@@ -68,3 +68,32 @@ impl Paths {
         self.0.push(known);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(port: u16) -> FiveTuple {
+        FiveTuple::udp(([192, 0, 2, 1], 1).into(), ([192, 0, 2, 2], port).into())
+    }
+
+    // req: I41
+    #[test]
+    fn a_proven_path_is_remembered_once_and_outlasts_those_that_are_not() {
+        let mut paths = Paths::default();
+        assert!(paths.on_success(path(1)), "the first time");
+        for port in 2..100 {
+            paths.on_request(path(port));
+            paths.on_request(path(1));
+            assert!(!paths.on_success(path(1)), "not the first time");
+        }
+        assert!(paths.is_proven(&path(1)) && !paths.is_proven(&path(99)));
+        assert_eq!(paths.0.len(), MAX_PATHS);
+        assert_eq!(
+            paths.0.iter().filter(|known| known.path == path(1)).count(),
+            1
+        );
+        assert_eq!(paths.latest(), Some(path(1)));
+        assert!(paths.contains(&path(99)) && !paths.contains(&path(50)));
+    }
+}
