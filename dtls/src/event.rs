@@ -6,6 +6,7 @@
 use std::fmt;
 use std::time::Instant;
 
+use crate::error::{Error, IdentityRefused, PeerMisbehaved};
 use crate::srtp::SrtpProfile;
 
 /// The states of an `RTCDtlsTransport` (W3C webrtc-pc §5.5.1).
@@ -69,6 +70,27 @@ pub enum Reason {
     RecordNumbersExhausted,
     /// The crypto backend failed.
     CryptoFailed,
+}
+
+impl Reason {
+    /// The word for an error on a state change.
+    pub(crate) fn of(error: &Error) -> Self {
+        match error {
+            Error::InvalidMessage(_) => Self::InvalidMessage,
+            Error::PeerMisbehaved(
+                PeerMisbehaved::SignatureInvalid | PeerMisbehaved::FinishedInvalid,
+            ) => Self::VerificationFailed,
+            Error::PeerMisbehaved(_) => Self::PeerMisbehaved,
+            Error::PeerIncompatible(_) => Self::PeerIncompatible,
+            Error::IdentityRefused(IdentityRefused::NoCertificate) => Self::NoCertificate,
+            Error::IdentityRefused(_) => Self::FingerprintMismatch,
+            Error::AlertReceived(_) => Self::PeerAlert,
+            Error::HandshakeTimedOut => Self::HandshakeTimedOut,
+            Error::FingerprintTimedOut => Self::FingerprintsNeverSet,
+            Error::KeysUsedUp => Self::RecordNumbersExhausted,
+            Error::CryptoFailed | Error::ApiMisuse(_) => Self::CryptoFailed,
+        }
+    }
 }
 
 impl fmt::Display for Reason {

@@ -272,13 +272,13 @@ fn four_different_early_datagrams_are_kept_and_nothing_but_client_hellos() {
 
 // req: T4
 #[test]
-fn a_peer_without_extended_master_secret_is_refused_unless_configured() {
+fn the_extended_master_secret_is_used_wherever_both_know_it() {
     let mut server = config(SERVER);
     server.extended_master_secret = ExtendedMasterSecret::Preferred;
     let mut pair = pair_with(1, config(CLIENT), server);
     let wire = pair.network.wiretap();
     connect(&mut pair);
-    // Both sides know it, so it is used; who demands it is shown by the scripts' unit tests.
+    // Who is refused without it, and who is not, is shown beside the scripts.
     let hello = &wire.seen()[1].1.bytes;
     assert!(
         hello.windows(4).any(|four| four == [0, 23, 0, 0]),

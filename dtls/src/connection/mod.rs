@@ -10,9 +10,10 @@
 //!   Closed                    Closed     Failed                Closed     Failed
 //! ```
 //!
-//! This file holds life cycle, commands and outputs; what comes in is in `receive`.
+//! This file holds life cycle, commands and outputs; what comes in is in `receive`, what can be asked in `facts`.
 
 mod established;
+mod facts;
 mod receive;
 
 use std::collections::VecDeque;
@@ -25,18 +26,17 @@ use crate::association::{AssociationId, negotiated_side};
 use crate::client::ClientState;
 use crate::config::{Config, Setup, Side};
 use crate::crypto::random::Randomness;
-use crate::error::{ApiMisuse, Error, IdentityRefused, PeerMisbehaved};
+use crate::error::{ApiMisuse, Error};
 use crate::event::{Event, Reason, State, Transition};
 use crate::fingerprint::{FingerprintSet, RemoteIdentity};
 use crate::flight::Flight;
 use crate::handshake::{Completed, Context, Negotiated};
 use crate::msgs::alert::Alert;
-use crate::msgs::enums::{AlertDescription, CipherSuite, NamedGroup, ProtocolVersion};
+use crate::msgs::enums::AlertDescription;
 use crate::reassembly::Reassembler;
 use crate::record::header::{ContentType, Epoch, MAX_PLAINTEXT};
 use crate::record::{RecordLayer, SealError};
 use crate::server::ServerState;
-use crate::srtp::{SrtpKeys, SrtpProfile};
 use crate::stats::{DropReason, Stats};
 use crate::timer::{Timer, TimerTable};
 
@@ -332,7 +332,7 @@ impl Connection {
         }
         self.flight.abandon(&mut self.timers);
         self.error = Some(error);
-        self.end(now, Phase::Failed, reason_of(&error));
+        self.end(now, Phase::Failed, Reason::of(&error));
     }
 
     fn end(&mut self, now: Instant, phase: Phase, reason: Reason) {
@@ -367,7 +367,12 @@ impl Connection {
         match self.phase {
             Phase::Closed | Phase::Failed => return,
             Phase::New(_) => {}
-            Phase::Client(_) | Phase::Server(_) | Phase::Unidentified(_) | Phase::Connected(_) => {
+            Phase::Client(_) | Phase::Server(_) => {
+                self.flight.abandon(&mut self.timers);
+                self.queue_alert(Alert::warning(AlertDescription::CLOSE_NOTIFY));
+            }
+            // The last flight still goes out, if it has not yet.
+            Phase::Unidentified(_) | Phase::Connected(_) => {
                 self.queue_alert(Alert::warning(AlertDescription::CLOSE_NOTIFY));
             }
         }
@@ -500,124 +505,6 @@ impl Connection {
         }
         self.flight.set_mtu(mtu);
         Ok(())
-    }
-
-    /// The state, as an `RTCDtlsTransport` has it.
-    #[must_use]
-    pub fn state(&self) -> State {
-        match self.phase {
-            Phase::New(_) => State::New,
-            Phase::Client(_) | Phase::Server(_) | Phase::Unidentified(_) => State::Connecting,
-            Phase::Connected(_) => State::Connected,
-            Phase::Closed => State::Closed,
-            Phase::Failed => State::Failed,
-        }
-    }
-
-    /// Which association of its transport this is.
-    #[must_use]
-    pub fn association(&self) -> AssociationId {
-        self.association
-    }
-
-    /// This end, once it is decided.
-    #[must_use]
-    pub fn side(&self) -> Option<Side> {
-        self.side
-    }
-
-    /// Why the connection failed.
-    #[must_use]
-    pub fn error(&self) -> Option<&Error> {
-        self.error.as_ref()
-    }
-
-    fn established(&self) -> Option<&Established> {
-        match &self.phase {
-            Phase::Connected(established) => Some(established),
-            _ => None,
-        }
-    }
-
-    /// The negotiated version; known once connected, and after the end too.
-    #[must_use]
-    pub fn version(&self) -> Option<ProtocolVersion> {
-        self.negotiated.map(|negotiated| negotiated.version)
-    }
-
-    /// The negotiated cipher suite; known once connected, and after the end too.
-    #[must_use]
-    pub fn cipher_suite(&self) -> Option<CipherSuite> {
-        self.negotiated.map(|negotiated| negotiated.cipher_suite)
-    }
-
-    /// The negotiated key-exchange group; known once connected, and after the end too.
-    #[must_use]
-    pub fn group(&self) -> Option<NamedGroup> {
-        self.negotiated.map(|negotiated| negotiated.group)
-    }
-
-    /// The negotiated SRTP profile; known once connected, and after the end too. `None` also if the peer has no SRTP.
-    #[must_use]
-    pub fn srtp_profile(&self) -> Option<SrtpProfile> {
-        self.negotiated?.srtp_profile
-    }
-
-    /// Derives the SRTP keys (RFC 5764 §4.2); `None` unless connected and a profile was negotiated.
-    #[must_use]
-    pub fn srtp_keys(&self) -> Option<SrtpKeys> {
-        let profile = self.srtp_profile()?;
-        self.established()?.srtp_keys(self.association, profile)
-    }
-
-    /// Derives keying material (RFC 5705 §4) into the whole of `out`. In DTLS 1.2 no context and an empty one differ.
-    ///
-    /// # Errors
-    ///
-    /// Not connected, or a label or context that cannot be used: [`ApiMisuse`].
-    pub fn export_keying_material(
-        &self,
-        label: &str,
-        context: Option<&[u8]>,
-        out: &mut [u8],
-    ) -> Result<(), ApiMisuse> {
-        self.established()
-            .ok_or(ApiMisuse::NotConnected)?
-            .export(label, context, out)
-    }
-
-    /// The verified peer's certificate in DER; `None` unless connected, or if the peer has none.
-    #[must_use]
-    pub fn peer_certificate(&self) -> Option<&[u8]> {
-        self.established()?.certificate()
-    }
-
-    /// Counters since birth.
-    #[must_use]
-    pub fn stats(&self) -> Stats {
-        let mut stats = self.stats;
-        stats.records_sent = self.records.written();
-        stats.round_trip_time = self.flight.round_trip_time();
-        stats
-    }
-}
-
-/// The word for an error on a state change.
-fn reason_of(error: &Error) -> Reason {
-    match error {
-        Error::InvalidMessage(_) => Reason::InvalidMessage,
-        Error::PeerMisbehaved(
-            PeerMisbehaved::SignatureInvalid | PeerMisbehaved::FinishedInvalid,
-        ) => Reason::VerificationFailed,
-        Error::PeerMisbehaved(_) => Reason::PeerMisbehaved,
-        Error::PeerIncompatible(_) => Reason::PeerIncompatible,
-        Error::IdentityRefused(IdentityRefused::NoCertificate) => Reason::NoCertificate,
-        Error::IdentityRefused(_) => Reason::FingerprintMismatch,
-        Error::AlertReceived(_) => Reason::PeerAlert,
-        Error::HandshakeTimedOut => Reason::HandshakeTimedOut,
-        Error::FingerprintTimedOut => Reason::FingerprintsNeverSet,
-        Error::KeysUsedUp => Reason::RecordNumbersExhausted,
-        Error::CryptoFailed | Error::ApiMisuse(_) => Reason::CryptoFailed,
     }
 }
 

@@ -1,0 +1,112 @@
+//! What can be asked of a connection at any time. Nothing here changes anything.
+
+use super::established::Established;
+use super::{Connection, Phase};
+use crate::association::AssociationId;
+use crate::config::Side;
+use crate::error::{ApiMisuse, Error};
+use crate::event::State;
+use crate::msgs::enums::{CipherSuite, NamedGroup, ProtocolVersion};
+use crate::srtp::{SrtpKeys, SrtpProfile};
+use crate::stats::Stats;
+
+impl Connection {
+    /// The state, as an `RTCDtlsTransport` has it.
+    #[must_use]
+    pub fn state(&self) -> State {
+        match self.phase {
+            Phase::New(_) => State::New,
+            Phase::Client(_) | Phase::Server(_) | Phase::Unidentified(_) => State::Connecting,
+            Phase::Connected(_) => State::Connected,
+            Phase::Closed => State::Closed,
+            Phase::Failed => State::Failed,
+        }
+    }
+
+    /// Which association of its transport this is.
+    #[must_use]
+    pub fn association(&self) -> AssociationId {
+        self.association
+    }
+
+    /// This end, once it is decided.
+    #[must_use]
+    pub fn side(&self) -> Option<Side> {
+        self.side
+    }
+
+    /// Why the connection failed.
+    #[must_use]
+    pub fn error(&self) -> Option<&Error> {
+        self.error.as_ref()
+    }
+
+    fn established(&self) -> Option<&Established> {
+        match &self.phase {
+            Phase::Connected(established) => Some(established),
+            _ => None,
+        }
+    }
+
+    /// The negotiated version; known once connected, and after the end too.
+    #[must_use]
+    pub fn version(&self) -> Option<ProtocolVersion> {
+        self.negotiated.map(|negotiated| negotiated.version)
+    }
+
+    /// The negotiated cipher suite; known once connected, and after the end too.
+    #[must_use]
+    pub fn cipher_suite(&self) -> Option<CipherSuite> {
+        self.negotiated.map(|negotiated| negotiated.cipher_suite)
+    }
+
+    /// The negotiated key-exchange group; known once connected, and after the end too.
+    #[must_use]
+    pub fn group(&self) -> Option<NamedGroup> {
+        self.negotiated.map(|negotiated| negotiated.group)
+    }
+
+    /// The negotiated SRTP profile; known once connected, and after the end too. `None` also if the peer has no SRTP.
+    #[must_use]
+    pub fn srtp_profile(&self) -> Option<SrtpProfile> {
+        self.negotiated?.srtp_profile
+    }
+
+    /// Derives the SRTP keys (RFC 5764 §4.2); `None` unless connected and a profile was negotiated.
+    #[must_use]
+    pub fn srtp_keys(&self) -> Option<SrtpKeys> {
+        let profile = self.srtp_profile()?;
+        self.established()?.srtp_keys(self.association, profile)
+    }
+
+    /// Derives keying material (RFC 5705 §4) into the whole of `out`. In DTLS 1.2 no context and an empty one differ.
+    ///
+    /// # Errors
+    ///
+    /// Not connected, or a label or context that cannot be used: [`ApiMisuse`].
+    pub fn export_keying_material(
+        &self,
+        label: &str,
+        context: Option<&[u8]>,
+        out: &mut [u8],
+    ) -> Result<(), ApiMisuse> {
+        self.established()
+            .ok_or(ApiMisuse::NotConnected)?
+            .export(label, context, out)
+    }
+
+    /// The verified peer's certificate in DER; `None` unless connected, or if the peer has none.
+    #[must_use]
+    pub fn peer_certificate(&self) -> Option<&[u8]> {
+        self.established()?.certificate()
+    }
+
+    /// Counters since birth.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let mut stats = self.stats;
+        stats.records_sent = self.records.written();
+        stats.round_trip_time = self.flight.round_trip_time();
+        stats
+    }
+}
