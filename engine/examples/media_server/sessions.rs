@@ -107,9 +107,9 @@ impl Sessions {
         let transport = self
             .create_transport(now, offer, setup)
             .map_err(|error| Rejection::Engine(error.to_string()))?;
-        let answer = self
-            .complete(transport, answer, setup)
-            .inspect_err(|_| drop(self.endpoint.remove(now, transport)))?;
+        let answer = self.complete(transport, answer, setup).inspect_err(|_| {
+            self.endpoint.remove(now, transport);
+        })?;
         self.created += 1;
         let number = self.created;
         let beginning = Beginning {
