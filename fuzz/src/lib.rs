@@ -20,8 +20,11 @@ mod oracle;
 
 use std::{env, fs, process::ExitCode};
 
+/// A target's name and its body.
+pub type Target = (&'static str, fn(&[u8]));
+
 /// Every target by name, for the replay of the corpora.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+pub const TARGETS: &[Target] = &[
     ("dtls_connection", dtls_connection::run),
     ("dtls_handshake", dtls_handshake::run),
     ("dtls_record", dtls_record::run),
