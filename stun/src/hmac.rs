@@ -12,6 +12,8 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 const BLOCK_LEN: usize = 64;
 /// The final block ends in the message's length in bits, 8 bytes of it.
 const LENGTH_LEN: usize = 8;
+/// The most that fits into two blocks with its padding.
+const MAX_TAIL: usize = 2 * BLOCK_LEN - LENGTH_LEN - 1;
 
 type Block = [u8; BLOCK_LEN];
 
@@ -84,30 +86,19 @@ impl<C: Compression> HmacKey<C> {
     /// The MAC of `message`, its first four bytes replaced by `head`: STUN authenticates a length field other than the one on the wire.
     pub(crate) fn mac(&self, head: [u8; 4], message: &[u8]) -> C::State {
         let mut inner = self.inner;
-        let mut block = [0; BLOCK_LEN];
-        let tail = if let Some((first, tail)) = message.split_first_chunk() {
-            block = *first;
-            block[..head.len()].copy_from_slice(&head);
-            C::compress(&mut inner, slice::from_ref(&block));
-            let (whole, tail) = tail.as_chunks();
-            if !whole.is_empty() {
-                C::compress(&mut inner, whole);
-            }
-            block = [0; BLOCK_LEN];
-            block[..tail.len()].copy_from_slice(tail);
-            tail
-        } else {
-            block[..message.len()].copy_from_slice(message);
-            block[..head.len()].copy_from_slice(&head);
-            message
-        };
         // The key's block was hashed before the message.
-        finish::<C>(
-            &mut inner,
-            &mut block,
-            tail.len(),
-            BLOCK_LEN + message.len(),
-        );
+        let hashed = BLOCK_LEN + message.len();
+        match message.split_first_chunk() {
+            Some((first, rest)) if message.len() > MAX_TAIL => {
+                let mut block: Block = *first;
+                block[..head.len()].copy_from_slice(&head);
+                C::compress(&mut inner, slice::from_ref(&block));
+                let (whole, tail) = rest.as_chunks();
+                C::compress(&mut inner, whole);
+                finish::<C>(&mut inner, &[], tail, hashed);
+            }
+            _ => finish::<C>(&mut inner, &head, message, hashed),
+        }
         let mut outer = self.outer;
         C::compress(&mut outer, slice::from_ref(&digest_block::<C>(&inner)));
         outer
@@ -143,9 +134,7 @@ fn key_block<C: Compression>(key: &[u8]) -> Block {
     let mut state = C::INITIAL;
     let (whole, tail) = key.as_chunks();
     C::compress(&mut state, whole);
-    block[..tail.len()].copy_from_slice(tail);
-    finish::<C>(&mut state, &mut block, tail.len(), key.len());
-    block = [0; BLOCK_LEN];
+    finish::<C>(&mut state, &[], tail, key.len());
     write_words(&mut block, state.as_ref());
     state.zeroize();
     block
@@ -159,17 +148,19 @@ fn absorb_key<C: Compression>(key: &Block, pad: u8) -> C::State {
     state
 }
 
-/// Pads and hashes the last block, of which `filled` bytes are message and the rest is zero; `hashed` is the length of all that was hashed.
+/// Hashes the end of a message, `tail` with its first bytes replaced by `head`, and the padding; `hashed` is the length of all that
+/// is hashed. Both blocks in one call: what a check from a browser takes is two.
 #[inline]
-fn finish<C: Compression>(state: &mut C::State, block: &mut Block, filled: usize, hashed: usize) {
-    block[filled] = 0x80;
-    if filled >= BLOCK_LEN - LENGTH_LEN {
-        C::compress(state, slice::from_ref(block));
-        *block = [0; BLOCK_LEN];
-    }
-    let bits = hashed as u64 * 8;
-    block[BLOCK_LEN - LENGTH_LEN..].copy_from_slice(&bits.to_be_bytes());
-    C::compress(state, slice::from_ref(block));
+fn finish<C: Compression>(state: &mut C::State, head: &[u8], tail: &[u8], hashed: usize) {
+    let mut blocks = [[0; BLOCK_LEN]; 2];
+    let used = (tail.len() + 1 + LENGTH_LEN).div_ceil(BLOCK_LEN);
+    let bytes = blocks.as_flattened_mut();
+    bytes[..tail.len()].copy_from_slice(tail);
+    bytes[..head.len()].copy_from_slice(head);
+    bytes[tail.len()] = 0x80;
+    let end = used * BLOCK_LEN;
+    bytes[end - LENGTH_LEN..end].copy_from_slice(&(hashed as u64 * 8).to_be_bytes());
+    C::compress(state, &blocks[..used]);
 }
 
 /// The digest as the one padded block that the outer pass hashes after the key's.

@@ -3,7 +3,8 @@
 mod oracle;
 
 use floe_stun::{
-    AttributeType, ErrorCode, IntegrityKey, Method, RoleAttribute, TransactionId, Writer,
+    AttributeType, ErrorCode, IntegrityAlgorithm, IntegrityKey, Message, Method, RoleAttribute,
+    TransactionId, Writer,
 };
 use oracle::recipe::{Recipe, header, set_length};
 use proptest::{collection::vec, prelude::*, sample::Index};
@@ -141,6 +142,33 @@ fn attribute() -> impl Strategy<Value = (u16, Vec<u8>)> {
         (Just(number(AttributeType::ERROR_CODE)), error),
         (any_type, vec(any::<u8>(), 0..33)),
     ]
+}
+
+/// Around every edge of the hash's blocks: what one side writes the other verifies.
+// req: S2 S3
+#[test]
+fn integrity_holds_at_every_length() {
+    let key = IntegrityKey::short_term(PASSWORD.as_bytes());
+    let peer_key = peer::ShortTermCredentials::new(PASSWORD.to_owned()).make_key();
+    let id = TransactionId::from_bytes([3; 12]);
+    let username = [b'u'; 300];
+    let mut buf = [0; 512];
+    for len in 0..=username.len() {
+        for algorithm in [IntegrityAlgorithm::Sha1, IntegrityAlgorithm::Sha256] {
+            let written = Writer::request(&mut buf, Method::BINDING, id)
+                .username(&username[..len])
+                .integrity_as(algorithm, &key)
+                .fingerprint()
+                .unwrap();
+            let bytes = &buf[..written];
+            let theirs = peer::Message::from_bytes(bytes).unwrap();
+            assert!(
+                theirs.validate_integrity_with_key(&peer_key).is_ok(),
+                "{len}"
+            );
+            assert!(Message::parse(bytes).unwrap().verify(&key).is_ok(), "{len}");
+        }
+    }
 }
 
 /// What floe's writer is asked for.
