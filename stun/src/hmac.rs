@@ -260,4 +260,17 @@ mod tests {
             "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54"
         );
     }
+
+    #[test]
+    fn a_value_matches_in_whole_words_and_no_longer_than_the_mac() {
+        let mac = Mac::Sha1([1, 2, 3, 4, 5]);
+        let value: Vec<u8> = [1_u32, 2, 3, 4, 5, 6]
+            .into_iter()
+            .flat_map(u32::to_be_bytes)
+            .collect();
+        assert!(mac.matches(&value[..20]));
+        assert!(mac.matches(&value[..4]));
+        assert!(!mac.matches(&value[..19]));
+        assert!(!mac.matches(&value));
+    }
 }
