@@ -33,8 +33,8 @@ use crate::timer::{Timer, TimerTable};
 /// What a round-trip time may make of the first time-out.
 const INITIAL_RANGE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(3));
 
-/// Time-outs of one flight after which the path's MTU is doubted.
-const TIMEOUTS_UNTIL_FALLBACK: u32 = 2;
+/// Transmissions of one flight, each lost by our timer's or the peer's account, after which the path's MTU is doubted.
+const LOSSES_UNTIL_FALLBACK: u32 = 2;
 
 /// The least of a message that is worth a fragment of its own at the end of a datagram.
 const LEAST_FRAGMENT: usize = 32;
@@ -261,7 +261,7 @@ impl Flight {
 
     /// The largest datagram that is written now.
     pub(crate) fn mtu(&self) -> usize {
-        if self.tries > TIMEOUTS_UNTIL_FALLBACK {
+        if self.transmissions > LOSSES_UNTIL_FALLBACK {
             self.mtu.min(self.fallback_mtu)
         } else {
             self.mtu
@@ -390,5 +390,12 @@ fn write_fragment(
 impl Flight {
     pub(crate) fn bytes(&mut self) -> &mut [u8] {
         &mut self.bytes
+    }
+
+    /// Sends the message of this index in another epoch than it should be.
+    pub(crate) fn move_to(&mut self, other: Epoch, index: usize) {
+        if let Some(Item::Message { epoch, .. }) = self.items.get_mut(index) {
+            *epoch = other;
+        }
     }
 }

@@ -265,9 +265,7 @@ impl Connection {
             // Renegotiation is declined, politely (RFC 8827 §6.5, RFC 5246 §7.2.2).
             (HandshakeType::HELLO_REQUEST, Some(Side::Client))
             | (HandshakeType::CLIENT_HELLO, Some(Side::Server)) => {
-                if fragment.header.fragment_offset == 0 {
-                    self.queue_alert(Alert::warning(AlertDescription::NO_RENEGOTIATION));
-                }
+                self.queue_alert(Alert::warning(AlertDescription::NO_RENEGOTIATION));
                 Ok(())
             }
             _ => Err(DropReason::LateHandshake),

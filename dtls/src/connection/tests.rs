@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::config::{ExtendedMasterSecret, PlaintextAlerts};
-use crate::error::PeerIncompatible;
+use crate::error::{PeerIncompatible, PeerMisbehaved};
 use crate::fingerprint::HashAlgorithm;
 use crate::identity::Identity;
 use crate::msgs::enums::HandshakeType;
@@ -236,6 +236,92 @@ fn early_calls_of_handle_timeout_do_nothing() {
     ends.client.handle_timeout(due);
     assert!(ends.client.poll_transmit(&mut buf).is_some());
     assert!(ends.client.poll_timeout().unwrap() > due);
+}
+
+const ALERT: [u8; 15] = *b"\x15\xfe\xfd\0\0\0\0\0\0\0\x09\0\x02\x02\x28";
+
+// req: T32
+#[test]
+fn an_alert_before_any_handshake_is_not_even_suspected() {
+    let mut ends = Ends::new(|config, _| config.plaintext_alerts = PlaintextAlerts::Immediate);
+    let dropped = Received::Dropped(DropReason::UnauthenticatedAlert);
+    assert_eq!(
+        ends.server.handle_datagram(ends.now, &mut ALERT.clone()),
+        dropped
+    );
+    ends.run();
+    assert_eq!(ends.server.state(), State::Connected);
+}
+
+// req: T32
+#[test]
+fn an_alert_is_suspected_anew_after_it_was_disproved() {
+    let mut ends = Ends::new(|_, _| ());
+    let mut buf = [0; 1200];
+    let _ = ends.client.handle_datagram(ends.now, &mut ALERT.clone());
+    let len = ends.client.poll_transmit(&mut buf).unwrap();
+    let _ = ends.server.handle_datagram(ends.now, &mut buf[..len]);
+    let len = ends.server.poll_transmit(&mut buf).unwrap();
+    let _ = ends.client.handle_datagram(ends.now, &mut buf[..len]);
+    assert_eq!(ends.client.suspected_alert, None);
+    let _ = ends.client.handle_datagram(ends.now, &mut ALERT.clone());
+    let grace = ends.client.poll_timeout().unwrap();
+    ends.client.handle_timeout(grace);
+    let received = Error::AlertReceived(AlertDescription::HANDSHAKE_FAILURE);
+    assert_eq!(ends.client.error(), Some(&received));
+}
+
+// req: T32
+#[test]
+fn a_plaintext_finished_that_waits_for_its_turn_is_forgotten_when_the_turn_comes() {
+    let mut ends = Ends::new(|_, _| ());
+    let mut buf = [0; 1200];
+    let len = ends.client.poll_transmit(&mut buf).unwrap();
+    let _ = ends.server.handle_datagram(ends.now, &mut buf[..len]);
+    // Certificate, ClientKeyExchange, CertificateVerify are 1 to 3.
+    let header = HandshakeHeader::whole(HandshakeType::FINISHED, 4, 12).to_bytes();
+    let mut forged = vec![22, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 7, 0, 24];
+    forged.extend(header);
+    forged.extend([0; 12]);
+    let received = ends.server.handle_datagram(ends.now, &mut forged);
+    assert_eq!(received, Received::Handled, "it may be the next but three");
+    ends.run();
+    assert_eq!(ends.server.state(), State::Connected);
+    assert_eq!(ends.client.state(), State::Connected);
+}
+
+// req: T5
+#[test]
+fn a_certificate_verify_in_the_protected_epoch_is_out_of_order() {
+    let mut ends = Ends::new(|_, _| ());
+    let mut buf = [0; 1200];
+    let len = ends.client.poll_transmit(&mut buf).unwrap();
+    let _ = ends.server.handle_datagram(ends.now, &mut buf[..len]);
+    let len = ends.server.poll_transmit(&mut buf).unwrap();
+    let _ = ends.client.handle_datagram(ends.now, &mut buf[..len]);
+    ends.client.flight.move_to(Epoch::DTLS1_2, 2);
+    ends.run();
+    let unexpected = PeerMisbehaved::UnexpectedMessage;
+    assert_eq!(ends.server.error(), Some(&unexpected.into()));
+}
+
+// req: T67
+#[test]
+fn a_connection_whose_fingerprints_came_late_is_not_ended_by_the_deadline_for_them() {
+    let mut ends = Ends::new(|_, _| ());
+    let expected = std::mem::replace(&mut ends.client.remote, RemoteIdentity::Later);
+    ends.run();
+    assert_eq!(ends.client.state(), State::Connecting);
+    let deadline = ends.client.poll_timeout().unwrap();
+    assert_eq!(deadline, ends.now + Duration::from_secs(30));
+    let RemoteIdentity::Fingerprints(set) = expected else {
+        panic!("a set");
+    };
+    ends.client.set_remote_fingerprints(ends.now, set).unwrap();
+    assert_eq!(ends.client.state(), State::Connected);
+    assert_eq!(ends.client.poll_timeout(), None);
+    ends.client.handle_timeout(deadline);
+    assert_eq!(ends.client.state(), State::Connected);
 }
 
 #[cfg(feature = "deterministic")]

@@ -225,10 +225,7 @@ impl ExpectCertificate {
         }
         let certificate = Certificate::read_all(message.body())?;
         let client = match (certificate.end_entity, cx.config.client_auth) {
-            (Some(der), _) => {
-                PublicKey::of(der)?;
-                Client::Certificate(cx.admit(der)?)
-            }
+            (Some(der), _) => Client::Certificate(cx.admit(der)?),
             (None, ClientAuth::Requested) => Client::Anonymous(anonymous(cx)?),
             (None, _) => return Err(IdentityRefused::NoCertificate.into()),
         };
