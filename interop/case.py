@@ -49,11 +49,11 @@ def eventually(what, probe, seconds=10):
 class Program:
     """A started program: its lines are kept and can be waited for; it is ended with the `with` block."""
 
-    def __init__(self, name, *command, cwd=None):
+    def __init__(self, name, *command):
         self.name, self.lines = name, []
         print("$", *command)
         self.process = subprocess.Popen(
-            [str(word) for word in command], cwd=cwd, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            [str(word) for word in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True,
         )
         self.reader = threading.Thread(target=self._read, daemon=True)
@@ -78,26 +78,24 @@ class Program:
         """The match of the first line that holds `pattern`, if one came."""
         return next(filter(None, (re.search(pattern, line) for line in list(self.lines))), None)
 
-    def line(self, pattern, seconds=10):
+    def line(self, pattern, seconds=15):
         """As `find`, but waits for it."""
         what = f"{self.name} prints {pattern!r}"
-        self._wait(lambda: self.find(pattern) or self.process.poll() is not None, what, seconds)
-        self.reader.join(0.2 if self.process.poll() is None else 2)
+        eventually(what, lambda: self.find(pattern) or self.process.poll() is not None, seconds)
+        if self.process.poll() is not None:
+            self.reader.join(2)  # its last words
         found = self.find(pattern)
         check(found, f"{self.name} ended without printing {pattern!r}")
         return found
 
     def ends(self, seconds=10):
         """The exit status."""
-        self._wait(lambda: self.process.poll() is not None, f"{self.name} ends", seconds)
+        eventually(f"{self.name} ends", lambda: self.process.poll() is not None, seconds)
         self.reader.join(2)
         return self.process.returncode
 
     def interrupt(self):
         self.process.send_signal(signal.SIGINT)
-
-    def _wait(self, probe, what, seconds):
-        eventually(what, probe, seconds)
 
     def _read(self):
         for line in self.process.stdout:
