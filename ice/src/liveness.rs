@@ -92,7 +92,7 @@ impl Generation {
                 .record(now.saturating_duration_since(sent.at));
         }
         match (response.class(), response.error_code()) {
-            (Class::SuccessResponse, _) => {}
+            (Class::SuccessResponse, _) => self.nominated_by_consent(shared, now, pair, sent.at),
             (_, Some(ErrorCode::FORBIDDEN)) => {
                 shared.stats.error_responses_received += 1;
                 self.on_forbidden(pair);

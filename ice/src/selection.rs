@@ -34,6 +34,14 @@ pub(crate) struct Selected {
     pub(crate) settled: bool,
 }
 
+/// A nomination of ours that is not answered yet.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PendingNomination {
+    /// Its NOMINATION, if it carries one.
+    pub(crate) value: Option<u32>,
+    pub(crate) first_sent: Instant,
+}
+
 impl Generation {
     pub(crate) fn selected_pair(&self) -> Option<&Pair> {
         self.selected
@@ -108,6 +116,36 @@ impl Generation {
             .is_none_or(|pair| priority > pair.priority);
         if current != Some(true) && better {
             self.select(shared, now, id, Selection::Provisional);
+        }
+    }
+
+    pub(crate) fn pending_nomination(&self, pair: PairId) -> Option<PendingNomination> {
+        self.checklist.checks.iter().find_map(|check| {
+            let Purpose::Nomination(value) = check.purpose else {
+                return None;
+            };
+            (check.pair == pair && !check.cancelled).then(|| PendingNomination {
+                value,
+                first_sent: check.transaction.first_sent(),
+            })
+        })
+    }
+
+    /// A consent check that left while the pair's nomination was pending has nominated it as well: its answer ends the wait for
+    /// retransmissions, which may have become long.
+    pub(crate) fn nominated_by_consent(
+        &mut self,
+        shared: &mut Shared,
+        now: Instant,
+        pair: PairId,
+        sent: Instant,
+    ) {
+        if self
+            .pending_nomination(pair)
+            .is_some_and(|pending| pending.first_sent <= sent)
+        {
+            self.checklist.checks.retain(|check| check.pair != pair);
+            self.select(shared, now, pair, Selection::Nominated);
         }
     }
 

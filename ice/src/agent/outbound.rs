@@ -52,28 +52,25 @@ fn write_request(
         // Answered or given up while it waited here.
         return None;
     }
+    let pending = generation.pending_nomination(request.pair);
     let pair = generation.checklist.get_mut(request.pair)?;
     let (remote, local) = (
         peer.parameters.username_fragment(),
         generation.local.username_fragment(),
     );
-    let mut writer = Writer::request(buf, Method::BINDING, request.id)
+    let writer = Writer::request(buf, Method::BINDING, request.id)
         .ice_username(remote, local)
         .priority(pair.check_priority)
         .role(role.attribute(shared.tie_breaker));
-    match request.purpose {
-        Purpose::Nomination(value) => {
-            writer = writer.use_candidate();
-            if let Some(value) = value {
-                writer = writer.nomination(value);
-            }
-        }
+    let writer = match (request.purpose, pending) {
+        (Purpose::Nomination(value), _) => nominate(writer, value),
+        (Purpose::Consent, Some(pending)) => nominate(writer, pending.value),
         // Some lite servers forget the pair unless each check nominates it (I20).
-        Purpose::Consent if role == Role::Controlling && selected == Some(pair.id) => {
-            writer = writer.use_candidate()
+        (Purpose::Consent, None) if role == Role::Controlling && selected == Some(pair.id) => {
+            writer.use_candidate()
         }
-        Purpose::Consent | Purpose::Connectivity => {}
-    }
+        (Purpose::Consent | Purpose::Connectivity, _) => writer,
+    };
     let len = writer.integrity(&peer.key).fingerprint().ok()?;
     shared.stats.requests_sent += 1;
     if request.purpose == Purpose::Consent {
@@ -86,6 +83,14 @@ fn write_request(
         path: pair.path,
         len,
     })
+}
+
+fn nominate(writer: Writer<'_>, value: Option<u32>) -> Writer<'_> {
+    let writer = writer.use_candidate();
+    match value {
+        Some(value) => writer.nomination(value),
+        None => writer,
+    }
 }
 
 /// RFC 8445 §7.3.1: the answer is authenticated as its request was, and goes back the way it came.

@@ -122,9 +122,14 @@ impl Agent {
         let newest = generation.serial == self.current.serial;
         let complete = self.shared.gathering == GatheringState::Complete
             && generation.end_of_candidates == EndOfCandidates::Signalled;
-        let newer_is_checking = !newest && self.current.checklist.is_unfinished();
+        // A restart that is checking, or has a pair and waits for its nomination.
+        let restarting = !newest
+            && match &self.current.selected {
+                Some(found) => !found.consent.is_suspect(),
+                None => self.current.checklist.is_unfinished(),
+            };
         match selected.consent.is_suspect() {
-            true if newer_is_checking => State::Checking,
+            true if restarting => State::Checking,
             true => State::Disconnected,
             false if newest && selected.nominated && complete => State::Completed,
             false => State::Connected,

@@ -338,6 +338,36 @@ fn a_nomination_that_fails_is_followed_by_another() {
     assert_eq!(selected(&solo), (remote(1), true));
 }
 
+// req: I10 I20
+#[test]
+fn consent_checks_help_a_nomination_whose_own_datagrams_are_lost() {
+    let mut solo = Solo::checking(
+        Initiation::Initiating,
+        config(Nomination::Renomination),
+        &[remote(0)],
+    );
+    let checks = solo.take_requests();
+    let _ = solo.answer(&checks[0]);
+    solo.run_for(ms(7000));
+    let sent = solo.take_requests();
+    assert_eq!(selected(&solo), (remote(0), false), "nothing was answered");
+    let nominating = sent[0].id();
+    let helping = sent.iter().rev().find(|check| check.id() != nominating);
+    let helping = helping.expect("a consent check left meanwhile");
+    assert!(helping.message().use_candidate());
+    assert_eq!(
+        helping.message().nomination(),
+        sent[0].message().nomination()
+    );
+    let _ = solo.answer(helping);
+    assert_eq!(selected(&solo), (remote(0), true));
+    solo.run_for(secs(20));
+    assert!(
+        solo.take_requests().iter().all(|c| c.id() != nominating),
+        "the nomination is over"
+    );
+}
+
 // req: I10 I14
 #[test]
 fn a_change_of_the_selected_pair_is_reported_before_the_state() {
