@@ -29,6 +29,14 @@ fn main() {
     for size in SIZES {
         records_table(size);
     }
+    let (floor, fixture) = (HandshakeFloor::new(), Fixture::new());
+    side_by_side(
+        "handshake, both sides",
+        vec![
+            Subject::slow("ring", || floor.run()),
+            Subject::slow("floe", || fixture.connect()),
+        ],
+    );
     Criterion::default().configure_from_args().final_summary();
 }
 

@@ -17,6 +17,7 @@ const CALLS_PER_TURN: u32 = 200;
 /// One line of the table: a name, and what is to be measured.
 pub struct Subject<'a> {
     name: &'static str,
+    calls: u32,
     run: Box<dyn FnMut() + 'a>,
 }
 
@@ -28,13 +29,22 @@ impl std::fmt::Debug for Subject<'_> {
 
 impl<'a> Subject<'a> {
     /// A subject whose result is kept from being optimised away.
-    pub fn new<R>(name: &'static str, mut run: impl FnMut() -> R + 'a) -> Self {
+    pub fn new<R>(name: &'static str, run: impl FnMut() -> R + 'a) -> Self {
+        Self::repeated(name, CALLS_PER_TURN, run)
+    }
+
+    /// One that takes so long that a single call makes a turn.
+    pub fn slow<R>(name: &'static str, run: impl FnMut() -> R + 'a) -> Self {
+        Self::repeated(name, 1, run)
+    }
+
+    fn repeated<R>(name: &'static str, calls: u32, mut run: impl FnMut() -> R + 'a) -> Self {
         let run = Box::new(move || {
-            for _ in 0..CALLS_PER_TURN {
+            for _ in 0..calls {
                 black_box(run());
             }
         });
-        Self { name, run }
+        Self { name, calls, run }
     }
 }
 
@@ -43,7 +53,7 @@ pub fn side_by_side(title: &str, mut subjects: Vec<Subject<'_>>) {
     let mut turns = vec![Vec::with_capacity(TURNS); subjects.len()];
     for _ in 0..TURNS {
         for (subject, turns) in subjects.iter_mut().zip(&mut turns) {
-            turns.push(nanoseconds(&mut subject.run) / f64::from(CALLS_PER_TURN));
+            turns.push(nanoseconds(&mut subject.run) / f64::from(subject.calls));
         }
     }
     let medians: Vec<f64> = turns.into_iter().map(median).collect();
