@@ -116,6 +116,7 @@ impl Generation {
         });
         shared.stats.candidates_ignored += (before - self.remotes.len()) as u64;
         self.peer = Some(peer);
+        self.failed = None;
         self.quiet_since = Some(now);
         self.paired_at = Some(now);
         self.form_pairs(shared, now);

@@ -17,6 +17,13 @@ impl Generation {
         }
     }
 
+    /// Nothing but the peer's answer to a restart can help any more: the waits begin now, unless they have. An answer that
+    /// comes after them is still taken.
+    pub(crate) fn await_answer(&mut self, now: Instant) {
+        self.paired_at.get_or_insert(now);
+        self.quiet_since.get_or_insert(now);
+    }
+
     /// Whether everything that could give us a pair is over, and why (W3C webrtc-pc §5.6.3, RFC 8863 §4).
     pub(crate) fn gives_up(&self, shared: &Shared, now: Instant) -> Option<Reason> {
         let paired_at = self.paired_at?;

@@ -296,13 +296,14 @@ impl Agent {
     }
 
     /// The peer took its consent back by other means: a close_notify or a fatal alert, both authenticated by the caller.
-    /// Sending stops at once.
+    /// Sending stops at once, on every pair of every generation: only a restart begins anew (RFC 7675 §5.2).
     pub fn revoke_consent(&mut self, now: Instant, reason: Reason) {
         if self.state == State::Closed {
             return;
         }
         for generation in std::iter::once(&mut self.current).chain(self.previous.as_deref_mut()) {
             generation.lose_selected(reason);
+            generation.failed = Some(reason);
         }
         self.update(now);
     }

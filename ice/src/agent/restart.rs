@@ -52,7 +52,7 @@ impl Agent {
         let local = local.unwrap_or_else(|| Parameters::random(&mut self.shared.random));
         let next = Generation::new(self.current.serial + 1, local);
         let mut old = std::mem::replace(&mut self.current, next);
-        if old.selected.is_some() && old.failed.is_none() {
+        if old.selected.is_some() {
             // What carries the traffic stays; an earlier one was confirmed away or is given up now.
             let carries =
                 old.selected.as_ref().is_some_and(|s| s.nominated) || self.previous.is_none();
@@ -60,6 +60,9 @@ impl Agent {
                 old.gathered = self.shared.gathering;
                 self.previous = Some(Box::new(old));
             }
+        }
+        if self.previous.is_none() && self.state != State::New {
+            self.current.await_answer(now);
         }
         self.retire_at = None;
         self.restarted = Some(Reason::Restarted);
@@ -113,6 +116,7 @@ impl Agent {
         {
             // The old path is gone: the new generation is all there is.
             self.current.lost = self.current.lost.or_else(|| self.previous.as_ref()?.lost);
+            self.current.await_answer(now);
             self.previous = None;
             self.retire_at = None;
         }

@@ -355,7 +355,13 @@ fn an_announced_address_and_its_base_are_one() {
 // req: I66
 #[test]
 fn a_wildcard_socket_is_one_base_for_all_its_addresses() {
-    let wildcard: SocketAddr = "0.0.0.0:5000".parse().unwrap();
+    // An IPv6 wildcard carries IPv4 too.
+    for wildcard in ["0.0.0.0:5000", "[::]:5000"] {
+        is_one_base(wildcard.parse().unwrap());
+    }
+}
+
+fn is_one_base(wildcard: SocketAddr) {
     let actual: SocketAddr = "10.0.0.5:5000".parse().unwrap();
     let mut solo = Solo::new(Mode::Full, Initiation::Responding, Config::default());
     let candidate = Candidate::host(wildcard).announced_as("203.0.113.7:5000".parse().unwrap());

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use floe_ice::{Config, DropReason, Initiation, Mode, Reason, Received, State, Timing};
+use floe_ice::{
+    Candidate, Config, DropReason, Initiation, Mode, PairState, Reason, Received, State, Timing,
+};
 use floe_stun::{ErrorCode, RoleAttribute};
 
 use crate::support::solo::{Solo, controlled_with_pairs, remote, success};
@@ -294,6 +296,35 @@ fn a_closed_dtls_connection_revokes_consent() {
     }
 }
 
+// req: I20
+#[test]
+fn revoked_consent_is_revoked_on_every_pair_and_in_every_generation() {
+    for restarting in [false, true] {
+        let mut story = connected(2);
+        let now = story.now();
+        let spare = story
+            .b
+            .agent
+            .candidate_pairs()
+            .filter(|pair| pair.state == PairState::Succeeded)
+            .count();
+        assert!(spare > 1, "another pair could be fallen back to");
+        if restarting {
+            story.b.agent.restart(now, None, None).unwrap();
+        }
+        story.b.agent.revoke_consent(now, Reason::PeerClosed);
+        let sent = story.b.agent.stats().requests_sent;
+        for _ in 0..60 {
+            story.run_for(secs(1));
+            assert_eq!(story.b.agent.send_path(), None);
+            assert_eq!(story.b.agent.usable_path(), None);
+        }
+        assert_eq!(story.b.state(), State::Failed);
+        assert_eq!(story.b.last_transition().reason, Reason::PeerClosed);
+        assert_eq!(story.b.agent.stats().requests_sent, sent);
+    }
+}
+
 // req: I22
 #[test]
 fn a_lite_agent_lives_by_requests() {
@@ -331,12 +362,12 @@ fn a_lite_agent_recovers_with_the_next_request() {
 #[test]
 fn a_lite_agent_whose_peer_never_comes_fails_with_a_reason() {
     let mut solo = Solo::new(Mode::Lite, Initiation::Responding, Config::default());
-    let host = floe_ice::Candidate::host(crate::support::solo::local());
+    let host = Candidate::host(crate::support::solo::local());
     solo.agent.add_local_candidate(solo.now, host).unwrap();
     solo.agent.local_candidates_complete(solo.now);
     solo.meet();
     solo.agent
-        .add_remote_candidate(solo.now, floe_ice::Candidate::host(remote(0)))
+        .add_remote_candidate(solo.now, Candidate::host(remote(0)))
         .unwrap();
     solo.run_for(secs(60));
     let last = *solo.transitions().last().unwrap();
@@ -367,6 +398,42 @@ fn timers_change_at_run_time() {
     let age = solo.agent.consent_age(solo.now).unwrap();
     solo.run_for(secs(15) - age);
     assert_eq!(solo.agent.send_path(), None);
+}
+
+// req: I24
+#[test]
+fn a_pending_consent_check_is_drawn_anew() {
+    let mut solo = in_a_call();
+    solo.agent.set_timing(solo.now, Timing::low_power());
+    let check = loop {
+        solo.run_for(ms(100));
+        if let Some(check) = solo.take_requests().pop() {
+            break check;
+        }
+    };
+    let _ = solo.answer(&check);
+    // The next one would be many seconds away.
+    solo.agent.set_timing(solo.now, Timing::livekit());
+    solo.run_for(ms(2500));
+    assert_eq!(solo.take_requests().len(), 1);
+}
+
+// req: I24
+#[test]
+fn a_pending_ordinary_check_comes_at_the_new_pace() {
+    let mut config = Config::default();
+    config.timing.pacing = secs(10);
+    let mut solo = Solo::checking(Initiation::Initiating, config, &[]);
+    for n in 0..2 {
+        solo.agent
+            .add_remote_candidate(solo.now, Candidate::host(remote(n)))
+            .unwrap();
+    }
+    solo.run_for(ms(100));
+    assert_eq!(solo.take_requests().len(), 1);
+    solo.agent.set_timing(solo.now, Timing::default());
+    solo.run_for(ms(50));
+    assert_eq!(solo.take_requests().len(), 1, "not after ten seconds");
 }
 
 // req: I24

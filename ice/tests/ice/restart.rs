@@ -6,7 +6,7 @@ use floe_ice::{
 };
 
 use crate::support::solo::{Solo, controlled_with_pairs, remote};
-use crate::support::{Peer, Story, connected, ms, secs};
+use crate::support::{Peer, Story, both_in_use, connected, ms, secs};
 
 /// Both sides restart at this instant and signal everything again.
 fn restart_both(story: &mut Story) {
@@ -368,4 +368,40 @@ fn a_pair_that_only_works_does_not_replace_the_old_path() {
     let nomination = solo.check().nominating().bytes();
     let _ = solo.receive(remote(7), &nomination);
     assert_eq!(solo.agent.send_path().unwrap().remote, remote(7));
+}
+
+// req: I14 I15
+#[test]
+fn a_restart_that_nobody_answers_fails_once_the_old_path_is_lost() {
+    let mut story = connected(1);
+    let now = story.now();
+    story.a.agent.restart(now, None, None).unwrap();
+    story.a.agent.local_candidates_complete(now);
+    story.network.cut();
+    story.run_for(secs(120));
+    assert_eq!(story.a.state(), State::Failed);
+    assert_eq!(story.a.last_transition().reason, Reason::ConsentExpired);
+    // From there another restart: again nobody answers.
+    let now = story.now();
+    story.a.agent.restart(now, None, None).unwrap();
+    story.a.agent.local_candidates_complete(now);
+    story.drive();
+    assert_eq!(story.a.state(), State::Checking);
+    story.run_for(secs(120));
+    assert_eq!(story.a.state(), State::Failed);
+    // An answer that comes late is an answer all the same.
+    story.network.heal();
+    let now = story.now();
+    let (of_a, candidates) = (story.a.remote_parameters(), story.a.candidates());
+    story.b.agent.restart(now, None, Some(of_a)).unwrap();
+    for candidate in candidates {
+        story.b.agent.add_remote_candidate(now, candidate).unwrap();
+    }
+    story.b.agent.local_candidates_complete(now);
+    let (of_b, candidates) = (story.b.remote_parameters(), story.b.candidates());
+    story.a.agent.set_remote_parameters(now, of_b).unwrap();
+    for candidate in candidates {
+        story.a.agent.add_remote_candidate(now, candidate).unwrap();
+    }
+    story.drive_until(both_in_use);
 }

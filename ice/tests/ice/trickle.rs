@@ -6,7 +6,7 @@ use floe_ice::{
 };
 
 use crate::support::solo::{Solo, local, remote};
-use crate::support::{both_in_use, ms, secs, two};
+use crate::support::{both_in_use, connected, ms, secs, two};
 
 // req: I12 R38 R39 R78
 #[test]
@@ -232,6 +232,33 @@ fn changing_one_credential_is_an_error_and_both_need_a_restart() {
         Err(ApiMisuse::RestartKeepsACredential)
     );
     assert_eq!(restart(&mut solo, "next", other), Ok(()));
+}
+
+// req: I65
+#[test]
+fn the_answer_to_a_restart_changes_both_credentials_as_well() {
+    let mut story = connected(1);
+    let now = story.now();
+    let known = story.b.agent.local_parameters().clone();
+    story.a.agent.restart(now, None, None).unwrap();
+    let other = "0123456789abcdefghijkl";
+    for (fragment, password) in [
+        (known.username_fragment(), known.password()),
+        (known.username_fragment(), other),
+        ("next", known.password()),
+    ] {
+        let parameters = Parameters::new(fragment, password).unwrap();
+        assert_eq!(
+            story
+                .a
+                .agent
+                .set_remote_parameters(now, RemoteParameters::new(parameters)),
+            Err(ApiMisuse::RestartKeepsACredential)
+        );
+    }
+    let parameters = Parameters::new("next", other).unwrap();
+    let remote = RemoteParameters::new(parameters);
+    assert_eq!(story.a.agent.set_remote_parameters(now, remote), Ok(()));
 }
 
 // req: I65
