@@ -2,12 +2,19 @@
 //! one that takes its place once it is connected (RFC 8842 §3.1, RFC 9429 §5.11).
 //!
 //! ```text
-//!   current ── set_remote: other identity, sides or tls-id ──► current + successor ── connected ──► current + former
-//!      ▲                                                            │ or failed                         │
-//!      └────────────── 5 s ───────────────────────────────────────── │ ──────────────────────────────────┘
-//!      ▲                                                            ▼
-//!      └────────────────────────────────────────────────── no current to keep: at once
+//!            set_remote: other identity, sides or tls-id             connected
+//!   current ────────────────────────────────────────► current + successor ──► successor + former ── 5 s ──► successor
+//!      ▲                                                │ failed    │
+//!      │ ICE restart rolled back                        ▼           │ the current one ends, or never was connected
+//!      ├──────────────────────────── current + failed successor     ▼
+//!      └── from `current + successor` too               │       successor, in whatever state
+//!                                                       ▼ ICE restart confirmed
+//!                                                     failed
 //! ```
+//!
+//! The association in use lives until its successor is connected. A successor that failed ends it only once the peer has really
+//! moved on, that is once the ICE restart is confirmed: then there is nobody left whose identity was verified. A restart rolled
+//! back takes the unfinished successor with it, and what it said about the peer.
 //!
 //! While two live, the wire tells them apart: plaintext records can only belong to the handshake of the newer; protected ones are
 //! the current one's if its keys open them, else the other's. The former one is only read from: its peer may switch a round trip
@@ -50,6 +57,13 @@ pub(crate) struct Associations {
     reported: State,
     taken_over: Option<Event>,
     local_setup: Setup,
+    /// An ICE restart is under way that may still be rolled back.
+    revocable: Option<Revocable>,
+}
+
+/// What a rollback restores in the association in use.
+struct Revocable {
+    tls_id: Option<String>,
 }
 
 /// What was signalled about the peer of one association.
@@ -88,6 +102,7 @@ impl Associations {
             reported: State::New,
             taken_over: None,
             local_setup: setup,
+            revocable: None,
         }
     }
 
@@ -187,6 +202,27 @@ impl Associations {
         }));
         self.settle(now);
         Ok(())
+    }
+
+    /// An ICE restart has begun that is not confirmed. One that replaces another goes back to the same facts.
+    pub(crate) fn begin_restart(&mut self) {
+        self.revocable.get_or_insert_with(|| Revocable {
+            tls_id: self.identity.tls_id.clone(),
+        });
+    }
+
+    /// The ICE restart is confirmed: the peer has moved on, and a successor that failed takes the session with it.
+    pub(crate) fn confirm_restart(&mut self, now: Instant) {
+        self.revocable = None;
+        self.settle(now);
+    }
+
+    /// The ICE restart is rolled back, and with it an unfinished successor and what was said since.
+    pub(crate) fn roll_back(&mut self) {
+        if let Some(Revocable { tls_id }) = self.revocable.take() {
+            self.identity.tls_id = tls_id;
+        }
+        self.aside.take_if(|aside| aside.until.is_none());
     }
 
     /// This side's `a=setup` in an answer to `offered`; see [`dtls::answer_setup`].
@@ -324,25 +360,36 @@ impl Associations {
         (from != transition.to).then_some(dtls::Transition { from, ..transition })
     }
 
-    /// The successor takes over once it is connected or has failed, or once there is nothing to succeed.
+    /// The successor takes over once it is connected, once there is nothing to succeed, or to end what the peer has left.
     fn settle(&mut self, now: Instant) {
-        let lives = |state| matches!(state, State::New | State::Connecting);
-        let old = self.current.state();
-        let Some(aside) = self
-            .aside
-            .as_deref_mut()
-            .filter(|aside| aside.until.is_none())
-        else {
+        let Some(successor) = self.successor().map(Connection::state) else {
             return;
         };
-        if old == State::Connected && lives(aside.connection.state()) {
+        let waits = match successor {
+            State::New | State::Connecting => true,
+            State::Connected => false,
+            _ => self.revocable.is_some(),
+        };
+        if waits && self.current.state() == State::Connected {
             return;
         }
+        self.take_over(now);
+    }
+
+    fn take_over(&mut self, now: Instant) {
+        let Some(aside) = self.aside.as_deref_mut() else {
+            return;
+        };
+        let old = self.current.state();
         std::mem::swap(&mut self.current, &mut aside.connection);
         std::mem::swap(&mut self.identity, &mut aside.identity);
         aside.until = Some(now + LINGER);
         if old != State::Connected || self.current.state() != State::Connected {
             self.aside = None;
+        }
+        // What a rollback restores is of the association before.
+        if let Some(revocable) = &mut self.revocable {
+            revocable.tls_id = self.identity.tls_id.clone();
         }
         self.taken_over = Some(Event::AssociationChange(self.current.association()));
     }

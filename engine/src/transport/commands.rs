@@ -1,6 +1,6 @@
 //! What a caller can ask of a transport and read from it, beside the five verbs.
 
-use super::{RemoteDtls, Transport, associations::Exchange};
+use super::{RemoteDtls, Restart, Transport, associations::Exchange};
 use crate::{ApiMisuse, SealError, TransportStats};
 use floe_dtls::{self as dtls, Connection, Continuation, FingerprintSet, Setup, Side, SrtpKeys};
 use floe_ice::{
@@ -103,7 +103,9 @@ impl Transport {
 
     /// All that an offer or answer says about DTLS. Completes what the first association still lacks; later decides whether
     /// the association goes on or, if fingerprints, sides or tls-id have changed, a new one begins. The old one carries
-    /// data until the new one is connected; then [`Event::AssociationChange`](crate::Event::AssociationChange).
+    /// data until the new one is connected; then [`Event::AssociationChange`](crate::Event::AssociationChange). If the new one
+    /// fails, the transport's DTLS is `failed` as soon as the ICE restart is confirmed; if the restart is rolled back, by
+    /// [`rollback_restart`](Self::rollback_restart) or because it found no path, the old one goes on as if nothing had been said.
     ///
     /// # Errors
     ///
@@ -165,19 +167,26 @@ impl Transport {
         remote: Option<RemoteParameters>,
     ) -> Result<(), ApiMisuse> {
         self.ice.restart(now, local, remote)?;
+        let before = self.restart.take();
+        let before = before.map_or(self.exchange, |replaced| replaced.exchange);
         self.exchange = Exchange::IceRestart;
+        self.restart = Some(Restart {
+            username_fragment: self.local_parameters().username_fragment().to_owned(),
+            exchange: before,
+        });
+        self.dtls.begin_restart();
         self.settle(now);
         Ok(())
     }
 
-    /// Gives up an unconfirmed restart: the peer refused it, and the old generation goes on alone.
+    /// Gives up an unconfirmed restart: the peer refused it, and the old generation goes on alone. So does the DTLS association:
+    /// one begun with the restart and not connected is dropped.
     ///
     /// # Errors
     ///
     /// What the agent refuses: there is no restart to roll back.
     pub fn rollback_restart(&mut self, now: Instant) -> Result<(), ApiMisuse> {
         self.ice.rollback_restart(now)?;
-        self.exchange = Exchange::Plain;
         self.settle(now);
         Ok(())
     }

@@ -49,6 +49,8 @@ pub struct Transport {
     /// Where answers to its outstanding checks may still be routed by.
     pub(crate) routes: Vec<Route>,
     exchange: Exchange,
+    /// An ICE restart that is neither confirmed nor rolled back, as far as DTLS has been told.
+    restart: Option<Restart>,
     /// What DTLS time-outs double up to now.
     retransmission_cap: Duration,
     /// Where close_notify goes, though nothing else may.
@@ -61,6 +63,15 @@ const FRESH_CONSENT: Duration = Duration::from_secs(6);
 
 /// From how many endpoints unanswered checks can still be out.
 const MAX_ROUTES: usize = 16;
+
+/// An unconfirmed ICE restart.
+#[derive(Debug)]
+struct Restart {
+    /// This side's username fragment in the new generation: there is another again after a rollback.
+    username_fragment: String,
+    /// What a rollback goes back to.
+    exchange: Exchange,
+}
 
 /// How an endpoint tags a transport's STUN transactions.
 #[derive(Clone, Debug)]
@@ -125,6 +136,7 @@ impl Transport {
             paths: Paths::default(),
             routes: Vec::new(),
             exchange: Exchange::Plain,
+            restart: None,
             retransmission_cap: config.dtls.retransmission.cap,
             closing: None,
             stats: TransportStats::default(),
@@ -316,11 +328,28 @@ impl Transport {
     /// What one machine has to tell the other, after either has changed.
     fn settle(&mut self, now: Instant) {
         self.pace_dtls(now);
+        self.follow_restart(now);
         if self.dtls.wants_start()
             && let Some(path) = self.ice.usable_path()
         {
             let rtt = self.round_trip_time(&path);
             self.dtls.start(now, rtt, self.retransmission_cap);
+        }
+    }
+
+    /// How the ICE restart under way has ended, if it has: read from the agent, not from its events, which may wait long.
+    fn follow_restart(&mut self, now: Instant) {
+        if self.ice.is_restarting() {
+            return;
+        }
+        let Some(restart) = self.restart.take() else {
+            return;
+        };
+        if self.ice.local_parameters().username_fragment() == restart.username_fragment {
+            self.dtls.confirm_restart(now);
+        } else {
+            self.exchange = restart.exchange;
+            self.dtls.roll_back();
         }
     }
 

@@ -4,7 +4,7 @@ use crate::support::{self, FULL_ACTIVE, FULL_ACTPASS, Host};
 use floe::{
     ApiMisuse, Event, RemoteDtls, TransportId,
     dtls::{self, Continuation, FingerprintSet, Setup, Side},
-    ice::{Candidate, Mode},
+    ice::{Candidate, Mode, Parameters, RemoteParameters},
 };
 use sim::Pair;
 use std::time::Duration;
@@ -271,6 +271,145 @@ fn a_new_association_with_the_wrong_certificate_fails_closed() {
     assert_eq!(pair.a.dtls(a), dtls::State::Failed);
     let last = *pair.a.dtls_transitions(a).last().unwrap();
     assert_eq!(last.to, dtls::State::Failed);
+    assert!(pair.a.transport(a).srtp_keys().is_none());
+}
+
+/// The first half of a restart, and what comes with it: `a` is told of a certificate that `b` does not have, and both agree to swap
+/// the sides. No candidates yet, so no path confirms it.
+fn begin_with_an_impostor(pair: &mut Pair<Host, Host>, (a, b): (TransportId, TransportId)) {
+    let now = pair.now();
+    pair.a.endpoint.restart(now, a, None, None).unwrap();
+    let offer = support::parameters(&pair.a, a, Mode::Full);
+    pair.b.endpoint.restart(now, b, None, Some(offer)).unwrap();
+    let impostor = support::fingerprints(&support::identity(3));
+    let for_a = remote(impostor, Setup::Passive, Some("new"));
+    let for_b = remote(pair.a.fingerprints(), Setup::Active, Some("new"));
+    for (host, id, facts) in [(&mut pair.a, a, for_a), (&mut pair.b, b, for_b)] {
+        let begun = host.with_transport(now, id, |t| t.set_remote_dtls(now, facts));
+        assert_eq!(begun, Ok(Continuation::New));
+    }
+}
+
+/// The old association is whole: data both ways, and the facts about the peer are those from before.
+fn goes_on_as_before(pair: &mut Pair<Host, Host>, (a, b): (TransportId, TransportId)) {
+    let now = pair.now();
+    pair.a.data.clear();
+    pair.b.data.clear();
+    pair.a.send(now, a, b"still");
+    pair.b.send(now, b, b"here");
+    pair.run_for(Duration::from_millis(100));
+    assert_eq!((pair.a.data.len(), pair.b.data.len()), (1, 1));
+    for (host, id) in [(&pair.a, a), (&pair.b, b)] {
+        assert_eq!(host.dtls_transitions(id).len(), 2);
+        assert!(!host.saw(|event| matches!(event, Event::AssociationChange(_))));
+    }
+}
+
+/// What `a` says to the peer's old facts, and then to others, without another restart.
+fn knows_the_old_facts_only(pair: &mut Pair<Host, Host>, a: TransportId) {
+    let now = pair.now();
+    let same = remote(pair.b.fingerprints(), Setup::Active, Some("first"));
+    let impostor = support::fingerprints(&support::identity(3));
+    let other = remote(impostor, Setup::Active, Some("first"));
+    let refused = Err(ApiMisuse::Setup(
+        dtls::SetupError::NewAssociationWithoutRestart,
+    ));
+    pair.a.with_transport(now, a, |t| {
+        assert_eq!(t.set_remote_dtls(now, other.clone()), refused);
+        assert_eq!(t.set_remote_dtls(now, same), Ok(Continuation::Same));
+        assert_eq!(t.set_remote_dtls(now, other), refused);
+    });
+}
+
+// req: T65 I15
+#[test]
+fn a_restart_rolled_back_takes_the_new_association_with_it() {
+    // Told at once, or after the new handshake has failed.
+    for (seed, later) in [(68, 0), (69, 5)] {
+        let (mut pair, ids @ (a, b)) = support::connected(seed, FULL_ACTPASS, FULL_ACTIVE);
+        begin_with_an_impostor(&mut pair, ids);
+        pair.run_for(Duration::from_secs(later));
+        goes_on_as_before(&mut pair, ids);
+        let now = pair.now();
+        for (host, id) in [(&mut pair.a, a), (&mut pair.b, b)] {
+            host.with_transport(now, id, |t| t.rollback_restart(now))
+                .unwrap();
+        }
+        pair.run_for(Duration::from_secs(90));
+        goes_on_as_before(&mut pair, ids);
+        knows_the_old_facts_only(&mut pair, a);
+    }
+}
+
+// req: T65 I15
+#[test]
+fn a_restart_that_finds_no_path_takes_the_new_association_with_it() {
+    let (mut pair, ids @ (a, _)) = support::connected(70, FULL_ACTPASS, FULL_ACTIVE);
+    let now = pair.now();
+    pair.a.endpoint.restart(now, a, None, None).unwrap();
+    // Credentials that nobody has: no check is ever answered.
+    let nobody = Parameters::new("nobody", "0123456789012345678901").unwrap();
+    let impostor = support::fingerprints(&support::identity(3));
+    let facts = remote(impostor, Setup::Active, Some("new"));
+    pair.a.with_transport(now, a, |t| {
+        t.set_remote_parameters(now, RemoteParameters::new(nobody))
+            .unwrap();
+        t.local_candidates_complete(now);
+        t.add_remote_candidate(now, Candidate::host(sim::address(2)))
+            .unwrap();
+        t.remote_candidates_complete(now);
+        assert_eq!(t.set_remote_dtls(now, facts), Ok(Continuation::New));
+    });
+    pair.run_for(Duration::from_secs(120));
+    assert!(
+        pair.a
+            .saw(|event| matches!(event, Event::RestartRolledBack(_)))
+    );
+    goes_on_as_before(&mut pair, ids);
+    knows_the_old_facts_only(&mut pair, a);
+}
+
+// req: T65 I15
+#[test]
+fn a_rollback_forgets_a_tls_id_that_came_with_the_restart() {
+    let (mut pair, ids @ (a, _)) = support::connected(71, FULL_ACTPASS, FULL_ACTIVE);
+    let now = pair.now();
+    pair.a.endpoint.restart(now, a, None, None).unwrap();
+    let named = remote(pair.b.fingerprints(), Setup::Active, Some("new"));
+    pair.a.with_transport(now, a, |t| {
+        assert_eq!(t.set_remote_dtls(now, named), Ok(Continuation::Same));
+        t.rollback_restart(now).unwrap();
+    });
+    knows_the_old_facts_only(&mut pair, a);
+    goes_on_as_before(&mut pair, ids);
+}
+
+// req: T65 T6
+#[test]
+fn a_new_association_that_failed_ends_the_session_once_the_restart_is_confirmed() {
+    let (mut pair, ids @ (a, b)) = support::connected(72, FULL_ACTPASS, FULL_ACTIVE);
+    begin_with_an_impostor(&mut pair, ids);
+    pair.run_for(Duration::from_secs(5));
+    goes_on_as_before(&mut pair, ids);
+    let now = pair.now();
+    let answer = support::parameters(&pair.b, b, Mode::Full);
+    pair.a
+        .with_transport(now, a, |t| t.set_remote_parameters(now, answer))
+        .unwrap();
+    for (host, id, remote) in [
+        (&mut pair.a, a, sim::address(2)),
+        (&mut pair.b, b, sim::address(1)),
+    ] {
+        host.with_transport(now, id, |t| {
+            t.local_candidates_complete(now);
+            t.add_remote_candidate(now, Candidate::host(remote))
+                .unwrap();
+            t.remote_candidates_complete(now);
+        });
+    }
+    pair.run_for(Duration::from_secs(1));
+    assert!(pair.a.saw(|event| *event == Event::RestartConfirmed));
+    assert_eq!(pair.a.dtls(a), dtls::State::Failed);
     assert!(pair.a.transport(a).srtp_keys().is_none());
 }
 
