@@ -487,3 +487,6 @@ impl Machine for ClientMachine {
         self.is_finished
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,8 +27,8 @@ pub(crate) struct Session {
     pub(crate) entity_tag: EntityTag,
     /// The other side's current credentials.
     pub(crate) remote: Parameters,
-    /// Those before the last restart, until it is confirmed.
-    previous_remote: Option<Parameters>,
+    /// Those of the generation that a restart not yet confirmed would go back to.
+    confirmed_remote: Option<Parameters>,
     pub(crate) media: MediaView,
     pub(crate) channels: DataChannels,
     records: u64,
@@ -60,7 +60,7 @@ impl Session {
             name: beginning.name,
             entity_tag: EntityTag::random(),
             remote: beginning.remote,
-            previous_remote: None,
+            confirmed_remote: None,
             media: MediaView::default(),
             channels: DataChannels::accepting(),
             records: 0,
@@ -84,7 +84,10 @@ impl Session {
             self.record(now, &event, expiry);
         }
         match event {
-            Event::RestartConfirmed => self.timeline.note(now, "ice_restart", "confirmed"),
+            Event::RestartConfirmed => {
+                self.timeline.note(now, "ice_restart", "confirmed");
+                self.settled();
+            }
             Event::RestartRolledBack(reason) => self.rolled_back(now, *reason),
             _ => {}
         }
@@ -158,15 +161,21 @@ impl Session {
     fn rolled_back(&mut self, now: Instant, reason: floe_ice::Reason) {
         self.timeline
             .note(now, "ice_restart", format!("given up: {reason}"));
-        if let Some(remote) = self.previous_remote.take() {
+        if let Some(remote) = self.confirmed_remote.take() {
             self.remote = remote;
         }
         self.entity_tag = EntityTag::random();
     }
 
-    /// ICE was restarted with the other side's new credentials.
+    /// No restart is under way: there is nothing to go back to.
+    pub(crate) fn settled(&mut self) {
+        self.confirmed_remote = None;
+    }
+
+    /// ICE was restarted with the other side's new credentials. A restart during a restart replaces the unconfirmed generation.
     pub(crate) fn restarted(&mut self, now: Instant, remote: Parameters) {
-        self.previous_remote = Some(std::mem::replace(&mut self.remote, remote));
+        let before = std::mem::replace(&mut self.remote, remote);
+        self.confirmed_remote.get_or_insert(before);
         self.entity_tag = EntityTag::random();
         self.restarts += 1;
         self.timeline.note(now, "ice_restart", "asked for");

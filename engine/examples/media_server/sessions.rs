@@ -233,6 +233,10 @@ impl Sessions {
         fragment: Fragment,
     ) -> Result<Patched, Rejection> {
         let id = self.session(key)?.transport;
+        let is_first = self
+            .endpoint
+            .transport(id)
+            .is_some_and(|transport| !transport.ice().is_restarting());
         let mut new = RemoteParameters::new(remote.clone());
         new.mode = fragment.mode;
         self.endpoint
@@ -245,6 +249,10 @@ impl Sessions {
         });
         let parameters = self.local_parameters(id)?;
         let session = self.session(key)?;
+        if is_first {
+            // Confirmed, or without a path to go back to: of that no event tells.
+            session.settled();
+        }
         session.restarted(now, remote);
         let (name, entity_tag) = (session.name.clone(), session.entity_tag);
         let Settings {
