@@ -409,12 +409,23 @@ async fn a_closing_server_says_goodbye() {
 #[tokio::test]
 async fn a_port_in_use_is_one_clear_line() {
     let taken = TestServer::start().await;
-    let port = format!("--udp-port={}", taken.candidate.port());
-    let options = Options::parse_from(["media_server", "--http-port=0", "--bind=127.0.0.1", &port]);
-    let line = start(&options).await.err().unwrap().to_string();
-    assert!(
-        line.contains("in use") && line.contains(&taken.candidate.port().to_string()),
-        "{line}"
-    );
-    assert_eq!(line.lines().count(), 1);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let http = listener.local_addr().unwrap().port();
+    for (what, port, [http_port, udp_port]) in [
+        ("HTTP", http, [http, 0]),
+        ("UDP", taken.candidate.port(), [0, taken.candidate.port()]),
+    ] {
+        let ports = [
+            format!("--http-port={http_port}"),
+            format!("--udp-port={udp_port}"),
+        ];
+        let options =
+            Options::parse_from(["media_server", "--bind=127.0.0.1", &ports[0], &ports[1]]);
+        let line = start(&options).await.err().unwrap().to_string();
+        assert!(
+            line.starts_with(&format!("{what} port {port} is in use")),
+            "{line}"
+        );
+        assert_eq!(line.lines().count(), 1);
+    }
 }

@@ -155,8 +155,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Session {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let Path(text) = Path::<String>::from_request_parts(parts, state)
             .await
-            .map_err(|_| Problem::NO_SESSION)?;
-        text.parse().map(Self).map_err(|_| Problem::NO_SESSION)
+            .map_err(|_| Problem::no_session())?;
+        text.parse().map(Self).map_err(|_| Problem::no_session())
     }
 }
 
@@ -208,7 +208,9 @@ fn if_match(headers: &HeaderMap) -> Result<IfMatch, Problem> {
 struct Problem(StatusCode, String);
 
 impl Problem {
-    const NO_SESSION: Self = Self(StatusCode::NOT_FOUND, String::new());
+    fn no_session() -> Self {
+        Rejection::NoSession.into()
+    }
 }
 
 impl From<Refusal> for Problem {
@@ -224,7 +226,7 @@ impl From<Rejection> for Problem {
     fn from(rejection: Rejection) -> Self {
         let status = match rejection {
             Rejection::Sdp(refusal) => return refusal.into(),
-            Rejection::NoSession => return Self::NO_SESSION,
+            Rejection::NoSession => StatusCode::NOT_FOUND,
             Rejection::Stale => StatusCode::PRECONDITION_FAILED,
             Rejection::Engine(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Rejection::Full | Rejection::Closing => StatusCode::SERVICE_UNAVAILABLE,

@@ -285,11 +285,10 @@ async fn a_deleted_session_is_gone() {
             StatusCode::NOT_FOUND
         );
     }
+    let patched = patch(&server.app, &session, Some("*"), TRICKLE).await;
     assert_eq!(
-        patch(&server.app, &session, Some("*"), TRICKLE)
-            .await
-            .status,
-        StatusCode::NOT_FOUND
+        (patched.status, patched.body.as_str()),
+        (StatusCode::NOT_FOUND, "no such session\n")
     );
     let overview = server.overview().await;
     assert_eq!(
