@@ -28,7 +28,7 @@ pub(crate) enum Standing {
 #[derive(Debug)]
 struct Entry {
     path: FiveTuple,
-    /// `None`: released, and kept until that is announced.
+    /// `None`: released though announced as owned, and kept until the release is announced too.
     standing: Option<Standing>,
     announced: bool,
 }
@@ -51,12 +51,14 @@ impl Paths {
         self.entry(path)?.standing
     }
 
-    /// How many paths it has in any standing.
+    /// How many paths it has in any standing, and how many it has let go of and not said so yet.
     pub(crate) fn len(&self) -> usize {
-        self.entries
-            .iter()
-            .filter(|entry| entry.standing.is_some())
-            .count()
+        self.entries.len()
+    }
+
+    /// Whether it is among those that [`len`](Self::len) counts.
+    pub(crate) fn contains(&self, path: &FiveTuple) -> bool {
+        self.entry(path).is_some()
     }
 
     pub(crate) fn set(&mut self, path: FiveTuple, standing: Standing) {
@@ -78,21 +80,27 @@ impl Paths {
             .map(|entry| entry.path)
     }
 
-    /// Releases one path for which `keep` says no, and gives it if it was owned; call until `None`.
+    /// Releases one path for which `keep` says no, and gives it if it was owned; call until `None`. One that was never
+    /// announced is gone at once.
     pub(crate) fn release_unless(
         &mut self,
         keep: impl Fn(&FiveTuple) -> bool,
     ) -> Option<FiveTuple> {
-        loop {
-            let entry = self
-                .entries
-                .iter_mut()
-                .find(|entry| entry.standing.is_some() && !keep(&entry.path))?;
-            self.unannounced = true;
-            if entry.standing.take() == Some(Standing::Owned) {
-                return Some(entry.path);
+        let spent = |entry: &Entry| entry.standing.is_some() && !keep(&entry.path);
+        while let Some(index) = self.entries.iter().position(spent) {
+            let entry = &mut self.entries[index];
+            let (path, was_owned) = (entry.path, entry.is_owned());
+            if entry.announced {
+                entry.standing = None;
+                self.unannounced = true;
+            } else {
+                self.entries.remove(index);
+            }
+            if was_owned {
+                return Some(path);
             }
         }
+        None
     }
 
     /// Nothing has been announced: the paths get to know a new endpoint.
@@ -178,6 +186,23 @@ mod tests {
         assert_eq!(paths.release_unless(|_| false), None);
         assert_eq!(paths.len(), 0);
         assert_eq!(events(&mut paths), []);
+    }
+
+    #[test]
+    fn what_nobody_polls_for_does_not_pile_up() {
+        let mut paths = Paths::default();
+        paths.set(path(1), Standing::Owned);
+        assert_eq!(events(&mut paths).len(), 1);
+        for port in 2..100 {
+            paths.set(path(port), Standing::Owned);
+            while paths.release_unless(|kept| *kept == path(port)).is_some() {}
+        }
+        assert_eq!(paths.len(), 2, "the announced one and the newest");
+        assert_eq!(
+            events(&mut paths),
+            [Event::PathReleased(path(1)), Event::PathLearned(path(99))]
+        );
+        assert_eq!(paths.len(), 1);
     }
 
     #[test]

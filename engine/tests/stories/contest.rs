@@ -5,18 +5,19 @@ use crate::{
     support::{self, FULL_ACTIVE, FULL_ACTPASS, Host, datagram_to_b},
 };
 use floe::{
-    DropReason, Event, Outcome, Received, TransportId,
-    ice::{FiveTuple, Mode},
+    DropReason, Endpoint, Event, Outcome, Received, TransportId,
+    ice::{FiveTuple, Mode, Parameters},
     stun::{Class, Message},
 };
 use sim::Pair;
+use std::time::Instant;
 
 /// The path as `b` sees it.
 fn path() -> FiveTuple {
     FiveTuple::udp(sim::address(2), sim::address(1))
 }
 
-fn holder(host: &mut Host, now: std::time::Instant) -> Option<TransportId> {
+fn holder(host: &mut Host, now: Instant) -> Option<TransportId> {
     // Media finds the holder of a 5-tuple, whatever becomes of it there.
     match host
         .endpoint
@@ -165,10 +166,8 @@ fn a_path_whose_holder_lapsed_is_anybodys_who_can_authenticate() {
     assert_eq!(pair.b.endpoint.stats().takeovers, 0, "nobody lost anything");
 }
 
-#[test]
-fn a_transport_holds_as_many_paths_as_it_may() {
-    let host = Host::with(2, &[], |config| config.max_paths = 2);
-    let (mut endpoint, now) = (host.endpoint, support::world(18).now());
+/// A transport of `endpoint` with an address of its own, that knows its peer; and its credentials.
+fn answering(endpoint: &mut Endpoint, now: Instant) -> (TransportId, Parameters) {
     let options = floe::TransportOptions {
         mode: Mode::Full,
         initiation: floe::ice::Initiation::Responding,
@@ -177,7 +176,7 @@ fn a_transport_holds_as_many_paths_as_it_may() {
         local_parameters: None,
     };
     let id = endpoint.create(now, options).unwrap();
-    let peer = floe::ice::Parameters::new("peer", "0123456789012345678901").unwrap();
+    let peer = Parameters::new("peer", "0123456789012345678901").unwrap();
     endpoint
         .with(now, id, |transport| {
             let peer = floe::ice::RemoteParameters::new(peer);
@@ -187,6 +186,14 @@ fn a_transport_holds_as_many_paths_as_it_may() {
         })
         .unwrap();
     let credentials = endpoint.transport(id).unwrap().local_parameters().clone();
+    (id, credentials)
+}
+
+#[test]
+fn a_transport_holds_as_many_paths_as_it_may() {
+    let host = Host::with(2, &[], |config| config.max_paths = 2);
+    let (mut endpoint, now) = (host.endpoint, support::world(18).now());
+    let (id, credentials) = answering(&mut endpoint, now);
     let from = |host| FiveTuple::udp(sim::address(2), sim::address(host));
     for host in 11..16u8 {
         let mut request = crafted::request(&credentials, "peer", host.into());
@@ -210,6 +217,30 @@ fn a_transport_holds_as_many_paths_as_it_may() {
             (id, Event::PathLearned(from(12)))
         ]
     );
+}
+
+// req: I54
+#[test]
+fn paths_that_come_and_go_between_two_polls_leave_nothing_behind() {
+    let host = Host::new(2, &[]);
+    let (mut endpoint, now) = (host.endpoint, support::world(20).now());
+    let (id, credentials) = answering(&mut endpoint, now);
+    let mut buf = [0; 1500];
+    let mut from_new_sources = |endpoint: &mut Endpoint, ports: std::ops::Range<u16>| {
+        for port in ports {
+            let source = std::net::SocketAddr::new(sim::address(1).ip(), port);
+            let path = FiveTuple::udp(sim::address(2), source);
+            let mut request = crafted::request(&credentials, "peer", port.into());
+            let _ = endpoint.handle_datagram(now, path, &mut request);
+            while endpoint.poll_transmit(&mut buf).is_some() {}
+        }
+    };
+    from_new_sources(&mut endpoint, 10_000..11_000);
+    let remembered = |endpoint: &Endpoint| format!("{:?}", endpoint.transport(id).unwrap()).len();
+    let before = remembered(&endpoint);
+    from_new_sources(&mut endpoint, 11_000..15_000);
+    let after = remembered(&endpoint);
+    assert!(after < before + before / 4, "{before} became {after}");
 }
 
 // req: I8
