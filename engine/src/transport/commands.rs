@@ -110,12 +110,15 @@ impl Transport {
     /// # Errors
     ///
     /// [`ApiMisuse::Setup`] if the sides do not fit, or if a new association was not asked for together with an ICE
-    /// [`restart`](Self::restart) (RFC 9429 §5.11). The association goes on.
+    /// [`restart`](Self::restart) (RFC 9429 §5.11). The association goes on. [`ApiMisuse::Ice`] after [`close`](Self::close).
     pub fn set_remote_dtls(
         &mut self,
         now: Instant,
         remote: RemoteDtls,
     ) -> Result<Continuation, ApiMisuse> {
+        if self.is_closed() {
+            return Err(ice::ApiMisuse::Closed.into());
+        }
         let continuation = self.dtls.set_remote(now, remote, self.exchange)?;
         self.exchange = Exchange::Plain;
         self.settle(now);
@@ -252,6 +255,9 @@ impl Transport {
     ///
     /// [`ApiMisuse::Dtls`] outside 256 to the configured MTU.
     pub fn set_mtu(&mut self, mtu: usize) -> Result<(), ApiMisuse> {
+        if mtu > self.config.mtu() {
+            return Err(dtls::ApiMisuse::MtuOutOfRange.into());
+        }
         Ok(self.dtls.set_mtu(mtu)?)
     }
 

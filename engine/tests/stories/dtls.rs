@@ -5,7 +5,7 @@ use crate::{
     support::{self, FULL_ACTIVE, FULL_ACTPASS, Host, Part},
 };
 use floe::{
-    DropReason, Outcome, Received, Transport, TransportId, TransportOptions,
+    ApiMisuse, DropReason, Outcome, Received, Transport, TransportId, TransportOptions,
     dtls::{self, RemoteIdentity, Setup},
     ice::{Candidate, FiveTuple, Initiation, Mode, Parameters, RemoteParameters},
 };
@@ -169,4 +169,17 @@ fn a_peer_that_moves_is_heard_once_it_has_authenticated_there() {
         panic!("{outcome:?}")
     };
     assert_eq!((transport, &record[range]), (b, &b"now"[..]));
+}
+
+// req: T22
+#[test]
+fn the_mtu_never_exceeds_what_the_buffer_has_to_hold() {
+    let identity = support::identity(1);
+    let config = support::transport_config(&identity);
+    let mut transport = Transport::new(&config, later(Initiation::Responding)).unwrap();
+    let misuse = ApiMisuse::Dtls(dtls::ApiMisuse::MtuOutOfRange);
+    assert_eq!(transport.set_mtu(config.mtu()), Ok(()));
+    for mtu in [config.mtu() + 1, 16_384, 255] {
+        assert_eq!(transport.set_mtu(mtu), Err(misuse.clone()));
+    }
 }
