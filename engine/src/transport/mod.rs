@@ -53,7 +53,7 @@ pub struct Transport {
     restart: Option<Restart>,
     /// What DTLS time-outs double up to now.
     retransmission_cap: Duration,
-    /// Where close_notify goes, though nothing else may.
+    /// Where close_notify goes, though nothing else may; until it has gone.
     closing: Option<FiveTuple>,
     stats: TransportStats,
 }
@@ -253,7 +253,10 @@ impl Transport {
             return Some(transmit);
         }
         let path = self.dtls_path()?;
-        let len = self.dtls.poll_transmit(buf)?;
+        let Some(len) = self.dtls.poll_transmit(buf) else {
+            self.closing = None;
+            return None;
+        };
         Some(Transmit { path, len })
     }
 
@@ -370,7 +373,7 @@ impl Transport {
         pair.rtt.filter(|_| pair.path == *path)
     }
 
-    /// The verified peer has ended the connection: it wants nothing more from us.
+    /// The verified peer has ended the connection: it wants nothing more from us but close_notify.
     fn revoke_if_ended(&mut self, now: Instant) {
         let connection = self.dtls.current();
         let reason = match connection.state() {
@@ -382,6 +385,7 @@ impl Transport {
             }
             _ => return,
         };
+        self.closing = self.ice.send_path().or(self.closing);
         self.ice.revoke_consent(now, reason);
     }
 

@@ -5,11 +5,14 @@ use crate::{
     support::{self, FULL_ACTIVE, FULL_ACTPASS, Host, LITE_PASSIVE, datagram_to_b},
 };
 use floe::{
-    DropReason, Event, Outcome, TransportId, dtls,
+    ApiMisuse, DropReason, Event, Outcome, TransportId, dtls,
     ice::{self, Parameters},
 };
 use sim::Pair;
 use std::time::Duration;
+
+/// The content type of an alert record of DTLS 1.2 (RFC 5246 §6.2.1).
+const ALERT: u8 = 21;
 
 /// What `b` answers to `request` that arrives from `a`'s address: the datagrams it sends at once.
 fn answers(pair: &mut Pair<Host, Host>, request: &[u8]) -> Vec<Vec<u8>> {
@@ -203,6 +206,52 @@ fn close_notify_ends_both_sides_at_once_and_revokes_consent() {
             .count();
         assert_eq!(spoken, 0, "the closed side is silent");
     }
+}
+
+// req: T23
+#[test]
+fn close_notify_goes_both_ways() {
+    let parts = [
+        (33, FULL_ACTIVE),
+        (34, LITE_PASSIVE), // the closing side is lite,
+        (35, FULL_ACTIVE),
+        (36, LITE_PASSIVE), // the answering one is.
+    ];
+    for (seed, b_part) in parts {
+        let (mut pair, (a, b)) = support::connected(seed, FULL_ACTPASS, b_part);
+        pair.run_for(Duration::from_secs(1));
+        let (wire, now) = (pair.network.wiretap(), pair.now());
+        match seed < 35 {
+            true => assert!(pair.b.endpoint.close(now, b)),
+            false => assert!(pair.a.endpoint.close(now, a)),
+        }
+        pair.run_for(Duration::from_secs(10));
+        let alerts = |from| {
+            let seen = wire.seen().into_iter();
+            seen.filter(|(_, d)| d.source == sim::address(from) && d.bytes[0] == ALERT)
+                .count()
+        };
+        assert_eq!((alerts(1), alerts(2)), (1, 1), "seed {seed}");
+    }
+}
+
+// req: T65
+#[test]
+fn after_the_end_no_new_association_begins() {
+    let (mut pair, (_, b)) = support::connected(37, FULL_ACTPASS, FULL_ACTIVE);
+    let now = pair.now();
+    pair.b.endpoint.restart(now, b, None, None).unwrap();
+    let facts = floe::RemoteDtls {
+        fingerprints: support::fingerprints(&support::identity(3)),
+        setup: dtls::Setup::Passive,
+        tls_id: None,
+    };
+    let told = pair.b.with_transport(now, b, |transport| {
+        transport.close(now);
+        transport.set_remote_dtls(now, facts)
+    });
+    assert_eq!(told, Err(ApiMisuse::Ice(ice::ApiMisuse::Closed)));
+    assert_eq!(pair.b.dtls(b), dtls::State::Closed);
 }
 
 // req: I20
