@@ -142,7 +142,7 @@ impl Associations {
     }
 
     /// Takes all facts of an exchange: fills in what the first association still lacks, continues the one there is, or begins
-    /// its successor.
+    /// its successor. On an error nothing is taken.
     pub(crate) fn set_remote(
         &mut self,
         now: Instant,
@@ -152,18 +152,13 @@ impl Associations {
         let local_setup = self.local_setup;
         let (connection, identity) = self.newest();
         let established = connection.side();
-        let side = match (remote.setup.side(), established) {
-            (None, Some(side)) => side,
-            (Some(theirs), Some(_)) => theirs.peer(),
-            (_, None) => {
-                let side = dtls::negotiated_side(local_setup, remote.setup)?;
-                connection.set_remote_setup(now, remote.setup)?;
-                side
-            }
-        };
+        let side = side_after(established, local_setup, remote.setup)?;
         let Some(fingerprints) = &identity.fingerprints else {
             connection.set_remote_fingerprints(now, remote.fingerprints.clone())?;
             *identity = Identity::of(&remote);
+            if established.is_none() {
+                connection.set_remote_setup(now, remote.setup)?;
+            }
             return Ok(Continuation::Same);
         };
         let before = dtls::Signaled {
@@ -178,7 +173,12 @@ impl Associations {
         };
         let continuation = dtls::continuation(&before, &after, exchange == Exchange::IceRestart)?;
         match continuation {
-            Continuation::Same => identity.tls_id = identity.tls_id.take().or(remote.tls_id),
+            Continuation::Same => {
+                if established.is_none() {
+                    connection.set_remote_setup(now, remote.setup)?;
+                }
+                identity.tls_id = identity.tls_id.take().or(remote.tls_id);
+            }
             Continuation::New => self.succeed(now, remote, side)?,
         }
         Ok(continuation)
@@ -411,6 +411,19 @@ impl fmt::Debug for Associations {
             .field("association", &self.current.association())
             .field("successor", &self.successor().map(Connection::state))
             .finish()
+    }
+}
+
+/// This side after an exchange: what the peer's leaves over, else what it was.
+fn side_after(
+    established: Option<Side>,
+    local: Setup,
+    remote: Setup,
+) -> Result<Side, dtls::SetupError> {
+    match (remote.side(), established) {
+        (None, Some(side)) => Ok(side),
+        (Some(theirs), Some(_)) => Ok(theirs.peer()),
+        (_, None) => dtls::negotiated_side(local, remote),
     }
 }
 

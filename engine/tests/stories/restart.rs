@@ -166,6 +166,24 @@ fn an_association_changes_only_together_with_an_ice_restart() {
 
 // req: T65
 #[test]
+fn facts_that_are_refused_leave_the_side_open() {
+    let mut pair = support::world(73);
+    let now = pair.now();
+    let (a, _) = support::created(&mut pair, FULL_ACTPASS, FULL_ACTIVE);
+    let impostor = support::fingerprints(&support::identity(3));
+    let other = remote(impostor, Setup::Passive, None);
+    let right = remote(pair.b.fingerprints(), Setup::Active, None);
+    pair.a.with_transport(now, a, |transport| {
+        assert!(transport.set_remote_dtls(now, other).is_err());
+        assert_eq!(transport.dtls().side(), None);
+        let taken = transport.set_remote_dtls(now, right);
+        assert_eq!(taken, Ok(Continuation::Same));
+        assert_eq!(transport.dtls().side(), Some(Side::Server));
+    });
+}
+
+// req: T65
+#[test]
 fn one_restart_is_leave_for_one_exchange() {
     let (mut pair, ids @ (a, _)) = support::connected(67, FULL_ACTPASS, FULL_ACTIVE);
     both_restart(&mut pair, ids);
