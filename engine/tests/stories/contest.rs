@@ -175,17 +175,27 @@ fn answering(endpoint: &mut Endpoint, now: Instant) -> (TransportId, Parameters)
         remote_identity: floe::dtls::RemoteIdentity::Later,
         local_parameters: None,
     };
-    let id = endpoint.create(now, options).unwrap();
-    let peer = Parameters::new("peer", "0123456789012345678901").unwrap();
+    let id = endpoint
+        .create(now, options)
+        .expect("it is new and has room");
+    let peer = Parameters::new("peer", "0123456789012345678901").expect("it is new and has room");
     endpoint
         .with(now, id, |transport| {
             let peer = floe::ice::RemoteParameters::new(peer);
-            transport.set_remote_parameters(now, peer).unwrap();
+            transport
+                .set_remote_parameters(now, peer)
+                .expect("it is new and has room");
             let local = floe::ice::Candidate::host(sim::address(2));
-            transport.add_local_candidate(now, local).unwrap();
+            transport
+                .add_local_candidate(now, local)
+                .expect("it is new and has room");
         })
-        .unwrap();
-    let credentials = endpoint.transport(id).unwrap().local_parameters().clone();
+        .expect("it is new and has room");
+    let credentials = endpoint
+        .transport(id)
+        .expect("it is new and has room")
+        .local_parameters()
+        .clone();
     (id, credentials)
 }
 

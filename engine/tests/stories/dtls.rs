@@ -180,6 +180,6 @@ fn the_mtu_never_exceeds_what_the_buffer_has_to_hold() {
     let misuse = ApiMisuse::Dtls(dtls::ApiMisuse::MtuOutOfRange);
     assert_eq!(transport.set_mtu(config.mtu()), Ok(()));
     for mtu in [config.mtu() + 1, 16_384, 255] {
-        assert_eq!(transport.set_mtu(mtu), Err(misuse.clone()));
+        assert_eq!(transport.set_mtu(mtu), Err(misuse));
     }
 }

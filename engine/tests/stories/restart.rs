@@ -296,9 +296,15 @@ fn a_new_association_with_the_wrong_certificate_fails_closed() {
 /// the sides. No candidates yet, so no path confirms it.
 fn begin_with_an_impostor(pair: &mut Pair<Host, Host>, (a, b): (TransportId, TransportId)) {
     let now = pair.now();
-    pair.a.endpoint.restart(now, a, None, None).unwrap();
+    pair.a
+        .endpoint
+        .restart(now, a, None, None)
+        .expect("a legal exchange");
     let offer = support::parameters(&pair.a, a, Mode::Full);
-    pair.b.endpoint.restart(now, b, None, Some(offer)).unwrap();
+    pair.b
+        .endpoint
+        .restart(now, b, None, Some(offer))
+        .expect("a legal exchange");
     let impostor = support::fingerprints(&support::identity(3));
     let for_a = remote(impostor, Setup::Passive, Some("new"));
     let for_b = remote(pair.a.fingerprints(), Setup::Active, Some("new"));
