@@ -257,6 +257,8 @@ impl Generation {
                 self.on_success(shared, now, &check, mapped)
             }
             (Class::SuccessResponse, _) => self.fail_pair(check.pair),
+            // Not even a role conflict is believed (RFC 8489 §6.3.4).
+            _ if !understood => self.fail_pair(check.pair),
             _ => self.on_error(shared, now, &check, response.error_code()),
         }
         Ok(())

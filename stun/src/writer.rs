@@ -16,6 +16,15 @@ use crate::{
 };
 
 /// A message being written: attributes first, then integrity, then FINGERPRINT; the type of the stage holds to that order.
+///
+/// ```compile_fail,E0599
+/// use floe_stun::{IntegrityKey, Method, TransactionId, Writer};
+///
+/// let key = IntegrityKey::short_term(b"a password of 22 bytes");
+/// let mut buf = [0; 100];
+/// let writer = Writer::request(&mut buf, Method::BINDING, TransactionId::from_bytes([0; 12]));
+/// writer.integrity(&key).priority(1); // would not be authenticated, and does not compile
+/// ```
 #[must_use = "a message is complete only after `fingerprint` or `finish`"]
 pub struct Writer<'b, Stage = Open> {
     buf: &'b mut [u8],

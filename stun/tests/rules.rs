@@ -110,6 +110,27 @@ fn a_second_integrity_does_not_replace_the_first() {
 
 // req: S5
 #[test]
+fn sha1_behind_sha256_does_not_count() {
+    let mut buf = [0; 200];
+    let len = Writer::request(
+        &mut buf,
+        Method::BINDING,
+        TransactionId::from_bytes([3; 12]),
+    )
+    .username(b"a:b")
+    .integrity_sha256(&key())
+    .finish()
+    .unwrap();
+    let mut bytes = buf[..len].to_vec();
+    // Of a length that MESSAGE-INTEGRITY never has: counting it would make the message malformed.
+    push(&mut bytes, AttributeType::MESSAGE_INTEGRITY, &[0; 4]);
+    let message = Message::parse(&bytes).unwrap();
+    let verified = message.verify(&key()).unwrap();
+    assert_eq!(verified.algorithm(), IntegrityAlgorithm::Sha256);
+}
+
+// req: S5
+#[test]
 fn sha256_behind_sha1_counts_and_decides() {
     let mut bytes = check();
     push(

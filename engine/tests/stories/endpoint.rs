@@ -5,7 +5,9 @@ use crate::{
     support::{self, FULL_ACTIVE, FULL_ACTPASS, Host},
 };
 use floe::{
-    ApiMisuse, DropReason, Outcome, Received, TransportId, TransportOptions,
+    ApiMisuse, DropReason,
+    MediaKind::{Rtcp, Rtp},
+    Outcome, Received, TransportId, TransportOptions,
     dtls::{RemoteIdentity, Setup},
     ice::{Candidate, FiveTuple, Initiation, Mode, Parameters, RemoteParameters},
 };
@@ -190,7 +192,7 @@ fn every_protocol_finds_its_way_or_its_counter() {
             } => {
                 assert_eq!(transport, b);
                 match received {
-                    Received::Media(_) => "media",
+                    Received::Media(Rtp) => "media",
                     Received::Zrtp => "zrtp",
                     Received::Quic => "quic",
                     Received::Dropped(DropReason::Dtls(_)) => "dtls",
@@ -215,6 +217,20 @@ fn every_protocol_finds_its_way_or_its_counter() {
         16
     );
     assert_eq!(endpoint.transport(b).unwrap().stats().media, 64);
+    // The second byte tells RTCP from RTP.
+    for (second, kind) in [(191, Rtp), (192, Rtcp), (223, Rtcp), (224, Rtp)] {
+        let mut datagram = [0; 40];
+        datagram[..2].copy_from_slice(&[128, second]);
+        let outcome = endpoint.handle_datagram(now, path, &mut datagram);
+        let received = Received::Media(kind);
+        assert_eq!(
+            outcome,
+            Outcome::Routed {
+                transport: b,
+                received
+            }
+        );
+    }
 }
 
 // req: I53
@@ -227,8 +243,12 @@ fn channel_data_is_taken_from_a_known_turn_server_only() {
         let mut datagram = [first, 0, 0, 4, 1, 2, 3, 4];
         let known = endpoint.handle_datagram(now, from(sim::address(9)), &mut datagram);
         assert_eq!(known, Outcome::FromTurnServer);
-        let unknown = endpoint.handle_datagram(now, from(sim::address(8)), &mut datagram);
-        assert_eq!(unknown, Outcome::Dropped(DropReason::UnknownPath));
+        let mut other_port = sim::address(9);
+        other_port.set_port(other_port.port() ^ 1);
+        for stranger in [sim::address(8), other_port] {
+            let unknown = endpoint.handle_datagram(now, from(stranger), &mut datagram);
+            assert_eq!(unknown, Outcome::Dropped(DropReason::UnknownPath));
+        }
     }
 }
 

@@ -390,7 +390,33 @@ fn a_mapped_spelling_of_the_same_address_is_symmetric() {
     assert_eq!(solo.agent.state(), State::Connected);
 }
 
-// req: I8
+// req: S5 I9
+#[test]
+fn a_role_conflict_with_an_unknown_attribute_is_not_believed() {
+    let mut solo = Solo::checking(Initiation::Initiating, Config::default(), &remotes(1));
+    let checks = solo.take_requests();
+    let key = IntegrityKey::short_term(solo.peer.password().as_bytes());
+    let mut buf = [0; 200];
+    let conflict = floe_stun::Writer::error(
+        &mut buf,
+        floe_stun::Method::BINDING,
+        checks[0].id(),
+        ErrorCode::ROLE_CONFLICT,
+    );
+    let len = conflict
+        .attribute(AttributeType::new(0x7ff0), &[])
+        .integrity(&key)
+        .fingerprint()
+        .unwrap();
+    assert_eq!(solo.receive(remote(0), &buf[..len]), Received::Handled);
+    assert_eq!(solo.agent.role(), Some(floe_ice::Role::Controlling));
+    assert_eq!(
+        solo.agent.candidate_pairs().next().unwrap().state,
+        PairState::Failed
+    );
+}
+
+// req: I8 S5
 #[test]
 fn an_error_answer_fails_the_pair_and_an_unknown_attribute_does_too() {
     for sha in [false, true] {
@@ -418,7 +444,7 @@ fn an_error_answer_fails_the_pair_and_an_unknown_attribute_does_too() {
     }
 }
 
-// req: I6 S9
+// req: I6 S5 S9
 #[test]
 fn answers_follow_their_request() {
     let mut solo = Solo::checking(Initiation::Responding, Config::default(), &remotes(1));
