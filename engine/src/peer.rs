@@ -134,8 +134,9 @@ impl PeerConnection {
     }
 
     /// Takes one event of a transport. An agent reports a selected pair before the state that it leads to, so events fed
-    /// as they come are told in the order above. Events that no aggregate depends on are ignored, as are those of
-    /// transports that the connection does not refer to.
+    /// as they come are told in the order above. Feed all that an endpoint has to tell before polling: then every getter
+    /// has its new value when the first event of an indication is seen (webrtc-pc §5.6). Events that no aggregate
+    /// depends on are ignored, as are those of transports that the connection does not refer to.
     pub fn handle_transport_event(&mut self, now: Instant, id: TransportId, event: &Event) {
         if self.life == Life::Closed {
             return;
