@@ -13,7 +13,7 @@ import tempfile
 import urllib.error
 import urllib.request
 
-from case import TOP, Program
+from case import TOP, Failure, Program
 
 BROWSER = "/usr/lib/chromium/chromium-headless-shell"  # not the wrapper in /usr/bin, which outlives a killed driver
 DRIVER = os.path.join(TOP, "interop/.cache/driver/usr/bin/chromedriver")
@@ -70,11 +70,20 @@ class Browser:
             "about:blank",
         ))
         address = self.shell.line(r"DevTools listening on ws://([\d.:]+)")[1]
-        driver = self.programs.enter_context(Program("driver", DRIVER, "--port=0"))
-        port = driver.line(r"started successfully on port (\d+)")[1]
-        self.base = f"http://127.0.0.1:{port}"
+        self.base = f"http://127.0.0.1:{self._driver_port()}"
         options = {"goog:chromeOptions": {"debuggerAddress": address}}
         return self._call("POST", "/session", {"capabilities": {"alwaysMatch": options}})
+
+    def _driver_port(self):
+        """Starts the driver. It finds a free port for IPv6 and then wants the same one for IPv4, where another row may
+        have it: then it ends, and is started again."""
+        for left in reversed(range(8)):
+            driver = self.programs.enter_context(Program("driver", DRIVER, "--port=0"))
+            try:
+                return driver.line(r"started successfully on port (\d+)")[1]
+            except Failure:
+                if not left or not driver.find("Address already in use"):
+                    raise
 
     def close(self):
         self.programs.close()
