@@ -15,6 +15,7 @@
 //! | `whip` | HTTP: WHIP's rules (RFC 9725), the page, `/sessions` |
 //! | `sdp` | offers into facts, facts into answers, fragments |
 //! | `data_channel` | SCTP in DTLS, by `sctp-proto`: an echo |
+//! | `key_log` | DTLS secrets into a file, for Wireshark |
 //! | `view` | the JSON of `/sessions` |
 //! | `clients` | floe as the other side, for `--clients` |
 //!
@@ -32,6 +33,7 @@
 
 mod clients;
 mod data_channel;
+mod key_log;
 mod net;
 mod options;
 mod sdp;
@@ -48,6 +50,7 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,6 +62,7 @@ use floe_ice::{Candidate, Mode, Timing};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use crate::key_log::KeyLogFile;
 use crate::net::{Loopback, Sockets, Traffic};
 use crate::options::{DtlsSetup, IceMode, Options};
 use crate::server::Server;
@@ -108,6 +112,7 @@ enum StartError {
     Bind(&'static str, SocketAddr, io::Error),
     Addresses(io::Error),
     Identity(IdentityError),
+    KeyLog(PathBuf, io::Error),
     Http(io::Error),
 }
 
@@ -125,6 +130,9 @@ impl fmt::Display for StartError {
             Self::Bind(what, address, error) => write!(f, "cannot open {what} {address}: {error}"),
             Self::Addresses(error) => write!(f, "cannot list this machine's addresses: {error}"),
             Self::Identity(error) => write!(f, "cannot make a certificate: {error}"),
+            Self::KeyLog(path, error) => {
+                write!(f, "cannot open the key log {}: {error}", path.display())
+            }
             Self::Http(error) => write!(f, "HTTP ended: {error}"),
         }
     }
@@ -224,19 +232,26 @@ async fn interrupted() {
 }
 
 /// A new certificate, the configuration that uses it, and the fingerprint by which SDP names it.
-fn identity() -> Result<(EndpointConfig, CertificateFingerprint), IdentityError> {
-    let identity = Identity::generate()?;
+fn identity(
+    key_log: Option<&Path>,
+) -> Result<(EndpointConfig, CertificateFingerprint), StartError> {
+    let identity = Identity::generate().map_err(StartError::Identity)?;
     let fingerprint = identity.fingerprint(HashAlgorithm::Sha256);
     let ice = Arc::new(floe_ice::Config::with_timing(Timing::webrtc()));
-    let dtls = Arc::new(floe_dtls::Config::new(Arc::new(identity)));
+    let mut dtls = floe_dtls::Config::new(Arc::new(identity));
+    if let Some(path) = key_log {
+        let file = KeyLogFile::open(path)
+            .map_err(|error| StartError::KeyLog(path.to_path_buf(), error))?;
+        dtls.key_log = Some(Arc::new(file));
+    }
     Ok((
-        EndpointConfig::new(TransportConfig::new(ice, dtls)),
+        EndpointConfig::new(TransportConfig::new(ice, Arc::new(dtls))),
         fingerprint,
     ))
 }
 
 fn settings(options: &Options, candidates: Vec<Candidate>) -> Result<Settings, StartError> {
-    let (endpoint, fingerprint) = identity().map_err(StartError::Identity)?;
+    let (endpoint, fingerprint) = identity(options.key_log.as_deref())?;
     Ok(Settings {
         endpoint,
         fingerprint,

@@ -1,6 +1,7 @@
 //! What the command line says, checked before anything starts: a bad option is one clear line and exit code 2.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -52,6 +53,10 @@ pub(crate) struct Options {
     /// Starts this many floe clients that connect to this server over loopback sockets: life on the page without a browser.
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=256))]
     pub(crate) clients: u16,
+
+    /// File that gets the DTLS secrets of every session, for Wireshark. Whoever has it can read the sessions.
+    #[arg(long, value_name = "FILE", env = "SSLKEYLOGFILE")]
+    pub(crate) key_log: Option<PathBuf>,
 
     /// What is logged: a level (`error`, `warn`, `info`, `debug`, `trace`) or a filter such as `media_server=debug`.
     #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = log_filter)]

@@ -124,6 +124,26 @@ fn states<'a>(session: &'a Value, what: &str) -> Vec<&'a str> {
     states
 }
 
+// req: T36
+#[tokio::test(flavor = "multi_thread")]
+async fn the_key_log_file_has_the_secrets_of_each_session() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keys.log");
+    let server = TestServer::with(&["--key-log", path.to_str().unwrap()]).await;
+    let _clients = clients::start(2, &server.app);
+    server.all_connected(2).await;
+    let log = std::fs::read_to_string(&path).unwrap();
+    let randoms: std::collections::HashSet<&str> = log
+        .lines()
+        .map(|line| line.split(' ').nth(1).unwrap())
+        .collect();
+    assert_eq!(
+        randoms.len(),
+        2,
+        "one client random for each session: {log}"
+    );
+}
+
 // req: R80 R81 R82 R83
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_connect_are_shown_and_end_with_the_server() {
