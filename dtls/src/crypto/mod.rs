@@ -3,19 +3,21 @@
 //! A backend is a `CryptoProvider` of rustls behind our own [`CryptoBackend`], so that no type of it stands in a public
 //! signature. Record ciphers have a seam of their own in `record::protect`: rustls keeps its AEADs to itself.
 
+mod exchange;
 pub(crate) mod random;
 
 use std::fmt;
 use std::sync::LazyLock;
 
+use rustls::crypto::CryptoProvider;
 use rustls::crypto::hash::Hash;
 use rustls::crypto::tls12::Prf;
-use rustls::crypto::{ActiveKeyExchange, CryptoProvider};
 use rustls::{SupportedCipherSuite, Tls12CipherSuite};
 use rustls_pki_types::SignatureVerificationAlgorithm;
 
-use crate::error::{Error, PeerMisbehaved};
-use crate::msgs::enums::{CipherSuite, NamedGroup, SignatureScheme};
+pub(crate) use self::exchange::{Accepted, KeyExchange, SharedSecret};
+use crate::error::Error;
+use crate::msgs::enums::{CipherSuite, SignatureScheme};
 
 static RING: LazyLock<CryptoProvider> = LazyLock::new(rustls::crypto::ring::default_provider);
 
@@ -37,6 +39,10 @@ pub(crate) enum Authentication {
 }
 
 impl CryptoBackend {
+    /// Those that this build has.
+    #[cfg(test)]
+    pub(crate) const ALL: &'static [Self] = &[Self::Ring];
+
     /// The signature schemes that we offer and accept, in order of preference.
     pub(crate) const SIGNATURE_SCHEMES: &'static [SignatureScheme] = &[
         SignatureScheme::ECDSA_SECP256R1_SHA256,
@@ -61,27 +67,6 @@ impl CryptoBackend {
             .secure_random
             .fill(out)
             .map_err(|_| Error::CryptoFailed)
-    }
-
-    /// Whether keys can be exchanged in this group.
-    pub(crate) fn has_group(self, group: NamedGroup) -> bool {
-        self.provider()
-            .kx_groups
-            .iter()
-            .any(|known| u16::from(known.name()) == group.0)
-    }
-
-    /// Makes an ephemeral key in `group`.
-    pub(crate) fn start_key_exchange(self, group: NamedGroup) -> Result<KeyExchange, Error> {
-        let active = self
-            .provider()
-            .kx_groups
-            .iter()
-            .find(|known| u16::from(known.name()) == group.0)
-            .ok_or(PeerMisbehaved::SelectedUnofferedGroup)?
-            .start()
-            .map_err(|_| Error::CryptoFailed)?;
-        Ok(KeyExchange(active))
     }
 
     /// The parts of a DTLS 1.2 suite; `None` if the backend does not have it.
@@ -153,36 +138,6 @@ impl fmt::Debug for SuiteV12 {
     }
 }
 
-/// Our ephemeral key, used once.
-pub(crate) struct KeyExchange(Box<dyn ActiveKeyExchange>);
-
-impl KeyExchange {
-    pub(crate) fn group(&self) -> NamedGroup {
-        NamedGroup(self.0.group().into())
-    }
-
-    /// What the peer is sent.
-    pub(crate) fn public(&self) -> &[u8] {
-        self.0.pub_key()
-    }
-
-    /// One that agrees on what a test says.
-    #[cfg(test)]
-    pub(crate) fn fixed(active: Box<dyn ActiveKeyExchange>) -> Self {
-        Self(active)
-    }
-
-    pub(crate) fn into_inner(self) -> Box<dyn ActiveKeyExchange> {
-        self.0
-    }
-}
-
-impl fmt::Debug for KeyExchange {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "KeyExchange({})", self.group())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -197,20 +152,6 @@ mod tests {
             let promised = matches!(code, 0xc02b | 0xc02c | 0xc02f | 0xc030 | 0xcca8 | 0xcca9);
             assert_eq!(suite.is_some(), promised, "{code:#06x}");
         }
-        for group in [
-            NamedGroup::X25519,
-            NamedGroup::SECP256R1,
-            NamedGroup::SECP384R1,
-        ] {
-            assert!(BACKEND.has_group(group));
-            assert_eq!(BACKEND.start_key_exchange(group).unwrap().group(), group);
-        }
-        assert!(!BACKEND.has_group(NamedGroup::X25519MLKEM768));
-        assert!(
-            BACKEND
-                .start_key_exchange(NamedGroup::X25519MLKEM768)
-                .is_err()
-        );
     }
 
     // req: T3

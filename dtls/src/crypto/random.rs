@@ -4,7 +4,7 @@
 //! randomness (Ed25519 does). The seeded key exchange is a stand-in that anybody on the wire can compute: it exists under
 //! the feature `deterministic` only.
 
-use super::{CryptoBackend, KeyExchange};
+use super::{Accepted, CryptoBackend, KeyExchange};
 use crate::error::Error;
 use crate::msgs::enums::NamedGroup;
 
@@ -36,16 +36,31 @@ impl Randomness {
         match self {
             Self::Backend(_) => backend.start_key_exchange(group),
             #[cfg(feature = "deterministic")]
-            Self::Seeded(stream) => Ok(KeyExchange(Box::new(stream.exchange(group)))),
+            Self::Seeded(stream) => Ok(KeyExchange::new(Box::new(stream.exchange(group)))),
+        }
+    }
+
+    /// The answer to a client's share in `group`.
+    pub(crate) fn accept_key_exchange(
+        &mut self,
+        backend: CryptoBackend,
+        group: NamedGroup,
+        client_share: &[u8],
+    ) -> Result<Accepted, Error> {
+        match self {
+            Self::Backend(_) => backend.accept_key_exchange(group, client_share),
+            #[cfg(feature = "deterministic")]
+            Self::Seeded(stream) => Ok(stream.accept(group, client_share)),
         }
     }
 }
 
 #[cfg(feature = "deterministic")]
 pub(crate) mod seeded {
-    use rustls::crypto::{ActiveKeyExchange, SharedSecret};
+    use rustls::crypto::{self, ActiveKeyExchange};
     use sha2::{Digest, Sha256};
 
+    use crate::crypto::{Accepted, SharedSecret};
     use crate::msgs::enums::NamedGroup;
 
     /// SHA-256 of the seed and a counter, block after block.
@@ -73,11 +88,37 @@ pub(crate) mod seeded {
         }
 
         pub(super) fn exchange(&mut self, group: NamedGroup) -> Exchange {
-            let mut public = [0; 32];
+            let mut public = vec![0; share_len(group)];
             self.fill(&mut public);
             Exchange { group, public }
         }
+
+        pub(super) fn accept(&mut self, group: NamedGroup, client_share: &[u8]) -> Accepted {
+            let len = match group {
+                NamedGroup::X25519MLKEM768 => HYBRID_ANSWER_LEN,
+                _ => share_len(group),
+            };
+            let mut share = vec![0; len];
+            self.fill(&mut share);
+            let secret = SharedSecret::new(agreed(&share, client_share));
+            Accepted { share, secret }
+        }
     }
+
+    /// What a server answers a share of X25519MLKEM768 with.
+    const HYBRID_ANSWER_LEN: usize = 1120;
+
+    /// Shares are as long as the real ones, so that datagrams are too.
+    fn share_len(group: NamedGroup) -> usize {
+        match group {
+            NamedGroup::X25519MLKEM768 => 1216,
+            NamedGroup::SECP384R1 => 97,
+            NamedGroup::SECP256R1 => 65,
+            _ => X25519_LEN,
+        }
+    }
+
+    const X25519_LEN: usize = 32;
 
     impl std::fmt::Debug for Stream {
         fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -88,20 +129,43 @@ pub(crate) mod seeded {
     /// Agrees on the hash of both public values: no secret at all.
     pub(super) struct Exchange {
         group: NamedGroup,
-        public: [u8; 32],
+        public: Vec<u8>,
+    }
+
+    impl Exchange {
+        /// The X25519 share at the end of a hybrid one.
+        fn classical(&self) -> Option<&[u8]> {
+            let (_, share) = self.public.split_last_chunk::<X25519_LEN>()?;
+            (self.group == NamedGroup::X25519MLKEM768).then_some(share)
+        }
+    }
+
+    fn agreed(ours: &[u8], theirs: &[u8]) -> crypto::SharedSecret {
+        let (first, second) = match ours <= theirs {
+            true => (ours, theirs),
+            false => (theirs, ours),
+        };
+        let agreed = Sha256::new()
+            .chain_update(first)
+            .chain_update(second)
+            .finalize();
+        crypto::SharedSecret::from(&agreed[..])
     }
 
     impl ActiveKeyExchange for Exchange {
-        fn complete(self: Box<Self>, peer: &[u8]) -> Result<SharedSecret, rustls::Error> {
-            let (first, second) = match &self.public[..] <= peer {
-                true => (&self.public[..], peer),
-                false => (peer, &self.public[..]),
-            };
-            let agreed = Sha256::new()
-                .chain_update(first)
-                .chain_update(second)
-                .finalize();
-            Ok(SharedSecret::from(&agreed[..]))
+        fn complete(self: Box<Self>, peer: &[u8]) -> Result<crypto::SharedSecret, rustls::Error> {
+            Ok(agreed(&self.public, peer))
+        }
+
+        fn hybrid_component(&self) -> Option<(rustls::NamedGroup, &[u8])> {
+            Some((rustls::NamedGroup::X25519, self.classical()?))
+        }
+
+        fn complete_hybrid_component(
+            self: Box<Self>,
+            peer: &[u8],
+        ) -> Result<crypto::SharedSecret, rustls::Error> {
+            Ok(agreed(self.classical().unwrap_or_default(), peer))
         }
 
         fn pub_key(&self) -> &[u8] {
