@@ -94,6 +94,27 @@ pub enum InvalidMessage {
     /// An explicit curve instead of a named group.
     #[error("the curve is not named")]
     CurveIsNotNamed,
+    /// A cookie of no bytes.
+    #[error("a cookie is empty")]
+    EmptyCookie,
+    /// A session ticket of no bytes.
+    #[error("a session ticket is empty")]
+    EmptyTicket,
+    /// An application protocol of no bytes (RFC 7301 §3.1).
+    #[error("the name of an application protocol is empty")]
+    EmptyProtocolName,
+    /// A server name that is not one host name (RFC 6066 §3).
+    #[error("the server name cannot be read")]
+    ServerNameUnreadable,
+    /// Two key shares of one group (RFC 8446 §4.2.8).
+    #[error("there are two key shares of one group")]
+    DuplicateKeyShare,
+    /// More key shares than any peer sends.
+    #[error("there are too many key shares")]
+    TooManyKeyShares,
+    /// A KeyUpdate that neither asks for an answer nor does not (RFC 8446 §4.6.3).
+    #[error("the KeyUpdate says neither yes nor no")]
+    KeyUpdateUnknown,
     /// A fragment that lies outside the message it belongs to.
     #[error("a fragment exceeds its message")]
     FragmentExceedsItsMessage,
@@ -113,10 +134,16 @@ impl InvalidMessage {
             | Self::DuplicateExtension
             | Self::TooManyExtensions
             | Self::EmptyCertificate
-            | Self::EmptyPublicKey => AlertDescription::DECODE_ERROR,
-            Self::CurveIsNotNamed | Self::FragmentExceedsItsMessage => {
-                AlertDescription::ILLEGAL_PARAMETER
-            }
+            | Self::EmptyPublicKey
+            | Self::EmptyCookie
+            | Self::EmptyTicket
+            | Self::EmptyProtocolName
+            | Self::ServerNameUnreadable
+            | Self::TooManyKeyShares => AlertDescription::DECODE_ERROR,
+            Self::CurveIsNotNamed
+            | Self::DuplicateKeyShare
+            | Self::KeyUpdateUnknown
+            | Self::FragmentExceedsItsMessage => AlertDescription::ILLEGAL_PARAMETER,
             Self::CertificateUnreadable => AlertDescription::BAD_CERTIFICATE,
         }
     }

@@ -7,11 +7,13 @@ use crate::crypto::CryptoBackend;
 use crate::fingerprint::CertificateFingerprint;
 use crate::msgs::alert::Alert;
 use crate::msgs::certificate::{Certificate, CertificateRequest, DigitallySigned};
+use crate::msgs::certificate_v13::{CertificateRequestV13, CertificateV13, EncryptedExtensions};
 use crate::msgs::codec::{Codec, List, Reader};
 use crate::msgs::enums::{HandshakeType, SignatureScheme};
 use crate::msgs::handshake::Fragment;
 use crate::msgs::hello::{ClientHello, HelloVerifyRequest, ServerHello};
 use crate::msgs::key_exchange::{ClientKeyExchange, Finished, ServerKeyExchange};
+use crate::msgs::post_handshake::{Ack, KeyUpdate, NewSessionTicket};
 
 /// What parses is the same after it was written and read again.
 macro_rules! round_trip {
@@ -33,12 +35,23 @@ pub fn handshake_message(bytes: &[u8]) {
         HandshakeType::CLIENT_HELLO => round_trip!(ClientHello, body),
         HandshakeType::HELLO_VERIFY_REQUEST => round_trip!(HelloVerifyRequest, body),
         HandshakeType::SERVER_HELLO => round_trip!(ServerHello, body),
-        HandshakeType::CERTIFICATE => round_trip!(Certificate, body),
+        HandshakeType::CERTIFICATE => {
+            round_trip!(Certificate, body);
+            round_trip!(CertificateV13, body);
+        }
+        HandshakeType::NEW_SESSION_TICKET => round_trip!(NewSessionTicket, body),
+        HandshakeType::ENCRYPTED_EXTENSIONS => round_trip!(EncryptedExtensions, body),
+        HandshakeType::KEY_UPDATE => round_trip!(KeyUpdate, body),
         HandshakeType::SERVER_KEY_EXCHANGE => round_trip!(ServerKeyExchange, body),
-        HandshakeType::CERTIFICATE_REQUEST => round_trip!(CertificateRequest, body),
+        HandshakeType::CERTIFICATE_REQUEST => {
+            round_trip!(CertificateRequest, body);
+            round_trip!(CertificateRequestV13, body);
+        }
         HandshakeType::CERTIFICATE_VERIFY => round_trip!(DigitallySigned, body),
         HandshakeType::CLIENT_KEY_EXCHANGE => round_trip!(ClientKeyExchange, body),
         HandshakeType::FINISHED => round_trip!(Finished, body),
+        // No handshake message, but as short.
+        HandshakeType::MESSAGE_HASH => round_trip!(Ack, body),
         _ => round_trip!(Alert, body),
     }
 }

@@ -57,6 +57,14 @@ impl<'a> Reader<'a> {
         self.take_array().map(u16::from_be_bytes)
     }
 
+    pub(crate) fn u32(&mut self) -> Result<u32, InvalidMessage> {
+        self.take_array().map(u32::from_be_bytes)
+    }
+
+    pub(crate) fn u64(&mut self) -> Result<u64, InvalidMessage> {
+        self.take_array().map(u64::from_be_bytes)
+    }
+
     pub(crate) fn u24(&mut self) -> Result<u32, InvalidMessage> {
         self.take_array()
             .map(|[a, b, c]| u32::from_be_bytes([0, a, b, c]))

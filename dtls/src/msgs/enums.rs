@@ -74,6 +74,12 @@ code_points! {
 
     /// A cipher suite.
     pub struct CipherSuite(u16) {
+        /// DTLS 1.3, RFC 8446 §B.4.
+        TLS13_AES_128_GCM_SHA256 = 0x1301 => "TLS_AES_128_GCM_SHA256",
+        /// DTLS 1.3, RFC 8446 §B.4.
+        TLS13_AES_256_GCM_SHA384 = 0x1302 => "TLS_AES_256_GCM_SHA384",
+        /// DTLS 1.3, RFC 8446 §B.4.
+        TLS13_CHACHA20_POLY1305_SHA256 = 0x1303 => "TLS_CHACHA20_POLY1305_SHA256",
         /// RFC 5289 §3.2.
         TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256 = 0xc02b => "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
         /// RFC 5289 §3.2.
@@ -186,12 +192,14 @@ code_points! {
         FATAL = 2 => "fatal",
     }
 
-    /// A handshake message's type (RFC 5246 §7.4, RFC 6347 §4.3.2).
+    /// A handshake message's type (RFC 5246 §7.4, RFC 6347 §4.3.2, RFC 8446 §4).
     pub(crate) struct HandshakeType(u8) {
         HELLO_REQUEST = 0 => "HelloRequest",
         CLIENT_HELLO = 1 => "ClientHello",
         SERVER_HELLO = 2 => "ServerHello",
         HELLO_VERIFY_REQUEST = 3 => "HelloVerifyRequest",
+        NEW_SESSION_TICKET = 4 => "NewSessionTicket",
+        ENCRYPTED_EXTENSIONS = 8 => "EncryptedExtensions",
         CERTIFICATE = 11 => "Certificate",
         SERVER_KEY_EXCHANGE = 12 => "ServerKeyExchange",
         CERTIFICATE_REQUEST = 13 => "CertificateRequest",
@@ -199,16 +207,27 @@ code_points! {
         CERTIFICATE_VERIFY = 15 => "CertificateVerify",
         CLIENT_KEY_EXCHANGE = 16 => "ClientKeyExchange",
         FINISHED = 20 => "Finished",
+        KEY_UPDATE = 24 => "KeyUpdate",
+        /// Never sent: what stands in a transcript for the ClientHello before a HelloRetryRequest (RFC 8446 §4.4.1).
+        MESSAGE_HASH = 254 => "message_hash",
     }
 
     /// An extension's type (RFC 8446 §4.2 and the RFC each came with).
     pub(crate) struct ExtensionType(u16) {
+        SERVER_NAME = 0 => "server_name",
         SUPPORTED_GROUPS = 10 => "supported_groups",
         EC_POINT_FORMATS = 11 => "ec_point_formats",
         SIGNATURE_ALGORITHMS = 13 => "signature_algorithms",
         USE_SRTP = 14 => "use_srtp",
+        ALPN = 16 => "application_layer_protocol_negotiation",
         EXTENDED_MASTER_SECRET = 23 => "extended_master_secret",
+        PRE_SHARED_KEY = 41 => "pre_shared_key",
+        EARLY_DATA = 42 => "early_data",
         SUPPORTED_VERSIONS = 43 => "supported_versions",
+        COOKIE = 44 => "cookie",
+        PSK_KEY_EXCHANGE_MODES = 45 => "psk_key_exchange_modes",
+        KEY_SHARE = 51 => "key_share",
+        CONNECTION_ID = 54 => "connection_id",
         RENEGOTIATION_INFO = 0xff01 => "renegotiation_info",
     }
 
@@ -218,6 +237,12 @@ code_points! {
         SRTP_AES128_CM_HMAC_SHA1_32 = 0x0002 => "SRTP_AES128_CM_HMAC_SHA1_32",
         SRTP_AEAD_AES_128_GCM = 0x0007 => "SRTP_AEAD_AES_128_GCM",
         SRTP_AEAD_AES_256_GCM = 0x0008 => "SRTP_AEAD_AES_256_GCM",
+    }
+
+    /// How a pre-shared key may be used (RFC 8446 §4.2.9).
+    pub(crate) struct PskKeyExchangeMode(u8) {
+        PSK_KE = 0 => "psk_ke",
+        PSK_DHE_KE = 1 => "psk_dhe_ke",
     }
 
     /// What a CertificateRequest of DTLS 1.2 takes (RFC 8422 §5.5, RFC 5246 §7.4.4).
@@ -231,6 +256,11 @@ impl ProtocolVersion {
     /// Whether this is a version of DTLS at least as new as DTLS 1.2 (newer versions count downwards).
     pub(crate) fn is_at_least_dtls1_2(self) -> bool {
         self.0 >> 8 == 0xfe && self <= Self::DTLS1_2
+    }
+
+    /// Whether this version is older than `other`.
+    pub(crate) fn is_older_than(self, other: Self) -> bool {
+        self.0 > other.0
     }
 }
 

@@ -1,34 +1,63 @@
-//! Hello extensions: one enum for those floe acts on, everything else kept as bytes and ignored.
+//! Extensions: one enum for those floe acts on, everything else kept as bytes and ignored.
 //!
-//! supported_versions and supported_groups (RFC 8446 §4.2.1, §4.2.7), ec_point_formats (RFC 8422 §5.1.2),
-//! signature_algorithms (RFC 8446 §4.2.3), use_srtp (RFC 5764 §4.1.1), extended_master_secret (RFC 7627 §5.1),
-//! renegotiation_info (RFC 5746 §3.2). A type that comes twice is refused, unknown ones included. Whether an extension
-//! of the answer had been asked for is the handshake script's question.
+//! supported_versions, supported_groups, signature_algorithms, cookie, psk_key_exchange_modes, early_data, pre_shared_key
+//! and key_share (RFC 8446 §4.2), server_name (RFC 6066 §3), ec_point_formats (RFC 8422 §5.1.2), use_srtp (RFC 5764 §4.1.1),
+//! ALPN (RFC 7301 §3.1), extended_master_secret (RFC 7627 §5.1), connection_id (RFC 9146 §3), renegotiation_info (RFC 5746
+//! §3.2). A type that comes twice in one message is refused, unknown ones included. Where a type has no place it is
+//! unknown; whether an extension of an answer had been asked for is the handshake script's question.
 
 use std::fmt;
 
 use crate::error::InvalidMessage;
 use crate::msgs::codec::{CodePoint, LengthPrefix, List, Reader, put_vector};
 use crate::msgs::enums::{
-    ExtensionType, NamedGroup, ProtocolVersion, SignatureScheme, SrtpProtectionProfile,
+    ExtensionType, NamedGroup, ProtocolVersion, PskKeyExchangeMode, SignatureScheme,
+    SrtpProtectionProfile,
 };
+use crate::msgs::key_share::{KeyShareEntry, KeyShares};
+use crate::msgs::names::{ProtocolNames, put_host_name, read_host_name};
 
-/// Whose extensions these are: some bodies differ between question and answer.
+/// Whose extensions these are: some bodies differ between question and answer, and few types stand everywhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Context {
     ClientHello,
+    /// Of either version.
     ServerHello,
+    HelloRetryRequest,
+    EncryptedExtensions,
+    CertificateRequest,
+    /// Of one certificate in DTLS 1.3.
+    Certificate,
+    NewSessionTicket,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Extension<'a> {
-    /// What a client offers. A DTLS 1.2 server never sends this type: there it is unknown, and so unsolicited.
+    /// The host name that a client asks for.
+    ServerName(&'a [u8]),
+    /// The server made use of it.
+    ServerNameAcknowledged,
+    /// What a client offers.
     SupportedVersions(List<'a, ProtocolVersion>),
+    /// What the server chose; only DTLS 1.3 is said this way.
+    SelectedVersion(ProtocolVersion),
     SupportedGroups(List<'a, NamedGroup>),
     EcPointFormats(&'a [u8]),
     SignatureAlgorithms(List<'a, SignatureScheme>),
     UseSrtp(UseSrtp<'a>),
+    /// An offer of several protocols, or the answer with one.
+    Alpn(ProtocolNames<'a>),
     ExtendedMasterSecret,
+    /// The offered shares: perhaps none, to ask for a HelloRetryRequest.
+    KeyShares(KeyShares<'a>),
+    /// The server's.
+    KeyShare(KeyShareEntry<'a>),
+    /// The group of which a HelloRetryRequest wants a share.
+    SelectedGroup(NamedGroup),
+    Cookie(&'a [u8]),
+    PskKeyExchangeModes(List<'a, PskKeyExchangeMode>),
+    /// What the sender wants to find in records that it receives: perhaps nothing.
+    ConnectionId(&'a [u8]),
     /// The renegotiated_connection: empty in an initial handshake.
     RenegotiationInfo(&'a [u8]),
     Unknown {
@@ -48,12 +77,22 @@ pub(crate) struct UseSrtp<'a> {
 impl<'a> Extension<'a> {
     pub(crate) fn extension_type(&self) -> ExtensionType {
         match self {
-            Self::SupportedVersions(_) => ExtensionType::SUPPORTED_VERSIONS,
+            Self::ServerName(_) | Self::ServerNameAcknowledged => ExtensionType::SERVER_NAME,
+            Self::SupportedVersions(_) | Self::SelectedVersion(_) => {
+                ExtensionType::SUPPORTED_VERSIONS
+            }
             Self::SupportedGroups(_) => ExtensionType::SUPPORTED_GROUPS,
             Self::EcPointFormats(_) => ExtensionType::EC_POINT_FORMATS,
             Self::SignatureAlgorithms(_) => ExtensionType::SIGNATURE_ALGORITHMS,
             Self::UseSrtp(_) => ExtensionType::USE_SRTP,
+            Self::Alpn(_) => ExtensionType::ALPN,
             Self::ExtendedMasterSecret => ExtensionType::EXTENDED_MASTER_SECRET,
+            Self::KeyShares(_) | Self::KeyShare(_) | Self::SelectedGroup(_) => {
+                ExtensionType::KEY_SHARE
+            }
+            Self::Cookie(_) => ExtensionType::COOKIE,
+            Self::PskKeyExchangeModes(_) => ExtensionType::PSK_KEY_EXCHANGE_MODES,
+            Self::ConnectionId(_) => ExtensionType::CONNECTION_ID,
             Self::RenegotiationInfo(_) => ExtensionType::RENEGOTIATION_INFO,
             Self::Unknown { extension_type, .. } => *extension_type,
         }
@@ -63,17 +102,25 @@ impl<'a> Extension<'a> {
         self.extension_type().put(out);
         let mut body = LengthPrefix::<2>::new(out);
         match self {
+            Self::ServerName(name) => put_host_name(&mut body, name),
             Self::SupportedVersions(versions) => versions.encode::<1>(&mut body),
+            Self::SelectedVersion(version) => version.put(&mut body),
             Self::SupportedGroups(groups) => groups.encode::<2>(&mut body),
             Self::SignatureAlgorithms(schemes) => schemes.encode::<2>(&mut body),
             Self::UseSrtp(offer) => {
                 offer.profiles.encode::<2>(&mut body);
                 put_vector::<1>(&mut body, offer.mki);
             }
-            Self::ExtendedMasterSecret => {}
-            Self::EcPointFormats(bytes) | Self::RenegotiationInfo(bytes) => {
-                put_vector::<1>(&mut body, bytes)
-            }
+            Self::Alpn(names) => names.encode(&mut body),
+            Self::KeyShares(shares) => shares.encode(&mut body),
+            Self::KeyShare(share) => share.encode(&mut body),
+            Self::SelectedGroup(group) => group.put(&mut body),
+            Self::Cookie(cookie) => put_vector::<2>(&mut body, cookie),
+            Self::PskKeyExchangeModes(modes) => modes.encode::<1>(&mut body),
+            Self::ServerNameAcknowledged | Self::ExtendedMasterSecret => {}
+            Self::EcPointFormats(bytes)
+            | Self::ConnectionId(bytes)
+            | Self::RenegotiationInfo(bytes) => put_vector::<1>(&mut body, bytes),
             Self::Unknown { body: bytes, .. } => body.extend_from_slice(bytes),
         }
     }
@@ -81,45 +128,135 @@ impl<'a> Extension<'a> {
     fn read(context: Context, reader: &mut Reader<'a>) -> Result<Self, InvalidMessage> {
         let extension_type = ExtensionType::take(reader)?;
         let body = reader.vector::<2>()?;
-        Reader::all(body, |reader| {
-            Self::read_body(context, extension_type, reader)
+        Reader::all(body, |reader| match context {
+            Context::ClientHello => Self::read_offer(extension_type, reader),
+            Context::ServerHello => Self::read_answer(extension_type, reader),
+            Context::HelloRetryRequest => Self::read_retry(extension_type, reader),
+            Context::EncryptedExtensions => Self::read_encrypted(extension_type, reader),
+            Context::CertificateRequest => Self::read_request(extension_type, reader),
+            Context::Certificate | Context::NewSessionTicket => {
+                Ok(Self::read_unknown(extension_type, reader))
+            }
         })
     }
 
-    fn read_body(
-        context: Context,
+    fn read_offer(
         extension_type: ExtensionType,
         body: &mut Reader<'a>,
     ) -> Result<Self, InvalidMessage> {
-        Ok(match (extension_type, context) {
-            (ExtensionType::SUPPORTED_VERSIONS, Context::ClientHello) => {
-                Self::SupportedVersions(List::read::<1>(body)?)
-            }
-            (ExtensionType::SUPPORTED_GROUPS, Context::ClientHello) => {
-                Self::SupportedGroups(List::read::<2>(body)?)
-            }
-            (ExtensionType::SIGNATURE_ALGORITHMS, Context::ClientHello) => {
+        Ok(match extension_type {
+            ExtensionType::SERVER_NAME => Self::ServerName(read_host_name(body)?),
+            ExtensionType::SUPPORTED_VERSIONS => Self::SupportedVersions(List::read::<1>(body)?),
+            ExtensionType::SUPPORTED_GROUPS => Self::SupportedGroups(List::read::<2>(body)?),
+            ExtensionType::SIGNATURE_ALGORITHMS => {
                 Self::SignatureAlgorithms(List::read::<2>(body)?)
             }
-            (ExtensionType::EC_POINT_FORMATS, _) => match body.vector::<1>()? {
+            ExtensionType::KEY_SHARE => Self::KeyShares(KeyShares::read(body)?),
+            ExtensionType::COOKIE => Self::Cookie(read_cookie(body)?),
+            ExtensionType::PSK_KEY_EXCHANGE_MODES => {
+                Self::PskKeyExchangeModes(List::read::<1>(body)?)
+            }
+            _ => Self::read_common(extension_type, body)?,
+        })
+    }
+
+    fn read_answer(
+        extension_type: ExtensionType,
+        body: &mut Reader<'a>,
+    ) -> Result<Self, InvalidMessage> {
+        Ok(match extension_type {
+            ExtensionType::SERVER_NAME => Self::ServerNameAcknowledged,
+            ExtensionType::SUPPORTED_VERSIONS => {
+                Self::SelectedVersion(ProtocolVersion::take(body)?)
+            }
+            ExtensionType::KEY_SHARE => Self::KeyShare(KeyShareEntry::read(body)?),
+            _ => Self::read_common(extension_type, body)?,
+        })
+    }
+
+    /// What is alike in a ClientHello and in a ServerHello.
+    fn read_common(
+        extension_type: ExtensionType,
+        body: &mut Reader<'a>,
+    ) -> Result<Self, InvalidMessage> {
+        Ok(match extension_type {
+            ExtensionType::EC_POINT_FORMATS => match body.vector::<1>()? {
                 [] => return Err(InvalidMessage::EmptyList),
                 formats => Self::EcPointFormats(formats),
             },
-            (ExtensionType::USE_SRTP, _) => Self::UseSrtp(UseSrtp {
-                profiles: List::read::<2>(body)?,
-                mki: body.vector::<1>()?,
-            }),
-            (ExtensionType::EXTENDED_MASTER_SECRET, _) => Self::ExtendedMasterSecret,
-            (ExtensionType::RENEGOTIATION_INFO, _) => Self::RenegotiationInfo(body.vector::<1>()?),
-            _ => Self::Unknown {
-                extension_type,
-                body: body.rest(),
-            },
+            ExtensionType::USE_SRTP => Self::UseSrtp(UseSrtp::read(body)?),
+            ExtensionType::ALPN => Self::Alpn(ProtocolNames::read(body)?),
+            ExtensionType::EXTENDED_MASTER_SECRET => Self::ExtendedMasterSecret,
+            ExtensionType::CONNECTION_ID => Self::ConnectionId(body.vector::<1>()?),
+            ExtensionType::RENEGOTIATION_INFO => Self::RenegotiationInfo(body.vector::<1>()?),
+            _ => Self::read_unknown(extension_type, body),
+        })
+    }
+
+    fn read_retry(
+        extension_type: ExtensionType,
+        body: &mut Reader<'a>,
+    ) -> Result<Self, InvalidMessage> {
+        Ok(match extension_type {
+            ExtensionType::SUPPORTED_VERSIONS => {
+                Self::SelectedVersion(ProtocolVersion::take(body)?)
+            }
+            ExtensionType::KEY_SHARE => Self::SelectedGroup(NamedGroup::take(body)?),
+            ExtensionType::COOKIE => Self::Cookie(read_cookie(body)?),
+            _ => Self::read_unknown(extension_type, body),
+        })
+    }
+
+    fn read_encrypted(
+        extension_type: ExtensionType,
+        body: &mut Reader<'a>,
+    ) -> Result<Self, InvalidMessage> {
+        Ok(match extension_type {
+            ExtensionType::SERVER_NAME => Self::ServerNameAcknowledged,
+            ExtensionType::SUPPORTED_GROUPS => Self::SupportedGroups(List::read::<2>(body)?),
+            ExtensionType::USE_SRTP => Self::UseSrtp(UseSrtp::read(body)?),
+            ExtensionType::ALPN => Self::Alpn(ProtocolNames::read(body)?),
+            _ => Self::read_unknown(extension_type, body),
+        })
+    }
+
+    fn read_request(
+        extension_type: ExtensionType,
+        body: &mut Reader<'a>,
+    ) -> Result<Self, InvalidMessage> {
+        Ok(match extension_type {
+            ExtensionType::SIGNATURE_ALGORITHMS => {
+                Self::SignatureAlgorithms(List::read::<2>(body)?)
+            }
+            _ => Self::read_unknown(extension_type, body),
+        })
+    }
+
+    fn read_unknown(extension_type: ExtensionType, body: &mut Reader<'a>) -> Self {
+        Self::Unknown {
+            extension_type,
+            body: body.rest(),
+        }
+    }
+}
+
+impl<'a> UseSrtp<'a> {
+    fn read(body: &mut Reader<'a>) -> Result<Self, InvalidMessage> {
+        Ok(Self {
+            profiles: List::read::<2>(body)?,
+            mki: body.vector::<1>()?,
         })
     }
 }
 
-/// The extensions of a hello: received and checked, or our own.
+fn read_cookie<'a>(body: &mut Reader<'a>) -> Result<&'a [u8], InvalidMessage> {
+    match body.vector::<2>()? {
+        [] => Err(InvalidMessage::EmptyCookie),
+        cookie => Ok(cookie),
+    }
+}
+
+/// The extensions of a message: received and checked, or our own.
 #[derive(Clone, Copy)]
 pub(crate) enum Extensions<'a> {
     Wire(Context, &'a [u8]),
@@ -131,12 +268,19 @@ const MOST_EXTENSIONS: usize = 64;
 
 impl<'a> Extensions<'a> {
     /// Reads the block at the end of a hello, which may be missing altogether (RFC 5246 §7.4.1.2).
+    pub(crate) fn read_optional(
+        context: Context,
+        reader: &mut Reader<'a>,
+    ) -> Result<Self, InvalidMessage> {
+        if reader.is_empty() {
+            return Ok(Self::Items(&[]));
+        }
+        Self::read(context, reader)
+    }
+
+    /// Reads a block that must be there, be it empty.
     pub(crate) fn read(context: Context, reader: &mut Reader<'a>) -> Result<Self, InvalidMessage> {
-        let bytes = if reader.is_empty() {
-            &[][..]
-        } else {
-            reader.vector::<2>()?
-        };
+        let bytes = reader.vector::<2>()?;
         let mut seen = [ExtensionType(0); MOST_EXTENSIONS];
         let mut count = 0;
         let mut unread = Reader::new(bytes);
@@ -152,14 +296,22 @@ impl<'a> Extensions<'a> {
         Ok(Self::Wire(context, bytes))
     }
 
-    pub(crate) fn encode(self, out: &mut Vec<u8>) {
-        if self.iter().next().is_none() {
-            return;
+    /// Writes the block at the end of a hello: nothing at all if there are none.
+    pub(crate) fn encode_optional(self, out: &mut Vec<u8>) {
+        if !self.is_empty() {
+            self.encode(out);
         }
+    }
+
+    pub(crate) fn encode(self, out: &mut Vec<u8>) {
         let mut block = LengthPrefix::<2>::new(out);
         for extension in self.iter() {
             extension.encode(&mut block);
         }
+    }
+
+    pub(crate) fn is_empty(self) -> bool {
+        self.iter().next().is_none()
     }
 
     /// In the order of the wire. What `read` let through parses again: nothing is lost here.
@@ -171,6 +323,11 @@ impl<'a> Extensions<'a> {
         let mut reader = Reader::new(wire);
         std::iter::from_fn(move || Extension::read(context, &mut reader).ok())
             .chain(items.iter().copied())
+    }
+
+    /// Whether an extension of this type came, with whatever body.
+    pub(crate) fn has(self, extension_type: ExtensionType) -> bool {
+        self.types().any(|other| other == extension_type)
     }
 
     pub(crate) fn types(self) -> impl Iterator<Item = ExtensionType> + 'a {
@@ -195,6 +352,15 @@ macro_rules! accessors {
 }
 
 accessors! {
+    server_name -> &'a [u8]: Extension::ServerName(name) => name;
+    selected_version -> ProtocolVersion: Extension::SelectedVersion(version) => version;
+    alpn -> ProtocolNames<'a>: Extension::Alpn(names) => names;
+    key_shares -> KeyShares<'a>: Extension::KeyShares(shares) => shares;
+    key_share -> KeyShareEntry<'a>: Extension::KeyShare(share) => share;
+    selected_group -> NamedGroup: Extension::SelectedGroup(group) => group;
+    cookie -> &'a [u8]: Extension::Cookie(cookie) => cookie;
+    psk_key_exchange_modes -> List<'a, PskKeyExchangeMode>: Extension::PskKeyExchangeModes(modes) => modes;
+    connection_id -> &'a [u8]: Extension::ConnectionId(id) => id;
     supported_versions -> List<'a, ProtocolVersion>: Extension::SupportedVersions(versions) => versions;
     supported_groups -> List<'a, NamedGroup>: Extension::SupportedGroups(groups) => groups;
     ec_point_formats -> &'a [u8]: Extension::EcPointFormats(formats) => formats;
@@ -262,7 +428,16 @@ mod tests {
             }),
             Extension::ExtendedMasterSecret,
             Extension::RenegotiationInfo(&[]),
-            unknown(0, b""),
+            Extension::ServerName(b"sfu.example"),
+            Extension::Alpn(ProtocolNames::Items(&[b"webrtc", b"c-webrtc"])),
+            Extension::KeyShares(KeyShares::Items(&[KeyShareEntry {
+                group: NamedGroup::X25519,
+                key_exchange: &[9; 32],
+            }])),
+            Extension::Cookie(b"cookie"),
+            Extension::PskKeyExchangeModes(List::Items(&[PskKeyExchangeMode::PSK_DHE_KE])),
+            Extension::ConnectionId(&[]),
+            unknown(0x1a1a, b""),
         ];
         assert_eq!(
             read(Context::ClientHello, &items).map(|types| types.len()),
@@ -306,16 +481,60 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_with_a_selected_version_is_unknown_not_malformed() {
-        let selected = [unknown(ExtensionType::SUPPORTED_VERSIONS.0, &[0xfe, 0xfc])];
+    fn what_a_message_says_of_versions_and_shares_depends_on_the_message() {
+        let share = KeyShareEntry {
+            group: NamedGroup::X25519,
+            key_exchange: &[7; 32],
+        };
+        let answer = [
+            Extension::SelectedVersion(ProtocolVersion::DTLS1_3),
+            Extension::KeyShare(share),
+            Extension::ConnectionId(&[]),
+        ];
         assert_eq!(
-            read(Context::ServerHello, &selected),
-            Ok(vec![ExtensionType::SUPPORTED_VERSIONS])
+            read(Context::ServerHello, &answer).map(|types| types.len()),
+            Ok(3)
+        );
+        let retry = [
+            Extension::SelectedVersion(ProtocolVersion::DTLS1_3),
+            Extension::SelectedGroup(NamedGroup::SECP384R1),
+            Extension::Cookie(b"cookie"),
+        ];
+        assert_eq!(
+            read(Context::HelloRetryRequest, &retry).map(|types| types.len()),
+            Ok(3)
         );
         assert_eq!(
-            read(Context::ClientHello, &selected),
+            read(Context::ClientHello, &retry[..1]),
             Err(InvalidMessage::MessageTooShort)
         );
+        assert_eq!(
+            read(Context::ServerHello, &retry[1..2]),
+            Err(InvalidMessage::MessageTooShort)
+        );
+        assert_eq!(
+            read(Context::HelloRetryRequest, &answer[1..2]),
+            Err(InvalidMessage::TrailingBytes)
+        );
+    }
+
+    #[test]
+    fn what_has_no_place_in_a_message_is_unknown_there() {
+        for (context, code) in [
+            (Context::ServerHello, 44),
+            (Context::HelloRetryRequest, 14),
+            (Context::EncryptedExtensions, 51),
+            (Context::CertificateRequest, 14),
+            (Context::Certificate, 13),
+            (Context::NewSessionTicket, 42),
+        ] {
+            let broken_elsewhere = [unknown(code, b"?")];
+            assert_eq!(
+                read(context, &broken_elsewhere),
+                Ok(vec![ExtensionType(code)]),
+                "{context:?}"
+            );
+        }
     }
 
     #[test]
@@ -326,6 +545,13 @@ mod tests {
             (13, &[0, 1, 4], InvalidMessage::UnevenList),
             (14, &[0, 2, 0, 1], InvalidMessage::MessageTooShort),
             (23, &[0], InvalidMessage::TrailingBytes),
+            (0, &[0, 3, 0, 0, 0], InvalidMessage::ServerNameUnreadable),
+            (16, &[0, 1, 0], InvalidMessage::EmptyProtocolName),
+            (43, &[3, 0xfe, 0xfc, 0xfe], InvalidMessage::UnevenList),
+            (44, &[0, 0], InvalidMessage::EmptyCookie),
+            (45, &[0], InvalidMessage::EmptyList),
+            (51, &[0, 4, 0, 29, 0, 0], InvalidMessage::EmptyPublicKey),
+            (54, &[2, 0], InvalidMessage::MessageTooShort),
             (0xff01, &[], InvalidMessage::MessageTooShort),
         ] {
             let broken = [unknown(code, body)];
@@ -338,14 +564,18 @@ mod tests {
 
     #[test]
     fn a_missing_block_holds_nothing() {
-        let none = Extensions::read(Context::ServerHello, &mut Reader::new(&[]));
+        let none = Extensions::read_optional(Context::ServerHello, &mut Reader::new(&[]));
         assert_eq!(none, Ok(Extensions::Items(&[])));
+        let mut out = Vec::new();
+        Extensions::Items(&[]).encode_optional(&mut out);
+        assert_eq!(out, []);
+        let missing = Extensions::read(Context::EncryptedExtensions, &mut Reader::new(&[]));
+        assert_eq!(missing, Err(InvalidMessage::MessageTooShort));
     }
 
     proptest! {
         #[test]
-        fn any_bytes_are_extensions_or_an_error(bytes: Vec<u8>, server: bool) {
-            let context = if server { Context::ServerHello } else { Context::ClientHello };
+        fn any_bytes_are_extensions_or_an_error(bytes: Vec<u8>, context in prop::sample::select(CONTEXTS)) {
             let read = Reader::all(&bytes, |reader| Extensions::read(context, reader));
             if let Ok(extensions) = read {
                 let mut out = Vec::new();
@@ -353,5 +583,30 @@ mod tests {
                 prop_assert_eq!(Reader::all(&out, |reader| Extensions::read(context, reader)), Ok(extensions));
             }
         }
+
+        #[test]
+        fn any_body_is_an_extension_or_an_error(
+            code in prop::sample::select(&[0u16, 10, 11, 13, 14, 16, 23, 43, 44, 45, 51, 54, 0xff01][..]),
+            body in prop::collection::vec(0u8..6, 0..12),
+            context in prop::sample::select(CONTEXTS),
+        ) {
+            let mut out = Vec::new();
+            Extensions::Items(&[unknown(code, &body)]).encode(&mut out);
+            if let Ok(extensions) = Reader::all(&out, |reader| Extensions::read(context, reader)) {
+                let mut again = Vec::new();
+                extensions.encode(&mut again);
+                prop_assert_eq!(again, out);
+            }
+        }
     }
+
+    const CONTEXTS: &[Context] = &[
+        Context::ClientHello,
+        Context::ServerHello,
+        Context::HelloRetryRequest,
+        Context::EncryptedExtensions,
+        Context::CertificateRequest,
+        Context::Certificate,
+        Context::NewSessionTicket,
+    ];
 }

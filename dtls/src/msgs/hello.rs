@@ -1,4 +1,7 @@
-//! ClientHello, HelloVerifyRequest and ServerHello (RFC 6347 §4.2.1, §4.3.2; RFC 8446 §4.1.2, RFC 9147 §5.3).
+//! ClientHello, HelloVerifyRequest, ServerHello and HelloRetryRequest (RFC 6347 §4.2.1, §4.3.2; RFC 8446 §4.1, RFC 9147
+//! §5.3, §5.4).
+//!
+//! A HelloRetryRequest is a ServerHello with a random that no server draws: [`ServerHello::is_hello_retry_request`].
 
 use crate::error::InvalidMessage;
 use crate::msgs::codec::{CodePoint, Codec, List, Reader, put_vector};
@@ -35,11 +38,11 @@ impl ClientHello<'_> {
     }
 
     /// Whether `version` is offered: by supported_versions where it came (RFC 8446 §4.2.1), else by legacy_version, which
-    /// stands for itself and everything older down to DTLS 1.2.
+    /// can stand for DTLS 1.2 at most.
     pub(crate) fn offers(&self, version: ProtocolVersion) -> bool {
         match self.extensions.supported_versions() {
             Some(versions) => versions.contains(version),
-            None => self.version.is_at_least_dtls1_2() && self.version <= version,
+            None => version == ProtocolVersion::DTLS1_2 && self.version.is_at_least_dtls1_2(),
         }
     }
 }
@@ -52,7 +55,7 @@ impl<'a> Codec<'a> for ClientHello<'a> {
         put_vector::<1>(out, self.cookie);
         self.cipher_suites.encode::<2>(out);
         put_vector::<1>(out, self.compression_methods);
-        self.extensions.encode(out);
+        self.extensions.encode_optional(out);
     }
 
     fn read(reader: &mut Reader<'a>) -> Result<Self, InvalidMessage> {
@@ -66,7 +69,7 @@ impl<'a> Codec<'a> for ClientHello<'a> {
                 [] => return Err(InvalidMessage::EmptyList),
                 methods => methods,
             },
-            extensions: Extensions::read(Context::ClientHello, reader)?,
+            extensions: Extensions::read_optional(Context::ClientHello, reader)?,
         })
     }
 }
@@ -103,6 +106,29 @@ pub(crate) struct ServerHello<'a> {
 }
 
 impl ServerHello<'_> {
+    /// The random that says HelloRetryRequest: the SHA-256 of these words (RFC 8446 §4.1.3).
+    pub(crate) const HELLO_RETRY_REQUEST: [u8; RANDOM_LEN] = [
+        0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11, 0xbe, 0x1d, 0x8c, 0x02, 0x1e, 0x65, 0xb8,
+        0x91, 0xc2, 0xa2, 0x11, 0x16, 0x7a, 0xbb, 0x8c, 0x5e, 0x07, 0x9e, 0x09, 0xe2, 0xc8, 0xa8,
+        0x33, 0x9c,
+    ];
+
+    /// The end of the random of a server that speaks DTLS 1.3 and was made to take DTLS 1.2 (RFC 8446 §4.1.3).
+    pub(crate) const DOWNGRADED_TO_V12: [u8; 8] = *b"DOWNGRD\x01";
+
+    /// The same for any older version, which floe never takes.
+    pub(crate) const DOWNGRADED_FURTHER: [u8; 8] = *b"DOWNGRD\0";
+
+    pub(crate) fn is_hello_retry_request(&self) -> bool {
+        self.random == Self::HELLO_RETRY_REQUEST
+    }
+
+    /// Whether the server says that it would have spoken DTLS 1.3.
+    pub(crate) fn says_downgraded(&self) -> bool {
+        self.random.ends_with(&Self::DOWNGRADED_TO_V12)
+            || self.random.ends_with(&Self::DOWNGRADED_FURTHER)
+    }
+
     /// What to say in `compression_method`.
     pub(crate) const NO_COMPRESSION: u8 = NULL_COMPRESSION;
 }
@@ -114,17 +140,23 @@ impl<'a> Codec<'a> for ServerHello<'a> {
         put_vector::<1>(out, self.session_id);
         self.cipher_suite.put(out);
         out.push(self.compression_method);
-        self.extensions.encode(out);
+        self.extensions.encode_optional(out);
     }
 
     fn read(reader: &mut Reader<'a>) -> Result<Self, InvalidMessage> {
+        let version = ProtocolVersion::take(reader)?;
+        let random = reader.take_array()?;
+        let context = match random {
+            Self::HELLO_RETRY_REQUEST => Context::HelloRetryRequest,
+            _ => Context::ServerHello,
+        };
         Ok(Self {
-            version: ProtocolVersion::take(reader)?,
-            random: reader.take_array()?,
+            version,
+            random,
             session_id: read_session_id(reader)?,
             cipher_suite: CipherSuite::take(reader)?,
             compression_method: reader.u8()?,
-            extensions: Extensions::read(Context::ServerHello, reader)?,
+            extensions: Extensions::read_optional(context, reader)?,
         })
     }
 }
@@ -258,6 +290,48 @@ mod tests {
             extensions: Extensions::Items(&extensions),
         };
         assert_eq!(ServerHello::read_all(&bytes(&hello)), Ok(hello));
+    }
+
+    #[test]
+    fn a_hello_retry_request_is_told_by_its_random_and_read_as_one() {
+        let extensions = [
+            Extension::SelectedVersion(ProtocolVersion::DTLS1_3),
+            Extension::SelectedGroup(NamedGroup::SECP256R1),
+            Extension::Cookie(b"cookie"),
+        ];
+        let request = ServerHello {
+            version: ProtocolVersion::DTLS1_2,
+            random: ServerHello::HELLO_RETRY_REQUEST,
+            session_id: &[],
+            cipher_suite: CipherSuite::TLS13_AES_128_GCM_SHA256,
+            compression_method: ServerHello::NO_COMPRESSION,
+            extensions: Extensions::Items(&extensions),
+        };
+        let wire = bytes(&request);
+        let read = ServerHello::read_all(&wire).unwrap();
+        assert!(read.is_hello_retry_request());
+        assert_eq!(read, request);
+        assert_eq!(
+            read.extensions.selected_group(),
+            Some(NamedGroup::SECP256R1)
+        );
+    }
+
+    #[test]
+    fn the_random_of_a_retry_is_the_hash_of_its_name() {
+        use sha2::Digest;
+        let hash: [u8; 32] = sha2::Sha256::digest(b"HelloRetryRequest").into();
+        assert_eq!(hash, ServerHello::HELLO_RETRY_REQUEST);
+    }
+
+    #[test]
+    fn dtls_1_3_is_offered_by_supported_versions_only() {
+        let hello = ClientHello {
+            version: ProtocolVersion::DTLS1_3,
+            ..client_hello(b"", &[])
+        };
+        assert!(!hello.offers(ProtocolVersion::DTLS1_3));
+        assert!(hello.offers(ProtocolVersion::DTLS1_2));
     }
 
     proptest! {

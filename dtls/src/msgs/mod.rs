@@ -6,9 +6,13 @@
 
 pub(crate) mod alert;
 pub(crate) mod certificate;
+pub(crate) mod certificate_v13;
 pub(crate) mod codec;
 pub(crate) mod enums;
 pub(crate) mod extensions;
 pub(crate) mod handshake;
 pub(crate) mod hello;
 pub(crate) mod key_exchange;
+pub(crate) mod key_share;
+pub(crate) mod names;
+pub(crate) mod post_handshake;
