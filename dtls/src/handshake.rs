@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
 
 use crate::certificate::SignatureVerified;
 use crate::config::Config;
@@ -14,13 +15,13 @@ use crate::error::{Error, IdentityRefused, PeerMisbehaved};
 use crate::event::Event;
 use crate::fingerprint::{FingerprintVerified, RemoteIdentity};
 use crate::flight::Flight;
-use crate::key_schedule::v12::MasterSecret;
+use crate::key_schedule::Secrets;
 use crate::msgs::enums::{CipherSuite, HandshakeType, NamedGroup, ProtocolVersion};
 use crate::record::RecordLayer;
 use crate::record::header::Epoch;
 use crate::srtp::SrtpProfile;
 use crate::timer::TimerTable;
-use crate::transcript::Transcript;
+use crate::transcript::Messages;
 
 /// The one point format there is (RFC 8422 §5.1.2).
 pub(crate) const UNCOMPRESSED: u8 = 0;
@@ -66,7 +67,7 @@ pub(crate) enum Peer {
 #[derive(Debug)]
 pub(crate) struct Completed {
     pub(crate) negotiated: Negotiated,
-    pub(crate) secret: MasterSecret,
+    pub(crate) secrets: Secrets,
     pub(crate) peer: Peer,
     pub(crate) finished: FinishedVerified,
 }
@@ -75,7 +76,7 @@ impl Context<'_> {
     /// Adds a message to the flight being prepared and to the transcript.
     pub(crate) fn say(
         &mut self,
-        transcript: &mut Transcript,
+        transcript: &mut impl Messages,
         epoch: Epoch,
         handshake_type: HandshakeType,
         encode: impl FnOnce(&mut Vec<u8>),
@@ -103,10 +104,13 @@ impl Context<'_> {
         })
     }
 
-    /// Gives the secret to whoever asked for it.
-    pub(crate) fn log_secret(&self, secret: &MasterSecret) {
+    /// Gives the lines with secrets to whoever asked for them.
+    pub(crate) fn log_secrets<const N: usize>(
+        &self,
+        lines: impl FnOnce() -> [Zeroizing<String>; N],
+    ) {
         if let Some(key_log) = &self.config.key_log {
-            key_log.log(&secret.key_log_line());
+            lines().iter().for_each(|line| key_log.log(line));
         }
     }
 }

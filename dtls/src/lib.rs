@@ -78,6 +78,11 @@
 //!
 //! Features: `rcgen` (default) makes self-signed identities; `deterministic` and `fuzzing` are for tests only.
 
+#![allow(
+    dead_code,
+    reason = "the scripts of DTLS 1.3 that use it all are on their way"
+)]
+
 mod association;
 mod certificate;
 mod client;

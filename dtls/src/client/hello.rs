@@ -21,7 +21,7 @@ use crate::msgs::hello::{ClientHello, HelloVerifyRequest, RANDOM_LEN, ServerHell
 use crate::reassembly::Message;
 use crate::record::header::Epoch;
 use crate::srtp::SrtpProfile;
-use crate::transcript::Transcript;
+use crate::transcript::{Messages, Transcript};
 
 /// What the ClientHello offers, kept for its repetition and for checking the answer.
 #[derive(Debug)]

@@ -16,6 +16,7 @@ use crate::crypto::CryptoBackend;
 use crate::error::{Error, InvalidMessage, PeerMisbehaved};
 use crate::handshake::v12::{Agreed, RecordKeys, check_finished, say_finished};
 use crate::handshake::{Completed, Context, Negotiated, Peer, PeerCertificate, unexpected};
+use crate::key_schedule::Secrets;
 use crate::key_schedule::v12::MasterSecret;
 use crate::msgs::certificate::{Certificate, CertificateRequest, DigitallySigned};
 use crate::msgs::codec::{Codec, List};
@@ -23,7 +24,7 @@ use crate::msgs::enums::{HandshakeType, NamedGroup, ProtocolVersion, SignatureSc
 use crate::msgs::key_exchange::{ClientKeyExchange, ServerKeyExchange};
 use crate::reassembly::Message;
 use crate::record::header::Epoch;
-use crate::transcript::Transcript;
+use crate::transcript::{Messages, Transcript};
 
 #[derive(Debug)]
 pub(crate) struct ExpectCertificate {
@@ -200,7 +201,7 @@ impl ExpectServerHelloDone {
             },
         );
         let secret = agreed.agree(key_exchange, &server.public, &transcript)?;
-        cx.log_secret(&secret);
+        cx.log_secrets(|| [secret.key_log_line()]);
         if let (Some(schemes), Some(CertificateSent::Ours)) = (request, certificate_sent) {
             say_certificate_verify(&schemes, &mut transcript, cx)?;
         }
@@ -296,7 +297,7 @@ impl ExpectFinished {
                 group: self.server.group,
                 srtp_profile: self.agreed.srtp_profile,
             },
-            secret: self.secret,
+            secrets: Secrets::V12(self.secret),
             peer: Peer::Proven(self.server.certificate, self.server.signature),
             finished,
         })))

@@ -5,13 +5,13 @@ use crate::certificate::SignatureVerified;
 use crate::error::{ApiMisuse, Error};
 use crate::fingerprint::{FingerprintVerified, RemoteIdentity};
 use crate::handshake::{Completed, FinishedVerified, Negotiated, Peer, PeerCertificate};
-use crate::key_schedule::v12::MasterSecret;
+use crate::key_schedule::Secrets;
 use crate::srtp::{SrtpKeys, SrtpProfile};
 
 /// A connection to a verified peer.
 #[derive(Debug)]
 pub(super) struct Established {
-    secret: MasterSecret,
+    secrets: Secrets,
     certificate: Option<Box<[u8]>>,
 }
 
@@ -34,14 +34,14 @@ impl Established {
     pub(super) fn admit(completed: Completed, remote: &RemoteIdentity) -> Result<Gate, Error> {
         let Completed {
             negotiated,
-            secret,
+            secrets,
             peer,
             finished,
         } = completed;
         let (der, fingerprint, signature) = match peer {
             Peer::Anonymous(accepted) => {
                 let proof = Proof::AcceptAny(accepted, finished);
-                return Ok(Gate::Open(negotiated, Self::new(secret, None, proof)));
+                return Ok(Gate::Open(negotiated, Self::new(secrets, None, proof)));
             }
             Peer::Proven(certificate, signature) => {
                 (certificate.der, certificate.fingerprint, signature)
@@ -54,11 +54,11 @@ impl Established {
         Ok(match fingerprint {
             Some(verified) => {
                 let proof = Proof::Certificate(verified, signature, finished);
-                Gate::Open(negotiated, Self::new(secret, Some(der), proof))
+                Gate::Open(negotiated, Self::new(secrets, Some(der), proof))
             }
             None => Gate::Shut(Box::new(Completed {
                 negotiated,
-                secret,
+                secrets,
                 peer: Peer::Proven(
                     PeerCertificate {
                         der,
@@ -72,9 +72,9 @@ impl Established {
     }
 
     /// Cannot be called without the proof, which is all there is to it.
-    fn new(secret: MasterSecret, certificate: Option<Vec<u8>>, _: Proof) -> Box<Self> {
+    fn new(secrets: Secrets, certificate: Option<Vec<u8>>, _: Proof) -> Box<Self> {
         Box::new(Self {
-            secret,
+            secrets,
             certificate: certificate.map(Vec::into_boxed_slice),
         })
     }
@@ -89,7 +89,7 @@ impl Established {
         context: Option<&[u8]>,
         out: &mut [u8],
     ) -> Result<(), ApiMisuse> {
-        self.secret.export(label, context, out)
+        self.secrets.export(label, context, out)
     }
 
     pub(super) fn srtp_keys(

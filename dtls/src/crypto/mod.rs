@@ -12,12 +12,14 @@ use std::sync::LazyLock;
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::hash::Hash;
 use rustls::crypto::tls12::Prf;
-use rustls::{SupportedCipherSuite, Tls12CipherSuite};
+use rustls::crypto::tls13::Hkdf;
+use rustls::{SupportedCipherSuite, Tls12CipherSuite, Tls13CipherSuite};
 use rustls_pki_types::SignatureVerificationAlgorithm;
 
 pub(crate) use self::exchange::{Accepted, KeyExchange, SharedSecret};
 use crate::error::Error;
 use crate::msgs::enums::{CipherSuite, SignatureScheme};
+use crate::record::protect::Aead;
 
 static RING: LazyLock<CryptoProvider> = LazyLock::new(rustls::crypto::ring::default_provider);
 
@@ -99,6 +101,33 @@ impl CryptoBackend {
         })
     }
 
+    /// The parts of a DTLS 1.3 suite; `None` if the backend does not have it.
+    pub(crate) fn suite_v13(self, cipher_suite: CipherSuite) -> Option<SuiteV13> {
+        let aead = match cipher_suite {
+            CipherSuite::TLS13_AES_128_GCM_SHA256 => Aead::Aes128Gcm,
+            CipherSuite::TLS13_AES_256_GCM_SHA384 => Aead::Aes256Gcm,
+            CipherSuite::TLS13_CHACHA20_POLY1305_SHA256 => Aead::ChaCha20Poly1305,
+            _ => return None,
+        };
+        let provided = self
+            .provider()
+            .cipher_suites
+            .iter()
+            .find_map(|suite| match suite {
+                SupportedCipherSuite::Tls13(suite)
+                    if u16::from(suite.common.suite) == cipher_suite.0 =>
+                {
+                    Some(*suite)
+                }
+                _ => None,
+            })?;
+        Some(SuiteV13 {
+            cipher_suite,
+            aead,
+            provided,
+        })
+    }
+
     /// What verifies signatures of this scheme, one for each kind of key that goes with it.
     pub(crate) fn verifiers(
         self,
@@ -138,6 +167,31 @@ impl fmt::Debug for SuiteV12 {
     }
 }
 
+/// A cipher suite of DTLS 1.3 with the backend's functions for it.
+#[derive(Clone, Copy)]
+pub(crate) struct SuiteV13 {
+    pub(crate) cipher_suite: CipherSuite,
+    pub(crate) aead: Aead,
+    provided: &'static Tls13CipherSuite,
+}
+
+impl SuiteV13 {
+    /// The hash of the transcript and of the key schedule.
+    pub(crate) fn hash(&self) -> &'static dyn Hash {
+        self.provided.common.hash_provider
+    }
+
+    pub(crate) fn hkdf(&self) -> &'static dyn Hkdf {
+        self.provided.hkdf_provider
+    }
+}
+
+impl fmt::Debug for SuiteV13 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SuiteV13({})", self.cipher_suite)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -151,6 +205,12 @@ mod tests {
             let suite = BACKEND.suite_v12(CipherSuite(code));
             let promised = matches!(code, 0xc02b | 0xc02c | 0xc02f | 0xc030 | 0xcca8 | 0xcca9);
             assert_eq!(suite.is_some(), promised, "{code:#06x}");
+            let suite = BACKEND.suite_v13(CipherSuite(code));
+            assert_eq!(
+                suite.is_some(),
+                matches!(code, 0x1301..=0x1303),
+                "{code:#06x}"
+            );
         }
     }
 

@@ -12,19 +12,11 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
+use super::key_log_line;
 use crate::config::Side;
 use crate::crypto::{KeyExchange, SuiteV12};
 use crate::error::{ApiMisuse, Error, PeerMisbehaved};
 use crate::msgs::key_exchange::Finished;
-
-/// Labels that are the protocol's own (RFC 5705 §4, RFC 7627 §6): exporting under them would give its keys away.
-const RESERVED_LABELS: [&str; 5] = [
-    "client finished",
-    "server finished",
-    "master secret",
-    "extended master secret",
-    "key expansion",
-];
 
 /// What the hellos contributed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,16 +112,13 @@ impl MasterSecret {
     ///
     /// # Errors
     ///
-    /// [`ApiMisuse::ExportRefused`]: no label, one of the protocol's own, a context of more than 65 535 bytes.
-    pub(crate) fn export(
+    /// [`ApiMisuse::ExportRefused`]: a context of more than 65 535 bytes.
+    pub(super) fn export(
         &self,
         label: &str,
         context: Option<&[u8]>,
         out: &mut [u8],
     ) -> Result<(), ApiMisuse> {
-        if label.is_empty() || RESERVED_LABELS.contains(&label) {
-            return Err(ApiMisuse::ExportRefused);
-        }
         let mut seed = self.randoms.client_first().as_flattened().to_vec();
         if let Some(context) = context {
             let len = u16::try_from(context.len()).map_err(|_| ApiMisuse::ExportRefused)?;
@@ -140,20 +129,9 @@ impl MasterSecret {
         Ok(())
     }
 
-    /// The line by which tools that read captures find this association's keys (NSS key log format).
+    /// The line of the key log.
     pub(crate) fn key_log_line(&self) -> Zeroizing<String> {
-        let hex = |bytes: &[u8]| {
-            bytes
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect::<String>()
-        };
-        let secret = Zeroizing::new(hex(&*self.secret));
-        Zeroizing::new(format!(
-            "CLIENT_RANDOM {} {}",
-            hex(&self.randoms.client),
-            *secret
-        ))
+        key_log_line("CLIENT_RANDOM", &self.randoms.client, &*self.secret)
     }
 
     fn prf(&self, label: &[u8], seed: &[u8], out: &mut [u8]) {
@@ -214,6 +192,7 @@ mod tests {
 
     use super::*;
     use crate::crypto::CryptoBackend;
+    use crate::key_schedule::{RESERVED_LABELS, Secrets};
     use crate::msgs::enums::{CipherSuite, NamedGroup};
 
     const BACKEND: CryptoBackend = CryptoBackend::Ring;
@@ -345,7 +324,7 @@ mod tests {
 
     #[test]
     fn the_protocols_own_labels_are_not_exported() {
-        let master = counted(SHA256);
+        let master = Secrets::V12(counted(SHA256));
         for label in RESERVED_LABELS.into_iter().chain([""]) {
             assert_eq!(
                 master.export(label, None, &mut [0; 4]),

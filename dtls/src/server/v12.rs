@@ -19,6 +19,7 @@ use crate::handshake::v12::{Agreed, MasterSecretKind, RecordKeys, check_finished
 use crate::handshake::{
     Completed, Context, Negotiated, Peer, PeerCertificate, UNCOMPRESSED, unexpected,
 };
+use crate::key_schedule::Secrets;
 use crate::key_schedule::v12::MasterSecret;
 use crate::msgs::certificate::{Certificate, CertificateRequest, DigitallySigned};
 use crate::msgs::codec::{Codec, List};
@@ -31,7 +32,7 @@ use crate::msgs::key_exchange::{ClientKeyExchange, EcdhParams, ServerKeyExchange
 use crate::reassembly::Message;
 use crate::record::header::Epoch;
 use crate::record::protect::RecordKey;
-use crate::transcript::Transcript;
+use crate::transcript::{Messages, Transcript};
 
 /// The kinds of client certificates we ask for: a signature by any key we can verify.
 const CERTIFICATE_TYPES: &[ClientCertificateType] = &[
@@ -261,7 +262,7 @@ impl ExpectClientKeyExchange {
         transcript.add(&message.bytes);
         let group = key_exchange.group();
         let secret = agreed.agree(key_exchange, exchange.public, &transcript)?;
-        cx.log_secret(&secret);
+        cx.log_secrets(|| [secret.key_log_line()]);
         let (read, write) = RecordKeys::new(&agreed.suite, &secret, cx.config)?.into_parts();
         // A Finished that overtakes the CertificateVerify is kept until its turn.
         cx.records.add_read_key(Epoch::DTLS1_2, read);
@@ -361,7 +362,7 @@ impl ExpectFinished {
         cx.send_last_flight();
         Ok(ServerState::Completed(Box::new(Completed {
             negotiated,
-            secret,
+            secrets: Secrets::V12(secret),
             peer: self.peer,
             finished,
         })))

@@ -1,0 +1,308 @@
+//! The key schedule of DTLS 1.3: each secret is a type, and using one up makes the next (RFC 8446 §7.1).
+//!
+//! ```text
+//!            0 ──▶ EarlySecret                         no pre-shared key: none is ever used
+//!                      │ "derived"
+//!  shared secret ──▶ HandshakeSecret ── "c hs traffic", "s hs traffic" + ServerHello ──▶ TrafficSecrets
+//!                      │ "derived"
+//!            0 ──▶ MasterSecret ── "c ap traffic", "s ap traffic", "exp master" + server Finished ──▶ Application
+//!
+//!  of each traffic secret: "key", "iv", "sn" ──▶ record keys; "finished" ──▶ verify_data; "traffic upd" ──▶ the next one
+//! ```
+//!
+//! The labels have DTLS's prefix (RFC 9147 §5.9). The backend's expanders are not wiped by it; what is kept here is.
+
+use std::fmt;
+
+use rustls::crypto::hmac::Tag;
+use rustls::crypto::tls13::{HkdfExpander, OkmBlock};
+use zeroize::{Zeroize, Zeroizing};
+
+use super::key_log_line;
+use crate::config::Side;
+use crate::crypto::SuiteV13;
+use crate::error::ApiMisuse;
+
+/// What TLS calls "tls13 " (RFC 9147 §5.9).
+const PREFIX: &[u8] = b"dtls13";
+
+/// The longest hash of a suite, in bytes.
+const HASH_MAX: usize = 48;
+
+/// The longest key and the nonce of a record cipher, in bytes.
+const KEY_MAX: usize = 32;
+const IV_LEN: usize = 12;
+
+/// HKDF-Expand-Label (RFC 8446 §7.1); false if the output or a part of the label is longer than that can say.
+#[must_use]
+fn expand(expander: &dyn HkdfExpander, label: &[u8], context: &[u8], out: &mut [u8]) -> bool {
+    let (Ok(length), Ok(label_length), Ok(context_length)) = (
+        u16::try_from(out.len()),
+        u8::try_from(PREFIX.len() + label.len()),
+        u8::try_from(context.len()),
+    ) else {
+        return false;
+    };
+    let info = [
+        &length.to_be_bytes()[..],
+        &[label_length],
+        PREFIX,
+        label,
+        &[context_length],
+        context,
+    ];
+    expander.expand_slice(&info, out).is_ok()
+}
+
+/// A secret as long as the suite's hash. Wiped when dropped, never printed.
+#[derive(Clone)]
+struct Secret(Zeroizing<[u8; HASH_MAX]>);
+
+impl Secret {
+    /// Derive-Secret (RFC 8446 §7.1), of a transcript whose hash is known.
+    fn derive(expander: &dyn HkdfExpander, label: &[u8], transcript_hash: &[u8]) -> Self {
+        let mut secret = Zeroizing::new([0; HASH_MAX]);
+        let (used, _) = secret.split_at_mut(expander.hash_len().min(HASH_MAX));
+        let expanded = expand(expander, label, transcript_hash, used);
+        debug_assert!(expanded, "a label and a hash are short");
+        Self(secret)
+    }
+
+    fn bytes(&self, suite: SuiteV13) -> &[u8] {
+        let (used, _) = self.0.split_at(suite.hash().output_len().min(HASH_MAX));
+        used
+    }
+
+    fn expander(&self, suite: SuiteV13) -> Box<dyn HkdfExpander> {
+        suite
+            .hkdf()
+            .expander_for_okm(&OkmBlock::new(self.bytes(suite)))
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Secret").finish_non_exhaustive()
+    }
+}
+
+/// "derived": what one stage leaves to the next.
+fn derived(suite: SuiteV13, expander: &dyn HkdfExpander) -> Secret {
+    Secret::derive(expander, b"derived", suite.hash().hash(&[]).as_ref())
+}
+
+/// The first stage. There are no pre-shared keys, and so nothing comes of it but the next.
+pub(crate) struct EarlySecret {
+    suite: SuiteV13,
+    expander: Box<dyn HkdfExpander>,
+}
+
+impl EarlySecret {
+    pub(crate) fn without_psk(suite: SuiteV13) -> Self {
+        Self {
+            suite,
+            expander: suite.hkdf().extract_from_zero_ikm(None),
+        }
+    }
+
+    /// Adds what the key exchange agreed on.
+    pub(crate) fn handshake(self, shared_secret: &[u8]) -> HandshakeSecret {
+        let suite = self.suite;
+        let salt = derived(suite, &*self.expander);
+        HandshakeSecret {
+            suite,
+            expander: suite
+                .hkdf()
+                .extract_from_secret(Some(salt.bytes(suite)), shared_secret),
+        }
+    }
+}
+
+/// The second stage.
+pub(crate) struct HandshakeSecret {
+    suite: SuiteV13,
+    expander: Box<dyn HkdfExpander>,
+}
+
+impl HandshakeSecret {
+    /// What protects the rest of the handshake; the transcript ends with the ServerHello.
+    pub(crate) fn traffic_secrets(&self, transcript_hash: &[u8]) -> TrafficSecrets {
+        let derive = |label| Secret::derive(&*self.expander, label, transcript_hash);
+        TrafficSecrets {
+            suite: self.suite,
+            client: derive(b"c hs traffic"),
+            server: derive(b"s hs traffic"),
+        }
+    }
+
+    pub(crate) fn master(self) -> MasterSecret {
+        let suite = self.suite;
+        let salt = derived(suite, &*self.expander);
+        MasterSecret {
+            suite,
+            expander: suite.hkdf().extract_from_zero_ikm(Some(salt.bytes(suite))),
+        }
+    }
+}
+
+/// The third stage.
+pub(crate) struct MasterSecret {
+    suite: SuiteV13,
+    expander: Box<dyn HkdfExpander>,
+}
+
+impl MasterSecret {
+    /// What the association lives on; the transcript ends with the server's Finished.
+    pub(crate) fn application(self, transcript_hash: &[u8]) -> Application {
+        let derive = |label| Secret::derive(&*self.expander, label, transcript_hash);
+        Application {
+            traffic: TrafficSecrets {
+                suite: self.suite,
+                client: derive(b"c ap traffic"),
+                server: derive(b"s ap traffic"),
+            },
+            exporter: derive(b"exp master"),
+        }
+    }
+}
+
+macro_rules! unprinted {
+    ($($name:ident),*) => {$(
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($name)).finish_non_exhaustive()
+            }
+        }
+    )*};
+}
+
+unprinted!(EarlySecret, HandshakeSecret, MasterSecret, RecordSecrets);
+
+/// One secret for each direction: of the handshake, or of an epoch of the association.
+#[derive(Debug)]
+pub(crate) struct TrafficSecrets {
+    suite: SuiteV13,
+    client: Secret,
+    server: Secret,
+}
+
+impl TrafficSecrets {
+    /// Of what `side` sends.
+    fn of(&self, side: Side) -> &Secret {
+        match side {
+            Side::Client => &self.client,
+            Side::Server => &self.server,
+        }
+    }
+
+    /// What `side`'s Finished says about a transcript with this hash (RFC 8446 §4.4.4).
+    pub(crate) fn verify_data(&self, side: Side, transcript_hash: &[u8]) -> Tag {
+        let key = Secret::derive(&*self.of(side).expander(self.suite), b"finished", &[]);
+        let key = OkmBlock::new(key.bytes(self.suite));
+        self.suite.hkdf().hmac_sign(&key, transcript_hash)
+    }
+
+    /// Both lines of the key log for the traffic of the handshake.
+    pub(crate) fn key_log_lines(&self, client_random: &[u8; 32]) -> [Zeroizing<String>; 2] {
+        let line =
+            |label, side| key_log_line(label, client_random, self.of(side).bytes(self.suite));
+        [
+            line("CLIENT_HANDSHAKE_TRAFFIC_SECRET", Side::Client),
+            line("SERVER_HANDSHAKE_TRAFFIC_SECRET", Side::Server),
+        ]
+    }
+}
+
+/// What a record key is made of (RFC 8446 §7.3, RFC 9147 §4.2.3).
+struct RecordSecrets {
+    key: Zeroizing<[u8; KEY_MAX]>,
+    iv: Zeroizing<[u8; IV_LEN]>,
+    sn: Zeroizing<[u8; KEY_MAX]>,
+}
+
+impl RecordSecrets {
+    fn of(secret: &Secret, suite: SuiteV13) -> Self {
+        let expander = secret.expander(suite);
+        let mut secrets = Self {
+            key: Zeroizing::new([0; KEY_MAX]),
+            iv: Zeroizing::new([0; IV_LEN]),
+            sn: Zeroizing::new([0; KEY_MAX]),
+        };
+        let key_len = suite.aead.key_len();
+        for (label, out) in [
+            (&b"key"[..], secrets.key.split_at_mut(key_len).0),
+            (b"iv", &mut secrets.iv[..]),
+            (b"sn", secrets.sn.split_at_mut(key_len).0),
+        ] {
+            let expanded = expand(&*expander, label, &[], out);
+            debug_assert!(expanded, "a key is short");
+        }
+        secrets
+    }
+}
+
+/// The secrets of an association: its traffic, which KeyUpdate moves on, and what is exported.
+#[derive(Debug)]
+pub(crate) struct Application {
+    traffic: TrafficSecrets,
+    exporter: Secret,
+}
+
+impl Application {
+    /// Moves on what `side` sends to its next epoch (RFC 8446 §7.2). The secret before it is gone.
+    pub(crate) fn update(&mut self, side: Side) {
+        let suite = self.traffic.suite;
+        let next = Secret::derive(&*self.traffic.of(side).expander(suite), b"traffic upd", &[]);
+        match side {
+            Side::Client => self.traffic.client = next,
+            Side::Server => self.traffic.server = next,
+        }
+    }
+
+    /// RFC 8446 §7.5: no context and an empty one are the same.
+    pub(super) fn export(
+        &self,
+        label: &str,
+        context: Option<&[u8]>,
+        out: &mut [u8],
+    ) -> Result<(), ApiMisuse> {
+        let suite = self.traffic.suite;
+        // A label that is too long would leave the first secret empty: it is refused before anything is derived.
+        if PREFIX.len() + label.len() > usize::from(u8::MAX) {
+            return Err(ApiMisuse::ExportRefused);
+        }
+        let exporter = self.exporter.expander(suite);
+        let of_label = Secret::derive(
+            &*exporter,
+            label.as_bytes(),
+            suite.hash().hash(&[]).as_ref(),
+        );
+        let context = suite.hash().hash(context.unwrap_or_default());
+        match expand(
+            &*of_label.expander(suite),
+            b"exporter",
+            context.as_ref(),
+            out,
+        ) {
+            true => Ok(()),
+            false => {
+                out.zeroize();
+                Err(ApiMisuse::ExportRefused)
+            }
+        }
+    }
+
+    /// The three lines of the key log for the association.
+    pub(crate) fn key_log_lines(&self, client_random: &[u8; 32]) -> [Zeroizing<String>; 3] {
+        let suite = self.traffic.suite;
+        [
+            ("CLIENT_TRAFFIC_SECRET_0", &self.traffic.client),
+            ("SERVER_TRAFFIC_SECRET_0", &self.traffic.server),
+            ("EXPORTER_SECRET", &self.exporter),
+        ]
+        .map(|(label, secret)| key_log_line(label, client_random, secret.bytes(suite)))
+    }
+}
+
+#[cfg(test)]
+mod tests;
