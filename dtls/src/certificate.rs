@@ -9,8 +9,8 @@ use rustls_pki_types::{AlgorithmIdentifier, alg_id};
 use crate::crypto::{Authentication, CryptoBackend};
 use crate::error::{Error, InvalidMessage, PeerIncompatible, PeerMisbehaved};
 use crate::msgs::certificate::DigitallySigned;
-use crate::msgs::codec::{List, Reader};
-use crate::msgs::enums::SignatureScheme;
+use crate::msgs::codec::Reader;
+use crate::msgs::enums::ProtocolVersion;
 
 /// DER tags (X.690 §8).
 mod tag {
@@ -97,23 +97,20 @@ impl<'a> PublicKey<'a> {
         Ok(Self { algorithm, key })
     }
 
-    /// Checks the signature of a handshake message, whose scheme must be one that we `offered`.
-    ///
-    /// In DTLS 1.2 an ECDSA scheme names the hash only, and goes with a key of either curve (RFC 8422 §5.4).
+    /// Checks the signature of a handshake message of this version, whose scheme must be one that we offer for it.
     pub(crate) fn verify(
         &self,
         backend: CryptoBackend,
-        offered: List<'_, SignatureScheme>,
+        version: ProtocolVersion,
         message: &[u8],
         signed: DigitallySigned<'_>,
     ) -> Result<SignatureVerified, Error> {
-        if !offered.contains(signed.scheme) {
+        let scheme = signed.scheme;
+        if !CryptoBackend::SIGNATURE_SCHEMES.contains(&scheme) || !scheme.usable_in(version) {
             return Err(PeerMisbehaved::SignedWithUnofferedScheme.into());
         }
         backend
-            .verifiers(signed.scheme)
-            .iter()
-            .find(|verifier| verifier.public_key_alg_id() == self.algorithm.identifier())
+            .verifier(version, scheme, self.algorithm.identifier())
             .ok_or(PeerMisbehaved::SchemeDoesNotFitCertificate)?
             .verify_signature(self.key, message, signed.signature)
             .map_err(|_| PeerMisbehaved::SignatureInvalid)?;
@@ -178,9 +175,13 @@ mod tests {
 
     use super::*;
     use crate::identity::Identity;
+    use crate::msgs::codec::List;
+    use crate::msgs::enums::SignatureScheme;
 
     const BACKEND: CryptoBackend = CryptoBackend::Ring;
     const SCHEMES: List<'_, SignatureScheme> = List::Items(CryptoBackend::SIGNATURE_SCHEMES);
+    const V12: ProtocolVersion = ProtocolVersion::DTLS1_2;
+    const V13: ProtocolVersion = ProtocolVersion::DTLS1_3;
 
     const PEMS: [&str; 4] = [
         include_str!("../tests/data/p256-sec1.pem"),
@@ -188,6 +189,17 @@ mod tests {
         include_str!("../tests/data/ed25519.pem"),
         include_str!("../tests/data/rsa2048.pem"),
     ];
+
+    /// Each key with each backend and each version.
+    fn everything() -> impl Iterator<Item = (&'static str, CryptoBackend, ProtocolVersion)> {
+        let with_backends = |pem| {
+            CryptoBackend::ALL
+                .iter()
+                .map(move |backend| (pem, *backend))
+        };
+        let keys = PEMS.into_iter().flat_map(with_backends);
+        keys.flat_map(|(pem, backend)| [V12, V13].map(|version| (pem, backend, version)))
+    }
 
     fn der(pem: &str) -> Vec<u8> {
         CertificateDer::from_pem_slice(pem.as_bytes())
@@ -239,104 +251,119 @@ mod tests {
     // req: T3
     #[test]
     fn each_kind_of_key_verifies_what_it_signed_and_nothing_else() {
-        for pem in PEMS {
+        for (pem, backend, version) in everything() {
             let identity = Identity::from_pem(pem, pem).unwrap();
             let key = PublicKey::of(identity.certificate()).unwrap();
-            let (scheme, signature) = identity.sign(SCHEMES, b"message").unwrap();
+            let (scheme, signature) = identity
+                .sign(backend, version, SCHEMES, b"message")
+                .unwrap();
             let signed = DigitallySigned {
                 scheme,
                 signature: &signature,
             };
-            assert!(key.verify(BACKEND, SCHEMES, b"message", signed).is_ok());
+            let verify = |message, signed| key.verify(backend, version, message, signed).err();
             let invalid = Error::from(PeerMisbehaved::SignatureInvalid);
-            assert_eq!(
-                key.verify(BACKEND, SCHEMES, b"massage", signed).err(),
-                Some(invalid)
-            );
+            assert_eq!(verify(b"message", signed), None);
+            assert_eq!(verify(b"massage", signed), Some(invalid));
             let cut = DigitallySigned {
                 signature: &signature[1..],
                 ..signed
             };
-            assert_eq!(
-                key.verify(BACKEND, SCHEMES, b"message", cut).err(),
-                Some(invalid)
-            );
+            assert_eq!(verify(b"message", cut), Some(invalid));
         }
     }
 
     // req: T3
     #[test]
-    fn every_rsa_scheme_verifies() {
+    fn one_backend_verifies_what_another_signed() {
+        for (pem, backend, version) in everything() {
+            let identity = Identity::from_pem(pem, pem).unwrap();
+            let key = PublicKey::of(identity.certificate()).unwrap();
+            let (scheme, signature) = identity
+                .sign(backend, version, SCHEMES, b"message")
+                .unwrap();
+            for verifier in CryptoBackend::ALL {
+                let signed = DigitallySigned {
+                    scheme,
+                    signature: &signature,
+                };
+                let verified = key.verify(*verifier, version, b"message", signed);
+                assert!(
+                    verified.is_ok(),
+                    "{verifier:?} does not take {backend:?}'s {scheme}"
+                );
+            }
+        }
+    }
+
+    // req: T3
+    #[test]
+    fn every_rsa_scheme_verifies_but_the_old_padding_only_in_the_old_version() {
         let identity = Identity::from_pem(PEMS[3], PEMS[3]).unwrap();
         let key = PublicKey::of(identity.certificate()).unwrap();
         let rsa = |scheme: &&SignatureScheme| scheme.to_string().starts_with("rsa");
         for scheme in CryptoBackend::SIGNATURE_SCHEMES.iter().filter(rsa) {
-            let (scheme, signature) = identity.sign(List::Items(&[*scheme]), b"message").unwrap();
+            let offered = List::Items(std::slice::from_ref(scheme));
+            let (signed_with, signature) =
+                identity.sign(BACKEND, V12, offered, b"message").unwrap();
+            assert_eq!(signed_with, *scheme);
             let signed = DigitallySigned {
-                scheme,
+                scheme: *scheme,
                 signature: &signature,
             };
-            assert!(
-                key.verify(BACKEND, SCHEMES, b"message", signed).is_ok(),
-                "{scheme}"
-            );
+            let verify = |version| key.verify(BACKEND, version, b"message", signed).err();
+            assert_eq!(verify(V12), None);
+            let pkcs1 = scheme.to_string().contains("pkcs1");
+            let unoffered = Error::from(PeerMisbehaved::SignedWithUnofferedScheme);
+            assert_eq!(verify(V13), pkcs1.then_some(unoffered));
         }
     }
 
     // req: T3
     #[test]
-    fn a_scheme_that_was_not_offered_is_refused_though_the_signature_is_good() {
+    fn a_scheme_that_is_not_offered_is_refused_whatever_the_signature() {
         let identity = Identity::from_pem(PEMS[0], PEMS[0]).unwrap();
         let key = PublicKey::of(identity.certificate()).unwrap();
-        let (scheme, signature) = identity.sign(SCHEMES, b"message").unwrap();
-        let signed = DigitallySigned {
-            scheme,
-            signature: &signature,
-        };
-        let offered = List::Items(&[
-            SignatureScheme::ED25519,
-            SignatureScheme::ECDSA_SECP384R1_SHA384,
-        ]);
-        let error = key.verify(BACKEND, offered, b"message", signed).err();
-        assert_eq!(
-            error,
-            Some(PeerMisbehaved::SignedWithUnofferedScheme.into())
-        );
+        let (_, signature) = identity.sign(BACKEND, V12, SCHEMES, b"message").unwrap();
+        // ECDSA with SHA-1, ECDSA with SHA-512, RSASSA-PSS with a key of its own kind.
+        for code_point in [0x0203, 0x0603, 0x0809] {
+            let signed = DigitallySigned {
+                scheme: SignatureScheme(code_point),
+                signature: &signature,
+            };
+            for version in [V12, V13] {
+                let error = key.verify(BACKEND, version, b"message", signed).err();
+                let unoffered = PeerMisbehaved::SignedWithUnofferedScheme.into();
+                assert_eq!(error, Some(unoffered), "{code_point:#06x}");
+            }
+        }
     }
 
     // req: T3
     #[test]
-    fn an_ecdsa_scheme_does_not_bind_the_curve() {
-        let p256_sha384 = include_bytes!("../tests/data/p256-sha384.sig");
-        let p384_sha256 = include_bytes!("../tests/data/p384-sha256.sig");
-        for (pem, scheme, signature) in [
-            (
-                PEMS[0],
-                SignatureScheme::ECDSA_SECP384R1_SHA384,
-                &p256_sha384[..],
-            ),
-            (
-                PEMS[1],
-                SignatureScheme::ECDSA_SECP256R1_SHA256,
-                p384_sha256,
-            ),
-        ] {
-            let certificate = der(pem);
-            let key = PublicKey::of(&certificate).unwrap();
-            let signed = DigitallySigned { scheme, signature };
-            assert!(
-                key.verify(BACKEND, SCHEMES, b"message", signed).is_ok(),
-                "{scheme}"
-            );
-            let signed = DigitallySigned {
-                scheme: SignatureScheme::RSA_PKCS1_SHA256,
-                signature,
-            };
-            let error = key.verify(BACKEND, SCHEMES, b"message", signed).err();
-            assert_eq!(
-                error,
-                Some(PeerMisbehaved::SchemeDoesNotFitCertificate.into())
-            );
+    fn an_ecdsa_scheme_binds_the_curve_in_the_newer_version_only() {
+        let p256_sha384 = &include_bytes!("../tests/data/p256-sha384.sig")[..];
+        let p384_sha256 = &include_bytes!("../tests/data/p384-sha256.sig")[..];
+        let (sha256, sha384) = (
+            SignatureScheme::ECDSA_SECP256R1_SHA256,
+            SignatureScheme::ECDSA_SECP384R1_SHA384,
+        );
+        for backend in CryptoBackend::ALL {
+            for (pem, scheme, signature) in [
+                (PEMS[0], sha384, p256_sha384),
+                (PEMS[1], sha256, p384_sha256),
+            ] {
+                let certificate = der(pem);
+                let key = PublicKey::of(&certificate).unwrap();
+                let verify = |version, scheme| {
+                    let signed = DigitallySigned { scheme, signature };
+                    key.verify(*backend, version, b"message", signed).err()
+                };
+                let unfit = Some(PeerMisbehaved::SchemeDoesNotFitCertificate.into());
+                assert_eq!(verify(V12, scheme), None, "{scheme}");
+                assert_eq!(verify(V13, scheme), unfit, "{scheme}");
+                assert_eq!(verify(V12, SignatureScheme::RSA_PKCS1_SHA256), unfit);
+            }
         }
     }
 
@@ -420,7 +447,7 @@ mod tests {
             mutated[at] = byte;
             if let Ok(key) = PublicKey::of(&mutated) {
                 let signed = DigitallySigned { scheme: SignatureScheme::ED25519, signature: &bytes };
-                prop_assert!(key.verify(BACKEND, SCHEMES, b"message", signed).is_err());
+                prop_assert!(key.verify(BACKEND, V12, b"message", signed).is_err());
             }
         }
     }

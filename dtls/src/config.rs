@@ -158,7 +158,7 @@ pub trait KeyLog: Send + Sync {
 pub struct Config {
     /// Our certificate and its key.
     pub identity: Arc<Identity>,
-    /// Where key exchange, signatures, hashes and randomness come from.
+    /// Where all cryptography comes from, record ciphers and randomness included.
     pub backend: CryptoBackend,
     /// Offered or accepted suites in order of preference. As a server, ours decides.
     pub cipher_suites: Vec<CipherSuite>,
@@ -256,6 +256,9 @@ impl Config {
         }
         if self.client_auth != ClientAuth::Required && *remote != RemoteIdentity::AcceptAny {
             return Err(ApiMisuse::ClientAuthContradictsIdentity);
+        }
+        if !self.identity.fits(self.backend) {
+            return Err(ApiMisuse::IdentityDoesNotFitBackend);
         }
         let nothing_usable =
             self.usable_cipher_suites().next().is_none() || self.usable_groups().next().is_none();

@@ -332,6 +332,9 @@ pub enum ApiMisuse {
     /// A configuration that leaves nothing to negotiate.
     #[error("the configuration leaves nothing to negotiate")]
     NothingConfigured,
+    /// The configured backend cannot sign with the identity's key: `ring` with an RSA key of more than 4096 bits.
+    #[error("the backend cannot sign with this identity")]
+    IdentityDoesNotFitBackend,
     /// Exported keying material of no bytes, of too many, or under a label that is the protocol's own (RFC 5705 §4).
     #[error("that keying material cannot be exported")]
     ExportRefused,

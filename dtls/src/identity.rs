@@ -1,7 +1,7 @@
 //! Our own certificate and the key that proves it (RFC 8827 §6.5).
 //!
-//! The private key is imported once, when the identity is made; handshakes only sign with it. Whether key and
-//! certificate belong together is tried there too, by one signature.
+//! The private key is imported once, when the identity is made, into each backend that the build has; handshakes only sign
+//! with it. Whether key and certificate belong together is tried there too, by one signature.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use rustls::sign::SigningKey;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use thiserror::Error;
+use zeroize::Zeroizing;
 
 use crate::certificate::{KeyAlgorithm, PublicKey};
 use crate::crypto::{Authentication, CryptoBackend};
@@ -18,7 +19,7 @@ use crate::error::PeerIncompatible;
 use crate::fingerprint::{CertificateFingerprint, HashAlgorithm};
 use crate::msgs::certificate::DigitallySigned;
 use crate::msgs::codec::List;
-use crate::msgs::enums::SignatureScheme;
+use crate::msgs::enums::{ProtocolVersion, SignatureScheme};
 
 /// Why no identity can be made of what was given.
 #[non_exhaustive]
@@ -51,7 +52,8 @@ pub enum IdentityError {
 pub struct Identity {
     certificate: CertificateDer<'static>,
     algorithm: KeyAlgorithm,
-    key: Arc<dyn SigningKey>,
+    /// The private key as each backend of this build holds it, if it can.
+    keys: Vec<(CryptoBackend, Arc<dyn SigningKey>)>,
 }
 
 impl Identity {
@@ -78,7 +80,7 @@ impl Identity {
     }
 
     /// From a certificate in DER and its private key in PKCS#8, SEC1 or PKCS#1 DER: ECDSA P-256 or P-384, RSA of 2048 to
-    /// 8192 bits, Ed25519.
+    /// 8192 bits, Ed25519. [`CryptoBackend::Ring`] signs with RSA keys of up to 4096 bits.
     ///
     /// # Errors
     ///
@@ -102,35 +104,29 @@ impl Identity {
         Self::new(certificate, private_key)
     }
 
-    /// Imports the key, which wipes it after use.
+    /// Imports the key into every backend that takes it, and wipes it.
     fn new(
         certificate: CertificateDer<'static>,
         private_key: PrivateKeyDer<'static>,
     ) -> Result<Self, IdentityError> {
-        const PROBE: &[u8] = b"does this key belong to this certificate?";
-        let backend = CryptoBackend::default();
-        let key = backend
-            .provider()
-            .key_provider
-            .load_private_key(private_key)
-            .map_err(|_| IdentityError::UnusablePrivateKey)?;
+        let private_key = Zeroizing::new(private_key);
         let public_key =
             PublicKey::of(&certificate).map_err(|_| IdentityError::UnusableCertificate)?;
-        let algorithm = public_key.algorithm;
-        let schemes = List::Items(CryptoBackend::SIGNATURE_SCHEMES);
-        let (scheme, signature) =
-            sign(&*key, schemes, PROBE).map_err(|_| IdentityError::UnusablePrivateKey)?;
-        let signed = DigitallySigned {
-            scheme,
-            signature: &signature,
-        };
-        public_key
-            .verify(backend, schemes, PROBE, signed)
-            .map_err(|_| IdentityError::KeyDoesNotFitCertificate)?;
+        let mut keys = Vec::with_capacity(CryptoBackend::ALL.len());
+        for backend in CryptoBackend::ALL {
+            let provider = backend.provider().key_provider;
+            if let Ok(key) = provider.load_private_key(private_key.clone_key()) {
+                check_pair(*backend, &*key, &public_key)?;
+                keys.push((*backend, key));
+            }
+        }
+        if keys.is_empty() {
+            return Err(IdentityError::UnusablePrivateKey);
+        }
         Ok(Self {
+            algorithm: public_key.algorithm,
             certificate,
-            algorithm,
-            key,
+            keys,
         })
     }
 
@@ -151,37 +147,82 @@ impl Identity {
         self.algorithm.authentication()
     }
 
-    /// Whether our key makes signatures of one of these schemes.
-    pub(crate) fn can_sign(&self, offered: List<'_, SignatureScheme>) -> bool {
-        self.key.choose_scheme(&known(offered)).is_some()
+    /// Whether this backend can sign with the key at all.
+    pub(crate) fn fits(&self, backend: CryptoBackend) -> bool {
+        self.key(backend).is_some()
     }
 
-    /// Signs with the best scheme that the peer offers and we know.
+    /// Whether our key makes signatures of one of these schemes for this version.
+    pub(crate) fn can_sign(
+        &self,
+        backend: CryptoBackend,
+        version: ProtocolVersion,
+        offered: List<'_, SignatureScheme>,
+    ) -> bool {
+        let usable = usable(version, offered);
+        self.key(backend)
+            .is_some_and(|key| key.choose_scheme(&usable).is_some())
+    }
+
+    /// Signs with the best scheme of this version that the peer offers and we know.
     pub(crate) fn sign(
         &self,
+        backend: CryptoBackend,
+        version: ProtocolVersion,
         offered: List<'_, SignatureScheme>,
         message: &[u8],
     ) -> Result<(SignatureScheme, Vec<u8>), error::Error> {
-        sign(&*self.key, offered, message)
+        let key = self.key(backend).ok_or(error::Error::CryptoFailed)?;
+        sign(key, version, offered, message)
+    }
+
+    fn key(&self, backend: CryptoBackend) -> Option<&dyn SigningKey> {
+        let (_, key) = self.keys.iter().find(|(of, _)| *of == backend)?;
+        Some(&**key)
     }
 }
 
-/// Those of the offered schemes that we know, in our order.
-fn known(offered: List<'_, SignatureScheme>) -> Vec<rustls::SignatureScheme> {
+/// One signature tells whether the two keys are a pair.
+fn check_pair(
+    backend: CryptoBackend,
+    key: &dyn SigningKey,
+    public_key: &PublicKey<'_>,
+) -> Result<(), IdentityError> {
+    const PROBE: &[u8] = b"does this key belong to this certificate?";
+    let version = ProtocolVersion::DTLS1_2;
+    let schemes = List::Items(CryptoBackend::SIGNATURE_SCHEMES);
+    let (scheme, signature) =
+        sign(key, version, schemes, PROBE).map_err(|_| IdentityError::UnusablePrivateKey)?;
+    let signed = DigitallySigned {
+        scheme,
+        signature: &signature,
+    };
+    public_key
+        .verify(backend, version, PROBE, signed)
+        .map_err(|_| IdentityError::KeyDoesNotFitCertificate)?;
+    Ok(())
+}
+
+/// Those of the offered schemes that we sign with in this version, in our order.
+fn usable(
+    version: ProtocolVersion,
+    offered: List<'_, SignatureScheme>,
+) -> Vec<rustls::SignatureScheme> {
     CryptoBackend::SIGNATURE_SCHEMES
         .iter()
-        .filter(|scheme| offered.contains(**scheme))
+        .filter(|scheme| scheme.usable_in(version) && offered.contains(**scheme))
         .map(|scheme| rustls::SignatureScheme::from(scheme.0))
         .collect()
 }
 
 fn sign(
     key: &dyn SigningKey,
+    version: ProtocolVersion,
     offered: List<'_, SignatureScheme>,
     message: &[u8],
 ) -> Result<(SignatureScheme, Vec<u8>), error::Error> {
     let signer = key
-        .choose_scheme(&known(offered))
+        .choose_scheme(&usable(version, offered))
         .ok_or(PeerIncompatible::NoSignatureSchemeInCommon)?;
     let signature = signer
         .sign(message)
@@ -206,6 +247,7 @@ mod tests {
     const P384: &str = include_str!("../tests/data/p384.pem");
     const ED25519: &str = include_str!("../tests/data/ed25519.pem");
     const RSA: &str = include_str!("../tests/data/rsa2048.pem");
+    const RSA_8192: &str = include_str!("../tests/data/rsa8192.pem");
     const RSA_PKCS1_KEY: &str = include_str!("../tests/data/rsa2048-pkcs1.key.pem");
 
     fn load(certificate: &str, key: &str) -> Result<KeyAlgorithm, IdentityError> {
@@ -275,23 +317,58 @@ mod tests {
     // req: T3
     #[test]
     fn only_an_offered_scheme_signs() {
-        let identity = Identity::from_pem(P256, P256).unwrap();
-        let sign = |offered: &[SignatureScheme]| {
-            let signed = identity.sign(List::Items(offered), b"message");
-            signed.map(|(scheme, _)| scheme)
-        };
         let ecdsa = SignatureScheme::ECDSA_SECP256R1_SHA256;
-        assert_eq!(sign(&[SignatureScheme::RSA_PKCS1_SHA256, ecdsa]), Ok(ecdsa));
-        assert_eq!(
-            sign(&[SignatureScheme::RSA_PKCS1_SHA256]),
-            Err(PeerIncompatible::NoSignatureSchemeInCommon.into())
+        let pkcs1 = SignatureScheme::RSA_PKCS1_SHA256;
+        let p256 = Identity::from_pem(P256, P256).unwrap();
+        let none = Err(PeerIncompatible::NoSignatureSchemeInCommon.into());
+        for backend in CryptoBackend::ALL {
+            for version in [ProtocolVersion::DTLS1_2, ProtocolVersion::DTLS1_3] {
+                let sign = |offered: &[SignatureScheme]| {
+                    let offered = List::Items(offered);
+                    let signed = p256.sign(*backend, version, offered, b"message");
+                    assert_eq!(p256.can_sign(*backend, version, offered), signed.is_ok());
+                    signed.map(|(scheme, _)| scheme)
+                };
+                assert_eq!(sign(&[pkcs1, ecdsa]), Ok(ecdsa));
+                assert_eq!(sign(&[pkcs1]), none);
+            }
+        }
+    }
+
+    // req: T3
+    #[test]
+    fn an_rsa_key_signs_with_the_old_padding_in_the_old_version_only() {
+        let (pkcs1, pss) = (
+            SignatureScheme::RSA_PKCS1_SHA256,
+            SignatureScheme::RSA_PSS_RSAE_SHA256,
         );
-        // RSA with SHA-1 is offered by many and used by nobody here.
-        let rsa = Identity::from_pem(RSA, RSA).unwrap();
-        assert!(
-            rsa.sign(List::Items(&[SignatureScheme(0x0201)]), b"message")
-                .is_err()
-        );
+        // With SHA-1: offered by many and used by nobody here.
+        let sha1 = SignatureScheme(0x0201);
+        let rsa = Identity::from_pem(RSA, RSA_PKCS1_KEY).unwrap();
+        for backend in CryptoBackend::ALL {
+            let sign = |version, offered: &[SignatureScheme]| {
+                let signed = rsa.sign(*backend, version, List::Items(offered), b"message");
+                signed.map(|(scheme, _)| scheme).ok()
+            };
+            let (old, new) = (ProtocolVersion::DTLS1_2, ProtocolVersion::DTLS1_3);
+            assert_eq!(sign(old, &[sha1, pkcs1]), Some(pkcs1));
+            assert_eq!(sign(new, &[sha1, pkcs1]), None);
+            assert_eq!(sign(new, &[pkcs1, pss]), Some(pss));
+            assert_eq!(sign(old, &[sha1]), None);
+        }
+    }
+
+    // req: T3
+    #[test]
+    fn the_longest_rsa_key_goes_with_the_backend_that_takes_it() {
+        let identity = Identity::from_pem(RSA_8192, RSA_8192);
+        if cfg!(feature = "aws-lc-rs") {
+            let identity = identity.unwrap();
+            assert!(!identity.fits(CryptoBackend::Ring));
+            assert!(identity.fits(*CryptoBackend::ALL.last().unwrap()));
+        } else {
+            assert_eq!(identity.err(), Some(IdentityError::UnusablePrivateKey));
+        }
     }
 
     // req: T36

@@ -12,7 +12,6 @@
 use super::ClientState;
 use crate::certificate::{PublicKey, SignatureVerified};
 use crate::config::Side;
-use crate::crypto::CryptoBackend;
 use crate::error::{Error, InvalidMessage, PeerMisbehaved};
 use crate::handshake::v12::{Agreed, RecordKeys, check_finished, say_finished};
 use crate::handshake::{Completed, Context, Negotiated, Peer, PeerCertificate, unexpected};
@@ -97,7 +96,7 @@ impl ExpectServerKeyExchange {
             .signed_message(&randoms.client, &randoms.server);
         let signature = PublicKey::of(&self.certificate.der)?.verify(
             cx.config.backend,
-            List::Items(CryptoBackend::SIGNATURE_SCHEMES),
+            ProtocolVersion::DTLS1_2,
             &signed_message,
             exchange.signed,
         )?;
@@ -234,7 +233,11 @@ fn say_certificate(
     cx: &mut Context<'_>,
 ) -> CertificateSent {
     let identity = cx.config.identity.clone();
-    let sent = match identity.can_sign(List::Items(schemes)) {
+    let sent = match identity.can_sign(
+        cx.config.backend,
+        ProtocolVersion::DTLS1_2,
+        List::Items(schemes),
+    ) {
         true => CertificateSent::Ours,
         false => CertificateSent::Empty,
     };
@@ -258,10 +261,12 @@ fn say_certificate_verify(
     transcript: &mut Transcript,
     cx: &mut Context<'_>,
 ) -> Result<(), Error> {
-    let (scheme, signature) = cx
-        .config
-        .identity
-        .sign(List::Items(schemes), transcript.messages())?;
+    let (scheme, signature) = cx.config.identity.sign(
+        cx.config.backend,
+        ProtocolVersion::DTLS1_2,
+        List::Items(schemes),
+        transcript.messages(),
+    )?;
     let signed = DigitallySigned {
         scheme,
         signature: &signature,

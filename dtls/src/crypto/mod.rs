@@ -14,22 +14,28 @@ use rustls::crypto::hash::Hash;
 use rustls::crypto::tls12::Prf;
 use rustls::crypto::tls13::Hkdf;
 use rustls::{SupportedCipherSuite, Tls12CipherSuite, Tls13CipherSuite};
-use rustls_pki_types::SignatureVerificationAlgorithm;
+use rustls_pki_types::{AlgorithmIdentifier, SignatureVerificationAlgorithm};
 
 pub(crate) use self::exchange::{Accepted, KeyExchange, SharedSecret};
 use crate::error::Error;
-use crate::msgs::enums::{CipherSuite, SignatureScheme};
+use crate::msgs::enums::{CipherSuite, ProtocolVersion, SignatureScheme};
 use crate::record::protect::Aead;
 
 static RING: LazyLock<CryptoProvider> = LazyLock::new(rustls::crypto::ring::default_provider);
+#[cfg(feature = "aws-lc-rs")]
+static AWS_LC_RS: LazyLock<CryptoProvider> =
+    LazyLock::new(rustls::crypto::aws_lc_rs::default_provider);
 
-/// Where key exchange, signatures, hashes and randomness come from.
+/// Where all cryptography of a connection comes from: key exchange, signatures, hashes, record ciphers, randomness.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum CryptoBackend {
     /// The `ring` crate.
     #[default]
     Ring,
+    /// The `aws-lc-rs` crate: a quicker handshake, and X25519MLKEM768.
+    #[cfg(feature = "aws-lc-rs")]
+    AwsLcRs,
 }
 
 /// What authenticates the server in a cipher suite (RFC 8422 §2).
@@ -42,8 +48,11 @@ pub(crate) enum Authentication {
 
 impl CryptoBackend {
     /// Those that this build has.
-    #[cfg(test)]
-    pub(crate) const ALL: &'static [Self] = &[Self::Ring];
+    pub(crate) const ALL: &'static [Self] = &[
+        Self::Ring,
+        #[cfg(feature = "aws-lc-rs")]
+        Self::AwsLcRs,
+    ];
 
     /// The signature schemes that we offer and accept, in order of preference.
     pub(crate) const SIGNATURE_SCHEMES: &'static [SignatureScheme] = &[
@@ -61,6 +70,8 @@ impl CryptoBackend {
     pub(crate) fn provider(self) -> &'static CryptoProvider {
         match self {
             Self::Ring => &RING,
+            #[cfg(feature = "aws-lc-rs")]
+            Self::AwsLcRs => &AWS_LC_RS,
         }
     }
 
@@ -128,17 +139,37 @@ impl CryptoBackend {
         })
     }
 
-    /// What verifies signatures of this scheme, one for each kind of key that goes with it.
-    pub(crate) fn verifiers(
+    /// What verifies signatures of this scheme by a key of this algorithm. A scheme for ECDSA names one curve in DTLS 1.3
+    /// (RFC 8446 §4.2.3) and only a hash in DTLS 1.2 (RFC 8422 §5.4).
+    pub(crate) fn verifier(
         self,
+        version: ProtocolVersion,
         scheme: SignatureScheme,
-    ) -> &'static [&'static dyn SignatureVerificationAlgorithm] {
-        self.provider()
-            .signature_verification_algorithms
-            .mapping
+        key: AlgorithmIdentifier,
+    ) -> Option<&'static dyn SignatureVerificationAlgorithm> {
+        let mapping = self.provider().signature_verification_algorithms.mapping;
+        let (_, verifiers) = mapping
             .iter()
-            .find(|(known, _)| u16::from(*known) == scheme.0)
-            .map_or(&[], |(_, verifiers)| verifiers)
+            .find(|(known, _)| u16::from(*known) == scheme.0)?;
+        // The provider puts the curve that the scheme is named after first.
+        let usable = match version {
+            ProtocolVersion::DTLS1_3 => verifiers.get(..1)?,
+            _ => verifiers,
+        };
+        let fits =
+            |verifier: &&&dyn SignatureVerificationAlgorithm| verifier.public_key_alg_id() == key;
+        usable.iter().find(fits).copied()
+    }
+}
+
+impl SignatureScheme {
+    /// Whether handshake messages of this version are signed so: PKCS #1 v1.5 ended with DTLS 1.2 (RFC 8446 §4.2.3).
+    pub(crate) fn usable_in(self, version: ProtocolVersion) -> bool {
+        let pkcs1 = matches!(
+            self,
+            Self::RSA_PKCS1_SHA256 | Self::RSA_PKCS1_SHA384 | Self::RSA_PKCS1_SHA512
+        );
+        !pkcs1 || version != ProtocolVersion::DTLS1_3
     }
 }
 
@@ -194,42 +225,79 @@ impl fmt::Debug for SuiteV13 {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use rustls_pki_types::alg_id;
 
-    const BACKEND: CryptoBackend = CryptoBackend::Ring;
+    use super::*;
 
     // req: T3
     #[test]
     fn the_backend_has_what_is_promised_and_nothing_with_cbc() {
-        for code in 0..=u16::MAX {
-            let suite = BACKEND.suite_v12(CipherSuite(code));
-            let promised = matches!(code, 0xc02b | 0xc02c | 0xc02f | 0xc030 | 0xcca8 | 0xcca9);
-            assert_eq!(suite.is_some(), promised, "{code:#06x}");
-            let suite = BACKEND.suite_v13(CipherSuite(code));
-            assert_eq!(
-                suite.is_some(),
-                matches!(code, 0x1301..=0x1303),
-                "{code:#06x}"
-            );
+        for backend in CryptoBackend::ALL {
+            for code in 0..=u16::MAX {
+                let suite = backend.suite_v12(CipherSuite(code));
+                let promised = matches!(code, 0xc02b | 0xc02c | 0xc02f | 0xc030 | 0xcca8 | 0xcca9);
+                assert_eq!(suite.is_some(), promised, "{code:#06x}");
+                let suite = backend.suite_v13(CipherSuite(code));
+                let promised = matches!(code, 0x1301..=0x1303);
+                assert_eq!(suite.is_some(), promised, "{code:#06x}");
+            }
         }
     }
 
     // req: T3
     #[test]
-    fn every_offered_scheme_has_a_verifier() {
-        for scheme in CryptoBackend::SIGNATURE_SCHEMES {
-            assert!(!BACKEND.verifiers(*scheme).is_empty(), "{scheme}");
+    fn every_offered_scheme_verifies_with_the_keys_it_is_for() {
+        use ProtocolVersion as Version;
+        let keys = [
+            alg_id::ECDSA_P256,
+            alg_id::ECDSA_P384,
+            alg_id::ED25519,
+            alg_id::RSA_ENCRYPTION,
+        ];
+        let fitting = |backend: CryptoBackend, version, scheme| {
+            keys.map(|key| backend.verifier(version, scheme, key).is_some())
+        };
+        for backend in CryptoBackend::ALL {
+            for scheme in CryptoBackend::SIGNATURE_SCHEMES {
+                let (old, new) = match *scheme {
+                    SignatureScheme::ECDSA_SECP256R1_SHA256 => (0b1100, 0b1000),
+                    SignatureScheme::ECDSA_SECP384R1_SHA384 => (0b1100, 0b0100),
+                    SignatureScheme::ED25519 => (0b0010, 0b0010),
+                    _ => (0b0001, 0b0001),
+                };
+                let bits = |version| {
+                    let fitting = fitting(*backend, version, *scheme);
+                    fitting
+                        .iter()
+                        .fold(0, |bits, fits| bits << 1 | i32::from(*fits))
+                };
+                assert_eq!(bits(Version::DTLS1_2), old, "{scheme}");
+                assert_eq!(bits(Version::DTLS1_3), new, "{scheme}");
+            }
+            let sha1 = SignatureScheme(0x0203);
+            assert_eq!(fitting(*backend, Version::DTLS1_2, sha1), [false; 4]);
         }
-        assert!(BACKEND.verifiers(SignatureScheme(0x0203)).is_empty());
+    }
+
+    // req: T3
+    #[test]
+    fn signatures_of_the_old_padding_are_of_the_old_version() {
+        for scheme in CryptoBackend::SIGNATURE_SCHEMES {
+            assert!(scheme.usable_in(ProtocolVersion::DTLS1_2));
+            let pkcs1 = scheme.to_string().starts_with("rsa_pkcs1");
+            assert_eq!(scheme.usable_in(ProtocolVersion::DTLS1_3), !pkcs1);
+        }
     }
 
     #[test]
     fn no_two_randoms_are_alike() {
-        let random = || {
-            let mut out = [0; 32];
-            BACKEND.fill_random(&mut out).map(|()| out)
-        };
-        assert_ne!(random(), random());
-        assert_ne!(random(), Ok([0; 32]));
+        for backend in CryptoBackend::ALL {
+            let random = || {
+                let mut out = [0; 32];
+                backend.fill_random(&mut out).map(|()| out)
+            };
+            assert_ne!(random(), random());
+            assert_ne!(random(), Ok([0; 32]));
+        }
     }
 }

@@ -153,7 +153,12 @@ fn say_key_exchange(
     };
     let randoms = &choice.agreed.randoms;
     let message = params.signed_message(&randoms.client, &randoms.server);
-    let (scheme, signature) = cx.config.identity.sign(choice.schemes, &message)?;
+    let (scheme, signature) = cx.config.identity.sign(
+        cx.config.backend,
+        ProtocolVersion::DTLS1_2,
+        choice.schemes,
+        &message,
+    )?;
     let signed = DigitallySigned {
         scheme,
         signature: &signature,
@@ -321,7 +326,7 @@ impl ExpectCertificateVerify {
         let signed = DigitallySigned::read_all(message.body())?;
         let signature: SignatureVerified = PublicKey::of(&self.certificate.der)?.verify(
             cx.config.backend,
-            List::Items(CryptoBackend::SIGNATURE_SCHEMES),
+            ProtocolVersion::DTLS1_2,
             self.session.transcript.messages(),
             signed,
         )?;
