@@ -9,9 +9,12 @@ use crate::crypto::CryptoBackend;
 use crate::error::ApiMisuse;
 use crate::fingerprint::RemoteIdentity;
 use crate::identity::Identity;
-use crate::msgs::enums::{CipherSuite, NamedGroup};
+use crate::msgs::enums::{CipherSuite, NamedGroup, ProtocolVersion};
 use crate::record::protect::Protection;
 use crate::srtp::SrtpProfile;
+
+/// The most bytes of all application protocols together.
+const MOST_PROTOCOL_BYTES: usize = 4096;
 
 /// Which end of the handshake a connection is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -160,10 +163,22 @@ pub struct Config {
     pub identity: Arc<Identity>,
     /// Where all cryptography comes from, record ciphers and randomness included.
     pub backend: CryptoBackend,
-    /// Offered or accepted suites in order of preference. As a server, ours decides.
+    /// The oldest version offered or accepted. Default: DTLS 1.2, which is also the oldest there is here.
+    pub min_version: ProtocolVersion,
+    /// The newest version offered or accepted. Default: DTLS 1.2. A server takes the newest that both sides have.
+    pub max_version: ProtocolVersion,
+    /// Offered or accepted suites in order of preference, those of both versions in one list: each version takes its own.
+    /// As a server, our order decides.
     pub cipher_suites: Vec<CipherSuite>,
-    /// Offered or accepted key-exchange groups in order of preference.
+    /// Offered or accepted key-exchange groups in order of preference. Those that the backend does not have are passed
+    /// over. A client of DTLS 1.3 sends a key share of the first; a server prefers a group whose share it already has.
     pub groups: Vec<NamedGroup>,
+    /// Application protocols in order of preference, 1 to 255 bytes each (ALPN, RFC 7301): `webrtc` and `c-webrtc` are
+    /// WebRTC's (RFC 8833). Empty, the default: none is offered or chosen. A server refuses a client that offers only
+    /// others; a client accepts that a server chooses none.
+    pub alpn_protocols: Vec<Vec<u8>>,
+    /// The host name that a client asks for (SNI, RFC 6066 §3): ASCII, 1 to 255 bytes. Default: none.
+    pub server_name: Option<String>,
     /// What a server asks of its client.
     pub client_auth: ClientAuth,
     /// Whether RFC 7627 is demanded. Default: it is.
@@ -189,6 +204,9 @@ pub struct Config {
 }
 
 impl Config {
+    /// The versions there are, newest first.
+    const VERSIONS: [ProtocolVersion; 2] = [ProtocolVersion::DTLS1_3, ProtocolVersion::DTLS1_2];
+
     /// What an MTU can be, in bytes of UDP payload.
     pub const MTUS: RangeInclusive<usize> = 256..=16_384;
 
@@ -197,7 +215,12 @@ impl Config {
         Self {
             identity,
             backend: CryptoBackend::default(),
+            min_version: ProtocolVersion::DTLS1_2,
+            max_version: ProtocolVersion::DTLS1_2,
             cipher_suites: vec![
+                CipherSuite::TLS13_AES_128_GCM_SHA256,
+                CipherSuite::TLS13_AES_256_GCM_SHA384,
+                CipherSuite::TLS13_CHACHA20_POLY1305_SHA256,
                 CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
                 CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
                 CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
@@ -210,6 +233,8 @@ impl Config {
                 NamedGroup::SECP256R1,
                 NamedGroup::SECP384R1,
             ],
+            alpn_protocols: vec![],
+            server_name: None,
             client_auth: ClientAuth::default(),
             extended_master_secret: ExtendedMasterSecret::default(),
             srtp_profiles: vec![
@@ -237,15 +262,35 @@ impl Config {
         self
     }
 
-    /// The configured suites that the backend has.
-    pub(crate) fn usable_cipher_suites(&self) -> impl Iterator<Item = CipherSuite> {
-        let has = |suite: &CipherSuite| self.backend.suite_v12(*suite).is_some();
+    /// The versions that are enabled and leave something to negotiate, newest first.
+    pub(crate) fn usable_versions(&self) -> impl Iterator<Item = ProtocolVersion> {
+        Self::VERSIONS.into_iter().filter(|version| {
+            !version.is_older_than(self.min_version)
+                && !self.max_version.is_older_than(*version)
+                && self.usable_cipher_suites(*version).next().is_some()
+                && self.usable_groups(*version).next().is_some()
+        })
+    }
+
+    /// The configured suites of this version that the backend has.
+    pub(crate) fn usable_cipher_suites(
+        &self,
+        version: ProtocolVersion,
+    ) -> impl Iterator<Item = CipherSuite> {
+        let has = move |suite: &CipherSuite| match version {
+            ProtocolVersion::DTLS1_3 => self.backend.suite_v13(*suite).is_some(),
+            _ => self.backend.suite_v12(*suite).is_some(),
+        };
         self.cipher_suites.iter().copied().filter(has)
     }
 
-    /// The configured groups that the backend has.
-    pub(crate) fn usable_groups(&self) -> impl Iterator<Item = NamedGroup> {
-        let has = |group: &NamedGroup| self.backend.has_group(*group);
+    /// The configured groups of this version that the backend has.
+    pub(crate) fn usable_groups(
+        &self,
+        version: ProtocolVersion,
+    ) -> impl Iterator<Item = NamedGroup> {
+        let has =
+            move |group: &NamedGroup| self.backend.has_group(*group) && group.usable_in(version);
         self.groups.iter().copied().filter(has)
     }
 
@@ -260,12 +305,33 @@ impl Config {
         if !self.identity.fits(self.backend) {
             return Err(ApiMisuse::IdentityDoesNotFitBackend);
         }
-        let nothing_usable =
-            self.usable_cipher_suites().next().is_none() || self.usable_groups().next().is_none();
-        if nothing_usable {
+        let known = |version| Self::VERSIONS.contains(version);
+        if !known(&self.min_version) || !known(&self.max_version) {
+            return Err(ApiMisuse::VersionNotSupported);
+        }
+        if self.usable_versions().next().is_none() {
             return Err(ApiMisuse::NothingConfigured);
         }
-        Ok(())
+        self.check_names()
+    }
+
+    fn check_names(&self) -> Result<(), ApiMisuse> {
+        const NAME: RangeInclusive<usize> = 1..=255;
+        let host_name = |name: &String| {
+            NAME.contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic())
+        };
+        if !self.server_name.as_ref().is_none_or(host_name) {
+            return Err(ApiMisuse::NameRefused);
+        }
+        let protocols = &self.alpn_protocols;
+        let lengths = || protocols.iter().map(Vec::len);
+        // All of them go into one extension; no hello should be near its limit.
+        if lengths().all(|len| NAME.contains(&len))
+            && lengths().sum::<usize>() <= MOST_PROTOCOL_BYTES
+        {
+            return Ok(());
+        }
+        Err(ApiMisuse::NameRefused)
     }
 }
 
@@ -274,8 +340,12 @@ impl fmt::Debug for Config {
         f.debug_struct("Config")
             .field("identity", &self.identity)
             .field("backend", &self.backend)
+            .field("min_version", &self.min_version)
+            .field("max_version", &self.max_version)
             .field("cipher_suites", &self.cipher_suites)
             .field("groups", &self.groups)
+            .field("alpn_protocols", &self.alpn_protocols)
+            .field("server_name", &self.server_name)
             .field("client_auth", &self.client_auth)
             .field("extended_master_secret", &self.extended_master_secret)
             .field("srtp_profiles", &self.srtp_profiles)

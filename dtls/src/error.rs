@@ -329,6 +329,12 @@ pub enum ApiMisuse {
     /// Client certificates may be optional only where any certificate is accepted.
     #[error("the peer's certificate is optional although fingerprints are to be checked")]
     ClientAuthContradictsIdentity,
+    /// A version other than DTLS 1.2 and DTLS 1.3.
+    #[error("the version is not supported")]
+    VersionNotSupported,
+    /// An application protocol or a server name that is empty, too long or not ASCII where it must be.
+    #[error("a configured name cannot be sent")]
+    NameRefused,
     /// A configuration that leaves nothing to negotiate.
     #[error("the configuration leaves nothing to negotiate")]
     NothingConfigured,

@@ -53,7 +53,8 @@ fn a_client_and_a_server_connect_in_four_flights() {
 #[test]
 fn every_suite_and_group_connects_with_either_kind_of_certificate() {
     let rsa = Arc::new(Identity::from_pem(RSA, RSA).unwrap());
-    for suite in config(SERVER).cipher_suites {
+    let of_v12 = |suite: &CipherSuite| suite.to_string().contains("_WITH_");
+    for suite in config(SERVER).cipher_suites.into_iter().filter(of_v12) {
         for group in [
             NamedGroup::X25519,
             NamedGroup::SECP256R1,

@@ -52,8 +52,10 @@ impl Offer {
         randomness.fill(&mut random)?;
         Ok(Self {
             random,
-            cipher_suites: config.usable_cipher_suites().collect(),
-            groups: config.usable_groups().collect(),
+            cipher_suites: config
+                .usable_cipher_suites(ProtocolVersion::DTLS1_2)
+                .collect(),
+            groups: config.usable_groups(ProtocolVersion::DTLS1_2).collect(),
             srtp_profiles: config
                 .srtp_profiles
                 .iter()

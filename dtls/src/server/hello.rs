@@ -90,7 +90,7 @@ fn knows_secure_renegotiation(hello: &ClientHello<'_>) -> bool {
 /// The first of ours that the client offers and our key authenticates.
 fn choose_suite(hello: &ClientHello<'_>, config: &Config) -> Result<SuiteV12, Error> {
     config
-        .usable_cipher_suites()
+        .usable_cipher_suites(ProtocolVersion::DTLS1_2)
         .filter(|suite| hello.cipher_suites.contains(*suite))
         .filter_map(|suite| config.backend.suite_v12(suite))
         .find(|suite| suite.authentication == config.identity.authentication())
@@ -104,7 +104,7 @@ fn choose_group(hello: &ClientHello<'_>, config: &Config) -> Result<NamedGroup, 
         .supported_groups()
         .unwrap_or(List::Items(&[NamedGroup::SECP256R1]));
     config
-        .usable_groups()
+        .usable_groups(ProtocolVersion::DTLS1_2)
         .find(|group| offered.contains(*group))
         .ok_or_else(|| PeerIncompatible::NoGroupInCommon.into())
 }
