@@ -96,13 +96,14 @@ fn a_client_refuses_extensions_it_did_not_ask_for() {
         AlertDescription::UNSUPPORTED_EXTENSION,
     );
     // ALPN, a selected version, a key share, one of nobody.
-    for code in [16, wire::SUPPORTED_VERSIONS, 51, 0x5a5a] {
-        assert_eq!(
-            client_says(Ends::new(), move |hello| hello
-                .set(code, Some(vec![0xfe, 0xfc]))),
-            unsolicited,
-            "{code}"
-        );
+    for (code, body) in [
+        (16, vec![0, 7, 6, b'w', b'e', b'b', b'r', b't', b'c']),
+        (wire::SUPPORTED_VERSIONS, vec![0xfe, 0xfc]),
+        (51, vec![0, 29, 0, 1, 9]),
+        (0x5a5a, vec![0xfe, 0xfc]),
+    ] {
+        let answer = move |hello: &mut ServerHello| hello.set(code, Some(body.clone()));
+        assert_eq!(client_says(Ends::new(), answer), unsolicited, "{code}");
     }
     // SRTP of one who only wants data.
     let mut ends = Ends::new();
