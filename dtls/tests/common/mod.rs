@@ -6,7 +6,11 @@
 )]
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
+pub mod attacker;
+#[cfg(feature = "deterministic")]
+pub mod duel;
 pub mod ends;
+pub mod puppet;
 pub mod wire;
 
 use std::net::SocketAddr;
