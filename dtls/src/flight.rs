@@ -310,7 +310,7 @@ impl Flight {
                         [CHANGE_CIPHER_SPEC, &[]],
                         room,
                     )
-                    .map(|len| (len, None)),
+                    .map(|sealed| (sealed.len, None)),
                 Item::Message { epoch, range } => write_fragment(
                     records,
                     *epoch,
@@ -376,14 +376,14 @@ fn write_fragment(
         fragment_length: fragment.len() as u32,
         ..header
     };
-    let len = records.seal(
+    let sealed = records.seal(
         epoch,
         ContentType::Handshake,
         [&header.to_bytes(), fragment],
         room,
     )?;
     let next = offset + fragment.len();
-    Ok((len, (next < body.len()).then_some(next)))
+    Ok((sealed.len, (next < body.len()).then_some(next)))
 }
 
 #[cfg(test)]

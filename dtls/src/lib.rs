@@ -88,6 +88,7 @@ mod certificate;
 mod client;
 mod config;
 mod connection;
+mod connection_id;
 mod crypto;
 mod error;
 mod event;
@@ -102,6 +103,7 @@ mod key_schedule;
 #[allow(dead_code, reason = "the scripts of DTLS 1.3 take these up one by one")]
 mod msgs;
 mod reassembly;
+#[allow(dead_code, reason = "the scripts of DTLS 1.3 take these up one by one")]
 mod record;
 mod server;
 mod srtp;
@@ -118,6 +120,7 @@ pub use config::{
     Setup, Side, SrtpPolicy,
 };
 pub use connection::{Connection, Received};
+pub use connection_id::ConnectionId;
 pub use crypto::CryptoBackend;
 pub use error::{
     ApiMisuse, Error, IdentityRefused, InvalidMessage, PeerIncompatible, PeerMisbehaved,

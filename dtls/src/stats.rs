@@ -7,15 +7,17 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum DropReason {
-    /// The record ends before its header or its length says so.
+    /// The record ends before its header or its length says so, or is too short for its cipher.
     TruncatedRecord,
-    /// The content type is none of DTLS 1.2.
+    /// The content type is none of DTLS, be it the outer one or, in an authentic record, the inner one.
     UnknownContentType,
     /// The version field is not one of DTLS.
     WrongVersion,
     /// The record is longer than 2¹⁴ bytes and its expansion.
     RecordTooLong,
-    /// No keys for this epoch: it is ahead of us, or nonsense.
+    /// Another connection id than ours, none although there is one, or one although there is none (RFC 9146 §3).
+    WrongConnectionId,
+    /// No keys for this epoch: it is ahead of us, its time is over, or nonsense.
     UnknownEpoch,
     /// A plaintext record after the keys that replace it.
     PlaintextAfterKeys,
@@ -41,6 +43,8 @@ pub enum DropReason {
     ReassemblyFull,
     /// A fragment that contradicts an earlier one of its message; the message starts again from it.
     FragmentConflict,
+    /// An ACK where there is nothing that it could be about: in plaintext, or in DTLS 1.2.
+    UnexpectedAck,
     /// Application data before the peer is verified.
     EarlyApplicationData,
     /// More than four datagrams before the start, or one that is no ClientHello, or a copy of one kept.
@@ -61,6 +65,7 @@ impl DropReason {
         Self::UnknownContentType,
         Self::WrongVersion,
         Self::RecordTooLong,
+        Self::WrongConnectionId,
         Self::UnknownEpoch,
         Self::PlaintextAfterKeys,
         Self::UnexpectedPlaintext,
@@ -74,6 +79,7 @@ impl DropReason {
         Self::FarFutureMessage,
         Self::ReassemblyFull,
         Self::FragmentConflict,
+        Self::UnexpectedAck,
         Self::EarlyApplicationData,
         Self::EarlyDatagram,
         Self::LateHandshake,

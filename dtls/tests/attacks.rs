@@ -197,7 +197,7 @@ fn each_kind_of_unauthenticated_bytes_has_its_drop_reason() {
         ),
         (plain(wire::ALERT, &[2, 40]), DropReason::PlaintextAfterKeys),
         (plain(24, b"heartbeat"), DropReason::UnknownContentType),
-        (plain(26, &[0, 0]), DropReason::UnknownContentType),
+        (plain(26, &[0, 0]), DropReason::PlaintextAfterKeys),
         (short, DropReason::TruncatedRecord),
         (sealed(50, &[1; 40]), DropReason::BadMac),
         (sealed(LAST, &[1; 40]), DropReason::BadMac),

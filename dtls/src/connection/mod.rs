@@ -422,6 +422,7 @@ impl Connection {
         self.records
             .seal(epoch, ContentType::Alert, parts, buf)
             .ok()
+            .map(|sealed| sealed.len)
     }
 
     /// The next event; `None` if all were taken.
@@ -451,10 +452,10 @@ impl Connection {
             .records
             .seal(epoch, ContentType::ApplicationData, [plaintext, &[]], out)
         {
-            Ok(len) => {
+            Ok(sealed) => {
                 self.events
                     .extend(self.records.reached_limit(epoch).map(Event::AeadLimit));
-                Ok(len)
+                Ok(sealed.len)
             }
             Err(SealError::Exhausted) => {
                 self.queue_alert(Alert::warning(AlertDescription::CLOSE_NOTIFY));

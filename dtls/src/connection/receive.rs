@@ -124,9 +124,10 @@ impl Connection {
             return Outcome::Dropped(DropReason::Ended);
         }
         let payload = datagram.get(record.payload.clone()).unwrap_or_default();
-        let authentic = record.epoch != Epoch::PLAINTEXT;
+        let epoch = record.number.epoch();
+        let authentic = epoch != Epoch::PLAINTEXT;
         match record.content_type {
-            ContentType::Handshake => self.on_handshake(now, record.epoch, payload),
+            ContentType::Handshake => self.on_handshake(now, epoch, payload),
             ContentType::Alert if authentic => self.on_alert(now, payload),
             ContentType::Alert => self.on_plaintext_alert(now, payload),
             // Every honest peer sends one, and the epoch of what follows says all there is to it.
@@ -134,6 +135,7 @@ impl Connection {
                 Outcome::Handled
             }
             ContentType::ChangeCipherSpec => Outcome::Dropped(DropReason::ChangeCipherSpec),
+            ContentType::Ack => Outcome::Dropped(DropReason::UnexpectedAck),
             ContentType::ApplicationData => match self.phase {
                 _ if !authentic => Outcome::Dropped(DropReason::UnexpectedPlaintext),
                 Phase::Connected(_) => Outcome::Data,
@@ -312,8 +314,9 @@ impl Connection {
 
 /// Whether a datagram begins with a plaintext fragment of a ClientHello.
 fn looks_like_client_hello(datagram: &[u8]) -> bool {
-    let is_handshake = Header::read(datagram).is_ok_and(|header| {
-        header.content_type == ContentType::Handshake && header.number.epoch() == Epoch::PLAINTEXT
+    let is_handshake = Header::read(datagram, &[]).is_ok_and(|header| {
+        header.content_type == Some(ContentType::Handshake)
+            && header.number.epoch() == Epoch::PLAINTEXT
     });
     is_handshake && datagram.get(Header::LEN) == Some(&HandshakeType::CLIENT_HELLO.0)
 }

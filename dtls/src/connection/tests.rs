@@ -83,7 +83,8 @@ fn handshake_record(from: &mut Connection, handshake_type: HandshakeType, seq: u
             [&header, &[]],
             &mut out,
         )
-        .unwrap();
+        .unwrap()
+        .len;
     out.truncate(len);
     out
 }

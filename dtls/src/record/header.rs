@@ -1,10 +1,10 @@
-//! Record headers (RFC 6347 §4.1): who a record claims to be, before anything is believed.
-//!
-//! The unified header of DTLS 1.3 (RFC 9147 §4) is told apart by its first byte and will be read here too; today its
-//! range is an unknown content type.
+//! What a record is called: content type, epoch, number; and the long header (RFC 6347 §4.1), who a record claims to be
+//! before anything is believed. DTLS 1.2 always has it, DTLS 1.3 only in plaintext.
 
 use std::fmt;
 
+use super::SealError;
+use super::v12::TLS12_CID;
 use crate::msgs::codec::{CodePoint, Reader};
 use crate::msgs::enums::ProtocolVersion;
 use crate::stats::DropReason;
@@ -16,15 +16,18 @@ pub(crate) enum ContentType {
     Alert = 21,
     Handshake = 22,
     ApplicationData = 23,
+    /// Which handshake records came (RFC 9147 §7).
+    Ack = 26,
 }
 
 impl ContentType {
-    fn read(byte: u8) -> Option<Self> {
+    pub(super) fn read(byte: u8) -> Option<Self> {
         [
             Self::ChangeCipherSpec,
             Self::Alert,
             Self::Handshake,
             Self::ApplicationData,
+            Self::Ack,
         ]
         .into_iter()
         .find(|known| *known as u8 == byte)
@@ -37,8 +40,17 @@ pub(crate) struct Epoch(pub(crate) u16);
 
 impl Epoch {
     pub(crate) const PLAINTEXT: Self = Self(0);
-    /// The one protected epoch of DTLS 1.2 without renegotiation.
+    /// The one protected epoch of DTLS 1.2 without renegotiation. In DTLS 1.3 that of early data, which is never used.
     pub(crate) const DTLS1_2: Self = Self(1);
+    /// The encrypted part of a handshake of DTLS 1.3 (RFC 9147 §6.1).
+    pub(crate) const HANDSHAKE: Self = Self(2);
+    /// The first epoch of application data of DTLS 1.3; each KeyUpdate leads to the next.
+    pub(crate) const APPLICATION: Self = Self(3);
+
+    /// The one after this; `None` where they end (RFC 9147 §8).
+    pub(crate) fn next(self) -> Option<Self> {
+        self.0.checked_add(1).map(Self)
+    }
 }
 
 impl fmt::Display for Epoch {
@@ -48,7 +60,9 @@ impl fmt::Display for Epoch {
 }
 
 /// Epoch and 48-bit sequence number, as one 64-bit number: what nonces and associated data are made of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+///
+/// In the order in which they are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct RecordNumber(u64);
 
 impl RecordNumber {
@@ -78,9 +92,11 @@ pub(crate) const MAX_PLAINTEXT: usize = 1 << 14;
 /// The largest body of a record: a whole plaintext and what a cipher may add to it (RFC 5246 §6.2.3).
 const MAX_BODY: usize = MAX_PLAINTEXT + 2048;
 
+/// The long header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
-    pub(crate) content_type: ContentType,
+    /// `None` with a connection id: then it is encrypted (RFC 9146 §4).
+    pub(crate) content_type: Option<ContentType>,
     pub(crate) version: ProtocolVersion,
     pub(crate) number: RecordNumber,
     /// Bytes of the body.
@@ -88,23 +104,36 @@ pub(crate) struct Header {
 }
 
 impl Header {
+    /// Without a connection id.
     pub(crate) const LEN: usize = 13;
 
-    /// Reads the header of the record that `bytes` begin with; its whole body is there.
-    pub(crate) fn read(bytes: &[u8]) -> Result<Self, DropReason> {
+    /// Reads the header of the record that `bytes` begin with; its whole body is there. `id` is what we are called.
+    pub(crate) fn read(bytes: &[u8], id: &[u8]) -> Result<Self, DropReason> {
         let mut reader = Reader::new(bytes);
         let short = |_| DropReason::TruncatedRecord;
         let content_type = reader.u8().map_err(short)?;
         let version = ProtocolVersion::take(&mut reader).map_err(short)?;
         let number = RecordNumber(u64::from_be_bytes(reader.take_array().map_err(short)?));
+        let content_type = match content_type {
+            TLS12_CID => {
+                if id.is_empty() || !reader.take(id.len()).is_ok_and(|theirs| theirs == id) {
+                    return Err(DropReason::WrongConnectionId);
+                }
+                None
+            }
+            other => Some(ContentType::read(other).ok_or(DropReason::UnknownContentType)?),
+        };
         let length = usize::from(reader.u16().map_err(short)?);
-        let content_type = ContentType::read(content_type).ok_or(DropReason::UnknownContentType)?;
         // A ClientHello may still come in a record of DTLS 1.0 (RFC 6347 §4.2.1); a protected record never does.
         let plaintext = number.epoch() == Epoch::PLAINTEXT;
         if version != ProtocolVersion::DTLS1_2
             && !(plaintext && version == ProtocolVersion::DTLS1_0)
         {
             return Err(DropReason::WrongVersion);
+        }
+        // Plaintext never has an id, and what has one has no other form (RFC 9146 §3).
+        if content_type.is_none() == (plaintext || id.is_empty()) {
+            return Err(DropReason::WrongConnectionId);
         }
         if length > MAX_BODY {
             return Err(DropReason::RecordTooLong);
@@ -118,12 +147,37 @@ impl Header {
         })
     }
 
-    pub(crate) fn to_bytes(self) -> [u8; Self::LEN] {
+    /// Bytes of the header, if its connection id is `id`.
+    pub(super) fn len(&self, id: &[u8]) -> usize {
+        match self.content_type {
+            Some(_) => Self::LEN,
+            None => Self::LEN + id.len(),
+        }
+    }
+
+    /// Writes the header into `out`, which has just its length.
+    pub(super) fn write(&self, out: &mut [u8], id: &[u8]) {
+        let content_type = self.content_type.map_or(TLS12_CID, |known| known as u8);
+        let id = if self.content_type.is_some() { &[] } else { id };
+        let (start, length) = out.split_at_mut(Self::LEN - 2 + id.len());
+        let (start, place_of_id) = start.split_at_mut(Self::LEN - 2);
         let [v0, v1] = self.version.0.to_be_bytes();
         let [n0, n1, n2, n3, n4, n5, n6, n7] = self.number.to_bytes();
-        let [l0, l1] = (self.length as u16).to_be_bytes();
-        let content_type = self.content_type as u8;
-        [content_type, v0, v1, n0, n1, n2, n3, n4, n5, n6, n7, l0, l1]
+        start.copy_from_slice(&[content_type, v0, v1, n0, n1, n2, n3, n4, n5, n6, n7]);
+        place_of_id.copy_from_slice(id);
+        length.copy_from_slice(&(self.length as u16).to_be_bytes());
+    }
+
+    /// The places of this header and of its body at the start of `out`.
+    pub(super) fn split<'a>(
+        &self,
+        out: &'a mut [u8],
+        id: &[u8],
+    ) -> Result<(&'a mut [u8], &'a mut [u8]), SealError> {
+        let len = self.len(id);
+        out.get_mut(..len + self.length)
+            .and_then(|record| record.split_at_mut_checked(len))
+            .ok_or(SealError::BufferTooSmall)
     }
 }
 
@@ -147,16 +201,17 @@ mod tests {
     fn each_bad_header_has_its_reason() {
         let with_body = |mut bytes: Vec<u8>, len| {
             bytes.resize(Header::LEN + len, 0);
-            Header::read(&bytes).err()
+            Header::read(&bytes, &[]).err()
         };
         assert_eq!(with_body(header(22, 0xfefd, 0, 4), 4), None);
         assert_eq!(with_body(header(22, 0xfeff, 0, 4), 5), None);
+        assert_eq!(with_body(header(26, 0xfefd, 0, 4), 4), None);
         let truncated = Some(DropReason::TruncatedRecord);
         assert_eq!(with_body(header(22, 0xfefd, 0, 4), 3), truncated);
-        assert_eq!(Header::read(&[22, 0xfe]), Err(DropReason::TruncatedRecord));
+        assert_eq!(Header::read(&[22, 0xfe], &[]).err(), truncated);
         let unknown = Some(DropReason::UnknownContentType);
         assert_eq!(with_body(header(24, 0xfefd, 0, 4), 4), unknown);
-        assert_eq!(with_body(header(0x2c, 0xfefd, 0, 4), 4), unknown);
+        assert_eq!(with_body(header(27, 0xfefd, 0, 4), 4), unknown);
         let version = Some(DropReason::WrongVersion);
         assert_eq!(with_body(header(22, 0x0303, 0, 4), 4), version);
         assert_eq!(with_body(header(23, 0xfeff, 1, 4), 4), version);
@@ -164,26 +219,53 @@ mod tests {
         assert_eq!(with_body(header(23, 0xfefd, 1, 0x4801), 0x4801), long);
     }
 
+    // req: T35
+    #[test]
+    fn what_has_a_connection_id_is_always_called_by_it() {
+        let wrong = Some(DropReason::WrongConnectionId);
+        let read = |content_type, epoch, theirs: &[u8], ours: &[u8]| {
+            let mut bytes = header(content_type, 0xfefd, epoch, 1);
+            bytes.splice(Header::LEN - 2..Header::LEN - 2, theirs.iter().copied());
+            bytes.push(0);
+            Header::read(&bytes, ours).err()
+        };
+        assert_eq!(read(25, 1, b"abc", b"abc"), None);
+        assert_eq!(read(22, 0, b"", b"abc"), None, "plaintext has none");
+        assert_eq!(read(23, 1, b"", b"abc"), wrong);
+        assert_eq!(read(25, 0, b"abc", b"abc"), wrong);
+        assert_eq!(read(25, 1, b"abd", b"abc"), wrong);
+        assert_eq!(read(25, 1, b"", b""), wrong, "none was negotiated");
+        assert_eq!(read(25, 1, b"abc", b""), wrong);
+    }
+
     proptest! {
         #[test]
-        fn headers_survive_the_wire(epoch: u16, sequence in 0..RecordNumber::SEQUENCES, length in 0..MAX_BODY) {
+        fn headers_survive_the_wire(
+            epoch: u16,
+            sequence in 0..RecordNumber::SEQUENCES,
+            length in 0..MAX_BODY,
+            id in prop::collection::vec(any::<u8>(), 0..256),
+        ) {
+            let number = RecordNumber::new(Epoch(epoch), sequence);
+            let protected = epoch > 0 && !id.is_empty();
             let header = Header {
-                content_type: ContentType::ApplicationData,
+                content_type: (!protected).then_some(ContentType::ApplicationData),
                 version: ProtocolVersion::DTLS1_2,
-                number: RecordNumber::new(Epoch(epoch), sequence),
+                number,
                 length,
             };
-            let mut bytes = header.to_bytes().to_vec();
-            bytes.resize(Header::LEN + length, 0);
-            prop_assert_eq!(Header::read(&bytes), Ok(header));
+            let mut bytes = vec![0; header.len(&id) + length];
+            let len = header.len(&id);
+            header.write(&mut bytes[..len], &id);
+            prop_assert_eq!(Header::read(&bytes, &id), Ok(header));
             prop_assert_eq!(header.number.epoch(), Epoch(epoch));
             prop_assert_eq!(header.number.sequence(), sequence);
         }
 
         #[test]
-        fn any_bytes_are_a_header_or_a_reason(bytes: Vec<u8>) {
-            if let Ok(header) = Header::read(&bytes) {
-                prop_assert!(Header::LEN + header.length <= bytes.len());
+        fn any_bytes_are_a_header_or_a_reason(bytes: Vec<u8>, id in prop::collection::vec(any::<u8>(), 0..3)) {
+            if let Ok(header) = Header::read(&bytes, &id) {
+                prop_assert!(header.len(&id) + header.length <= bytes.len());
             }
         }
     }

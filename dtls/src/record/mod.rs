@@ -1,17 +1,22 @@
-//! The record layer: epochs, their keys and record numbers (RFC 6347 §4.1).
+//! The record layer: epochs, their keys and record numbers (RFC 6347 §4.1, RFC 9147 §4).
 //!
-//! One layer for both versions: an epoch is a number and a key, whoever derived it. Plaintext records pass through as
-//! they are; what may be believed of them is the connection's question.
+//! One layer for both versions: an epoch is a number and a key, whoever derived it, and the key knows what the epoch's
+//! records look like. Plaintext records pass through as they are; what may be believed of them is the connection's question.
 
 pub(crate) mod header;
 pub(crate) mod protect;
 pub(crate) mod replay;
+mod unified;
+mod v12;
+mod v13;
 
 use std::ops::Range;
 
 use self::header::{ContentType, Epoch, Header, MAX_PLAINTEXT, RecordNumber};
-use self::protect::{RecordKey, TAG_LEN};
+use self::protect::{Forged, Form, RecordKey, TAG_LEN};
 use self::replay::ReplayWindow;
+use self::unified::UnifiedHeader;
+use crate::connection_id::ConnectionId;
 use crate::event::AeadLimit;
 use crate::msgs::enums::ProtocolVersion;
 use crate::stats::DropReason;
@@ -22,9 +27,19 @@ const RESERVED_FOR_CLOSE: u64 = 16;
 #[derive(Debug, Default)]
 pub(crate) struct RecordLayer {
     plaintext: Plaintext,
+    /// Oldest first.
     read: Vec<ReadEpoch>,
+    /// Oldest first.
     write: Vec<WriteEpoch>,
+    connection_ids: Option<Box<ConnectionIds>>,
     written: u64,
+}
+
+/// What stands in protected records (RFC 9146 §3): each end chooses what it is called.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ConnectionIds {
+    pub(crate) ours: ConnectionId,
+    pub(crate) theirs: ConnectionId,
 }
 
 #[derive(Debug, Default)]
@@ -52,9 +67,34 @@ struct WriteEpoch {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Record {
     pub(crate) content_type: ContentType,
-    pub(crate) epoch: Epoch,
+    pub(crate) number: RecordNumber,
     /// Where its plaintext stands in the datagram.
     pub(crate) payload: Range<usize>,
+}
+
+/// A record to be protected.
+struct Unsealed<'a> {
+    number: RecordNumber,
+    content_type: ContentType,
+    /// What the receiver is called.
+    id: &'a [u8],
+    /// The plaintext: one part after the other.
+    parts: [&'a [u8]; 2],
+}
+
+impl Unsealed<'_> {
+    /// Bytes of the plaintext.
+    fn len(&self) -> usize {
+        self.parts.iter().map(|part| part.len()).sum()
+    }
+}
+
+/// A record that was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Sealed {
+    /// Bytes of the whole record.
+    pub(crate) len: usize,
+    pub(crate) number: RecordNumber,
 }
 
 /// Why a record was not written.
@@ -79,8 +119,18 @@ pub(crate) struct Opened {
     pub(crate) limit: Option<AeadLimit>,
 }
 
+impl Opened {
+    fn dropped(reason: DropReason, next: usize) -> Self {
+        Self {
+            record: Err(reason),
+            next,
+            limit: None,
+        }
+    }
+}
+
 impl RecordLayer {
-    /// From now on records of `epoch` can be opened.
+    /// From now on records of `epoch`, which is newer than all before, can be opened.
     pub(crate) fn add_read_key(&mut self, epoch: Epoch, key: RecordKey) {
         // An expanded key has half a kilobyte: no room is taken for epochs that may never come.
         self.read.reserve_exact(1);
@@ -92,7 +142,7 @@ impl RecordLayer {
         });
     }
 
-    /// From now on records of `epoch` can be written.
+    /// From now on records of `epoch`, which is newer than all before, can be written.
     pub(crate) fn add_write_key(&mut self, epoch: Epoch, key: RecordKey) {
         self.write.reserve_exact(1);
         self.write.push(WriteEpoch {
@@ -100,6 +150,28 @@ impl RecordLayer {
             key,
             next: 0,
         });
+    }
+
+    /// Older epochs than this cannot be opened any more: their keys are gone.
+    pub(crate) fn drop_read_before(&mut self, epoch: Epoch) {
+        self.read.retain(|read| read.epoch >= epoch);
+        self.read.shrink_to_fit();
+    }
+
+    /// Older epochs than this cannot be written any more: their keys are gone.
+    pub(crate) fn drop_write_before(&mut self, epoch: Epoch) {
+        self.write.retain(|write| write.epoch >= epoch);
+        self.write.shrink_to_fit();
+    }
+
+    /// From now on what is protected is called by these names.
+    pub(crate) fn set_connection_ids(&mut self, ids: ConnectionIds) {
+        self.connection_ids = Some(Box::new(ids));
+    }
+
+    /// The names, if there are any.
+    pub(crate) fn connection_ids(&self) -> Option<&ConnectionIds> {
+        self.connection_ids.as_deref()
     }
 
     /// The handshake is complete: nothing in plaintext means anything any more.
@@ -114,82 +186,124 @@ impl RecordLayer {
             .map_or(Epoch::PLAINTEXT, |write| write.epoch)
     }
 
+    /// The newest epoch that can be opened.
+    pub(crate) fn read_epoch(&self) -> Epoch {
+        self.read.last().map_or(Epoch::PLAINTEXT, |read| read.epoch)
+    }
+
     /// Bytes a record of `epoch` adds to its plaintext.
     pub(crate) fn overhead(&self, epoch: Epoch) -> usize {
-        let key = self.write.iter().find(|write| write.epoch == epoch);
-        Header::LEN + key.map_or(0, |write| write.key.aead().explicit_nonce_len() + TAG_LEN)
+        let Some(write) = self.write.iter().find(|write| write.epoch == epoch) else {
+            return Header::LEN;
+        };
+        let id = self
+            .connection_ids()
+            .map_or(0, |ids| ids.theirs.as_bytes().len());
+        let named = id + usize::from(id > 0);
+        match write.key.form {
+            Form::V12 => Header::LEN + named + write.key.aead().explicit_nonce_len() + TAG_LEN,
+            Form::V13(_) => UnifiedHeader::OVERHEAD + id,
+        }
     }
 
     /// Opens the record at `from`, in place. Nothing changes unless it authenticates.
     pub(crate) fn open(&mut self, datagram: &mut [u8], from: usize) -> Opened {
         let end = datagram.len();
-        let dropped = |reason, next| Opened {
-            record: Err(reason),
-            next,
-            limit: None,
-        };
         let Some(bytes) = datagram.get_mut(from..) else {
-            return dropped(DropReason::TruncatedRecord, end);
+            return Opened::dropped(DropReason::TruncatedRecord, end);
         };
-        let header = match Header::read(bytes) {
-            Ok(header) => header,
-            Err(reason) => return dropped(reason, end),
-        };
-        let body = from + Header::LEN;
-        let next = body + header.length;
-        let epoch = header.number.epoch();
-        if epoch == Epoch::PLAINTEXT {
-            if self.plaintext.refused {
-                return dropped(DropReason::PlaintextAfterKeys, next);
-            }
-            return Opened {
-                record: Ok(Record {
-                    content_type: header.content_type,
-                    epoch,
-                    payload: body..next,
-                }),
-                next,
-                limit: None,
-            };
-        }
-        let Some(read) = self.read.iter_mut().find(|read| read.epoch == epoch) else {
-            return dropped(DropReason::UnknownEpoch, next);
-        };
-        let (_, bytes) = bytes.split_at_mut(Header::LEN);
-        let (bytes, _) = bytes.split_at_mut(header.length);
-        let (record, limit) = read.open(header, bytes);
-        Opened {
-            record: record.map(|payload| Record {
-                content_type: header.content_type,
-                epoch,
-                payload: body + payload.start..body + payload.end,
-            }),
-            next,
-            limit,
+        match bytes.first() {
+            Some(first) if UnifiedHeader::starts_with(*first) => self.open_unified(bytes, from),
+            _ => self.open_long(bytes, from),
         }
     }
 
-    /// Writes one record of `epoch` that holds `parts` one after the other, and says its length.
+    /// Opens the record with a long header that `bytes`, which stand at `from`, begin with.
+    fn open_long(&mut self, bytes: &mut [u8], from: usize) -> Opened {
+        let id = own_id(&self.connection_ids);
+        let header = match Header::read(bytes, id) {
+            Ok(header) => header,
+            Err(reason) => return Opened::dropped(reason, from + bytes.len()),
+        };
+        let len = header.len(id) + header.length;
+        let next = from + len;
+        let epoch = header.number.epoch();
+        if epoch == Epoch::PLAINTEXT {
+            return self.plaintext.open(&header, from);
+        }
+        let is_read =
+            |read: &&mut ReadEpoch| read.epoch == epoch && matches!(read.key.form, Form::V12);
+        let Some(read) = self.read.iter_mut().find(is_read) else {
+            return Opened::dropped(DropReason::UnknownEpoch, next);
+        };
+        if header.length < read.key.shortest_body() {
+            return Opened::dropped(DropReason::TruncatedRecord, next);
+        }
+        if !read.window.check(header.number.sequence()) {
+            return Opened::dropped(DropReason::Replayed, next);
+        }
+        let (record, _) = bytes.split_at_mut(len);
+        let opened = v12::open(&read.key, &header, id, record);
+        read.opened(header.number, header.content_type, opened, record, from)
+    }
+
+    /// Opens the record with a unified header that `bytes`, which stand at `from`, begin with.
+    fn open_unified(&mut self, bytes: &mut [u8], from: usize) -> Opened {
+        let header = match UnifiedHeader::read(bytes, own_id(&self.connection_ids)) {
+            Ok(header) => header,
+            Err(reason) => return Opened::dropped(reason, from + bytes.len()),
+        };
+        let len = header.len + header.length;
+        let next = from + len;
+        // The newest epoch that ends in these bits (RFC 9147 §4.2.2).
+        let is_read = |read: &&mut ReadEpoch| {
+            header.is_of(read.epoch) && matches!(read.key.form, Form::V13(_))
+        };
+        let Some(read) = self.read.iter_mut().rev().find(is_read) else {
+            return Opened::dropped(DropReason::UnknownEpoch, next);
+        };
+        if header.length < read.key.shortest_body() {
+            return Opened::dropped(DropReason::TruncatedRecord, next);
+        }
+        let (record, _) = bytes.split_at_mut(len);
+        let sequence = v13::unmask(&read.key, &header, record, read.window.next());
+        if !read.window.check(sequence) {
+            return Opened::dropped(DropReason::Replayed, next);
+        }
+        let number = RecordNumber::new(read.epoch, sequence);
+        let opened = v13::open(&read.key, number, &header, record);
+        read.opened(number, None, opened, record, from)
+    }
+
+    /// Writes one record of `epoch` that holds `parts` one after the other, and says its length and its number.
     pub(crate) fn seal(
         &mut self,
         epoch: Epoch,
         content_type: ContentType,
         parts: [&[u8]; 2],
         out: &mut [u8],
-    ) -> Result<usize, SealError> {
+    ) -> Result<Sealed, SealError> {
         if parts.iter().map(|part| part.len()).sum::<usize>() > MAX_PLAINTEXT {
             return Err(SealError::TooLong);
         }
-        let len = if epoch == Epoch::PLAINTEXT {
+        let sealed = if epoch == Epoch::PLAINTEXT {
             self.plaintext.write(content_type, parts, out)
         } else {
-            let write = self.write.iter_mut().find(|write| write.epoch == epoch);
+            let id = self
+                .connection_ids
+                .as_ref()
+                .map_or(&[][..], |ids| ids.theirs.as_bytes());
+            let write = self
+                .write
+                .iter_mut()
+                .rev()
+                .find(|write| write.epoch == epoch);
             write
                 .ok_or(SealError::NoKeys)?
-                .seal(content_type, parts, out)
+                .seal(content_type, id, parts, out)
         }?;
         self.written += 1;
-        Ok(len)
+        Ok(sealed)
     }
 
     /// Records written so far, in all epochs.
@@ -199,76 +313,124 @@ impl RecordLayer {
 
     /// The usage limit that the next record of `epoch` reaches.
     pub(crate) fn reached_limit(&self, epoch: Epoch) -> Option<AeadLimit> {
-        let write = self.write.iter().find(|write| write.epoch == epoch)?;
+        let write = self.write.iter().rev().find(|write| write.epoch == epoch)?;
         (write.next == write.key.aead().confidentiality_limit())
             .then_some(AeadLimit::Confidentiality)
     }
 }
 
+/// What we are called; nothing while nothing was negotiated.
+fn own_id(ids: &Option<Box<ConnectionIds>>) -> &[u8] {
+    ids.as_ref().map_or(&[], |ids| ids.ours.as_bytes())
+}
+
 impl Plaintext {
+    fn open(&self, header: &Header, from: usize) -> Opened {
+        let body = from + Header::LEN;
+        let next = body + header.length;
+        let record = match header.content_type {
+            _ if self.refused => Err(DropReason::PlaintextAfterKeys),
+            None => Err(DropReason::WrongConnectionId),
+            Some(content_type) => Ok(Record {
+                content_type,
+                number: header.number,
+                payload: body..next,
+            }),
+        };
+        Opened {
+            record,
+            next,
+            limit: None,
+        }
+    }
+
     fn write(
         &mut self,
         content_type: ContentType,
         parts: [&[u8]; 2],
         out: &mut [u8],
-    ) -> Result<usize, SealError> {
+    ) -> Result<Sealed, SealError> {
         let header = Header {
-            content_type,
+            content_type: Some(content_type),
             version: ProtocolVersion::DTLS1_2,
             number: RecordNumber::new(Epoch::PLAINTEXT, self.next),
             length: parts.iter().map(|part| part.len()).sum(),
         };
-        let (head, body) = split_record(out, header.length)?;
-        head.copy_from_slice(&header.to_bytes());
+        let (head, body) = header.split(out, &[])?;
+        header.write(head, &[]);
         fill(body, parts);
         self.next += 1;
-        Ok(Header::LEN + header.length)
+        Ok(Sealed {
+            len: Header::LEN + header.length,
+            number: header.number,
+        })
     }
 }
 
 impl ReadEpoch {
-    /// Opens `body` and says where in it the plaintext stands.
-    fn open(
+    /// What became of the record that starts at `from` of its datagram: only here does an epoch change.
+    fn opened(
         &mut self,
-        header: Header,
-        body: &mut [u8],
-    ) -> (Result<Range<usize>, DropReason>, Option<AeadLimit>) {
-        let number = header.number;
-        if !self.window.check(number.sequence()) {
-            return (Err(DropReason::Replayed), None);
-        }
-        let explicit = self.key.aead().explicit_nonce_len();
-        let Some((nonce, ciphertext)) = body.split_at_mut_checked(explicit) else {
-            return (Err(DropReason::TruncatedRecord), None);
+        number: RecordNumber,
+        content_type: Option<ContentType>,
+        opened: Result<Range<usize>, Forged>,
+        record: &[u8],
+        from: usize,
+    ) -> Opened {
+        let next = from + record.len();
+        let Ok(plaintext) = opened else {
+            self.forged += 1;
+            let limit = self.forged == self.key.aead().integrity_limit();
+            return Opened {
+                record: Err(DropReason::BadMac),
+                next,
+                limit: limit.then_some(AeadLimit::Integrity),
+            };
         };
-        match self
-            .key
-            .open(number, header.content_type, nonce, ciphertext)
-        {
-            Ok(len) if len > MAX_PLAINTEXT => (Err(DropReason::RecordTooLong), None),
-            Ok(len) => {
-                self.window.mark(number.sequence());
-                (Ok(explicit..explicit + len), None)
-            }
-            Err(protect::Forged) => {
-                self.forged += 1;
-                let limit = self.forged == self.key.aead().integrity_limit();
-                (
-                    Err(DropReason::BadMac),
-                    limit.then_some(AeadLimit::Integrity),
-                )
-            }
+        self.window.mark(number.sequence());
+        let start = plaintext.start;
+        let found = match content_type {
+            Some(content_type) => Ok((content_type, plaintext.len())),
+            None => inner_type(record.get(plaintext).unwrap_or_default()),
+        };
+        let record = found.and_then(|(content_type, len)| {
+            let payload = from + start..from + start + len;
+            let record = Record {
+                content_type,
+                number,
+                payload,
+            };
+            (len <= MAX_PLAINTEXT)
+                .then_some(record)
+                .ok_or(DropReason::RecordTooLong)
+        });
+        Opened {
+            record,
+            next,
+            limit: None,
         }
     }
+}
+
+/// The type at the end of an inner plaintext, and the length of the content before it: what follows are zeros
+/// (RFC 9147 §4, RFC 9146 §4).
+fn inner_type(inner: &[u8]) -> Result<(ContentType, usize), DropReason> {
+    let unknown = DropReason::UnknownContentType;
+    let len = inner.iter().rposition(|byte| *byte != 0).ok_or(unknown)?;
+    let content_type = inner.get(len).copied().and_then(ContentType::read);
+    content_type
+        .map(|content_type| (content_type, len))
+        .ok_or(unknown)
 }
 
 impl WriteEpoch {
     fn seal(
         &mut self,
         content_type: ContentType,
+        id: &[u8],
         parts: [&[u8]; 2],
         out: &mut [u8],
-    ) -> Result<usize, SealError> {
+    ) -> Result<Sealed, SealError> {
         let reserved = match content_type {
             ContentType::ApplicationData => RESERVED_FOR_CLOSE,
             _ => 0,
@@ -276,38 +438,28 @@ impl WriteEpoch {
         if self.next + reserved >= RecordNumber::SEQUENCES {
             return Err(SealError::Exhausted);
         }
-        let explicit = self.key.aead().explicit_nonce_len();
-        let plaintext: usize = parts.iter().map(|part| part.len()).sum();
-        let header = Header {
+        let number = RecordNumber::new(self.epoch, self.next);
+        let text = Unsealed {
+            number,
             content_type,
-            version: ProtocolVersion::DTLS1_2,
-            number: RecordNumber::new(self.epoch, self.next),
-            length: explicit + plaintext + TAG_LEN,
+            id,
+            parts,
         };
-        let (head, body) = split_record(out, header.length)?;
-        head.copy_from_slice(&header.to_bytes());
-        let (nonce, body) = body.split_at_mut(explicit);
-        nonce.copy_from_slice(header.number.to_bytes().get(..explicit).unwrap_or_default());
-        let (text, tag) = body.split_at_mut(plaintext);
-        fill(text, parts);
-        let sealed = self.key.seal(header.number, content_type, text);
-        tag.copy_from_slice(&sealed.ok_or(SealError::TooLong)?);
+        let len = match self.key.form {
+            Form::V12 => v12::seal(&self.key, &text, out),
+            Form::V13(_) => v13::seal(&self.key, &text, out),
+        }?;
         self.next += 1;
-        Ok(Header::LEN + header.length)
+        Ok(Sealed { len, number })
     }
 }
 
-/// The places of a header and of a body of `length` bytes at the start of `out`.
-fn split_record(out: &mut [u8], length: usize) -> Result<(&mut [u8], &mut [u8]), SealError> {
-    out.get_mut(..Header::LEN + length)
-        .and_then(|record| record.split_at_mut_checked(Header::LEN))
-        .ok_or(SealError::BufferTooSmall)
-}
-
+/// Fills the start of `out`.
 fn fill(out: &mut [u8], [first, second]: [&[u8]; 2]) {
-    let (start, end) = out.split_at_mut(first.len());
+    let (start, rest) = out.split_at_mut(first.len());
+    let (middle, _) = rest.split_at_mut(second.len());
     start.copy_from_slice(first);
-    end.copy_from_slice(second);
+    middle.copy_from_slice(second);
 }
 
 #[cfg(test)]

@@ -1,18 +1,22 @@
-//! The one seam to the record ciphers: a key that seals and opens in place (RFC 5288 §3, RFC 7905 §2, RFC 6347 §4.1.2).
+//! The one seam to the record ciphers: a key that seals and opens in place, and masks record numbers.
 //!
 //! Nonces are made of the record number and so never repeat; nothing here is random. `ring` keeps expanded keys without
 //! wiping them: that copy is out of our reach, the raw key and the nonce salt are wiped.
 
 use std::fmt;
 
+use ring::aead::quic::{self, HeaderProtectionKey};
 use ring::aead::{self, Aad, LessSafeKey, Nonce, UnboundKey};
 use zeroize::Zeroizing;
 
-use super::header::{ContentType, RecordNumber};
-use crate::msgs::enums::{CipherSuite, ProtocolVersion};
+use super::header::RecordNumber;
+use crate::msgs::enums::CipherSuite;
 
 /// The bytes every cipher here appends.
 pub(crate) const TAG_LEN: usize = 16;
+
+/// The bytes of ciphertext that a mask is made of (RFC 9147 §4.2.3).
+pub(super) const SAMPLE_LEN: usize = 16;
 
 const NONCE_LEN: usize = 12;
 
@@ -24,26 +28,31 @@ pub(crate) enum Aead {
 }
 
 impl Aead {
-    /// The record cipher of a suite of DTLS 1.2.
+    /// The record cipher of a suite.
     pub(crate) fn of(cipher_suite: CipherSuite) -> Option<Self> {
         match cipher_suite {
             CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256
-            | CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 => Some(Self::Aes128Gcm),
+            | CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256
+            | CipherSuite::TLS13_AES_128_GCM_SHA256 => Some(Self::Aes128Gcm),
             CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384
-            | CipherSuite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384 => Some(Self::Aes256Gcm),
+            | CipherSuite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384
+            | CipherSuite::TLS13_AES_256_GCM_SHA384 => Some(Self::Aes256Gcm),
             CipherSuite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256
-            | CipherSuite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256 => {
-                Some(Self::ChaCha20Poly1305)
-            }
+            | CipherSuite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256
+            | CipherSuite::TLS13_CHACHA20_POLY1305_SHA256 => Some(Self::ChaCha20Poly1305),
             _ => None,
         }
     }
 
+    /// Bytes of the key, and of the key that masks record numbers (RFC 9147 §4.2.3).
     pub(crate) fn key_len(self) -> usize {
         self.algorithm().key_len()
     }
 
-    /// Bytes of the nonce that come from the key schedule.
+    /// Bytes of the nonce that come from the key schedule of DTLS 1.3: all of them.
+    pub(crate) const IV_LEN: usize = NONCE_LEN;
+
+    /// Bytes of the nonce that come from the key schedule of DTLS 1.2.
     pub(crate) fn fixed_iv_len(self) -> usize {
         NONCE_LEN - self.explicit_nonce_len()
     }
@@ -56,7 +65,8 @@ impl Aead {
         }
     }
 
-    /// Records that may be sealed with one key before its owner is warned (RFC 9147 §4.5.3: 2^24.5 for AES-GCM).
+    /// Records that may be sealed with one key before it is changed, or its owner warned (RFC 9147 §4.5.3: 2^24.5 for
+    /// AES-GCM).
     pub(crate) fn confidentiality_limit(self) -> u64 {
         match self {
             Self::Aes128Gcm | Self::Aes256Gcm => 23_726_566,
@@ -64,7 +74,7 @@ impl Aead {
         }
     }
 
-    /// Forged records that may be refused with one key before its owner is warned (RFC 9147 §4.5.3).
+    /// Forged records that may be refused with one key before it is changed, or its owner warned (RFC 9147 §4.5.3).
     pub(crate) fn integrity_limit(self) -> u64 {
         1 << 36
     }
@@ -74,6 +84,14 @@ impl Aead {
             Self::Aes128Gcm => &aead::AES_128_GCM,
             Self::Aes256Gcm => &aead::AES_256_GCM,
             Self::ChaCha20Poly1305 => &aead::CHACHA20_POLY1305,
+        }
+    }
+
+    fn mask_algorithm(self) -> &'static quic::Algorithm {
+        match self {
+            Self::Aes128Gcm => &quic::AES_128,
+            Self::Aes256Gcm => &quic::AES_256,
+            Self::ChaCha20Poly1305 => &quic::CHACHA20,
         }
     }
 }
@@ -88,11 +106,12 @@ pub(crate) enum Protection {
     Null,
 }
 
-/// One direction's key of one epoch.
+/// One direction's key of one epoch, and with it the form of the epoch's records.
 pub(crate) struct RecordKey {
     aead: Aead,
     cipher: Cipher,
     iv: Zeroizing<[u8; NONCE_LEN]>,
+    pub(super) form: Form,
 }
 
 #[cfg_attr(
@@ -108,22 +127,73 @@ enum Cipher {
     Null,
 }
 
-/// The record did not authenticate.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Forged;
+/// What the records of an epoch look like.
+pub(super) enum Form {
+    V12,
+    V13(Mask),
+}
+
+/// What hides record numbers.
+pub(super) enum Mask {
+    /// As large as half a cipher, so it is not in the keys of DTLS 1.2 too.
+    Ring(Box<HeaderProtectionKey>),
+    #[cfg(feature = "fuzzing")]
+    Null,
+}
+
+/// A record that does not authenticate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Forged;
 
 impl RecordKey {
-    /// `None` if a length does not fit the cipher.
-    pub(crate) fn new(
+    /// A key of DTLS 1.2; `None` if a length does not fit the cipher.
+    pub(crate) fn v12(
         aead: Aead,
         key: &[u8],
         fixed_iv: &[u8],
         protection: Protection,
     ) -> Option<Self> {
-        let mut iv = Zeroizing::new([0; NONCE_LEN]);
-        iv.get_mut(..aead.fixed_iv_len())
-            .filter(|fixed| fixed.len() == fixed_iv.len())?
-            .copy_from_slice(fixed_iv);
+        Self::new(
+            aead,
+            key,
+            fixed_iv,
+            aead.fixed_iv_len(),
+            Form::V12,
+            protection,
+        )
+    }
+
+    /// A key of DTLS 1.3 and the one that masks its record numbers; `None` if a length does not fit the cipher.
+    pub(crate) fn v13(
+        aead: Aead,
+        key: &[u8],
+        iv: &[u8],
+        sn_key: &[u8],
+        protection: Protection,
+    ) -> Option<Self> {
+        let mask = match protection {
+            Protection::Real => Mask::Ring(Box::new(
+                HeaderProtectionKey::new(aead.mask_algorithm(), sn_key).ok()?,
+            )),
+            #[cfg(feature = "fuzzing")]
+            Protection::Null => Mask::Null,
+        };
+        Self::new(aead, key, iv, NONCE_LEN, Form::V13(mask), protection)
+    }
+
+    fn new(
+        aead: Aead,
+        key: &[u8],
+        iv: &[u8],
+        iv_len: usize,
+        form: Form,
+        protection: Protection,
+    ) -> Option<Self> {
+        if iv.len() != iv_len {
+            return None;
+        }
+        let mut salt = Zeroizing::new([0; NONCE_LEN]);
+        salt.get_mut(..iv_len)?.copy_from_slice(iv);
         let cipher = match protection {
             Protection::Real => Cipher::Ring(LessSafeKey::new(
                 UnboundKey::new(aead.algorithm(), key).ok()?,
@@ -131,35 +201,38 @@ impl RecordKey {
             #[cfg(feature = "fuzzing")]
             Protection::Null => Cipher::Null,
         };
-        Some(Self { aead, cipher, iv })
+        Some(Self {
+            aead,
+            cipher,
+            iv: salt,
+            form,
+        })
     }
 
-    pub(crate) fn aead(&self) -> Aead {
+    pub(super) fn aead(&self) -> Aead {
         self.aead
     }
 
-    /// Encrypts `in_out` and says its tag; `None` only if it is longer than the cipher can take.
-    pub(crate) fn seal(
-        &self,
-        number: RecordNumber,
-        content_type: ContentType,
-        in_out: &mut [u8],
-    ) -> Option<[u8; TAG_LEN]> {
-        self.seal_with_nonce(number, content_type, &number.to_bytes(), in_out)
+    /// The least length of a body that this key may have sealed; a mask needs no more.
+    pub(super) fn shortest_body(&self) -> usize {
+        match self.form {
+            Form::V12 => self.aead.explicit_nonce_len() + TAG_LEN,
+            Form::V13(_) => TAG_LEN.max(SAMPLE_LEN),
+        }
     }
 
-    /// As [`Self::seal`], for the callers that must not choose: only tests have another explicit nonce.
-    pub(super) fn seal_with_nonce(
+    /// Encrypts `in_out` and gives its tag; `None` above what the cipher can take.
+    #[inline]
+    pub(super) fn seal(
         &self,
-        number: RecordNumber,
-        content_type: ContentType,
-        explicit_nonce: &[u8],
+        variable: [u8; 8],
+        additional_data: &[u8],
         in_out: &mut [u8],
     ) -> Option<[u8; TAG_LEN]> {
-        let aad = Aad::from(additional_data(number, content_type, in_out.len()));
         match &self.cipher {
             Cipher::Ring(key) => {
-                let nonce = self.nonce(number, explicit_nonce);
+                let nonce = self.nonce(variable);
+                let aad = Aad::from(additional_data);
                 let tag = key.seal_in_place_separate_tag(nonce, aad, in_out);
                 tag.ok()?.as_ref().try_into().ok()
             }
@@ -169,36 +242,45 @@ impl RecordKey {
     }
 
     /// Decrypts `in_out`, ciphertext and tag, and says the length of the plaintext at its start.
-    ///
-    /// The explicit nonce of the wire has no say: peers differ in what they put there, so it is taken as it came.
-    pub(crate) fn open(
+    #[inline]
+    pub(super) fn open(
         &self,
-        number: RecordNumber,
-        content_type: ContentType,
-        explicit_nonce: &[u8],
+        variable: [u8; 8],
+        additional_data: &[u8],
         in_out: &mut [u8],
     ) -> Result<usize, Forged> {
         let plaintext_len = in_out.len().checked_sub(TAG_LEN).ok_or(Forged)?;
-        let aad = Aad::from(additional_data(number, content_type, plaintext_len));
         match &self.cipher {
             Cipher::Ring(key) => {
-                let nonce = self.nonce(number, explicit_nonce);
+                let nonce = self.nonce(variable);
+                let aad = Aad::from(additional_data);
                 let opened = key.open_in_place(nonce, aad, in_out);
-                opened.map(|plaintext| plaintext.len()).map_err(|_| Forged)
+                opened.map_err(|_| Forged)?;
             }
             #[cfg(feature = "fuzzing")]
-            Cipher::Null => Ok(plaintext_len),
+            Cipher::Null => {}
+        }
+        Ok(plaintext_len)
+    }
+
+    /// What the number of a record with this ciphertext is masked with; nothing in DTLS 1.2.
+    #[inline]
+    pub(super) fn mask(&self, sample: &[u8; SAMPLE_LEN]) -> [u8; 2] {
+        match &self.form {
+            Form::V13(Mask::Ring(key)) => match key.new_mask(sample) {
+                Ok([first, second, ..]) => [first, second],
+                Err(_) => [0; 2],
+            },
+            #[cfg(feature = "fuzzing")]
+            Form::V13(Mask::Null) => [0; 2],
+            Form::V12 => [0; 2],
         }
     }
 
-    /// GCM: salt and explicit part side by side (RFC 5288 §3). ChaCha20: the record number xored into the salt
-    /// (RFC 7905 §2).
-    fn nonce(&self, number: RecordNumber, explicit: &[u8]) -> Nonce {
+    /// The salt with the variable part xored into its last 8 bytes (RFC 5288 §3, where the salt has zeros there;
+    /// RFC 7905 §2, RFC 8446 §5.3).
+    fn nonce(&self, variable: [u8; 8]) -> Nonce {
         let mut nonce = *self.iv;
-        let variable = match self.aead {
-            Aead::Aes128Gcm | Aead::Aes256Gcm => explicit,
-            Aead::ChaCha20Poly1305 => &number.to_bytes(),
-        };
         let (_, end) = nonce.split_at_mut(NONCE_LEN - 8);
         for (byte, variable) in end.iter_mut().zip(variable) {
             *byte ^= variable;
@@ -213,17 +295,4 @@ impl fmt::Debug for RecordKey {
             .field("aead", &self.aead)
             .finish_non_exhaustive()
     }
-}
-
-/// RFC 5246 §6.2.3.3 with the epoch and sequence number of RFC 6347 §4.1.2.1.
-fn additional_data(
-    number: RecordNumber,
-    content_type: ContentType,
-    plaintext_len: usize,
-) -> [u8; 13] {
-    let [n0, n1, n2, n3, n4, n5, n6, n7] = number.to_bytes();
-    let [v0, v1] = ProtocolVersion::DTLS1_2.0.to_be_bytes();
-    let [l0, l1] = (plaintext_len as u16).to_be_bytes();
-    let content_type = content_type as u8;
-    [n0, n1, n2, n3, n4, n5, n6, n7, content_type, v0, v1, l0, l1]
 }

@@ -1,4 +1,4 @@
-//! The anti-replay window of one protected epoch (RFC 6347 §4.1.2.6), as the block ring of RFC 6479.
+//! The anti-replay window of one protected epoch (RFC 6347 §4.1.2.6, RFC 9147 §4.5.1), as the block ring of RFC 6479.
 //!
 //! [`ReplayWindow::check`] before the record is authenticated, [`ReplayWindow::mark`] after: what is forged moves nothing.
 //! Plaintext epochs have no window: anybody could move it.
@@ -18,6 +18,11 @@ pub(crate) struct ReplayWindow {
 }
 
 impl ReplayWindow {
+    /// One more than the newest number marked.
+    pub(crate) fn next(&self) -> u64 {
+        self.newest + 1
+    }
+
     /// Whether a record of this number may be new.
     pub(crate) fn check(&self, sequence: u64) -> bool {
         if sequence > self.newest {
