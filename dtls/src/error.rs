@@ -165,6 +165,36 @@ pub enum PeerMisbehaved {
     /// A version that was not offered, or another one than the exchange began with.
     #[error("the server selected a version that was not offered")]
     SelectedUnofferedVersion,
+    /// Another version than its HelloVerifyRequest or HelloRetryRequest belongs to (RFC 8446 §4.1.4, RFC 9147 §5.1).
+    #[error("the server changed the version after it had asked for another ClientHello")]
+    VersionChanged,
+    /// DTLS 1.2 from a server that says it speaks DTLS 1.3, as we do: somebody is between us (RFC 8446 §4.1.3).
+    #[error("the version was lowered on the way")]
+    Downgraded,
+    /// A second HelloRetryRequest (RFC 8446 §4.1.4).
+    #[error("the server asked for another ClientHello twice")]
+    RetriedTwice,
+    /// A HelloRetryRequest after which the ClientHello would be the same (RFC 8446 §4.1.4).
+    #[error("the server asked for the same ClientHello again")]
+    RetryChangesNothing,
+    /// Another cipher suite than the HelloRetryRequest selected (RFC 8446 §4.1.4).
+    #[error("the server changed the cipher suite after its HelloRetryRequest")]
+    CipherSuiteChanged,
+    /// A session id that answers none (RFC 9147 §5.3).
+    #[error("the server answered a session id that was not offered")]
+    SessionIdDoesNotFit,
+    /// An extension without which the message means nothing (RFC 8446 §9.2).
+    #[error("an extension is missing that must be there")]
+    ExtensionMissing,
+    /// A certificate_request_context in a handshake, where it is empty (RFC 8446 §4.3.2, §4.4.2).
+    #[error("the context of a certificate request is not empty")]
+    RequestContextDoesNotFit,
+    /// An application protocol that was not offered, or not exactly one (RFC 7301 §3.1).
+    #[error("the server did not select exactly one of the offered application protocols")]
+    SelectedUnofferedProtocol,
+    /// Handshake messages under keys that a message before them replaced (RFC 8446 §5.1).
+    #[error("a handshake message came under keys that were replaced before it")]
+    ExcessHandshakeData,
     /// A cipher suite that was not offered.
     #[error("the server selected a cipher suite that was not offered")]
     SelectedUnofferedCipherSuite,
@@ -215,15 +245,24 @@ pub enum PeerMisbehaved {
 impl PeerMisbehaved {
     const fn alert(self) -> AlertDescription {
         match self {
-            Self::UnexpectedMessage | Self::CookieDemandedTwice => {
-                AlertDescription::UNEXPECTED_MESSAGE
-            }
+            Self::UnexpectedMessage
+            | Self::CookieDemandedTwice
+            | Self::RetriedTwice
+            | Self::ExcessHandshakeData => AlertDescription::UNEXPECTED_MESSAGE,
+            Self::ExtensionMissing => AlertDescription::MISSING_EXTENSION,
             Self::SelectedUnofferedVersion => AlertDescription::PROTOCOL_VERSION,
             Self::UnsolicitedExtension => AlertDescription::UNSUPPORTED_EXTENSION,
             Self::RenegotiationInfoDoesNotFit => AlertDescription::HANDSHAKE_FAILURE,
             Self::SignatureInvalid | Self::FinishedInvalid => AlertDescription::DECRYPT_ERROR,
             Self::NoServerCertificate => AlertDescription::DECODE_ERROR,
             Self::CompressionDemanded
+            | Self::VersionChanged
+            | Self::Downgraded
+            | Self::RetryChangesNothing
+            | Self::CipherSuiteChanged
+            | Self::SessionIdDoesNotFit
+            | Self::RequestContextDoesNotFit
+            | Self::SelectedUnofferedProtocol
             | Self::SelectedUnofferedCipherSuite
             | Self::SelectedCompression
             | Self::SelectedUnofferedGroup

@@ -1,6 +1,7 @@
 //! What both handshake scripts share: what they may touch, what they negotiate, and what they hand over at the end.
 
 pub(crate) mod v12;
+pub(crate) mod v13;
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -45,6 +46,24 @@ pub(crate) struct Negotiated {
     pub(crate) cipher_suite: CipherSuite,
     pub(crate) group: NamedGroup,
     pub(crate) srtp_profile: Option<SrtpProfile>,
+    pub(crate) protocol: Option<ApplicationProtocol>,
+}
+
+/// A protocol of [`Config::alpn_protocols`], by its place there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ApplicationProtocol(u16);
+
+impl ApplicationProtocol {
+    pub(crate) fn named(name: &[u8], config: &Config) -> Option<Self> {
+        let mut known = config.alpn_protocols.iter();
+        let place = known.position(|protocol| protocol == name)?;
+        u16::try_from(place).ok().map(Self)
+    }
+
+    pub(crate) fn name(self, config: &Config) -> Option<&[u8]> {
+        let known = config.alpn_protocols.get(usize::from(self.0))?;
+        Some(known)
+    }
 }
 
 /// The certificate the peer presented, and whether it is one that was signalled: unknown while nothing was.

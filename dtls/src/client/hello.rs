@@ -123,6 +123,7 @@ impl Offer {
             },
             master_secret: config.extended_master_secret.with_peer(extended)?,
             srtp_profile: self.check_srtp(hello, config.srtp_policy)?,
+            protocol: None,
         })
     }
 

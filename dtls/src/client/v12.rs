@@ -301,6 +301,7 @@ impl ExpectFinished {
                 cipher_suite: suite.cipher_suite,
                 group: self.server.group,
                 srtp_profile: self.agreed.srtp_profile,
+                protocol: self.agreed.protocol,
             },
             secrets: Secrets::V12(self.secret),
             peer: Peer::Proven(self.server.certificate, self.server.signature),

@@ -72,6 +72,13 @@ impl Connection {
         self.negotiated?.srtp_profile
     }
 
+    /// The negotiated application protocol (ALPN, RFC 7301); known once connected, and after the end too. `None` also if
+    /// none was negotiated.
+    #[must_use]
+    pub fn application_protocol(&self) -> Option<&[u8]> {
+        self.negotiated?.protocol?.name(&self.config)
+    }
+
     /// Derives the SRTP keys (RFC 5764 §4.2); `None` unless connected and a profile was negotiated.
     #[must_use]
     pub fn srtp_keys(&self) -> Option<SrtpKeys> {

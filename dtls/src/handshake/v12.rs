@@ -3,7 +3,7 @@
 use crate::config::{Config, ExtendedMasterSecret, Side};
 use crate::crypto::{KeyExchange, SuiteV12};
 use crate::error::{Error, PeerIncompatible};
-use crate::handshake::{Context, FinishedVerified, unexpected};
+use crate::handshake::{ApplicationProtocol, Context, FinishedVerified, unexpected};
 use crate::key_schedule::v12::{Binding, MasterSecret, Randoms};
 use crate::msgs::codec::Codec;
 use crate::msgs::enums::HandshakeType;
@@ -21,6 +21,7 @@ pub(crate) struct Agreed {
     pub(crate) randoms: Randoms,
     pub(crate) master_secret: MasterSecretKind,
     pub(crate) srtp_profile: Option<SrtpProfile>,
+    pub(crate) protocol: Option<ApplicationProtocol>,
 }
 
 /// How the master secret is made.

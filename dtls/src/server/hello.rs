@@ -50,6 +50,7 @@ impl ExpectClientHello {
                     .extended_master_secret
                     .with_peer(hello.extensions.extended_master_secret())?,
                 srtp_profile: choose_srtp(&hello, cx.config)?,
+                protocol: None,
             },
             group: choose_group(&hello, cx.config)?,
             schemes: hello

@@ -277,6 +277,7 @@ impl ExpectClientKeyExchange {
                 cipher_suite: agreed.suite.cipher_suite,
                 group,
                 srtp_profile: agreed.srtp_profile,
+                protocol: agreed.protocol,
             },
             agreed,
             secret,
