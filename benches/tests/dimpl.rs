@@ -3,9 +3,14 @@
 //! `dimpl` runs on aws-lc-rs, as it does by default.
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
-#[path = "../../dtls/tests/common/mod.rs"]
-mod common;
 mod interop;
+#[path = "../../dtls/tests/common/peer.rs"]
+#[expect(
+    dead_code,
+    unreachable_pub,
+    reason = "written for the stories of the dtls crate, which use all of it"
+)]
+mod peer;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
