@@ -200,7 +200,8 @@ pub struct Config {
     pub plaintext_alerts: PlaintextAlerts,
     /// Gets the secrets of each handshake. Default: nobody does.
     pub key_log: Option<Arc<dyn KeyLog>>,
-    pub(crate) protection: Protection,
+    #[cfg(feature = "fuzzing")]
+    pub(crate) unprotected: bool,
 }
 
 impl Config {
@@ -249,7 +250,8 @@ impl Config {
             fingerprint_deadline: Duration::from_secs(30),
             plaintext_alerts: PlaintextAlerts::default(),
             key_log: None,
-            protection: Protection::default(),
+            #[cfg(feature = "fuzzing")]
+            unprotected: false,
         }
     }
 
@@ -258,8 +260,17 @@ impl Config {
     #[doc(hidden)]
     #[must_use]
     pub fn without_protection(mut self) -> Self {
-        self.protection = Protection::Null;
+        self.unprotected = true;
         self
+    }
+
+    /// By what records are protected.
+    pub(crate) fn protection(&self) -> Protection {
+        #[cfg(feature = "fuzzing")]
+        if self.unprotected {
+            return Protection::Null;
+        }
+        Protection::Real(self.backend)
     }
 
     /// The versions that are enabled and leave something to negotiate, newest first.

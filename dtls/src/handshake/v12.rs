@@ -78,7 +78,7 @@ impl RecordKeys {
         let block = secret.key_block(aead.key_len(), aead.fixed_iv_len());
         let key = |side| {
             let (key, iv) = (block.write_key(side), block.write_iv(side));
-            RecordKey::v12(aead, key, iv, config.protection).ok_or(Error::CryptoFailed)
+            RecordKey::v12(aead, key, iv, config.protection()).ok_or(Error::CryptoFailed)
         };
         Ok(Self {
             client: key(Side::Client)?,

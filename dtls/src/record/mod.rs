@@ -3,6 +3,7 @@
 //! One layer for both versions: an epoch is a number and a key, whoever derived it, and the key knows what the epoch's
 //! records look like. Plaintext records pass through as they are; what may be believed of them is the connection's question.
 
+mod cipher;
 pub(crate) mod header;
 pub(crate) mod protect;
 pub(crate) mod replay;

@@ -1,15 +1,15 @@
-//! The one seam to the record ciphers: a key that seals and opens in place, and masks record numbers.
+//! A key that seals and opens records in place, and masks their numbers: the lengths, limits and nonces of the ciphers,
+//! whichever backend they come from.
 //!
-//! Nonces are made of the record number and so never repeat; nothing here is random. `ring` keeps expanded keys without
-//! wiping them: that copy is out of our reach, the raw key and the nonce salt are wiped.
+//! Nonces are made of the record number and so never repeat; nothing here is random.
 
 use std::fmt;
 
-use ring::aead::quic::{self, HeaderProtectionKey};
-use ring::aead::{self, Aad, LessSafeKey, Nonce, UnboundKey};
 use zeroize::Zeroizing;
 
+use super::cipher::{Cipher, Mask};
 use super::header::RecordNumber;
+use crate::crypto::CryptoBackend;
 use crate::msgs::enums::CipherSuite;
 
 /// The bytes every cipher here appends.
@@ -18,7 +18,7 @@ pub(crate) const TAG_LEN: usize = 16;
 /// The bytes of ciphertext that a mask is made of (RFC 9147 §4.2.3).
 pub(super) const SAMPLE_LEN: usize = 16;
 
-const NONCE_LEN: usize = 12;
+pub(super) const NONCE_LEN: usize = 12;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Aead {
@@ -46,7 +46,10 @@ impl Aead {
 
     /// Bytes of the key, and of the key that masks record numbers (RFC 9147 §4.2.3).
     pub(crate) fn key_len(self) -> usize {
-        self.algorithm().key_len()
+        match self {
+            Self::Aes128Gcm => 16,
+            Self::Aes256Gcm | Self::ChaCha20Poly1305 => 32,
+        }
     }
 
     /// Bytes of the nonce that come from the key schedule of DTLS 1.3: all of them.
@@ -78,29 +81,12 @@ impl Aead {
     pub(crate) fn integrity_limit(self) -> u64 {
         1 << 36
     }
-
-    fn algorithm(self) -> &'static aead::Algorithm {
-        match self {
-            Self::Aes128Gcm => &aead::AES_128_GCM,
-            Self::Aes256Gcm => &aead::AES_256_GCM,
-            Self::ChaCha20Poly1305 => &aead::CHACHA20_POLY1305,
-        }
-    }
-
-    fn mask_algorithm(self) -> &'static quic::Algorithm {
-        match self {
-            Self::Aes128Gcm => &quic::AES_128,
-            Self::Aes256Gcm => &quic::AES_256,
-            Self::ChaCha20Poly1305 => &quic::CHACHA20,
-        }
-    }
 }
 
-/// Whether records are really protected.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// By what records are protected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Protection {
-    #[default]
-    Real,
+    Real(CryptoBackend),
     /// The identity function with a tag of zeros, so that a fuzzer gets past it.
     #[cfg(feature = "fuzzing")]
     Null,
@@ -114,31 +100,10 @@ pub(crate) struct RecordKey {
     pub(super) form: Form,
 }
 
-#[cfg_attr(
-    feature = "fuzzing",
-    expect(
-        clippy::large_enum_variant,
-        reason = "the small variant exists for the fuzz targets only"
-    )
-)]
-enum Cipher {
-    Ring(LessSafeKey),
-    #[cfg(feature = "fuzzing")]
-    Null,
-}
-
 /// What the records of an epoch look like.
 pub(super) enum Form {
     V12,
     V13(Mask),
-}
-
-/// What hides record numbers.
-pub(super) enum Mask {
-    /// As large as half a cipher, so it is not in the keys of DTLS 1.2 too.
-    Ring(Box<HeaderProtectionKey>),
-    #[cfg(feature = "fuzzing")]
-    Null,
 }
 
 /// A record that does not authenticate.
@@ -171,13 +136,7 @@ impl RecordKey {
         sn_key: &[u8],
         protection: Protection,
     ) -> Option<Self> {
-        let mask = match protection {
-            Protection::Real => Mask::Ring(Box::new(
-                HeaderProtectionKey::new(aead.mask_algorithm(), sn_key).ok()?,
-            )),
-            #[cfg(feature = "fuzzing")]
-            Protection::Null => Mask::Null,
-        };
+        let mask = Mask::new(aead, sn_key, protection)?;
         Self::new(aead, key, iv, NONCE_LEN, Form::V13(mask), protection)
     }
 
@@ -194,16 +153,9 @@ impl RecordKey {
         }
         let mut salt = Zeroizing::new([0; NONCE_LEN]);
         salt.get_mut(..iv_len)?.copy_from_slice(iv);
-        let cipher = match protection {
-            Protection::Real => Cipher::Ring(LessSafeKey::new(
-                UnboundKey::new(aead.algorithm(), key).ok()?,
-            )),
-            #[cfg(feature = "fuzzing")]
-            Protection::Null => Cipher::Null,
-        };
         Some(Self {
             aead,
-            cipher,
+            cipher: Cipher::new(aead, key, protection)?,
             iv: salt,
             form,
         })
@@ -229,16 +181,8 @@ impl RecordKey {
         additional_data: &[u8],
         in_out: &mut [u8],
     ) -> Option<[u8; TAG_LEN]> {
-        match &self.cipher {
-            Cipher::Ring(key) => {
-                let nonce = self.nonce(variable);
-                let aad = Aad::from(additional_data);
-                let tag = key.seal_in_place_separate_tag(nonce, aad, in_out);
-                tag.ok()?.as_ref().try_into().ok()
-            }
-            #[cfg(feature = "fuzzing")]
-            Cipher::Null => Some([0; TAG_LEN]),
-        }
+        self.cipher
+            .seal(self.nonce(variable), additional_data, in_out)
     }
 
     /// Decrypts `in_out`, ciphertext and tag, and says the length of the plaintext at its start.
@@ -250,16 +194,8 @@ impl RecordKey {
         in_out: &mut [u8],
     ) -> Result<usize, Forged> {
         let plaintext_len = in_out.len().checked_sub(TAG_LEN).ok_or(Forged)?;
-        match &self.cipher {
-            Cipher::Ring(key) => {
-                let nonce = self.nonce(variable);
-                let aad = Aad::from(additional_data);
-                let opened = key.open_in_place(nonce, aad, in_out);
-                opened.map_err(|_| Forged)?;
-            }
-            #[cfg(feature = "fuzzing")]
-            Cipher::Null => {}
-        }
+        self.cipher
+            .open(self.nonce(variable), additional_data, in_out)?;
         Ok(plaintext_len)
     }
 
@@ -267,25 +203,20 @@ impl RecordKey {
     #[inline]
     pub(super) fn mask(&self, sample: &[u8; SAMPLE_LEN]) -> [u8; 2] {
         match &self.form {
-            Form::V13(Mask::Ring(key)) => match key.new_mask(sample) {
-                Ok([first, second, ..]) => [first, second],
-                Err(_) => [0; 2],
-            },
-            #[cfg(feature = "fuzzing")]
-            Form::V13(Mask::Null) => [0; 2],
+            Form::V13(mask) => mask.of(sample),
             Form::V12 => [0; 2],
         }
     }
 
     /// The salt with the variable part xored into its last 8 bytes (RFC 5288 §3, where the salt has zeros there;
     /// RFC 7905 §2, RFC 8446 §5.3).
-    fn nonce(&self, variable: [u8; 8]) -> Nonce {
+    fn nonce(&self, variable: [u8; 8]) -> [u8; NONCE_LEN] {
         let mut nonce = *self.iv;
         let (_, end) = nonce.split_at_mut(NONCE_LEN - 8);
         for (byte, variable) in end.iter_mut().zip(variable) {
             *byte ^= variable;
         }
-        Nonce::assume_unique_for_key(nonce)
+        nonce
     }
 }
 
