@@ -232,7 +232,11 @@ impl Connection {
         if epoch < expected {
             return Err(DropReason::PlaintextAfterKeys);
         }
-        self.reassembler.accept(epoch, fragment)?;
+        match self.reassembler.accept(epoch, fragment) {
+            // What it contradicts is what was dropped: the fragment itself is kept, and may complete its message.
+            Err(DropReason::FragmentConflict) => self.stats.count(DropReason::FragmentConflict),
+            taken => taken?,
+        }
         while let Some(message) = self.reassembler.pop() {
             self.on_message(now, &message);
         }
