@@ -5,7 +5,6 @@
 //! One thing he can do, and [`the_next_plaintext_message_is_the_one_thing_that_is_believed`] says exactly when: before there
 //! are keys, the next message of the handshake is whatever claims to be it.
 #![cfg(feature = "deterministic")]
-#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 mod common;
 

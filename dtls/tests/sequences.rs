@@ -4,18 +4,15 @@
 //! either version: whole messages, properly encoded, and properly protected where there are keys. A word that made the
 //! victim fail is not continued; ChangeCipherSpec, which means nothing, is no letter. The words that connect are exactly
 //! those of the RFCs' diagrams (RFC 5246 §7.3, RFC 6347 §4.2.4, RFC 8446 §2, RFC 9147 §5.6).
-#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 mod common;
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use common::ends::expecting_owner_of;
-use common::puppet::{Cast, Letter, Puppet, Version, Who};
-use common::wire::{CHANGE_CIPHER_SPEC, Record};
-use floe_dtls::{ClientAuth, Config, Connection, Received, RemoteIdentity, Setup, Side, State};
-use sim::Clock;
+use common::puppet::stage::Stage;
+use common::puppet::{Cast, Letter, Version, Who};
+use floe_dtls::{ClientAuth, Config, RemoteIdentity, Side, State};
 
 /// The longest word.
 const LONGEST: usize = 8;
@@ -45,7 +42,7 @@ enum Accepts {
 }
 
 impl Scene {
-    fn stage(self, cast: &Cast) -> Play {
+    fn stage(self, cast: &Cast) -> Stage {
         let mut config = Config::new(cast.victim.clone());
         self.version.limit(&mut config);
         config.client_auth = match self.accepts {
@@ -57,20 +54,7 @@ impl Scene {
             Accepts::Signalled => expecting_owner_of(&cast.signalled.identity()),
             _ => RemoteIdentity::AcceptAny,
         };
-        let setup = match self.victim {
-            Side::Client => Setup::Active,
-            Side::Server => Setup::Passive,
-        };
-        let mut victim = Connection::new(Arc::new(config), setup, remote).unwrap();
-        victim.start(Clock::epoch());
-        let mut play = Play {
-            victim,
-            puppet: Puppet::new(self.version, self.victim.peer(), cast),
-            taken: Vec::new(),
-            dropped: 0,
-        };
-        play.listen();
-        play
+        Stage::with(self.version, self.victim, cast, config, remote)
     }
 
     /// The words that connect, by depth-first search.
@@ -81,58 +65,23 @@ impl Scene {
             for letter in self.version.letters() {
                 let mut word: Vec<Letter> = word.clone();
                 word.push(letter);
-                let mut play = self.stage(cast);
-                word.iter().for_each(|letter| play.say(*letter));
-                match play.victim.state() {
-                    State::Connected => drop(language.insert(play.taken)),
-                    State::Connecting if word.len() < LONGEST && play.dropped <= DROPPED => {
+                let mut stage = self.stage(cast);
+                stage.say_all(&word);
+                match stage.victim.state() {
+                    State::Connected => drop(language.insert(stage.taken)),
+                    State::Connecting if word.len() < LONGEST && stage.dropped <= DROPPED => {
                         words.push(word);
                     }
                     State::Connecting => {}
                     state => assert_eq!(state, State::Failed, "{word:?}"),
                 }
-                if play.victim.state() != State::Connected {
-                    assert!(play.victim.srtp_keys().is_none());
-                    assert!(play.victim.peer_certificate().is_none());
+                if stage.victim.state() != State::Connected {
+                    assert!(stage.victim.srtp_keys().is_none());
+                    assert!(stage.victim.peer_certificate().is_none());
                 }
             }
         }
         language
-    }
-}
-
-/// A victim and a puppet in the middle of a word.
-struct Play {
-    victim: Connection,
-    puppet: Puppet,
-    taken: Vec<Letter>,
-    dropped: usize,
-}
-
-impl Play {
-    fn say(&mut self, letter: Letter) {
-        let outgoing = self.puppet.say(letter);
-        if matches!(letter, Letter::Finished | Letter::FinishedForged) {
-            let mut spec = Record::new(CHANGE_CIPHER_SPEC, 0, 1 << 20, &[1]).to_bytes();
-            let _ = self.victim.handle_datagram(Clock::epoch(), &mut spec);
-        }
-        let mut datagram = outgoing.datagram.clone();
-        match self.victim.handle_datagram(Clock::epoch(), &mut datagram) {
-            Received::Handled => {
-                self.puppet.taken(outgoing);
-                self.taken.push(letter);
-            }
-            Received::Dropped(_) => self.dropped += 1,
-            other => panic!("{letter:?}: {other:?}"),
-        }
-        self.listen();
-    }
-
-    fn listen(&mut self) {
-        let mut buf = [0; 1500];
-        while let Some(len) = self.victim.poll_transmit(&mut buf) {
-            self.puppet.hear(&buf[..len]);
-        }
     }
 }
 

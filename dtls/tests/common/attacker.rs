@@ -45,17 +45,21 @@ impl Knowledge {
         let mut arsenal = Vec::new();
         for content_type in CONTENT_TYPES {
             for epoch in EPOCHS {
-                for body in self.bodies(content_type, epoch) {
-                    for sequence in self.sequences(epoch) {
-                        let record = Record::new(content_type, epoch, sequence, &body);
-                        arsenal.push(record.to_bytes());
-                    }
-                }
+                arsenal.extend(self.classic(content_type, epoch));
             }
         }
         arsenal.extend(self.unified());
         arsenal.extend(self.malformed());
         arsenal
+    }
+
+    fn classic(&self, content_type: u8, epoch: u16) -> Vec<Vec<u8>> {
+        let mut datagrams = Vec::new();
+        for body in self.bodies(content_type, epoch) {
+            let record = |sequence| Record::new(content_type, epoch, sequence, &body).to_bytes();
+            datagrams.extend(self.sequences(epoch).map(record));
+        }
+        datagrams
     }
 
     fn bodies(&self, content_type: u8, epoch: u16) -> Vec<Vec<u8>> {
@@ -148,20 +152,10 @@ impl Knowledge {
     /// all epoch bits (RFC 9147 §4).
     fn unified(&self) -> Vec<Vec<u8>> {
         let mut datagrams = Vec::new();
-        for first in 0x20..=0x3f_u8 {
-            for sequence in [0_u16, 1, 7, 0xffff] {
-                for len in [0_usize, 1, 15, 16, 17, 60, 1100] {
-                    let mut datagram = vec![first];
-                    match first & 0x08 {
-                        0 => datagram.push(sequence as u8),
-                        _ => datagram.extend_from_slice(&sequence.to_be_bytes()),
-                    }
-                    if first & 0x04 != 0 {
-                        datagram.extend_from_slice(&(len as u16).to_be_bytes());
-                    }
-                    datagram.resize(datagram.len() + len, 0x5c);
-                    datagrams.push(datagram);
-                }
+        for first in 0x20..=0x3f {
+            for sequence in [0, 1, 7, 0xffff] {
+                datagrams
+                    .extend([0, 1, 15, 16, 17, 60, 1100].map(|len| unified(first, sequence, len)));
             }
         }
         datagrams
@@ -190,4 +184,17 @@ impl Knowledge {
         }
         datagrams
     }
+}
+
+fn unified(first: u8, sequence: u16, len: usize) -> Vec<u8> {
+    let mut datagram = vec![first];
+    match first & 0x08 {
+        0 => datagram.push(sequence as u8),
+        _ => datagram.extend_from_slice(&sequence.to_be_bytes()),
+    }
+    if first & 0x04 != 0 {
+        datagram.extend_from_slice(&(len as u16).to_be_bytes());
+    }
+    datagram.resize(datagram.len() + len, 0x5c);
+    datagram
 }

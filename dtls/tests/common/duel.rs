@@ -50,7 +50,10 @@ pub struct Duel {
     /// What the client and the server know of their peers' numbers, and the wire of them.
     knowledge: [Knowledge; 2],
     sent: usize,
+    order: Option<Order>,
 }
+
+type Order = Box<dyn Fn(Vec<Vec<u8>>) -> Vec<Vec<u8>>>;
 
 pub fn index(side: Side) -> usize {
     match side {
@@ -96,6 +99,7 @@ impl Duel {
                 ..Knowledge::default()
             }),
             sent: 0,
+            order: None,
         };
         duel.settle();
         duel
@@ -135,6 +139,11 @@ impl Duel {
         self.now = until;
     }
 
+    /// From now on each datagram is taken apart, and its records come in datagrams of their own in another order.
+    pub fn reorder(&mut self, order: impl Fn(Vec<Vec<u8>>) -> Vec<Vec<u8>> + 'static) {
+        self.order = Some(Box::new(order));
+    }
+
     fn next(&self) -> Option<Instant> {
         let arrivals = self
             .wires
@@ -151,7 +160,15 @@ impl Duel {
             if wire.front().is_some_and(|(at, _)| *at <= self.now) {
                 let (_, datagram) = wire.pop_front().unwrap();
                 self.learn(side, &datagram);
-                self.deliver(side, datagram);
+                let pieces = match &self.order {
+                    Some(order) => {
+                        order(split(&datagram).into_iter().map(<[u8]>::to_vec).collect())
+                    }
+                    None => vec![datagram],
+                };
+                pieces
+                    .into_iter()
+                    .for_each(|piece| self.deliver(side, piece));
                 return self.introduce();
             }
         }

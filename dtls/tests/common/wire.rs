@@ -18,6 +18,9 @@ pub const SIGNATURE_ALGORITHMS: u16 = 13;
 pub const USE_SRTP: u16 = 14;
 pub const EXTENDED_MASTER_SECRET: u16 = 23;
 pub const SUPPORTED_VERSIONS: u16 = 43;
+pub const COOKIE: u16 = 44;
+pub const KEY_SHARE: u16 = 51;
+pub const CONNECTION_ID: u16 = 54;
 pub const RENEGOTIATION_INFO: u16 = 0xff01;
 
 #[derive(Clone, Debug, PartialEq, Eq)]

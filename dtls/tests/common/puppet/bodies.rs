@@ -7,8 +7,6 @@ use floe_dtls::Side;
 
 const X25519: u16 = 0x001d;
 const ED25519: u16 = 0x0807;
-const KEY_SHARE: u16 = 51;
-const COOKIE: u16 = 44;
 
 /// The random that makes a ServerHello a HelloRetryRequest (RFC 8446 §4.1.3).
 pub const RETRY: [u8; 32] = [
@@ -55,10 +53,12 @@ impl Puppet {
             Letter::ClientHello => self.client_hello(&self.share.public),
             Letter::ClientHelloWithoutShare => self.client_hello(&[]),
             Letter::HelloVerifyRequest => [&[0xfe, 0xfd, 20][..], &[0xcc; 20]].concat(),
-            Letter::HelloRetryRequest => self.server_hello(RETRY, (COOKIE, sized16(&[0xcc; 20]))),
+            Letter::HelloRetryRequest => {
+                self.server_hello(RETRY, (wire::COOKIE, sized16(&[0xcc; 20])))
+            }
             Letter::ServerHello => {
                 let share = [&X25519.to_be_bytes()[..], &sized16(&self.share.public)].concat();
-                self.server_hello(self.random, (KEY_SHARE, share))
+                self.server_hello(self.random, (wire::KEY_SHARE, share))
             }
             Letter::EncryptedExtensions => sized16(&[]),
             Letter::Certificate(who) => self.certificate(who),
@@ -112,10 +112,10 @@ impl Puppet {
                 hello.suites = vec![0x1301];
                 let entry = [&X25519.to_be_bytes()[..], &sized16(share)].concat();
                 let entries = if share.is_empty() { vec![] } else { entry };
-                hello.set(KEY_SHARE, Some(sized16(&entries)));
+                hello.set(wire::KEY_SHARE, Some(sized16(&entries)));
                 hello.set(wire::SUPPORTED_VERSIONS, Some(vec![2, 0xfe, 0xfc]));
                 let cookie = (!self.cookie.is_empty()).then(|| self.cookie.clone());
-                hello.set(COOKIE, cookie);
+                hello.set(wire::COOKIE, cookie);
             }
         }
         hello.to_bytes()

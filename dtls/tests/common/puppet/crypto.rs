@@ -180,8 +180,9 @@ impl Keys {
         }
     }
 
-    /// Opens one record of the forms that the engine writes; `None` if it is not of these keys.
-    pub fn open(&self, record: &[u8]) -> Option<Plain> {
+    /// Opens one record of the forms that the engine writes; `None` if it is not of these keys. Of its number in DTLS 1.3
+    /// only 16 bits are written; the others are those of `expected`.
+    pub fn open(&self, record: &[u8], expected: u64) -> Option<Plain> {
         match self {
             Self::V12 { key, salt } => {
                 let (header, body) = record.split_at_checked(13)?;
@@ -205,8 +206,8 @@ impl Keys {
                     .skip(1)
                     .zip(&mask[..2])
                     .for_each(|(byte, mask)| *byte ^= mask);
-                // A conversation of a few records: the sequence number is what is written of it.
-                let sequence = u64::from(u16::from_be_bytes([header[1], header[2]]));
+                let written = u64::from(u16::from_be_bytes([header[1], header[2]]));
+                let sequence = (expected & !0xffff) | written;
                 let nonce = nonce_v13(iv, sequence);
                 let inner = key
                     .open_in_place(nonce, Aad::from(header), &mut text)

@@ -7,12 +7,13 @@
 mod bodies;
 mod crypto;
 mod letters;
+pub mod stage;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use floe_dtls::{Identity, Side};
+use floe_dtls::{Config, Identity, ProtocolVersion, Side};
 
 pub use self::bodies::RETRY;
 pub use self::crypto::Credential;
@@ -62,6 +63,8 @@ pub struct Puppet {
     next_seq: u16,
     /// Of the next record of each epoch.
     sequences: [u64; 4],
+    /// About which the victim's next record of each epoch is.
+    expected: [u64; 4],
     master_secret: Option<Vec<u8>>,
     v13: Option<Secrets>,
     /// Every handshake message heard: type and body.
@@ -86,6 +89,12 @@ pub struct Outgoing {
     message: Vec<u8>,
 }
 
+impl Outgoing {
+    pub fn letter(&self) -> Letter {
+        self.letter
+    }
+}
+
 impl Puppet {
     pub fn new(version: Version, side: Side, cast: &Cast) -> Self {
         Self {
@@ -103,6 +112,7 @@ impl Puppet {
             presented: Who::Nobody,
             next_seq: 0,
             sequences: [0; 4],
+            expected: [0; 4],
             master_secret: None,
             v13: None,
             heard: Vec::new(),
@@ -131,6 +141,62 @@ impl Puppet {
     fn record(&mut self, letter: Letter, message: &[u8]) -> Vec<u8> {
         let epoch = self.epoch(letter);
         self.seal(epoch, wire::HANDSHAKE, message)
+    }
+
+    /// As [`Self::say_changed`], but in the fragments that `cuts` makes of the length of the body.
+    pub fn say_in_pieces(
+        &mut self,
+        letter: Letter,
+        change: impl FnOnce(&mut Vec<u8>),
+        cuts: impl Fn(usize) -> Vec<(usize, usize)>,
+    ) -> (Outgoing, Vec<Vec<u8>>) {
+        let mut body = self.body(letter);
+        change(&mut body);
+        let whole = Fragment::whole(letter.message_type(), self.next_seq, &body);
+        let datagrams = cuts(body.len())
+            .into_iter()
+            .map(|(start, end)| self.record(letter, &whole.part(start, end).to_bytes()))
+            .collect();
+        let outgoing = Outgoing {
+            datagram: Vec::new(),
+            letter,
+            message: whole.to_bytes(),
+        };
+        (outgoing, datagrams)
+    }
+
+    /// The epoch of application data.
+    pub fn data_epoch(&self) -> u16 {
+        match self.version {
+            Version::V12 => 1,
+            Version::V13 => 3,
+        }
+    }
+
+    pub fn seal_data(&mut self, data: &[u8]) -> Vec<u8> {
+        self.seal(self.data_epoch(), wire::APPLICATION_DATA, data)
+    }
+
+    /// The data of a datagram with one record.
+    pub fn open_data(&self, datagram: &[u8]) -> Vec<u8> {
+        let (content_type, data) = self.open(datagram, self.data_epoch()).unwrap();
+        assert_eq!(content_type, wire::APPLICATION_DATA);
+        data
+    }
+
+    /// Goes on as if records of the epoch had been written.
+    pub fn skip_records(&mut self, epoch: u16, count: u64) {
+        self.sequences[usize::from(epoch)] += count;
+    }
+
+    /// The next record of the victim's that is opened has about this number.
+    pub fn expect_record(&mut self, epoch: u16, sequence: u64) {
+        self.expected[usize::from(epoch)] = sequence;
+    }
+
+    /// The message_seq of the next message.
+    pub fn next_seq(&self) -> u16 {
+        self.next_seq
     }
 
     /// A record of this epoch; in plaintext where there are no keys for it.
@@ -196,7 +262,8 @@ impl Puppet {
     }
 
     fn open(&self, record: &[u8], epoch: u16) -> Option<(u8, Vec<u8>)> {
-        let plain = self.keys(self.side.peer(), epoch)?.open(record)?;
+        let expected = self.expected[usize::from(epoch)];
+        let plain = self.keys(self.side.peer(), epoch)?.open(record, expected)?;
         Some((plain.content_type, plain.body))
     }
 
@@ -417,7 +484,12 @@ impl Version {
     pub const ALL: [Self; 1] = [Self::V12];
 
     /// Nothing but this version.
-    pub fn limit(self, _config: &mut floe_dtls::Config) {
-        assert_eq!(self, Self::V12, "there is no other yet");
+    pub fn limit(self, config: &mut Config) {
+        let version = match self {
+            Self::V12 => ProtocolVersion::DTLS1_2,
+            Self::V13 => ProtocolVersion::DTLS1_3,
+        };
+        config.min_version = version;
+        config.max_version = version;
     }
 }
