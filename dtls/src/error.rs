@@ -219,6 +219,21 @@ pub enum PeerMisbehaved {
     /// A renegotiated_connection that does not fit this handshake (RFC 5746 §3.4).
     #[error("the renegotiation_info does not fit this handshake")]
     RenegotiationInfoDoesNotFit,
+    /// A cookie that was not asked for, or that is not the one that was given out (RFC 9147 §5.1, §5.3).
+    #[error("the cookie is not one that was given out")]
+    CookieInvalid,
+    /// A key share of a group that is not offered, or in another order than the groups (RFC 8446 §4.2.8).
+    #[error("a key share is of a group that is not offered in its place")]
+    KeyShareOfUnofferedGroup,
+    /// A second ClientHello without just the key share that was asked for (RFC 8446 §4.1.2).
+    #[error("the second ClientHello does not have just the key share that was asked for")]
+    KeyShareNotAsRequested,
+    /// A second ClientHello that differs from the first in more than what may change (RFC 8446 §4.1.2).
+    #[error("the second ClientHello differs from the first")]
+    SecondClientHelloDiffers,
+    /// Extensions after pre_shared_key (RFC 8446 §4.2.11).
+    #[error("pre_shared_key is not the last extension")]
+    PreSharedKeyNotLast,
     /// A signature scheme that was not offered.
     #[error("a message is signed with a scheme that was not offered")]
     SignedWithUnofferedScheme,
@@ -263,6 +278,11 @@ impl PeerMisbehaved {
             | Self::SessionIdDoesNotFit
             | Self::RequestContextDoesNotFit
             | Self::SelectedUnofferedProtocol
+            | Self::CookieInvalid
+            | Self::KeyShareOfUnofferedGroup
+            | Self::KeyShareNotAsRequested
+            | Self::SecondClientHelloDiffers
+            | Self::PreSharedKeyNotLast
             | Self::SelectedUnofferedCipherSuite
             | Self::SelectedCompression
             | Self::SelectedUnofferedGroup
@@ -293,6 +313,9 @@ pub enum PeerIncompatible {
     /// No signature scheme in common that our key can make.
     #[error("there is no signature scheme in common")]
     NoSignatureSchemeInCommon,
+    /// No application protocol in common (RFC 7301 §3.2).
+    #[error("there is no application protocol in common")]
+    NoApplicationProtocolInCommon,
     /// No SRTP profile in common although SRTP is required.
     #[error("there is no SRTP profile in common")]
     NoSrtpProfileInCommon,
@@ -309,6 +332,7 @@ impl PeerIncompatible {
         match self {
             Self::NoVersionInCommon => AlertDescription::PROTOCOL_VERSION,
             Self::UnsupportedCertificateKey => AlertDescription::UNSUPPORTED_CERTIFICATE,
+            Self::NoApplicationProtocolInCommon => AlertDescription::NO_APPLICATION_PROTOCOL,
             Self::NoCipherSuiteInCommon
             | Self::NoGroupInCommon
             | Self::NoSignatureSchemeInCommon
@@ -322,9 +346,12 @@ impl PeerIncompatible {
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ThisError)]
 pub enum IdentityRefused {
-    /// No certificate although one is required (RFC 5246 §7.4.6).
+    /// No certificate although one is required, in DTLS 1.2 (RFC 5246 §7.4.6).
     #[error("the peer has no certificate")]
     NoCertificate,
+    /// No certificate although one is required, in DTLS 1.3 (RFC 8446 §4.4.2.4).
+    #[error("the peer has no certificate, which is required")]
+    CertificateRequired,
     /// A certificate with a fingerprint that was not signalled (RFC 8122 §6.2).
     #[error("no signalled fingerprint is that of the peer's certificate")]
     FingerprintMismatch,
@@ -333,8 +360,8 @@ pub enum IdentityRefused {
 impl IdentityRefused {
     const fn alert(self) -> AlertDescription {
         match self {
-            // DTLS 1.2; 1.3 has certificate_required for it.
             Self::NoCertificate => AlertDescription::HANDSHAKE_FAILURE,
+            Self::CertificateRequired => AlertDescription::CERTIFICATE_REQUIRED,
             Self::FingerprintMismatch => AlertDescription::BAD_CERTIFICATE,
         }
     }

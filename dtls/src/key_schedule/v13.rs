@@ -19,9 +19,10 @@ use rustls::crypto::tls13::{HkdfExpander, OkmBlock};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::key_log_line;
-use crate::config::Side;
+use crate::config::{Config, Side};
 use crate::crypto::SuiteV13;
-use crate::error::ApiMisuse;
+use crate::error::{ApiMisuse, Error};
+use crate::record::protect::RecordKey;
 
 /// What TLS calls "tls13 " (RFC 9147 §5.9).
 const PREFIX: &[u8] = b"dtls13";
@@ -195,6 +196,18 @@ impl TrafficSecrets {
         }
     }
 
+    /// The key that `side` writes with.
+    pub(crate) fn record_key(&self, side: Side, config: &Config) -> Result<RecordKey, Error> {
+        let secrets = RecordSecrets::of(self.of(side), self.suite);
+        let key_len = self.suite.aead.key_len();
+        let (key, sn) = (
+            secrets.key.split_at(key_len).0,
+            secrets.sn.split_at(key_len).0,
+        );
+        RecordKey::v13(self.suite.aead, key, &*secrets.iv, sn, config.protection)
+            .ok_or(Error::CryptoFailed)
+    }
+
     /// What `side`'s Finished says about a transcript with this hash (RFC 8446 §4.4.4).
     pub(crate) fn verify_data(&self, side: Side, transcript_hash: &[u8]) -> Tag {
         let key = Secret::derive(&*self.of(side).expander(self.suite), b"finished", &[]);
@@ -249,14 +262,24 @@ pub(crate) struct Application {
 }
 
 impl Application {
-    /// Moves on what `side` sends to its next epoch (RFC 8446 §7.2). The secret before it is gone.
-    pub(crate) fn update(&mut self, side: Side) {
+    /// The key that `side` writes with at present.
+    pub(crate) fn record_key(&self, side: Side, config: &Config) -> Result<RecordKey, Error> {
+        self.traffic.record_key(side, config)
+    }
+
+    /// The key that `side` writes with from its next epoch on (RFC 8446 §7.2). The secret before it is gone.
+    pub(crate) fn next_record_key(
+        &mut self,
+        side: Side,
+        config: &Config,
+    ) -> Result<RecordKey, Error> {
         let suite = self.traffic.suite;
         let next = Secret::derive(&*self.traffic.of(side).expander(suite), b"traffic upd", &[]);
         match side {
             Side::Client => self.traffic.client = next,
             Side::Server => self.traffic.server = next,
         }
+        self.record_key(side, config)
     }
 
     /// RFC 8446 §7.5: no context and an empty one are the same.

@@ -220,6 +220,7 @@ code_points! {
         SIGNATURE_ALGORITHMS = 13 => "signature_algorithms",
         USE_SRTP = 14 => "use_srtp",
         ALPN = 16 => "application_layer_protocol_negotiation",
+        PADDING = 21 => "padding",
         EXTENDED_MASTER_SECRET = 23 => "extended_master_secret",
         PRE_SHARED_KEY = 41 => "pre_shared_key",
         EARLY_DATA = 42 => "early_data",

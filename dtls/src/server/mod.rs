@@ -1,15 +1,41 @@
-//! The server's script: which message may come now, and who handles it (RFC 6347 §4.2.4, RFC 5246 §7.3).
+//! The server's script: which message may come now, and who handles it (RFC 6347 §4.2.4, RFC 5246 §7.3, RFC 8446 §A.2).
 //!
 //! Each state owns what is known by then and is consumed by the message that ends it.
+//!
+//! ```text
+//!                               ClientHello
+//!                 DTLS 1.2  │                 │  DTLS 1.3
+//!             ┌─────────────┤                 ├─────────────┐
+//!             │ asked       │ not asked       │ share       │ no share: HelloRetryRequest
+//!             ▼             │                 │             ▼
+//!        Certificate        │                 │     SecondClientHello
+//!             │             │                 │◀────────────┘
+//!             ▼             │                 ├───────────────────────┐
+//!     ClientKeyExchange ◀───┘                 │ asked                 │ not asked
+//!             ├──────────────┐                ▼                       │
+//!             │ certificate  │ none     CertificateV13                │
+//!             ▼              │                ├───────────────┐       │
+//!     CertificateVerify      │                │ certificate   │ none  │
+//!             │              │                ▼               │       │
+//!             ▼              │       CertificateVerifyV13     │       │
+//!         Finished ◀─────────┘                │               │       │
+//!             │                               ▼               │       │
+//!             │                          FinishedV13 ◀────────┴───────┘
+//!             └───────▶ Completed ◀───────────┘
+//! ```
 
+mod choice;
 mod hello;
 mod v12;
+mod v13;
 
 use self::hello::ExpectClientHello;
 use self::v12::{
     ExpectCertificate, ExpectCertificateVerify, ExpectClientKeyExchange, ExpectFinished,
 };
-use crate::error::Error;
+use self::v13::ExpectSecondClientHello;
+use crate::error::{Error, IdentityRefused};
+use crate::fingerprint::{FingerprintVerified, RemoteIdentity};
 use crate::handshake::{Completed, Context, unexpected};
 use crate::reassembly::Message;
 use crate::record::header::Epoch;
@@ -17,10 +43,17 @@ use crate::record::header::Epoch;
 #[derive(Debug)]
 pub(crate) enum ServerState {
     ClientHello(ExpectClientHello),
+    // DTLS 1.2
     Certificate(ExpectCertificate),
     ClientKeyExchange(ExpectClientKeyExchange),
     CertificateVerify(Box<ExpectCertificateVerify>),
     Finished(Box<ExpectFinished>),
+    // DTLS 1.3
+    SecondClientHello(ExpectSecondClientHello),
+    CertificateV13(Box<v13::ExpectCertificate>),
+    CertificateVerifyV13(Box<v13::ExpectCertificateVerify>),
+    FinishedV13(Box<v13::ExpectFinished>),
+
     Completed(Box<Completed>),
 }
 
@@ -32,8 +65,15 @@ impl ServerState {
     /// The epoch in which the next message comes.
     pub(crate) fn expected_epoch(&self) -> Epoch {
         match self {
+            Self::ClientHello(_)
+            | Self::SecondClientHello(_)
+            | Self::Certificate(_)
+            | Self::ClientKeyExchange(_)
+            | Self::CertificateVerify(_) => Epoch::PLAINTEXT,
             Self::Finished(_) | Self::Completed(_) => Epoch::DTLS1_2,
-            _ => Epoch::PLAINTEXT,
+            Self::CertificateV13(_) | Self::CertificateVerifyV13(_) | Self::FinishedV13(_) => {
+                Epoch::HANDSHAKE
+            }
         }
     }
 
@@ -44,8 +84,22 @@ impl ServerState {
             Self::ClientKeyExchange(state) => state.handle(message, cx),
             Self::CertificateVerify(state) => state.handle(message, cx),
             Self::Finished(state) => state.handle(message, cx),
+            Self::SecondClientHello(state) => state.handle(message, cx),
+            Self::CertificateV13(state) => state.handle(message, cx),
+            Self::CertificateVerifyV13(state) => state.handle(message, cx),
+            Self::FinishedV13(state) => state.handle(message, cx),
             // The connection takes a completed handshake away at once.
             Self::Completed(_) => Err(unexpected()),
+        }
+    }
+}
+
+/// A client without a certificate is let in only where any certificate would be.
+fn anonymous(cx: &Context<'_>) -> Result<FingerprintVerified, Error> {
+    match cx.remote {
+        RemoteIdentity::AcceptAny => Ok(FingerprintVerified::accept_any()),
+        RemoteIdentity::Fingerprints(_) | RemoteIdentity::Later => {
+            Err(IdentityRefused::NoCertificate.into())
         }
     }
 }

@@ -9,12 +9,16 @@
 //!       ChangeCipherSpec, Finished ──▶
 //! ```
 
-use super::ServerState;
+mod hello;
+
+use self::hello::Choice;
+pub(super) use self::hello::on_client_hello;
+use super::{ServerState, anonymous};
 use crate::certificate::{PublicKey, SignatureVerified};
 use crate::config::{ClientAuth, Side};
 use crate::crypto::{CryptoBackend, KeyExchange};
 use crate::error::{Error, IdentityRefused};
-use crate::fingerprint::{FingerprintVerified, RemoteIdentity};
+use crate::fingerprint::FingerprintVerified;
 use crate::handshake::v12::{Agreed, MasterSecretKind, RecordKeys, check_finished, say_finished};
 use crate::handshake::{
     Completed, Context, Negotiated, Peer, PeerCertificate, UNCOMPRESSED, unexpected,
@@ -23,12 +27,11 @@ use crate::key_schedule::Secrets;
 use crate::key_schedule::v12::MasterSecret;
 use crate::msgs::certificate::{Certificate, CertificateRequest, DigitallySigned};
 use crate::msgs::codec::{Codec, List};
-use crate::msgs::enums::{
-    ClientCertificateType, HandshakeType, NamedGroup, ProtocolVersion, SignatureScheme,
-};
+use crate::msgs::enums::{ClientCertificateType, HandshakeType, ProtocolVersion};
 use crate::msgs::extensions::{Extension, Extensions, UseSrtp};
 use crate::msgs::hello::ServerHello;
 use crate::msgs::key_exchange::{ClientKeyExchange, EcdhParams, ServerKeyExchange};
+use crate::msgs::names::ProtocolNames;
 use crate::reassembly::Message;
 use crate::record::header::Epoch;
 use crate::record::protect::RecordKey;
@@ -40,19 +43,8 @@ const CERTIFICATE_TYPES: &[ClientCertificateType] = &[
     ClientCertificateType::RSA_SIGN,
 ];
 
-/// What the ClientHello led to.
-pub(super) struct Choice<'a> {
-    pub(super) agreed: Agreed,
-    pub(super) group: NamedGroup,
-    /// The signature schemes the client takes.
-    pub(super) schemes: List<'a, SignatureScheme>,
-    pub(super) secure_renegotiation: bool,
-    /// Whether the client sent its point formats and so gets ours.
-    pub(super) point_formats: bool,
-}
-
 /// Sends the server's first flight.
-pub(super) fn answer(
+fn answer(
     choice: Choice<'_>,
     mut transcript: Transcript,
     cx: &mut Context<'_>,
@@ -97,6 +89,14 @@ fn say_server_hello(choice: &Choice<'_>, transcript: &mut Transcript, cx: &mut C
             mki: &[],
         })
     });
+    let names = choice
+        .agreed
+        .protocol
+        .and_then(|protocol| protocol.name(cx.config))
+        .map(|name| [name]);
+    let alpn = names
+        .as_ref()
+        .map(|names| Extension::Alpn(ProtocolNames::Items(names)));
     let extended = choice.agreed.master_secret == MasterSecretKind::Extended;
     let answered = [
         extended.then_some(Extension::ExtendedMasterSecret),
@@ -107,6 +107,7 @@ fn say_server_hello(choice: &Choice<'_>, transcript: &mut Transcript, cx: &mut C
             .point_formats
             .then_some(Extension::EcPointFormats(&[UNCOMPRESSED])),
         use_srtp,
+        alpn,
     ];
     let extensions: Vec<_> = answered.into_iter().flatten().collect();
     let hello = ServerHello {
@@ -188,16 +189,6 @@ fn say_certificate_request(transcript: &mut Transcript, cx: &mut Context<'_>) {
             request.encode(out);
         },
     );
-}
-
-/// A client without a certificate is let in only where any certificate would be.
-fn anonymous(cx: &Context<'_>) -> Result<FingerprintVerified, Error> {
-    match cx.remote {
-        RemoteIdentity::AcceptAny => Ok(FingerprintVerified::accept_any()),
-        RemoteIdentity::Fingerprints(_) | RemoteIdentity::Later => {
-            Err(IdentityRefused::NoCertificate.into())
-        }
-    }
 }
 
 /// What the server's first flight leaves behind.

@@ -170,7 +170,13 @@ fn what_cannot_be_exported_is_refused_and_leaves_nothing() {
 fn a_direction_moves_on_alone() {
     let suite = suite(CipherSuite::TLS13_AES_128_GCM_SHA256);
     let mut chain = Chain::of(suite);
-    chain.application.update(Side::Server);
+    let config = Config::new(std::sync::Arc::new(
+        crate::identity::Identity::generate().unwrap(),
+    ));
+    chain
+        .application
+        .next_record_key(Side::Server, &config)
+        .unwrap();
     assert_secret(
         &chain.application.traffic.server,
         suite,

@@ -2,8 +2,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::identity::Identity;
-use crate::msgs::enums::SrtpProtectionProfile;
-use crate::msgs::extensions::{Extension, Extensions, UseSrtp};
+use crate::msgs::extensions::{Extension, Extensions};
 
 const SUITES: &[CipherSuite] = &[
     CipherSuite(0x1301),
@@ -18,7 +17,7 @@ fn config() -> Config {
 
 fn hello<'a>(extensions: &'a [Extension<'a>]) -> ClientHello<'a> {
     ClientHello {
-        version: ProtocolVersion::DTLS1_2,
+        version: VERSION,
         random: [3; RANDOM_LEN],
         session_id: &[],
         cookie: &[],
@@ -109,24 +108,4 @@ fn unknown_groups_are_passed_over_and_no_list_means_p_256() {
         choose_group(&hello(&[]), &config),
         Ok(NamedGroup::SECP256R1)
     );
-}
-
-// req: T8
-#[test]
-fn an_mki_and_unknown_profiles_do_not_hinder() {
-    let profiles = [
-        SrtpProtectionProfile(0x0005),
-        SrtpProtectionProfile::SRTP_AES128_CM_HMAC_SHA1_80,
-    ];
-    let extensions = [Extension::UseSrtp(UseSrtp {
-        profiles: List::Items(&profiles),
-        mki: b"an mki",
-    })];
-    let mut config = config();
-    let chosen = choose_srtp(&hello(&extensions), &config);
-    assert_eq!(chosen, Ok(Some(SrtpProfile::Aes128CmSha1_80)));
-    assert_eq!(choose_srtp(&hello(&[]), &config), Ok(None));
-    config.srtp_policy = SrtpPolicy::Required;
-    let nothing = PeerIncompatible::NoSrtpProfileInCommon;
-    assert_eq!(choose_srtp(&hello(&[]), &config), Err(nothing.into()));
 }
