@@ -3,6 +3,7 @@
 //! Each takes any bytes at all, must not panic, and checks that what was read is written back the same.
 
 use crate::certificate::PublicKey;
+use crate::connection_id::ConnectionId;
 use crate::crypto::CryptoBackend;
 use crate::fingerprint::CertificateFingerprint;
 use crate::msgs::alert::Alert;
@@ -14,6 +15,9 @@ use crate::msgs::handshake::Fragment;
 use crate::msgs::hello::{ClientHello, HelloVerifyRequest, ServerHello};
 use crate::msgs::key_exchange::{ClientKeyExchange, Finished, ServerKeyExchange};
 use crate::msgs::post_handshake::{Ack, KeyUpdate, NewSessionTicket};
+use crate::record::header::Epoch;
+use crate::record::protect::{Aead, Protection, RecordKey};
+use crate::record::{ConnectionIds, RecordLayer};
 
 /// What parses is the same after it was written and read again.
 macro_rules! round_trip {
@@ -54,6 +58,68 @@ pub fn handshake_message(bytes: &[u8]) {
         HandshakeType::MESSAGE_HASH => round_trip!(Ack, body),
         _ => round_trip!(Alert, body),
     }
+}
+
+/// Datagrams, each behind two bytes of length, into a record layer with keys that protect nothing: of DTLS 1.2, or of four
+/// epochs of DTLS 1.3; with a connection id, or without.
+///
+/// The first byte chooses the keys, the second the length of the connection id.
+pub fn records(bytes: &[u8]) {
+    let Some((&[choice, id_len], mut rest)) = bytes.split_first_chunk() else {
+        return;
+    };
+    let mut layer = record_layer(choice, usize::from(id_len % 24));
+    for _ in 0..32 {
+        let Some((&[l0, l1], after)) = rest.split_first_chunk() else {
+            return;
+        };
+        let len = after.len().min(u16::from_be_bytes([l0, l1]).into());
+        let (datagram, after) = after.split_at(len);
+        rest = after;
+        open_all(&mut layer, datagram);
+    }
+}
+
+fn open_all(layer: &mut RecordLayer, datagram: &[u8]) {
+    let mut from = 0;
+    while from < datagram.len() {
+        let mut bytes = datagram.to_vec();
+        let opened = layer.open(&mut bytes, from);
+        assert!(opened.next > from && opened.next <= datagram.len());
+        if let Ok(record) = opened.record {
+            let payload = record.payload;
+            assert!(from < payload.start && payload.start <= payload.end);
+            assert!(payload.end <= opened.next);
+            if record.number.epoch() != Epoch::PLAINTEXT {
+                let again = layer.open(&mut datagram.to_vec(), from).record;
+                assert!(again.is_err(), "a record is taken once");
+            }
+        }
+        from = opened.next;
+    }
+}
+
+fn record_layer(choice: u8, id_len: usize) -> RecordLayer {
+    let aeads = [Aead::Aes128Gcm, Aead::Aes256Gcm, Aead::ChaCha20Poly1305];
+    let aead = aeads[usize::from(choice / 2) % aeads.len()];
+    let secret = vec![0; aead.key_len()];
+    let mut layer = RecordLayer::default();
+    if choice % 2 == 0 {
+        let iv = vec![0; aead.fixed_iv_len()];
+        let key = RecordKey::v12(aead, &secret, &iv, Protection::Null);
+        layer.add_read_key(Epoch::DTLS1_2, key.expect("lengths that fit"));
+    } else {
+        for epoch in [2, 3, 4, 5] {
+            let key = RecordKey::v13(aead, &secret, &[0; Aead::IV_LEN], &secret, Protection::Null);
+            layer.add_read_key(Epoch(epoch), key.expect("lengths that fit"));
+        }
+    }
+    let id = ConnectionId::new(&vec![0x1d; id_len]).expect("a short one");
+    layer.set_connection_ids(ConnectionIds {
+        ours: id,
+        theirs: ConnectionId::default(),
+    });
+    layer
 }
 
 /// The handshake fragments of one record.

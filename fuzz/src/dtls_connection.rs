@@ -1,4 +1,4 @@
-//! Two live connections and everything that can happen between them.
+//! Two live connections of either version and everything that can happen between them.
 //!
 //! The bytes are a sequence of operations on the network, the clock and the two callers. With records protected, what
 //! arrives was sent, and at most once; without, the fuzzer also gets at what lies behind the cipher.
@@ -10,9 +10,14 @@ use std::{
 };
 
 use arbitrary::{Arbitrary, Unstructured};
-use floe_dtls::{Config, Connection, Event, Received, RemoteIdentity, Setup, State};
+use floe_dtls::{
+    Config, Connection, Event, ProtocolVersion, Received, RemoteIdentity, Setup, State,
+};
 
-use crate::{clock, identities, ignore};
+use crate::{
+    clock, identities, ignore,
+    operations::{End, Operation, World},
+};
 
 /// Datagrams under way in one direction; more are lost.
 const IN_FLIGHT: usize = 64;
@@ -28,55 +33,24 @@ struct Input {
     protected: bool,
     fingerprints_later: bool,
     small_mtu: bool,
-    operations: Vec<Operation>,
+    client: Versions,
+    server: Versions,
+    operations: Vec<Operation<Own>>,
 }
 
-#[derive(Arbitrary, Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
-    Client,
-    Server,
+/// What an end speaks.
+#[derive(Arbitrary, Clone, Copy, Debug)]
+enum Versions {
+    Both,
+    Old,
+    New,
 }
 
+/// What an owner of a connection can do besides talking.
 #[derive(Arbitrary, Debug)]
-enum Operation {
-    /// Everything under way to this end arrives in order.
-    DeliverAll(End),
-    Deliver {
-        to: End,
-        which: u8,
-    },
-    Drop {
-        to: End,
-        which: u8,
-    },
-    Duplicate {
-        to: End,
-        which: u8,
-    },
-    Mutate {
-        to: End,
-        which: u8,
-        at: u16,
-        byte: u8,
-    },
-    Truncate {
-        to: End,
-        which: u8,
-        len: u16,
-    },
-    Inject {
-        to: End,
-        datagram: Vec<u8>,
-    },
-    Advance {
-        millis: u16,
-    },
-    Say {
-        from: End,
-        len: u8,
-    },
-    Close(End),
+enum Own {
     SetFingerprints(End),
+    SetMtu(End, u16),
 }
 
 /// Runs the operations.
@@ -87,15 +61,13 @@ pub fn run(data: &[u8]) {
     let mut network = Network::new(&input);
     for operation in input.operations.into_iter().take(120) {
         network.apply(operation);
-        network.client.settle();
-        network.server.settle();
+        network.ends.iter_mut().for_each(Peer::settle);
     }
 }
 
 struct Network {
     now: Instant,
-    client: Peer,
-    server: Peer,
+    ends: [Peer; 2],
     protected: bool,
     said: u32,
 }
@@ -104,95 +76,79 @@ struct Network {
 struct Peer {
     dtls: Connection,
     state: State,
-    sent: VecDeque<Vec<u8>>,
+    sent: VecDeque<((), Vec<u8>)>,
     said: Vec<Vec<u8>>,
     heard: Vec<Vec<u8>>,
 }
 
 impl Network {
     fn new(input: &Input) -> Self {
-        let mut config = Config::new(identities::identity());
-        if input.small_mtu {
-            config.mtu = *Config::MTUS.start();
-        }
-        if !input.protected {
-            config = config.without_protection();
-        }
-        let config = Arc::new(config);
         let now = clock::epoch();
-        let remote = || {
-            if input.fingerprints_later {
-                RemoteIdentity::Later
-            } else {
-                identities::expected()
-            }
+        let end = |setup, versions| {
+            let config = Arc::new(input.config(versions));
+            let remote = match input.fingerprints_later {
+                true => RemoteIdentity::Later,
+                false => identities::expected(),
+            };
+            Peer::new(now, config, setup, remote)
         };
-        let peer = |setup| Peer::new(now, config.clone(), setup, remote());
         Self {
             now,
-            client: peer(Setup::Active),
-            server: peer(Setup::Passive),
+            ends: [
+                end(Setup::Active, input.client),
+                end(Setup::Passive, input.server),
+            ],
             protected: input.protected,
             said: 0,
         }
     }
 
-    fn apply(&mut self, operation: Operation) {
-        match operation {
-            Operation::DeliverAll(to) => {
-                for datagram in std::mem::take(&mut self.from(to).sent) {
-                    self.deliver(to, datagram);
-                }
-            }
-            Operation::Deliver { to, which } => {
-                if let Some(datagram) = self.take(to, which) {
-                    self.deliver(to, datagram);
-                }
-            }
-            Operation::Drop { to, which } => ignore(self.take(to, which)),
-            Operation::Duplicate { to, which } => {
-                if let Some(datagram) = self.take(to, which) {
-                    self.deliver(to, datagram.clone());
-                    self.deliver(to, datagram);
-                }
-            }
-            Operation::Mutate {
-                to,
-                which,
-                at,
-                byte,
-            } => {
-                if let Some(mut datagram) = self.take(to, which) {
-                    let at = usize::from(at) % datagram.len();
-                    datagram[at] = byte;
-                    self.deliver(to, datagram);
-                }
-            }
-            Operation::Truncate { to, which, len } => {
-                if let Some(mut datagram) = self.take(to, which) {
-                    datagram.truncate(len.into());
-                    self.deliver(to, datagram);
-                }
-            }
-            Operation::Inject { to, datagram } => self.deliver(to, datagram),
-            Operation::Advance { millis } => self.advance(Duration::from_millis(millis.into())),
-            Operation::Say { from, len } => self.say(from, len),
-            Operation::Close(end) => {
-                let now = self.now;
-                self.end(end).dtls.close(now);
-            }
-            Operation::SetFingerprints(end) => {
-                let now = self.now;
-                ignore(
-                    self.end(end)
-                        .dtls
-                        .set_remote_fingerprints(now, identities::fingerprints()),
-                );
-            }
+    fn end(&mut self, end: End) -> &mut Peer {
+        let [a, b] = &mut self.ends;
+        match end {
+            End::A => a,
+            End::B => b,
         }
     }
 
-    fn deliver(&mut self, to: End, mut datagram: Vec<u8>) {
+    /// The end whose datagrams go to `to`.
+    fn from(&mut self, to: End) -> &mut Peer {
+        self.end(match to {
+            End::A => End::B,
+            End::B => End::A,
+        })
+    }
+}
+
+impl Input {
+    fn config(&self, versions: Versions) -> Config {
+        let mut config = Config::new(identities::identity());
+        (config.min_version, config.max_version) = match versions {
+            Versions::Both => (ProtocolVersion::DTLS1_2, ProtocolVersion::DTLS1_3),
+            Versions::Old => (ProtocolVersion::DTLS1_2, ProtocolVersion::DTLS1_2),
+            Versions::New => (ProtocolVersion::DTLS1_3, ProtocolVersion::DTLS1_3),
+        };
+        if self.small_mtu {
+            config.mtu = *Config::MTUS.start();
+        }
+        match self.protected {
+            true => config,
+            false => config.without_protection(),
+        }
+    }
+}
+
+impl World for Network {
+    type Own = Own;
+    type Path = ();
+
+    fn under_way(&mut self, to: End) -> &mut VecDeque<((), Vec<u8>)> {
+        &mut self.from(to).sent
+    }
+
+    fn from_a_stranger(&mut self, _: End) {}
+
+    fn deliver(&mut self, to: End, (): (), mut datagram: Vec<u8>) {
         let now = self.now;
         let protected = self.protected;
         let said = self.from(to).said.clone();
@@ -223,11 +179,10 @@ impl Network {
     fn advance(&mut self, by: Duration) {
         self.now += by;
         let now = self.now;
-        for end in [End::Client, End::Server] {
-            let dtls = &mut self.end(end).dtls;
-            dtls.handle_timeout(now);
+        for end in &mut self.ends {
+            end.dtls.handle_timeout(now);
             assert!(
-                dtls.poll_timeout().is_none_or(|at| at > now),
+                end.dtls.poll_timeout().is_none_or(|at| at > now),
                 "a deadline was left behind"
             );
         }
@@ -242,35 +197,27 @@ impl Network {
         let peer = self.end(from);
         let mut out = [0; 2048];
         if let Ok(len) = peer.dtls.seal(now, &data, &mut out) {
-            assert_eq!(
-                peer.dtls.state(),
-                State::Connected,
-                "sealed before the peer is verified"
-            );
             peer.send(out[..len].to_vec());
             peer.said.push(data);
         }
     }
 
-    fn end(&mut self, end: End) -> &mut Peer {
-        match end {
-            End::Client => &mut self.client,
-            End::Server => &mut self.server,
-        }
+    fn close(&mut self, end: End) {
+        let now = self.now;
+        self.end(end).dtls.close(now);
     }
 
-    /// The end whose datagrams go to `to`.
-    fn from(&mut self, to: End) -> &mut Peer {
-        match to {
-            End::Client => &mut self.server,
-            End::Server => &mut self.client,
+    fn own(&mut self, operation: Own) {
+        let now = self.now;
+        match operation {
+            Own::SetFingerprints(end) => {
+                let dtls = &mut self.end(end).dtls;
+                ignore(dtls.set_remote_fingerprints(now, identities::fingerprints()));
+            }
+            Own::SetMtu(end, mtu) => {
+                ignore(self.end(end).dtls.set_mtu(usize::from(mtu % 2048)));
+            }
         }
-    }
-
-    fn take(&mut self, to: End, which: u8) -> Option<Vec<u8>> {
-        let sent = &mut self.from(to).sent;
-        let which = usize::from(which).checked_rem(sent.len())?;
-        sent.remove(which)
     }
 }
 
@@ -320,7 +267,7 @@ impl Peer {
 
     fn send(&mut self, datagram: Vec<u8>) {
         if self.sent.len() < IN_FLIGHT {
-            self.sent.push_back(datagram);
+            self.sent.push_back(((), datagram));
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Records in whatever state: fragments on their own, then whole datagrams into a fresh client and a fresh server.
+//! Records in whatever state: fragments on their own, whole datagrams with either kind of header into a record layer that
+//! has keys, then into a fresh client and a fresh server.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,6 +10,7 @@ use crate::{clock, identities};
 /// Datagrams, each behind two bytes of length.
 pub fn run(data: &[u8]) {
     fuzzing::fragments(data);
+    fuzzing::records(data);
     let config = Arc::new(Config::new(identities::identity()).without_protection());
     for setup in [Setup::Active, Setup::Passive, Setup::ActPass] {
         let connection = Connection::new(config.clone(), setup, identities::expected());

@@ -15,7 +15,10 @@ use floe::{
 use floe_dtls::{self as dtls, Setup};
 use floe_ice::{self as ice, Candidate, FiveTuple, Initiation, Mode, RemoteParameters};
 
-use crate::{clock, identities, ignore};
+use crate::{
+    clock, identities, ignore,
+    operations::{End, Operation, World},
+};
 
 const MTU: usize = 1500;
 const IN_FLIGHT: usize = 64;
@@ -24,38 +27,15 @@ const BURST: usize = 512;
 #[derive(Arbitrary, Debug)]
 struct Input {
     lite: bool,
-    operations: Vec<Operation>,
+    operations: Vec<Operation<Own>>,
 }
 
-#[derive(Arbitrary, Clone, Copy, Debug)]
-enum End {
-    A,
-    B,
-}
-
+/// What can happen to endpoints only.
 #[derive(Arbitrary, Debug)]
-enum Operation {
+enum Own {
     /// Everything under way arrives, in both directions, and what it leads to, for some rounds.
     Exchange {
         rounds: u8,
-    },
-    Deliver {
-        to: End,
-        which: u8,
-    },
-    Drop {
-        to: End,
-        which: u8,
-    },
-    Duplicate {
-        to: End,
-        which: u8,
-    },
-    Mutate {
-        to: End,
-        which: u8,
-        at: u16,
-        byte: u8,
     },
     /// The same bytes from another address.
     Divert {
@@ -63,20 +43,7 @@ enum Operation {
         which: u8,
         from: u8,
     },
-    Inject {
-        to: End,
-        from: u8,
-        datagram: Vec<u8>,
-    },
-    Advance {
-        millis: u16,
-    },
-    Say {
-        from: End,
-        len: u8,
-    },
     Restart(End),
-    Close(End),
     Remove(End),
     Move(End),
 }
@@ -86,14 +53,14 @@ pub fn run(data: &[u8]) {
     let Ok(input) = Input::arbitrary_take_rest(Unstructured::new(data)) else {
         return;
     };
-    let mut world = World::new(&input);
+    let mut pair = Pair::new(&input);
     for operation in input.operations.into_iter().take(80) {
-        world.apply(operation);
-        world.settle();
+        pair.apply(operation);
+        pair.settle();
     }
 }
 
-struct World {
+struct Pair {
     now: Instant,
     a: Side,
     b: Side,
@@ -105,20 +72,21 @@ struct Side {
     at: SocketAddr,
     ice: ice::State,
     dtls: dtls::State,
+    /// As its receiver sees it.
     sent: VecDeque<(FiveTuple, Vec<u8>)>,
 }
 
-impl World {
+impl Pair {
     fn new(input: &Input) -> Self {
         let now = clock::epoch();
         let mode = if input.lite { Mode::Lite } else { Mode::Full };
-        let mut world = Self {
+        let mut pair = Self {
             now,
             a: Side::new(now, 1, Initiation::Initiating, Setup::Active, Mode::Full),
             b: Side::new(now, 2, Initiation::Responding, Setup::Passive, mode),
         };
-        world.signal();
-        world
+        pair.signal();
+        pair
     }
 
     /// Each side learns what the other has to say for itself.
@@ -137,85 +105,10 @@ impl World {
         }
     }
 
-    fn apply(&mut self, operation: Operation) {
-        let now = self.now;
-        match operation {
-            Operation::Exchange { rounds } => {
-                for _ in 0..rounds % 8 {
-                    self.exchange();
-                }
-            }
-            Operation::Deliver { to, which } => {
-                if let Some((path, datagram)) = self.take(to, which) {
-                    self.side(to).deliver(now, path, datagram);
-                }
-            }
-            Operation::Drop { to, which } => ignore(self.take(to, which)),
-            Operation::Duplicate { to, which } => {
-                if let Some((path, datagram)) = self.take(to, which) {
-                    self.side(to).deliver(now, path, datagram.clone());
-                    self.side(to).deliver(now, path, datagram);
-                }
-            }
-            Operation::Mutate {
-                to,
-                which,
-                at,
-                byte,
-            } => {
-                if let Some((path, mut datagram)) = self.take(to, which) {
-                    let at = usize::from(at) % datagram.len();
-                    datagram[at] = byte;
-                    self.side(to).deliver(now, path, datagram);
-                }
-            }
-            Operation::Divert { to, which, from } => {
-                if let Some((path, datagram)) = self.take(to, which) {
-                    let path = FiveTuple {
-                        remote: address(from),
-                        ..path
-                    };
-                    self.side(to).deliver(now, path, datagram);
-                }
-            }
-            Operation::Inject { to, from, datagram } => {
-                let path = FiveTuple::udp(self.side(to).at, address(from));
-                self.side(to).deliver(now, path, datagram);
-            }
-            Operation::Advance { millis } => self.advance(Duration::from_millis(millis.into())),
-            Operation::Say { from, len } => self.side(from).say(now, len),
-            Operation::Restart(end) => self.restart(end),
-            Operation::Close(end) => {
-                let side = self.side(end);
-                side.endpoint.close(now, side.id);
-            }
-            Operation::Remove(end) => {
-                let side = self.side(end);
-                side.endpoint.remove(now, side.id);
-            }
-            Operation::Move(end) => self.side(end).move_house(now),
-        }
-    }
-
     fn exchange(&mut self) {
         for to in [End::A, End::B] {
-            for (path, datagram) in std::mem::take(&mut self.from(to).sent) {
-                let now = self.now;
-                self.side(to).deliver(now, reversed(path), datagram);
-            }
+            self.apply(Operation::DeliverAll(to));
             self.settle();
-        }
-    }
-
-    fn advance(&mut self, by: Duration) {
-        self.now += by;
-        for side in [&mut self.a, &mut self.b] {
-            side.endpoint.handle_timeout(self.now);
-            let deadline = side.endpoint.poll_timeout();
-            assert!(
-                deadline.is_none_or(|at| at > self.now),
-                "a deadline was left behind"
-            );
         }
     }
 
@@ -258,13 +151,67 @@ impl World {
             End::B => &mut self.a,
         }
     }
+}
 
-    /// A datagram under way, as its receiver sees it.
-    fn take(&mut self, to: End, which: u8) -> Option<(FiveTuple, Vec<u8>)> {
-        let sent = &mut self.from(to).sent;
-        let which = usize::from(which).checked_rem(sent.len())?;
-        let (path, datagram) = sent.remove(which)?;
-        Some((reversed(path), datagram))
+impl World for Pair {
+    type Own = Own;
+    type Path = FiveTuple;
+
+    fn under_way(&mut self, to: End) -> &mut VecDeque<(FiveTuple, Vec<u8>)> {
+        &mut self.from(to).sent
+    }
+
+    fn from_a_stranger(&mut self, to: End) -> FiveTuple {
+        FiveTuple::udp(self.side(to).at, address(77))
+    }
+
+    fn deliver(&mut self, to: End, path: FiveTuple, datagram: Vec<u8>) {
+        let now = self.now;
+        self.side(to).deliver(now, path, datagram);
+    }
+
+    fn advance(&mut self, by: Duration) {
+        self.now += by;
+        for side in [&mut self.a, &mut self.b] {
+            side.endpoint.handle_timeout(self.now);
+            let deadline = side.endpoint.poll_timeout();
+            assert!(
+                deadline.is_none_or(|at| at > self.now),
+                "a deadline was left behind"
+            );
+        }
+    }
+
+    fn say(&mut self, from: End, len: u8) {
+        let now = self.now;
+        self.side(from).say(now, len);
+    }
+
+    fn close(&mut self, end: End) {
+        let now = self.now;
+        let side = self.side(end);
+        side.endpoint.close(now, side.id);
+    }
+
+    fn own(&mut self, operation: Own) {
+        let now = self.now;
+        match operation {
+            Own::Exchange { rounds } => (0..rounds % 8).for_each(|_| self.exchange()),
+            Own::Divert { to, which, from } => {
+                let wire = self.under_way(to);
+                let which = usize::from(which).checked_rem(wire.len());
+                if let Some((path, datagram)) = which.and_then(|which| wire.remove(which)) {
+                    let remote = address(from);
+                    self.deliver(to, FiveTuple { remote, ..path }, datagram);
+                }
+            }
+            Own::Restart(end) => self.restart(end),
+            Own::Remove(end) => {
+                let side = self.side(end);
+                side.endpoint.remove(now, side.id);
+            }
+            Own::Move(end) => self.side(end).move_house(now),
+        }
     }
 }
 
@@ -404,7 +351,7 @@ impl Side {
 
     fn send(&mut self, path: FiveTuple, datagram: Vec<u8>) {
         if self.sent.len() < IN_FLIGHT && !datagram.is_empty() {
-            self.sent.push_back((path, datagram));
+            self.sent.push_back((reversed(path), datagram));
         }
     }
 }

@@ -11,6 +11,7 @@ pub mod engine_pair;
 pub mod ice_agent;
 pub mod ice_candidate;
 mod identities;
+mod operations;
 pub mod stun_message;
 pub mod stun_verify;
 
