@@ -204,7 +204,7 @@ impl TrafficSecrets {
             secrets.key.split_at(key_len).0,
             secrets.sn.split_at(key_len).0,
         );
-        RecordKey::v13(self.suite.aead, key, &*secrets.iv, sn, config.protection)
+        RecordKey::v13(self.suite.aead, key, &*secrets.iv, sn, config.protection())
             .ok_or(Error::CryptoFailed)
     }
 
