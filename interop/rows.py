@@ -12,7 +12,9 @@ import sys
 import time
 import traceback
 
-import chromium  # declares its rows when imported, as does the next
+import boring  # declares its rows when imported, as do the next
+import chromium
+import gnutls
 import openssl
 from case import ROWS, TOP, Failure
 

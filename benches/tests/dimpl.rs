@@ -3,6 +3,7 @@
 //! `dimpl` runs on aws-lc-rs, as it does by default.
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
+#[expect(dead_code, reason = "not every story is for every stranger")]
 mod interop;
 #[path = "../../dtls/tests/common/peer.rs"]
 #[expect(

@@ -3,6 +3,7 @@
 //! Nothing is lost here: OpenSSL's timers read the machine's clock. Loss is in the stories with other strangers.
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
+#[expect(dead_code, reason = "not every story is for every stranger")]
 mod interop;
 #[path = "../../dtls/tests/common/peer.rs"]
 #[expect(

@@ -3,9 +3,8 @@
 //! floe is the pair's first node, the stranger the second, whoever is client. The link carries nothing above the case's
 //! MTU, and a story that ends well has seen nobody try.
 #![expect(
-    dead_code,
     unreachable_pub,
-    reason = "each stranger is a test binary that compiles this module and uses its own part of it"
+    reason = "each stranger is a test binary that compiles this module"
 )]
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
@@ -39,16 +38,22 @@ pub struct Case {
     pub seed: u64,
     /// Which end floe is.
     pub floe: Side,
-    /// The one version that the stranger speaks.
+    /// What must be agreed, and all that the stranger speaks ...
     pub version: ProtocolVersion,
+    /// ... but for this.
+    pub also: Option<ProtocolVersion>,
     /// Of both ends, and of the link between them.
     pub mtu: usize,
     /// The stranger's certificate and key.
     pub pem: &'static str,
+    /// Whether a stranger that is the server gives session tickets, if it can.
+    pub tickets: bool,
     /// The groups of both ends, if not their own choice.
     pub groups: Option<&'static [NamedGroup]>,
-    /// The suite of both ends, if not their own choice.
+    /// floe's only suite, if not its own choice.
     pub suite: Option<CipherSuite>,
+    /// What else floe is told.
+    pub prepare: fn(&mut Config),
 }
 
 impl Case {
@@ -57,10 +62,13 @@ impl Case {
             seed: 1,
             floe,
             version,
+            also: None,
             mtu,
             pem: P256,
+            tickets: true,
             groups: None,
             suite: None,
+            prepare: |_| {},
         }
     }
 
@@ -74,6 +82,7 @@ impl Case {
         if let Some(suite) = self.suite {
             config.cipher_suites = vec![suite];
         }
+        (self.prepare)(&mut config);
         config
     }
 
@@ -154,7 +163,9 @@ pub fn whole_life<S: Stranger>(case: Case, first: u8) -> Pair<Peer, S> {
     assert_eq!(pair.a.dtls.version(), Some(case.version));
     assert_eq!(pair.a.dtls.side(), Some(case.floe));
     if let Some(groups) = case.groups {
-        assert_eq!(pair.a.dtls.group(), Some(groups[0]));
+        let ours = case.config().groups;
+        let agreed = ours.into_iter().find(|group| groups.contains(group));
+        assert_eq!(pair.a.dtls.group(), agreed);
     }
     if let Some(suite) = case.suite {
         assert_eq!(pair.a.dtls.cipher_suite(), Some(suite));
