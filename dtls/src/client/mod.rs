@@ -1,15 +1,19 @@
-//! The client's script: which message may come now, and who handles it (RFC 6347 §4.2.4, RFC 5246 §7.3).
+//! The client's script: which message may come now, and who handles it (RFC 6347 §4.2.4, RFC 5246 §7.3; RFC 9147 §5, RFC
+//! 8446 §A.1).
+//!
+//! ```text
+//!   ServerHello ─┬─ DTLS 1.2: Certificate ─ ServerKeyExchange ─ CertificateRequest* ─ ServerHelloDone ─ Finished ─┬─ Completed
+//!                └─ DTLS 1.3: EncryptedExtensions ─ CertificateRequest* ─ Certificate ─ CertificateVerify ─ Finished ─┘
+//! ```
 //!
 //! Each state owns what is known by then and is consumed by the message that ends it.
 
 mod hello;
+mod offer;
 mod v12;
+mod v13;
 
 use self::hello::ExpectServerHello;
-use self::v12::{
-    ExpectCertificate, ExpectCertificateRequest, ExpectFinished, ExpectServerHelloDone,
-    ExpectServerKeyExchange,
-};
 use crate::error::Error;
 use crate::handshake::{Completed, Context, unexpected};
 use crate::reassembly::Message;
@@ -18,11 +22,16 @@ use crate::record::header::Epoch;
 #[derive(Debug)]
 pub(crate) enum ClientState {
     ServerHello(ExpectServerHello),
-    Certificate(ExpectCertificate),
-    ServerKeyExchange(ExpectServerKeyExchange),
-    CertificateRequest(ExpectCertificateRequest),
-    ServerHelloDone(ExpectServerHelloDone),
-    Finished(ExpectFinished),
+    Certificate(v12::ExpectCertificate),
+    ServerKeyExchange(v12::ExpectServerKeyExchange),
+    CertificateRequest(v12::ExpectCertificateRequest),
+    ServerHelloDone(v12::ExpectServerHelloDone),
+    Finished(v12::ExpectFinished),
+    EncryptedExtensions(v13::ExpectEncryptedExtensions),
+    CertificateRequestV13(v13::ExpectCertificateRequest),
+    CertificateV13(v13::ExpectCertificate),
+    CertificateVerify(v13::ExpectCertificateVerify),
+    FinishedV13(v13::ExpectFinished),
     Completed(Box<Completed>),
 }
 
@@ -35,7 +44,14 @@ impl ClientState {
     /// The epoch in which the next message comes.
     pub(crate) fn expected_epoch(&self) -> Epoch {
         match self {
-            Self::Finished(_) | Self::Completed(_) => Epoch::DTLS1_2,
+            Self::Finished(_) => Epoch::DTLS1_2,
+            Self::EncryptedExtensions(_)
+            | Self::CertificateRequestV13(_)
+            | Self::CertificateV13(_)
+            | Self::CertificateVerify(_)
+            | Self::FinishedV13(_) => Epoch::HANDSHAKE,
+            // The connection takes a completed handshake away at once.
+            Self::Completed(_) => Epoch::APPLICATION,
             _ => Epoch::PLAINTEXT,
         }
     }
@@ -48,7 +64,11 @@ impl ClientState {
             Self::CertificateRequest(state) => state.handle(message, cx),
             Self::ServerHelloDone(state) => state.handle(message, cx),
             Self::Finished(state) => state.handle(message),
-            // The connection takes a completed handshake away at once.
+            Self::EncryptedExtensions(state) => state.handle(message, cx),
+            Self::CertificateRequestV13(state) => state.handle(message, cx),
+            Self::CertificateV13(state) => state.handle(message, cx),
+            Self::CertificateVerify(state) => state.handle(message, cx),
+            Self::FinishedV13(state) => state.handle(message, cx),
             Self::Completed(_) => Err(unexpected()),
         }
     }

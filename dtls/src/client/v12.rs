@@ -9,6 +9,8 @@
 //!   ◀── Finished
 //! ```
 
+mod hello;
+
 use super::ClientState;
 use crate::certificate::{PublicKey, SignatureVerified};
 use crate::config::Side;
@@ -20,17 +22,32 @@ use crate::key_schedule::v12::MasterSecret;
 use crate::msgs::certificate::{Certificate, CertificateRequest, DigitallySigned};
 use crate::msgs::codec::{Codec, List};
 use crate::msgs::enums::{HandshakeType, NamedGroup, ProtocolVersion, SignatureScheme};
+use crate::msgs::hello::{RANDOM_LEN, ServerHello};
 use crate::msgs::key_exchange::{ClientKeyExchange, ServerKeyExchange};
 use crate::reassembly::Message;
 use crate::record::header::Epoch;
 use crate::transcript::{Messages, Transcript};
 
+/// The version is DTLS 1.2.
+pub(super) fn begin(
+    server_hello: &ServerHello<'_>,
+    message: &Message,
+    client_random: [u8; RANDOM_LEN],
+    mut transcript: Transcript,
+    cx: &mut Context<'_>,
+) -> Result<ClientState, Error> {
+    let agreed = hello::check(server_hello, client_random, cx.config)?;
+    transcript.add(&message.bytes);
+    Ok(ClientState::Certificate(ExpectCertificate {
+        agreed,
+        transcript,
+    }))
+}
+
 #[derive(Debug)]
 pub(crate) struct ExpectCertificate {
-    pub(super) agreed: Agreed,
-    /// The groups the ClientHello offered.
-    pub(super) groups: Vec<NamedGroup>,
-    pub(super) transcript: Transcript,
+    agreed: Agreed,
+    transcript: Transcript,
 }
 
 impl ExpectCertificate {
@@ -53,7 +70,6 @@ impl ExpectCertificate {
         self.transcript.add(&message.bytes);
         Ok(ClientState::ServerKeyExchange(ExpectServerKeyExchange {
             agreed: self.agreed,
-            groups: self.groups,
             transcript: self.transcript,
             certificate,
         }))
@@ -63,7 +79,6 @@ impl ExpectCertificate {
 #[derive(Debug)]
 pub(crate) struct ExpectServerKeyExchange {
     agreed: Agreed,
-    groups: Vec<NamedGroup>,
     transcript: Transcript,
     certificate: PeerCertificate,
 }
@@ -87,7 +102,8 @@ impl ExpectServerKeyExchange {
             return Err(unexpected());
         }
         let exchange = ServerKeyExchange::read_all(message.body())?;
-        if !self.groups.contains(&exchange.params.group) {
+        let mut offered = cx.config.usable_groups(ProtocolVersion::DTLS1_2);
+        if !offered.any(|group| group == exchange.params.group) {
             return Err(PeerMisbehaved::SelectedUnofferedGroup.into());
         }
         let randoms = &self.agreed.randoms;

@@ -1,15 +1,25 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::config::ExtendedMasterSecret;
+use crate::config::{ExtendedMasterSecret, SrtpPolicy};
+use crate::error::PeerIncompatible;
 use crate::handshake::v12::MasterSecretKind;
 use crate::identity::Identity;
+use crate::msgs::codec::{Codec, List};
+use crate::msgs::enums::{CipherSuite, SrtpProtectionProfile};
+use crate::msgs::extensions::{Extension, Extensions, UseSrtp};
+use crate::msgs::names::ProtocolNames;
+use crate::srtp::SrtpProfile;
 
 const OURS: CipherSuite = CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256;
 const GCM: &[SrtpProtectionProfile] = &[SrtpProtectionProfile::SRTP_AEAD_AES_128_GCM];
 
+/// Of both versions.
 fn config() -> Config {
-    Config::new(Arc::new(Identity::generate().unwrap()))
+    let mut config = Config::new(Arc::new(Identity::generate().unwrap()));
+    config.min_version = ProtocolVersion::DTLS1_2;
+    config.max_version = ProtocolVersion::DTLS1_3;
+    config
 }
 
 fn srtp<'a>(profiles: &'a [SrtpProtectionProfile], mki: &'a [u8]) -> Extension<'a> {
@@ -35,9 +45,7 @@ fn check(hello: &ServerHello<'_>, config: &Config) -> Result<Agreed, Error> {
     let mut body = Vec::new();
     hello.encode(&mut body);
     let hello = ServerHello::read_all(&body).unwrap();
-    Offer::new(config, &mut Randomness::Backend(config.backend))
-        .unwrap()
-        .check(&hello, config)
+    super::check(&hello, [7; RANDOM_LEN], config)
 }
 
 // req: T3 T4 T8
@@ -85,19 +93,14 @@ fn what_was_not_offered_may_not() {
     ] {
         assert_eq!(check(&hello, &config()).err(), Some(error.into()));
     }
-    let alpn = Extension::Unknown {
-        extension_type: ExtensionType(16),
-        body: &[0, 3, 2, b'h', b'2'],
-    };
-    let versions = Extension::Unknown {
-        extension_type: ExtensionType::SUPPORTED_VERSIONS,
-        body: &[0xfe, 0xfc],
-    };
+    let alpn = Extension::Alpn(ProtocolNames::Items(&[b"webrtc"]));
+    let retry = Extension::SelectedVersion(ProtocolVersion::DTLS1_3);
     let sha1_32 = [SrtpProtectionProfile::SRTP_AES128_CM_HMAC_SHA1_32];
     let two = [GCM[0], SrtpProtectionProfile::SRTP_AEAD_AES_256_GCM];
     for (extension, error) in [
         (alpn, UnsolicitedExtension),
-        (versions, UnsolicitedExtension),
+        (retry, UnsolicitedExtension),
+        (Extension::ServerNameAcknowledged, UnsolicitedExtension),
         (
             Extension::RenegotiationInfo(b"x"),
             RenegotiationInfoDoesNotFit,
@@ -149,4 +152,74 @@ fn a_server_without_srtp_is_refused_only_where_srtp_is_required() {
         check(&hello(&extensions), &config).err(),
         Some(refused.into())
     );
+}
+
+// req: T1
+#[test]
+fn a_server_that_says_it_was_made_to_take_the_older_version_is_refused_by_who_offered_the_newer() {
+    let extensions = [Extension::ExtendedMasterSecret];
+    let only_v12 = Config {
+        max_version: V12,
+        ..config()
+    };
+    let only_v13 = Config {
+        min_version: ProtocolVersion::DTLS1_3,
+        ..config()
+    };
+    for (end, refused) in [
+        (ServerHello::DOWNGRADED_TO_V12, true),
+        (ServerHello::DOWNGRADED_FURTHER, true),
+        (*b"DOWNGRD\x02", false),
+    ] {
+        let mut hello = hello(&extensions);
+        hello.random[RANDOM_LEN - 8..].copy_from_slice(&end);
+        let expected = refused.then(|| PeerMisbehaved::Downgraded.into());
+        assert_eq!(check(&hello, &config()).err(), expected);
+        assert_eq!(check(&hello, &only_v12).err(), None);
+    }
+    assert_eq!(
+        check(&hello(&extensions), &only_v13).err(),
+        Some(PeerMisbehaved::SelectedUnofferedVersion.into())
+    );
+}
+
+// req: T3
+#[test]
+fn a_suite_of_the_newer_version_cannot_be_chosen() {
+    let extensions = [Extension::ExtendedMasterSecret];
+    let hello = ServerHello {
+        cipher_suite: CipherSuite::TLS13_AES_128_GCM_SHA256,
+        ..hello(&extensions)
+    };
+    assert_eq!(
+        check(&hello, &config()).err(),
+        Some(PeerMisbehaved::SelectedUnofferedCipherSuite.into())
+    );
+}
+
+// req: T10
+#[test]
+fn a_server_chooses_one_of_the_offered_protocols_or_none() {
+    let config = Config {
+        alpn_protocols: vec![b"webrtc".to_vec(), b"c-webrtc".to_vec()],
+        server_name: Some("example.org".to_owned()),
+        ..config()
+    };
+    let chosen = |names: &[&[u8]]| -> Result<_, Error> {
+        let extensions = [
+            Extension::ExtendedMasterSecret,
+            Extension::ServerNameAcknowledged,
+            Extension::Alpn(ProtocolNames::Items(names)),
+        ];
+        let agreed = check(&hello(&extensions), &config)?;
+        Ok(agreed
+            .protocol
+            .map(|protocol| protocol.name(&config).unwrap()))
+    };
+    let refused = Err(PeerMisbehaved::SelectedUnofferedProtocol.into());
+    assert_eq!(chosen(&[b"c-webrtc"]), Ok(Some(&b"c-webrtc"[..])));
+    assert_eq!(chosen(&[b"h2"]), refused);
+    assert_eq!(chosen(&[b"webrtc", b"c-webrtc"]), refused);
+    let silent = check(&hello(&[Extension::ExtendedMasterSecret]), &config);
+    assert_eq!(silent.unwrap().protocol, None);
 }

@@ -1,0 +1,272 @@
+//! The ClientHello: what is offered, and whether an answer stays within it (RFC 8446 §4.1.2, RFC 9147 §5.3, RFC 6347 §4.2.1).
+//!
+//! One message offers both versions. What is repeated after a HelloVerifyRequest or a HelloRetryRequest is made of the same
+//! configuration and the same random again, so that nothing changes but what may.
+
+use crate::config::{Config, SrtpPolicy};
+use crate::crypto::random::Randomness;
+use crate::crypto::{CryptoBackend, KeyExchange, SharedSecret};
+use crate::error::{Error, PeerIncompatible, PeerMisbehaved};
+use crate::handshake::{ApplicationProtocol, Context, UNCOMPRESSED};
+use crate::msgs::codec::{Codec, List};
+use crate::msgs::enums::{
+    ExtensionType, HandshakeType, NamedGroup, ProtocolVersion, PskKeyExchangeMode,
+};
+use crate::msgs::extensions::{Extension, Extensions, UseSrtp};
+use crate::msgs::hello::{ClientHello, RANDOM_LEN};
+use crate::msgs::key_share::{KeyShareEntry, KeyShares};
+use crate::msgs::names::ProtocolNames;
+use crate::record::header::Epoch;
+use crate::srtp::SrtpProfile;
+use crate::transcript::Messages;
+
+const V12: ProtocolVersion = ProtocolVersion::DTLS1_2;
+const V13: ProtocolVersion = ProtocolVersion::DTLS1_3;
+
+/// What a ClientHello contributes besides the configuration.
+#[derive(Debug)]
+pub(super) struct Offer {
+    pub(super) random: [u8; RANDOM_LEN],
+    /// The key whose share is offered; none if DTLS 1.3 is not.
+    exchange: Option<KeyExchange>,
+    /// The group inside a hybrid one whose own share is offered too.
+    component: Option<NamedGroup>,
+}
+
+/// What the server wants to see again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cookie<'a> {
+    None,
+    /// Of a HelloVerifyRequest.
+    Verify(&'a [u8]),
+    /// Of a HelloRetryRequest.
+    Retry(&'a [u8]),
+}
+
+impl Offer {
+    pub(super) fn new(config: &Config, randomness: &mut Randomness) -> Result<Self, Error> {
+        let mut random = [0; RANDOM_LEN];
+        randomness.fill(&mut random)?;
+        let exchange = match config.offers(V13) {
+            true => config.usable_groups(V13).next(),
+            false => None,
+        }
+        .map(|group| randomness.start_key_exchange(config.backend, group))
+        .transpose()?;
+        let component = exchange
+            .as_ref()
+            .and_then(KeyExchange::hybrid_component)
+            .map(|(group, _)| group)
+            .filter(|group| config.usable_groups(V13).any(|usable| usable == *group));
+        Ok(Self {
+            random,
+            exchange,
+            component,
+        })
+    }
+
+    /// Sends the ClientHello as a flight of its own.
+    pub(super) fn send(
+        &self,
+        cookie: Cookie<'_>,
+        transcript: &mut impl Messages,
+        cx: &mut Context<'_>,
+    ) {
+        let config = cx.config;
+        let versions: Vec<_> = config.usable_versions().collect();
+        let newest = versions.first().copied().unwrap_or(V12);
+        let cipher_suites: Vec<_> = versions
+            .iter()
+            .flat_map(|version| config.usable_cipher_suites(*version))
+            .collect();
+        let groups: Vec<_> = config.usable_groups(newest).collect();
+        let schemes: Vec<_> = CryptoBackend::SIGNATURE_SCHEMES
+            .iter()
+            .copied()
+            .filter(|scheme| versions.iter().any(|version| scheme.usable_in(*version)))
+            .collect();
+        let srtp_profiles: Vec<_> = config
+            .srtp_profiles
+            .iter()
+            .map(|profile| profile.code_point())
+            .collect();
+        let protocols: Vec<&[u8]> = config.alpn_protocols.iter().map(Vec::as_slice).collect();
+        let shares: Vec<_> = self.shares().collect();
+        let retry_cookie = match cookie {
+            Cookie::Retry(cookie) => Some(cookie),
+            Cookie::None | Cookie::Verify(_) => None,
+        };
+        let extensions = [
+            Some(Extension::SupportedGroups(List::Items(&groups))),
+            Some(Extension::SignatureAlgorithms(List::Items(&schemes))),
+            Some(Extension::UseSrtp(UseSrtp {
+                profiles: List::Items(&srtp_profiles),
+                mki: &[],
+            })),
+            Some(Extension::Alpn(ProtocolNames::Items(&protocols))),
+            config
+                .server_name
+                .as_ref()
+                .map(|name| Extension::ServerName(name.as_bytes())),
+            Some(Extension::ExtendedMasterSecret),
+            Some(Extension::RenegotiationInfo(&[])),
+            Some(Extension::EcPointFormats(&[UNCOMPRESSED])),
+            Some(Extension::SupportedVersions(List::Items(&versions))),
+            Some(Extension::KeyShares(KeyShares::Items(&shares))),
+            Some(Extension::PskKeyExchangeModes(List::Items(&[
+                PskKeyExchangeMode::PSK_DHE_KE,
+            ]))),
+            retry_cookie.map(Extension::Cookie),
+        ];
+        let extensions: Vec<_> = extensions
+            .into_iter()
+            .flatten()
+            .filter(|extension| match extension {
+                Extension::Cookie(_) => true,
+                other => offers(config, other.extension_type()),
+            })
+            .collect();
+        let hello = ClientHello {
+            version: V12,
+            random: self.random,
+            session_id: &[],
+            cookie: match cookie {
+                Cookie::Verify(cookie) => cookie,
+                Cookie::None | Cookie::Retry(_) => &[],
+            },
+            cipher_suites: List::Items(&cipher_suites),
+            compression_methods: ClientHello::NO_COMPRESSION,
+            extensions: Extensions::Items(&extensions),
+        };
+        cx.flight.begin(cx.now);
+        cx.say(
+            transcript,
+            Epoch::PLAINTEXT,
+            HandshakeType::CLIENT_HELLO,
+            |out| hello.encode(out),
+        );
+        cx.send_flight();
+    }
+
+    /// The shares that are offered, in order of preference.
+    fn shares(&self) -> impl Iterator<Item = KeyShareEntry<'_>> {
+        let whole = self.exchange.iter().map(|exchange| KeyShareEntry {
+            group: exchange.group(),
+            key_exchange: exchange.public(),
+        });
+        let inside = self.component.and_then(|_| {
+            let (group, key_exchange) = self.exchange.as_ref()?.hybrid_component()?;
+            Some(KeyShareEntry {
+                group,
+                key_exchange,
+            })
+        });
+        whole.chain(inside)
+    }
+
+    /// Offers a share of this group instead, which a HelloRetryRequest asks for (RFC 8446 §4.2.8).
+    pub(super) fn retry(&mut self, group: NamedGroup, cx: &mut Context<'_>) -> Result<(), Error> {
+        let known = cx.config.usable_groups(V13).any(|usable| usable == group);
+        if !known {
+            return Err(PeerMisbehaved::SelectedUnofferedGroup.into());
+        }
+        if self.shares().any(|share| share.group == group) {
+            return Err(PeerMisbehaved::RetryChangesNothing.into());
+        }
+        let exchange = cx.random.start_key_exchange(cx.config.backend, group)?;
+        self.exchange = Some(exchange);
+        self.component = None;
+        Ok(())
+    }
+
+    /// Agrees with the server's share of a group of which one was offered.
+    pub(super) fn agree(self, share: KeyShareEntry<'_>) -> Result<SharedSecret, Error> {
+        let unoffered = PeerMisbehaved::SelectedUnofferedGroup;
+        let exchange = self.exchange.ok_or(unoffered)?;
+        if share.group == exchange.group() {
+            return exchange.complete(share.key_exchange);
+        }
+        match self.component {
+            Some(group) if group == share.group => {
+                exchange.complete_hybrid_component(share.key_exchange)
+            }
+            _ => Err(unoffered.into()),
+        }
+    }
+}
+
+impl Config {
+    /// Whether a client with this configuration offers this version.
+    pub(super) fn offers(&self, version: ProtocolVersion) -> bool {
+        self.usable_versions().any(|usable| usable == version)
+    }
+}
+
+/// Whether our ClientHello has this extension.
+fn offers(config: &Config, extension: ExtensionType) -> bool {
+    match extension {
+        ExtensionType::USE_SRTP => !config.srtp_profiles.is_empty(),
+        ExtensionType::ALPN => !config.alpn_protocols.is_empty(),
+        ExtensionType::SERVER_NAME => config.server_name.is_some(),
+        ExtensionType::SUPPORTED_GROUPS | ExtensionType::SIGNATURE_ALGORITHMS => true,
+        ExtensionType::EXTENDED_MASTER_SECRET
+        | ExtensionType::RENEGOTIATION_INFO
+        | ExtensionType::EC_POINT_FORMATS => config.offers(V12),
+        ExtensionType::SUPPORTED_VERSIONS
+        | ExtensionType::KEY_SHARE
+        | ExtensionType::PSK_KEY_EXCHANGE_MODES => config.offers(V13),
+        _ => false,
+    }
+}
+
+/// Only what was asked is answered, and where it is to be (RFC 5246 §7.4.1.4, RFC 8446 §4.2).
+pub(super) fn check_extensions(
+    answer: Extensions<'_>,
+    allowed: &[ExtensionType],
+    config: &Config,
+) -> Result<(), Error> {
+    let solicited = |extension| allowed.contains(&extension) && offers(config, extension);
+    match answer.types().all(solicited) {
+        true => Ok(()),
+        false => Err(PeerMisbehaved::UnsolicitedExtension.into()),
+    }
+}
+
+/// RFC 5764 §4.1.1: exactly one profile, an offered one, and the empty MKI that was sent.
+pub(super) fn check_srtp(
+    answer: Extensions<'_>,
+    config: &Config,
+) -> Result<Option<SrtpProfile>, Error> {
+    let Some(answer) = answer.use_srtp() else {
+        return match config.srtp_policy {
+            SrtpPolicy::Optional => Ok(None),
+            SrtpPolicy::Required => Err(PeerIncompatible::NoSrtpProfileInCommon.into()),
+        };
+    };
+    let mut profiles = answer.profiles.iter();
+    let (Some(profile), None) = (profiles.next(), profiles.next()) else {
+        return Err(PeerMisbehaved::SelectedUnofferedSrtpProfile.into());
+    };
+    if !answer.mki.is_empty() {
+        return Err(PeerMisbehaved::SelectedUnofferedMki.into());
+    }
+    let profile = SrtpProfile::from_code_point(profile)
+        .filter(|profile| config.srtp_profiles.contains(profile))
+        .ok_or(PeerMisbehaved::SelectedUnofferedSrtpProfile)?;
+    Ok(Some(profile))
+}
+
+/// RFC 7301 §3.1: exactly one protocol, an offered one. A server that chooses none is fine.
+pub(super) fn check_protocol(
+    answer: Extensions<'_>,
+    config: &Config,
+) -> Result<Option<ApplicationProtocol>, Error> {
+    let Some(names) = answer.alpn() else {
+        return Ok(None);
+    };
+    names
+        .only()
+        .and_then(|name| ApplicationProtocol::named(name, config))
+        .map(Some)
+        .ok_or_else(|| PeerMisbehaved::SelectedUnofferedProtocol.into())
+}
