@@ -108,6 +108,18 @@ pub enum PlaintextAlerts {
     Immediate,
 }
 
+/// What an ACK does that arrives in plaintext, before there are keys to authenticate it (RFC 9147 §7).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum PlaintextAcks {
+    /// Nothing, and what comes again in plaintext is not acknowledged: it is repeated until it is answered, which costs
+    /// bytes and never the handshake.
+    #[default]
+    Ignored,
+    /// The same as one under keys, both ways. Anybody who can write to the path can stop a retransmission, or the
+    /// handshake.
+    Believed,
+}
+
 /// How flights are sent again (RFC 6347 §4.2.4).
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,7 +129,7 @@ pub struct Retransmission {
     /// Time-outs double up to this. Default 60 s; inside a transport whose path has fresh consent the engine lowers it
     /// with [`crate::Connection::set_retransmission_cap`].
     pub cap: Duration,
-    /// How often one flight is sent at most. Default 12.
+    /// How often one flight is sent again at most; the time-out after that fails the handshake. Default 12.
     pub tries: u32,
     /// From `start` to `Connected`, at most. Default 60 s.
     pub deadline: Duration,
@@ -198,6 +210,8 @@ pub struct Config {
     pub fingerprint_deadline: Duration,
     /// What plaintext fatal alerts do.
     pub plaintext_alerts: PlaintextAlerts,
+    /// What plaintext acknowledgements do.
+    pub plaintext_acks: PlaintextAcks,
     /// Gets the secrets of each handshake. Default: nobody does.
     pub key_log: Option<Arc<dyn KeyLog>>,
     #[cfg(feature = "fuzzing")]
@@ -249,6 +263,7 @@ impl Config {
             retransmission: Retransmission::default(),
             fingerprint_deadline: Duration::from_secs(30),
             plaintext_alerts: PlaintextAlerts::default(),
+            plaintext_acks: PlaintextAcks::default(),
             key_log: None,
             #[cfg(feature = "fuzzing")]
             unprotected: false,
@@ -366,6 +381,7 @@ impl fmt::Debug for Config {
             .field("retransmission", &self.retransmission)
             .field("fingerprint_deadline", &self.fingerprint_deadline)
             .field("plaintext_alerts", &self.plaintext_alerts)
+            .field("plaintext_acks", &self.plaintext_acks)
             .field("key_log", &self.key_log.is_some())
             .finish()
     }

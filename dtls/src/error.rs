@@ -252,6 +252,9 @@ pub enum PeerMisbehaved {
     /// A Finished that does not verify.
     #[error("the Finished does not verify")]
     FinishedInvalid,
+    /// An ACK for a record that cannot have come yet (RFC 9147 §7).
+    #[error("the peer acknowledges a record that it cannot have received")]
+    AcknowledgedTheImpossible,
     /// A server that presents no certificate.
     #[error("the server presents no certificate")]
     NoServerCertificate,
@@ -292,7 +295,8 @@ impl PeerMisbehaved {
             | Self::SignedWithUnofferedScheme
             | Self::SchemeDoesNotFitCertificate
             | Self::CertificateDoesNotFitCipherSuite
-            | Self::KeyShareInvalid => AlertDescription::ILLEGAL_PARAMETER,
+            | Self::KeyShareInvalid
+            | Self::AcknowledgedTheImpossible => AlertDescription::ILLEGAL_PARAMETER,
         }
     }
 }

@@ -116,8 +116,8 @@ pub use association::{
     offer_setup,
 };
 pub use config::{
-    ClientAuth, Config, ExtendedMasterSecret, Jitter, KeyLog, PlaintextAlerts, Retransmission,
-    Setup, Side, SrtpPolicy,
+    ClientAuth, Config, ExtendedMasterSecret, Jitter, KeyLog, PlaintextAcks, PlaintextAlerts,
+    Retransmission, Setup, Side, SrtpPolicy,
 };
 pub use connection::{Connection, Received};
 pub use connection_id::ConnectionId;
@@ -129,6 +129,7 @@ pub use event::{AeadLimit, Event, Reason, State, Transition};
 pub use fingerprint::{
     CertificateFingerprint, FingerprintError, FingerprintSet, HashAlgorithm, RemoteIdentity,
 };
+pub use flight::{FlightDatagramId, FlightPacing};
 pub use identity::{Identity, IdentityError};
 pub use msgs::enums::{
     AlertDescription, CipherSuite, NamedGroup, ProtocolVersion, SignatureScheme,

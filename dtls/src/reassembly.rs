@@ -78,6 +78,14 @@ impl Reassembler {
         }
     }
 
+    /// The handshake is complete: forgets what came too early, and the memory for it, but not what was handled.
+    pub(crate) fn settle(&mut self) {
+        *self = Self {
+            next: self.next,
+            ..Self::default()
+        };
+    }
+
     /// Takes one fragment that came in `epoch`.
     pub(crate) fn accept(
         &mut self,

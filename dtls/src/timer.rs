@@ -13,15 +13,21 @@ pub(crate) enum Timer {
     Fingerprints,
     /// Nothing valid followed a plaintext fatal alert (T32).
     Alert,
+    /// What was received is acknowledged.
+    Ack,
+    /// What an ACK left out counts as lost.
+    Gap,
 }
 
 impl Timer {
-    const COUNT: usize = Self::Alert as usize + 1;
+    const COUNT: usize = Self::Gap as usize + 1;
     const ALL: [Self; Self::COUNT] = [
         Self::Retransmit,
         Self::Handshake,
         Self::Fingerprints,
         Self::Alert,
+        Self::Ack,
+        Self::Gap,
     ];
 }
 

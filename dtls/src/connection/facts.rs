@@ -23,6 +23,15 @@ impl Connection {
         }
     }
 
+    /// Whether the handshake is complete and the peer is known to have all of ours, so that nothing of it will be needed
+    /// again. In DTLS 1.3 the client learns it by an ACK and the server with the client's Finished; in DTLS 1.2 the client
+    /// with the server's Finished and the server by the first application data. Not after the end.
+    #[must_use]
+    pub fn is_handshake_confirmed(&self) -> bool {
+        let is_complete = matches!(self.phase, Phase::Unidentified(_) | Phase::Connected(_));
+        is_complete && !self.flight.is_handshake_in_air()
+    }
+
     /// Which association of its transport this is.
     #[must_use]
     pub fn association(&self) -> AssociationId {

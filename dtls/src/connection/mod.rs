@@ -29,7 +29,7 @@ use crate::crypto::random::Randomness;
 use crate::error::{ApiMisuse, Error};
 use crate::event::{Event, Reason, State, Transition};
 use crate::fingerprint::{FingerprintSet, RemoteIdentity};
-use crate::flight::Flight;
+use crate::flight::{Flight, FlightDatagramId, FlightPacing};
 use crate::handshake::{Completed, Context, Negotiated};
 use crate::msgs::alert::Alert;
 use crate::msgs::enums::AlertDescription;
@@ -104,6 +104,17 @@ enum Phase {
     Connected(Box<Established>),
     Closed,
     Failed,
+}
+
+impl Phase {
+    /// The epoch in which the next message of the handshake comes.
+    fn expected_epoch(&self) -> Epoch {
+        match self {
+            Self::Client(state) => state.expected_epoch(),
+            Self::Server(state) => state.expected_epoch(),
+            _ => Epoch::PLAINTEXT,
+        }
+    }
 }
 
 /// Before the start.
@@ -295,12 +306,19 @@ impl Connection {
     /// The handshake is complete.
     fn complete(&mut self, now: Instant, completed: Completed) {
         self.completed_at = Some(now);
-        self.reassembler = Reassembler::default();
+        self.reassembler.settle();
         self.records.refuse_plaintext();
         self.timers.stop(Timer::Handshake);
         self.timers.stop(Timer::Alert);
-        if self.side == Some(Side::Client) {
-            self.flight.finish(now, &mut self.timers);
+        match (self.side, self.flight.uses_acks()) {
+            // The server's Finished answers the client's.
+            (Some(Side::Client), false) => self.flight.finish(now, &mut self.timers),
+            // Nothing answers the client's Finished but an ACK (RFC 9147 §5.8.1).
+            (Some(Side::Server), true) => {
+                self.flight.finish(now, &mut self.timers);
+                self.flight.acknowledge_now(&mut self.timers);
+            }
+            _ => {}
         }
         self.identify(now, completed);
     }
@@ -384,9 +402,14 @@ impl Connection {
         while let Some(timer) = self.timers.take_expired(now) {
             match timer {
                 Timer::Retransmit => match self.flight.on_timeout(now, &mut self.timers) {
-                    Ok(()) => self.stats.retransmitted_flights += 1,
+                    Ok(sent) => self.stats.retransmitted_flights += u32::from(sent),
                     Err(error) => self.fail(now, error),
                 },
+                Timer::Gap => {
+                    let sent = self.flight.on_gap(now, &mut self.timers);
+                    self.stats.retransmitted_flights += u32::from(sent);
+                }
+                Timer::Ack => self.flight.acknowledge_now(&mut self.timers),
                 Timer::Handshake => self.fail(now, Error::HandshakeTimedOut),
                 Timer::Fingerprints => self.fail(now, Error::FingerprintTimedOut),
                 Timer::Alert => {
@@ -506,6 +529,29 @@ impl Connection {
         }
         self.flight.set_mtu(mtu);
         Ok(())
+    }
+
+    /// Says who carries handshake flights: this connection, or the caller by [`Connection::flight_datagrams`]. At any
+    /// time; back to [`FlightPacing::Internal`], a flight that is not answered is sent at once.
+    pub fn set_flight_pacing(&mut self, now: Instant, pacing: FlightPacing) {
+        self.flight.set_pacing(now, pacing, &mut self.timers);
+    }
+
+    /// The datagrams of the current flight that the peer has not acknowledged, in order; none while no flight is in the
+    /// air. A last flight that nothing acknowledges (the server's in DTLS 1.2) stays as long as it may be asked for.
+    ///
+    /// Each has at most the MTU. They may be carried in any order, as often as the caller likes, and besides
+    /// [`Connection::poll_transmit`]: the peer takes each once. Ask again after every input: another flight, or another
+    /// MTU, makes other datagrams. The first call for a flight seals them.
+    pub fn flight_datagrams(&mut self) -> impl Iterator<Item = FlightDatagramId> {
+        self.flight.datagrams(&mut self.records)
+    }
+
+    /// The bytes of one datagram of the current flight, always the same; `None` if it belongs to an older flight or was
+    /// cut for an older MTU.
+    #[must_use]
+    pub fn flight_datagram(&self, id: FlightDatagramId) -> Option<&[u8]> {
+        self.flight.datagram(id)
     }
 }
 

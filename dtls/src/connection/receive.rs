@@ -7,18 +7,19 @@ use std::time::{Duration, Instant};
 
 use super::{Connection, Path, Phase, Received};
 use crate::client::ClientState;
-use crate::config::{PlaintextAlerts, Side};
-use crate::error::Error;
+use crate::config::{PlaintextAcks, PlaintextAlerts, Side};
+use crate::error::{Error, PeerMisbehaved};
 use crate::event::{Event, Reason};
-use crate::flight::CHANGE_CIPHER_SPEC;
+use crate::flight::{Acknowledged, CHANGE_CIPHER_SPEC};
 use crate::handshake::unexpected;
 use crate::msgs::alert::Alert;
 use crate::msgs::codec::{Codec, Reader};
 use crate::msgs::enums::{AlertDescription, AlertLevel, HandshakeType};
 use crate::msgs::handshake::Fragment;
+use crate::msgs::post_handshake::{Ack, AckNumber};
 use crate::reassembly::Message;
 use crate::record::Record;
-use crate::record::header::{ContentType, Epoch, Header};
+use crate::record::header::{ContentType, Epoch, Header, RecordNumber};
 use crate::server::ServerState;
 use crate::stats::DropReason;
 use crate::timer::Timer;
@@ -124,10 +125,10 @@ impl Connection {
             return Outcome::Dropped(DropReason::Ended);
         }
         let payload = datagram.get(record.payload.clone()).unwrap_or_default();
-        let epoch = record.number.epoch();
-        let authentic = epoch != Epoch::PLAINTEXT;
+        let authentic = record.number.epoch() != Epoch::PLAINTEXT;
         match record.content_type {
-            ContentType::Handshake => self.on_handshake(now, epoch, payload),
+            ContentType::Handshake => self.on_handshake(now, record.number, payload),
+            ContentType::Ack => self.on_ack(now, record.number, payload),
             ContentType::Alert if authentic => self.on_alert(now, payload),
             ContentType::Alert => self.on_plaintext_alert(now, payload),
             // Every honest peer sends one, and the epoch of what follows says all there is to it.
@@ -135,10 +136,12 @@ impl Connection {
                 Outcome::Handled
             }
             ContentType::ChangeCipherSpec => Outcome::Dropped(DropReason::ChangeCipherSpec),
-            ContentType::Ack => Outcome::Dropped(DropReason::UnexpectedAck),
             ContentType::ApplicationData => match self.phase {
                 _ if !authentic => Outcome::Dropped(DropReason::UnexpectedPlaintext),
-                Phase::Connected(_) => Outcome::Data,
+                Phase::Connected(_) => {
+                    self.flight.on_data();
+                    Outcome::Data
+                }
                 _ => Outcome::Dropped(DropReason::EarlyApplicationData),
             },
         }
@@ -182,16 +185,22 @@ impl Connection {
     }
 
     /// A record with handshake fragments, one or several.
-    fn on_handshake(&mut self, now: Instant, epoch: Epoch, payload: &[u8]) -> Outcome {
+    fn on_handshake(&mut self, now: Instant, number: RecordNumber, payload: &[u8]) -> Outcome {
         let mut reader = Reader::new(payload);
         let mut outcome = None;
+        let mut acknowledge = true;
         while !reader.is_empty() || outcome.is_none() {
             let taken = match Fragment::read(&mut reader) {
-                Ok(fragment) => self.on_fragment(now, epoch, &fragment),
+                Ok(fragment) => self.on_fragment(now, number.epoch(), &fragment),
                 Err(_) => {
                     reader.rest();
                     Err(DropReason::MalformedFragment)
                 }
+            };
+            acknowledge &= match taken {
+                Ok(()) => true,
+                Err(DropReason::StaleMessage) => self.believes_acks(number.epoch()),
+                Err(_) => false,
             };
             outcome = Some(match (outcome, taken) {
                 (None, Ok(())) => Outcome::Handled,
@@ -208,6 +217,11 @@ impl Connection {
                 }
             });
         }
+        // What is acknowledged need not come again, so all of the record must have been taken (RFC 9147 §7).
+        if acknowledge {
+            self.flight.received(now, number, &mut self.timers);
+        }
+        self.on_whole_messages(now);
         outcome.unwrap_or(Outcome::Handled)
     }
 
@@ -217,19 +231,18 @@ impl Connection {
         epoch: Epoch,
         fragment: &Fragment<'_>,
     ) -> Result<(), DropReason> {
-        let expected = match &self.phase {
-            Phase::Client(state) => state.expected_epoch(),
-            Phase::Server(state) => state.expected_epoch(),
+        match &self.phase {
+            Phase::Client(_) | Phase::Server(_) => {}
             Phase::Unidentified(_) | Phase::Connected(_) => {
                 return self.on_late_fragment(now, fragment);
             }
             Phase::New(_) | Phase::Closed | Phase::Failed => return Err(DropReason::Ended),
-        };
+        }
         if u32::from(fragment.header.message_seq) < self.reassembler.next_seq() {
             self.on_peer_repeats(now);
             return Err(DropReason::StaleMessage);
         }
-        if epoch < expected {
+        if epoch < self.phase.expected_epoch() {
             return Err(DropReason::PlaintextAfterKeys);
         }
         match self.reassembler.accept(epoch, fragment) {
@@ -237,10 +250,36 @@ impl Connection {
             Err(DropReason::FragmentConflict) => self.stats.count(DropReason::FragmentConflict),
             taken => taken?,
         }
-        while let Some(message) = self.reassembler.pop() {
+        self.flight.on_answer(now, epoch, &mut self.timers);
+        Ok(())
+    }
+
+    /// Hands on what is complete and in its turn.
+    fn on_whole_messages(&mut self, now: Instant) {
+        while let Phase::Client(_) | Phase::Server(_) = self.phase
+            && let Some(message) = self.reassembler.pop()
+        {
             self.on_message(now, &message);
         }
-        Ok(())
+    }
+
+    /// Whether ACKs of this epoch, or for a repetition in it, are more than noise.
+    fn believes_acks(&self, epoch: Epoch) -> bool {
+        epoch != Epoch::PLAINTEXT || self.config.plaintext_acks == PlaintextAcks::Believed
+    }
+
+    /// The peer says which records of ours it has (RFC 9147 §7).
+    fn on_ack(&mut self, now: Instant, number: RecordNumber, payload: &[u8]) -> Outcome {
+        if !self.flight.uses_acks() || !self.believes_acks(number.epoch()) {
+            return Outcome::Dropped(DropReason::UnexpectedAck);
+        }
+        match acknowledged(number.epoch(), payload) {
+            Ok(numbers) => match self.flight.on_ack(now, numbers.iter(), &mut self.timers) {
+                Acknowledged::All | Acknowledged::Part | Acknowledged::Nothing => {}
+            },
+            Err(error) => self.fail(now, error),
+        }
+        Outcome::Handled
     }
 
     fn on_peer_repeats(&mut self, now: Instant) {
@@ -255,6 +294,12 @@ impl Connection {
         now: Instant,
         fragment: &Fragment<'_>,
     ) -> Result<(), DropReason> {
+        if self.flight.uses_acks() {
+            return match u32::from(fragment.header.message_seq) < self.reassembler.next_seq() {
+                true => Err(DropReason::StaleMessage),
+                false => Err(DropReason::LateHandshake),
+            };
+        }
         match (fragment.header.handshake_type, self.side) {
             // The peer did not get our Finished.
             (HandshakeType::FINISHED, Some(Side::Server)) => {
@@ -306,13 +351,25 @@ impl Connection {
     }
 
     fn go_on(&mut self, phase: Phase) {
-        let expected = match &phase {
-            Phase::Client(state) => state.expected_epoch(),
-            Phase::Server(state) => state.expected_epoch(),
-            _ => Epoch::PLAINTEXT,
-        };
-        self.reassembler.forget_before(expected);
+        self.reassembler.forget_before(phase.expected_epoch());
         self.phase = phase;
+    }
+}
+
+/// The records that an ACK of this epoch names. It must not name any that cannot have come yet: during the handshake, one
+/// of a later epoch than its own (RFC 9147 erratum 8108).
+fn acknowledged(epoch: Epoch, payload: &[u8]) -> Result<Ack<'_>, Error> {
+    let ack = Ack::read_all(payload)?;
+    let latest = match epoch < Epoch::APPLICATION {
+        true => epoch.0,
+        false => u16::MAX,
+    };
+    let possible = |number: AckNumber| {
+        number.epoch <= latest.into() && number.sequence < RecordNumber::SEQUENCES
+    };
+    match ack.iter().all(possible) {
+        true => Ok(ack),
+        false => Err(PeerMisbehaved::AcknowledgedTheImpossible.into()),
     }
 }
 

@@ -72,7 +72,7 @@ pub(crate) struct AckNumber {
 }
 
 impl AckNumber {
-    const LEN: usize = 16;
+    pub(crate) const LEN: usize = 16;
 
     fn read(reader: &mut Reader<'_>) -> Result<Self, InvalidMessage> {
         Ok(Self {

@@ -1,0 +1,100 @@
+//! What we acknowledge: the handshake records that came since our last flight, told after a while (RFC 9147 §7.1).
+//!
+//! A complete flight is acknowledged by the answer to it. An ACK is for the rest: a flight that stays incomplete, one
+//! that nothing answers, and one that comes again. A quarter of the retransmission time-out lets overtaken records catch
+//! up, so that what a delayed ACK does not list was most likely lost.
+
+use std::time::{Duration, Instant};
+
+use crate::msgs::codec::Codec;
+use crate::msgs::post_handshake::{Ack, AckNumber};
+use crate::record::RecordLayer;
+use crate::record::header::{ContentType, RecordNumber};
+use crate::timer::{Timer, TimerTable};
+
+/// Record numbers in an ACK, the newest ones.
+const MOST: usize = 32;
+
+#[derive(Debug, Default)]
+pub(super) struct Acks {
+    /// In the order they came.
+    numbers: Vec<RecordNumber>,
+    state: AckState,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum AckState {
+    #[default]
+    Idle,
+    /// [`Timer::Ack`] runs since then.
+    Delayed {
+        since: Instant,
+    },
+    Due,
+}
+
+impl Acks {
+    /// A record was taken whose every fragment was of use, now or before.
+    pub(super) fn received(&mut self, number: RecordNumber) {
+        if self.numbers.len() == MOST {
+            self.numbers.remove(0);
+        }
+        self.numbers.push(number);
+    }
+
+    /// What was received is told in a while, and no later for what comes in the meantime.
+    pub(super) fn delay(&mut self, now: Instant, timeout: Duration, timers: &mut TimerTable) {
+        if self.state == AckState::Idle {
+            self.state = AckState::Delayed { since: now };
+            self.rescale(timeout, timers);
+        }
+    }
+
+    /// The time-out that the delay is a part of has changed.
+    pub(super) fn rescale(&self, timeout: Duration, timers: &mut TimerTable) {
+        if let AckState::Delayed { since } = self.state {
+            timers.set(Timer::Ack, since + timeout / 4);
+        }
+    }
+
+    /// What was received is told with the next datagram.
+    pub(super) fn hurry(&mut self, timers: &mut TimerTable) {
+        timers.stop(Timer::Ack);
+        if !self.numbers.is_empty() {
+            self.state = AckState::Due;
+        }
+    }
+
+    /// Our flight says that the peer's was received.
+    pub(super) fn forget(&mut self, timers: &mut TimerTable) {
+        timers.stop(Timer::Ack);
+        self.numbers.clear();
+        self.state = AckState::Idle;
+    }
+
+    /// Writes the ACK that is due as one record into `out`. The list stays: should this ACK be lost, the next one tells
+    /// all of it again.
+    pub(super) fn write(&mut self, records: &mut RecordLayer, out: &mut [u8]) -> Option<usize> {
+        if self.state != AckState::Due {
+            return None;
+        }
+        self.state = AckState::Idle;
+        let epoch = records.write_epoch();
+        let room = out.len().checked_sub(records.overhead(epoch) + 2)? / AckNumber::LEN;
+        let mut told: Vec<AckNumber> = self
+            .numbers
+            .iter()
+            .rev()
+            .take(room)
+            .map(|number| AckNumber {
+                epoch: number.epoch().0.into(),
+                sequence: number.sequence(),
+            })
+            .collect();
+        told.sort_unstable();
+        let mut body = Vec::with_capacity(2 + told.len() * AckNumber::LEN);
+        Ack::Items(&told).encode(&mut body);
+        let sealed = records.seal(epoch, ContentType::Ack, [&body, &[]], out);
+        sealed.ok().map(|sealed| sealed.len)
+    }
+}

@@ -1,0 +1,525 @@
+//! The flight in the air: its messages, and when they are sent, sent again and let go (RFC 6347 §4.2.4, RFC 9147 §5.8).
+//!
+//! ```text
+//!                  send                     all written
+//!   Preparing ──────────────▶ Sending ───────────────────▶ Waiting ──────────▶ (none)
+//!       ▲                        ▲  │                       │  ▲  │  answered,
+//!       │                        │  │ all written,          │  │  │  acknowledged
+//!       │                        │  ▼ nothing answers it    │  │  │
+//!       │                        │ Answering                │  │  │ begin
+//!       │                        │  │                       │  │  │
+//!       │                        └──┴───────────────────────┘  │  │
+//!       │                     the timer, or the peer repeats   │  │
+//!       │                                                      │  │
+//!       │      Sending ── a burst is written ──▶ Paused ───────┘  │
+//!       │                 (goes on: an ACK, or the timer)         │
+//!       └─────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! Whether and when is decided by what comes in; writing only drains. In DTLS 1.2 only the complete answer stops the
+//! timer. In DTLS 1.3, from [`Flight::use_acks`] on, each record sent is remembered, only what is not acknowledged is
+//! sent again, and any part of the answer stops the timer: the peer has all of ours then.
+//!
+//! - `schedule`: how long each transmission is given;
+//! - `sending`: from messages to records and datagrams;
+//! - `sent`: what of the flight the peer has;
+//! - `ack`: what we acknowledge of the peer's;
+//! - `pacing`: the flight as datagrams that somebody else carries.
+
+mod ack;
+mod pacing;
+mod schedule;
+mod sending;
+mod sent;
+
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use self::ack::Acks;
+use self::pacing::Copies;
+pub use self::pacing::{FlightDatagramId, FlightPacing};
+use self::schedule::Schedule;
+use self::sending::{Cursor, Load, Tracking};
+use crate::config::Config;
+use crate::crypto::random::Randomness;
+use crate::error::Error;
+use crate::msgs::enums::HandshakeType;
+use crate::msgs::handshake::HandshakeHeader;
+use crate::msgs::post_handshake::AckNumber;
+use crate::record::RecordLayer;
+use crate::record::header::{Epoch, RecordNumber};
+use crate::timer::{Timer, TimerTable};
+
+/// Transmissions of one flight, each lost by our timer's or the peer's account, after which the path's MTU is doubted.
+const LOSSES_UNTIL_FALLBACK: u32 = 2;
+
+/// Records sent at a time where acknowledgements can ask for more (RFC 9147 §5.8.2).
+const BURST: usize = 10;
+
+/// The body of a ChangeCipherSpec record (RFC 5246 §7.1).
+pub(crate) const CHANGE_CIPHER_SPEC: &[u8] = &[1];
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Phase {
+    #[default]
+    Preparing,
+    Sending,
+    /// As many records as may be sent at a time were sent; there are more.
+    Paused,
+    Waiting,
+    /// Nothing will answer it: it is sent again when the peer repeats its own.
+    Answering,
+}
+
+#[derive(Debug)]
+enum Item {
+    /// A whole message at this place of the flight, header included.
+    Message {
+        epoch: Epoch,
+        range: Range<usize>,
+    },
+    ChangeCipherSpec,
+}
+
+/// What an ACK did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Acknowledged {
+    /// It was about nothing in the air.
+    Nothing,
+    /// Some of the flight is still missing, and will be sent again soon.
+    Part,
+    /// The peer has the whole flight, which is let go.
+    All,
+}
+
+#[derive(Debug)]
+pub(crate) struct Flight {
+    air: Option<Box<Air>>,
+    acks: Acks,
+    tracking: Tracking,
+    pacing: FlightPacing,
+    /// message_seq of the next message.
+    next_seq: u16,
+    mtu: u16,
+    fallback_mtu: u16,
+    round_trip_time: Option<Duration>,
+    schedule: Schedule,
+}
+
+/// A flight that is prepared or in the air.
+#[derive(Debug, Default)]
+struct Air {
+    phase: Phase,
+    load: Load,
+    cursor: Cursor,
+    /// Records that may still be written until the next pause.
+    burst: usize,
+    /// Nothing answers it: a repetition of the peer's flight says that it is missing.
+    is_last: bool,
+    /// How often it was sent because of the schedule.
+    tries: u32,
+    /// How often it was sent and then lost, by our timer's or the peer's account.
+    losses: u32,
+    /// How often it was sent for whatever reason.
+    transmissions: u32,
+    sent_at: Option<Instant>,
+    /// The peer showed that it has the flight, in a way that needs no ACK.
+    has_arrived: bool,
+    /// When the peer last asked for it by repeating its own.
+    repeated_at: Option<Instant>,
+    copies: Copies,
+}
+
+impl Flight {
+    pub(crate) fn new(config: &Config, randomness: &mut Randomness) -> Self {
+        Self {
+            air: None,
+            acks: Acks::default(),
+            tracking: Tracking::Off,
+            pacing: FlightPacing::Internal,
+            next_seq: 0,
+            mtu: config.mtu as u16,
+            fallback_mtu: config.fallback_mtu as u16,
+            round_trip_time: None,
+            schedule: Schedule::new(&config.retransmission, randomness),
+        }
+    }
+
+    /// The version is DTLS 1.3: from now on records are acknowledged, and so are ours.
+    pub(crate) fn use_acks(&mut self) {
+        self.tracking = Tracking::On;
+    }
+
+    pub(crate) fn uses_acks(&self) -> bool {
+        self.tracking == Tracking::On
+    }
+
+    /// The peer's flight is complete: ours is answered, and the next one begins.
+    pub(crate) fn begin(&mut self, now: Instant) {
+        self.measure(now);
+        let air = self.air.get_or_insert_default();
+        **air = Air {
+            load: std::mem::take(&mut air.load).emptied(),
+            copies: Copies::of_flight(self.next_seq),
+            ..Air::default()
+        };
+    }
+
+    /// The flight in the air is known to have arrived.
+    fn measure(&mut self, now: Instant) {
+        // Sent more than once, nobody knows which of them was answered.
+        if let Some(air) = &mut self.air
+            && air.transmissions == 1
+            && let Some(sent_at) = air.sent_at.take()
+        {
+            self.round_trip_time = Some(now.saturating_duration_since(sent_at));
+        }
+    }
+
+    /// Adds a message and gives it back as the transcript has it: one fragment with its header.
+    pub(crate) fn message(
+        &mut self,
+        epoch: Epoch,
+        handshake_type: HandshakeType,
+        encode: impl FnOnce(&mut Vec<u8>),
+    ) -> &[u8] {
+        let load = &mut self.air.get_or_insert_default().load;
+        let start = load.bytes.len();
+        load.bytes.extend_from_slice(&[0; HandshakeHeader::LEN]);
+        encode(&mut load.bytes);
+        let length = load.bytes.len() - start - HandshakeHeader::LEN;
+        let header = HandshakeHeader::whole(handshake_type, self.next_seq, length as u32);
+        self.next_seq = self.next_seq.wrapping_add(1);
+        let range = start..load.bytes.len();
+        load.items.push(Item::Message {
+            epoch,
+            range: range.clone(),
+        });
+        let message = &mut load.bytes[range];
+        message[..HandshakeHeader::LEN].copy_from_slice(&header.to_bytes());
+        message
+    }
+
+    pub(crate) fn change_cipher_spec(&mut self) {
+        let load = &mut self.air.get_or_insert_default().load;
+        load.items.push(Item::ChangeCipherSpec);
+    }
+
+    /// The flight is prepared: it is sent, and sent again until it is answered or acknowledged.
+    pub(crate) fn send(&mut self, now: Instant, timers: &mut TimerTable) {
+        let Some(air) = &mut self.air else {
+            return;
+        };
+        // A flight of the handshake answers the peer's; what comes after the handshake answers nothing.
+        if air.load.answers() {
+            self.acks.forget(timers);
+        }
+        air.load.seal_off();
+        air.tries = 1;
+        self.transmit(now, timers);
+    }
+
+    /// As [`Self::send`], but nothing will answer or acknowledge it.
+    pub(crate) fn send_last(&mut self, now: Instant, timers: &mut TimerTable) {
+        if let Some(air) = &mut self.air {
+            air.is_last = true;
+            // It may be kept for minutes, and the flights before it were longer.
+            air.load.shrink();
+        }
+        self.send(now, timers);
+    }
+
+    /// [`Timer::Retransmit`] expired: sends again, if there are tries left. Says whether it does.
+    pub(crate) fn on_timeout(
+        &mut self,
+        now: Instant,
+        timers: &mut TimerTable,
+    ) -> Result<bool, Error> {
+        let Some(air) = &mut self.air else {
+            return Ok(false);
+        };
+        if !self.schedule.allows_another(air.tries) {
+            return Err(Error::HandshakeTimedOut);
+        }
+        air.tries += 1;
+        air.losses += 1;
+        match air.phase {
+            Phase::Paused => self.go_on(now, timers),
+            _ => self.transmit(now, timers),
+        }
+        Ok(true)
+    }
+
+    /// [`Timer::Gap`] expired: what an ACK left out is lost. Says whether there is something to send again.
+    pub(crate) fn on_gap(&mut self, now: Instant, timers: &mut TimerTable) -> bool {
+        let is_waiting = |air: &Air| air.phase == Phase::Waiting;
+        let found = self.air.as_deref().is_some_and(is_waiting);
+        if found {
+            self.transmit(now, timers);
+        }
+        found
+    }
+
+    /// The peer repeats its flight, so ours may be lost: sends again, once per time-out. Says whether it does.
+    pub(crate) fn on_peer_repeats(&mut self, now: Instant, timers: &mut TimerTable) -> bool {
+        let Some(air) = &mut self.air else {
+            return false;
+        };
+        // What nobody else repeats is given at the first request.
+        let last = match air.is_last {
+            true => air.repeated_at,
+            false => air.sent_at,
+        };
+        let idle = matches!(air.phase, Phase::Waiting | Phase::Answering);
+        let rested = last.is_none_or(|last| now >= last + self.schedule.timeout(air.tries));
+        if !idle || !rested || self.pacing == FlightPacing::External {
+            return false;
+        }
+        air.repeated_at = Some(now);
+        air.losses += 1;
+        self.transmit(now, timers);
+        true
+    }
+
+    /// Everything that is not acknowledged goes out, from the start.
+    fn transmit(&mut self, now: Instant, timers: &mut TimerTable) {
+        if let Some(air) = &mut self.air {
+            air.transmissions += 1;
+            air.cursor = Cursor::default();
+        }
+        self.go_on(now, timers);
+    }
+
+    /// The next burst goes out.
+    fn go_on(&mut self, now: Instant, timers: &mut TimerTable) {
+        timers.stop(Timer::Gap);
+        if let Some(air) = &mut self.air {
+            air.phase = Phase::Sending;
+            air.burst = match self.tracking {
+                Tracking::On => BURST,
+                Tracking::Off => usize::MAX,
+            };
+            air.sent_at = Some(now);
+        }
+        self.arm(timers);
+    }
+
+    /// Starts the timer, unless nothing answers the flight or somebody else carries it.
+    fn arm(&self, timers: &mut TimerTable) {
+        let sent_at = self.air.as_deref().and_then(|air| {
+            let is_open = matches!(air.phase, Phase::Sending | Phase::Paused | Phase::Waiting);
+            air.sent_at
+                .filter(|_| is_open && !air.is_last && self.pacing == FlightPacing::Internal)
+        });
+        match sent_at {
+            Some(sent_at) => timers.set(Timer::Retransmit, sent_at + self.timeout()),
+            None => timers.stop(Timer::Retransmit),
+        }
+    }
+
+    /// A part of the peer's next flight came in `epoch`: it has all of ours (RFC 9147 §7.1).
+    pub(crate) fn on_answer(&mut self, now: Instant, epoch: Epoch, timers: &mut TimerTable) {
+        if !self.uses_acks() {
+            return;
+        }
+        self.measure(now);
+        match &mut self.air {
+            // Anybody may have said so: the timer stops, but a repetition of the peer's flight still gets ours.
+            Some(air) if epoch == Epoch::PLAINTEXT => {
+                air.phase = Phase::Answering;
+                air.is_last = true;
+                air.tries = 1;
+                timers.stop(Timer::Retransmit);
+                timers.stop(Timer::Gap);
+            }
+            _ => self.abandon(timers),
+        }
+    }
+
+    /// The peer acknowledges records of ours (RFC 9147 §7.2).
+    pub(crate) fn on_ack(
+        &mut self,
+        now: Instant,
+        numbers: impl Iterator<Item = AckNumber>,
+        timers: &mut TimerTable,
+    ) -> Acknowledged {
+        let timeout = self.timeout();
+        let Some(air) = self.air.as_deref_mut() else {
+            return Acknowledged::Nothing;
+        };
+        let mut news = false;
+        for number in numbers.filter_map(RecordNumber::from_ack) {
+            news |= air.load.acknowledge(number);
+        }
+        if !news {
+            return Acknowledged::Nothing;
+        }
+        if air.load.unacked.is_empty() {
+            self.measure(now);
+            self.abandon(timers);
+            return Acknowledged::All;
+        }
+        match air.phase {
+            Phase::Paused => self.go_on(now, timers),
+            // The peer waited for the rest before it wrote this, so the rest is lost. A record that was merely overtaken
+            // by the ACK gets a little longer.
+            Phase::Waiting => timers.set(Timer::Gap, now + timeout / 8),
+            Phase::Preparing | Phase::Sending | Phase::Answering => {}
+        }
+        Acknowledged::Part
+    }
+
+    /// A record of handshake messages was taken whose every fragment was of use, now or before.
+    pub(crate) fn received(&mut self, now: Instant, number: RecordNumber, timers: &mut TimerTable) {
+        self.acks.received(number);
+        if self.uses_acks() {
+            self.acks.delay(now, self.timeout(), timers);
+        }
+    }
+
+    /// What was received is acknowledged at once: no answer follows, or [`Timer::Ack`] expired.
+    pub(crate) fn acknowledge_now(&mut self, timers: &mut TimerTable) {
+        self.acks.hurry(timers);
+    }
+
+    /// The round-trip time of the path is known: twice it is the first time-out, also of a flight in the air.
+    pub(crate) fn set_rtt_hint(&mut self, rtt: Duration, timers: &mut TimerTable) {
+        self.schedule.set_rtt_hint(rtt);
+        self.rearm(timers);
+    }
+
+    pub(crate) fn set_cap(&mut self, cap: Duration, timers: &mut TimerTable) {
+        self.schedule.set_cap(cap);
+        self.rearm(timers);
+    }
+
+    fn rearm(&self, timers: &mut TimerTable) {
+        self.arm(timers);
+        self.acks.rescale(self.timeout(), timers);
+    }
+
+    /// At most [`Config::MTUS`] allow.
+    pub(crate) fn set_mtu(&mut self, mtu: usize) {
+        self.mtu = mtu as u16;
+    }
+
+    /// The largest datagram that is written now.
+    pub(crate) fn mtu(&self) -> usize {
+        let losses = self.air.as_ref().map_or(0, |air| air.losses);
+        match losses >= LOSSES_UNTIL_FALLBACK {
+            true => self.mtu.min(self.fallback_mtu).into(),
+            false => self.mtu.into(),
+        }
+    }
+
+    /// The MTU as it was set, whatever time-outs say.
+    pub(crate) fn path_mtu(&self) -> usize {
+        self.mtu.into()
+    }
+
+    /// Whether a handshake is under way: the first flight was sent.
+    pub(crate) fn was_sent(&self) -> bool {
+        self.next_seq > 0
+    }
+
+    /// Whether a flight waits for its answer or its acknowledgement.
+    pub(crate) fn is_in_air(&self) -> bool {
+        self.air
+            .as_deref()
+            .is_some_and(|air| air.phase != Phase::Answering)
+    }
+
+    /// Whether the peer may lack something of the handshake.
+    pub(crate) fn is_handshake_in_air(&self) -> bool {
+        self.air
+            .as_deref()
+            .is_some_and(|air| air.load.answers() && !air.has_arrived)
+    }
+
+    /// Application data came: in DTLS 1.2 the client sends it when it has the server's Finished.
+    pub(crate) fn on_data(&mut self) {
+        if let (Some(air), Tracking::Off) = (&mut self.air, self.tracking) {
+            air.has_arrived = true;
+        }
+    }
+
+    /// The current time-out: the grace that other things are given too.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.schedule
+            .timeout(self.air.as_ref().map_or(0, |air| air.tries))
+    }
+
+    /// Of the newest flight that was sent once and answered.
+    pub(crate) fn round_trip_time(&self) -> Option<Duration> {
+        self.round_trip_time
+    }
+
+    /// Writes the next datagram into `out`, which holds [`Self::mtu`] bytes at least: an ACK that is due, or a part of
+    /// the flight.
+    pub(crate) fn write_datagram(
+        &mut self,
+        records: &mut RecordLayer,
+        out: &mut [u8],
+    ) -> Option<usize> {
+        let out = out.get_mut(..self.mtu())?;
+        if let Some(len) = self.acks.write(records, out) {
+            return Some(len);
+        }
+        let air = self.air.as_deref_mut()?;
+        if air.phase != Phase::Sending || self.pacing == FlightPacing::External {
+            return None;
+        }
+        let (len, written) =
+            air.load
+                .write_datagram(&mut air.cursor, air.burst, self.tracking, records, out);
+        air.burst -= written;
+        if air.load.is_end(air.cursor) {
+            air.phase = match air.is_last {
+                true => Phase::Answering,
+                false => Phase::Waiting,
+            };
+        } else if air.burst == 0 {
+            air.phase = Phase::Paused;
+        }
+        (len > 0).then_some(len)
+    }
+
+    /// The peer's last flight is complete: nothing of ours will be asked for again.
+    pub(crate) fn finish(&mut self, now: Instant, timers: &mut TimerTable) {
+        self.measure(now);
+        self.abandon(timers);
+    }
+
+    /// Nothing will be sent again: what was kept for it is let go.
+    pub(crate) fn abandon(&mut self, timers: &mut TimerTable) {
+        self.air = None;
+        timers.stop(Timer::Retransmit);
+        timers.stop(Timer::Gap);
+    }
+}
+
+impl RecordNumber {
+    /// The number in an ACK, if a record can have it.
+    fn from_ack(number: AckNumber) -> Option<Self> {
+        let epoch = u16::try_from(number.epoch).ok()?;
+        (number.sequence < Self::SEQUENCES).then(|| Self::new(Epoch(epoch), number.sequence))
+    }
+}
+
+#[cfg(test)]
+impl Flight {
+    pub(crate) fn bytes(&mut self) -> &mut [u8] {
+        &mut self.air.as_mut().unwrap().load.bytes
+    }
+
+    /// Sends the message of this index in another epoch than it should be.
+    pub(crate) fn move_to(&mut self, other: Epoch, index: usize) {
+        let items = &mut self.air.as_mut().unwrap().load.items;
+        if let Some(Item::Message { epoch, .. }) = items.get_mut(index) {
+            *epoch = other;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
