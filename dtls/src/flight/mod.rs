@@ -51,10 +51,10 @@ use crate::record::header::{Epoch, RecordNumber};
 use crate::timer::{Timer, TimerTable};
 
 /// Transmissions of one flight, each lost by our timer's or the peer's account, after which the path's MTU is doubted.
-const LOSSES_UNTIL_FALLBACK: u32 = 2;
+const LOSSES_UNTIL_FALLBACK: u16 = 2;
 
 /// Records sent at a time where acknowledgements can ask for more (RFC 9147 §5.8.2).
-const BURST: usize = 10;
+const BURST: u16 = 10;
 
 /// The body of a ChangeCipherSpec record (RFC 5246 §7.1).
 pub(crate) const CHANGE_CIPHER_SPEC: &[u8] = &[1];
@@ -95,14 +95,15 @@ pub(crate) enum Acknowledged {
 #[derive(Debug)]
 pub(crate) struct Flight {
     air: Option<Box<Air>>,
-    acks: Acks,
+    acks: Option<Box<Acks>>,
     tracking: Tracking,
     pacing: FlightPacing,
     /// message_seq of the next message.
     next_seq: u16,
     mtu: u16,
     fallback_mtu: u16,
-    round_trip_time: Option<Duration>,
+    /// Microseconds.
+    round_trip_time: Option<u32>,
     schedule: Schedule,
 }
 
@@ -110,31 +111,33 @@ pub(crate) struct Flight {
 #[derive(Debug, Default)]
 struct Air {
     phase: Phase,
+    /// message_seq of the first message.
+    first_seq: u16,
     load: Load,
     cursor: Cursor,
     /// Records that may still be written until the next pause.
-    burst: usize,
+    burst: u16,
     /// Nothing answers it: a repetition of the peer's flight says that it is missing.
     is_last: bool,
     /// How often it was sent because of the schedule.
     tries: u32,
     /// How often it was sent and then lost, by our timer's or the peer's account.
-    losses: u32,
+    losses: u16,
     /// How often it was sent for whatever reason.
-    transmissions: u32,
+    transmissions: u16,
     sent_at: Option<Instant>,
     /// The peer showed that it has the flight, in a way that needs no ACK.
     has_arrived: bool,
     /// When the peer last asked for it by repeating its own.
     repeated_at: Option<Instant>,
-    copies: Copies,
+    copies: Option<Box<Copies>>,
 }
 
 impl Flight {
     pub(crate) fn new(config: &Config, randomness: &mut Randomness) -> Self {
         Self {
             air: None,
-            acks: Acks::default(),
+            acks: None,
             tracking: Tracking::Off,
             pacing: FlightPacing::Internal,
             next_seq: 0,
@@ -160,7 +163,7 @@ impl Flight {
         let air = self.air.get_or_insert_default();
         **air = Air {
             load: std::mem::take(&mut air.load).emptied(),
-            copies: Copies::of_flight(self.next_seq),
+            first_seq: self.next_seq,
             ..Air::default()
         };
     }
@@ -172,7 +175,8 @@ impl Flight {
             && air.transmissions == 1
             && let Some(sent_at) = air.sent_at.take()
         {
-            self.round_trip_time = Some(now.saturating_duration_since(sent_at));
+            let took = now.saturating_duration_since(sent_at).as_micros();
+            self.round_trip_time = u32::try_from(took).ok();
         }
     }
 
@@ -211,8 +215,10 @@ impl Flight {
             return;
         };
         // A flight of the handshake answers the peer's; what comes after the handshake answers nothing.
-        if air.load.answers() {
-            self.acks.forget(timers);
+        if air.load.answers()
+            && let Some(acks) = &mut self.acks
+        {
+            acks.forget(timers);
         }
         air.load.seal_off();
         air.tries = 1;
@@ -223,9 +229,9 @@ impl Flight {
     pub(crate) fn send_last(&mut self, now: Instant, timers: &mut TimerTable) {
         if let Some(air) = &mut self.air {
             air.is_last = true;
-            // It may be kept for minutes, and the flights before it were longer.
-            air.load.shrink();
         }
+        // Only DTLS 1.2 has such a flight.
+        self.acks = None;
         self.send(now, timers);
     }
 
@@ -242,7 +248,7 @@ impl Flight {
             return Err(Error::HandshakeTimedOut);
         }
         air.tries += 1;
-        air.losses += 1;
+        air.losses = air.losses.saturating_add(1);
         match air.phase {
             Phase::Paused => self.go_on(now, timers),
             _ => self.transmit(now, timers),
@@ -276,7 +282,7 @@ impl Flight {
             return false;
         }
         air.repeated_at = Some(now);
-        air.losses += 1;
+        air.losses = air.losses.saturating_add(1);
         self.transmit(now, timers);
         true
     }
@@ -284,7 +290,7 @@ impl Flight {
     /// Everything that is not acknowledged goes out, from the start.
     fn transmit(&mut self, now: Instant, timers: &mut TimerTable) {
         if let Some(air) = &mut self.air {
-            air.transmissions += 1;
+            air.transmissions = air.transmissions.saturating_add(1);
             air.cursor = Cursor::default();
         }
         self.go_on(now, timers);
@@ -297,7 +303,7 @@ impl Flight {
             air.phase = Phase::Sending;
             air.burst = match self.tracking {
                 Tracking::On => BURST,
-                Tracking::Off => usize::MAX,
+                Tracking::Off => u16::MAX,
             };
             air.sent_at = Some(now);
         }
@@ -371,15 +377,19 @@ impl Flight {
 
     /// A record of handshake messages was taken whose every fragment was of use, now or before.
     pub(crate) fn received(&mut self, now: Instant, number: RecordNumber, timers: &mut TimerTable) {
-        self.acks.received(number);
-        if self.uses_acks() {
-            self.acks.delay(now, self.timeout(), timers);
+        let (uses_acks, timeout) = (self.uses_acks(), self.timeout());
+        let acks = self.acks.get_or_insert_default();
+        acks.received(number);
+        if uses_acks {
+            acks.delay(now, timeout, timers);
         }
     }
 
     /// What was received is acknowledged at once: no answer follows, or [`Timer::Ack`] expired.
     pub(crate) fn acknowledge_now(&mut self, timers: &mut TimerTable) {
-        self.acks.hurry(timers);
+        if let Some(acks) = &mut self.acks {
+            acks.hurry(timers);
+        }
     }
 
     /// The round-trip time of the path is known: twice it is the first time-out, also of a flight in the air.
@@ -395,7 +405,9 @@ impl Flight {
 
     fn rearm(&self, timers: &mut TimerTable) {
         self.arm(timers);
-        self.acks.rescale(self.timeout(), timers);
+        if let Some(acks) = &self.acks {
+            acks.rescale(self.timeout(), timers);
+        }
     }
 
     /// At most [`Config::MTUS`] allow.
@@ -452,6 +464,7 @@ impl Flight {
     /// Of the newest flight that was sent once and answered.
     pub(crate) fn round_trip_time(&self) -> Option<Duration> {
         self.round_trip_time
+            .map(|took| Duration::from_micros(took.into()))
     }
 
     /// Writes the next datagram into `out`, which holds [`Self::mtu`] bytes at least: an ACK that is due, or a part of
@@ -462,22 +475,32 @@ impl Flight {
         out: &mut [u8],
     ) -> Option<usize> {
         let out = out.get_mut(..self.mtu())?;
-        if let Some(len) = self.acks.write(records, out) {
+        if let Some(acks) = &mut self.acks
+            && let Some(len) = acks.write(records, out)
+        {
             return Some(len);
         }
         let air = self.air.as_deref_mut()?;
         if air.phase != Phase::Sending || self.pacing == FlightPacing::External {
             return None;
         }
-        let (len, written) =
-            air.load
-                .write_datagram(&mut air.cursor, air.burst, self.tracking, records, out);
-        air.burst -= written;
+        let (len, written) = air.load.write_datagram(
+            &mut air.cursor,
+            air.burst.into(),
+            self.tracking,
+            records,
+            out,
+        );
+        air.burst -= written as u16;
         if air.load.is_end(air.cursor) {
             air.phase = match air.is_last {
                 true => Phase::Answering,
                 false => Phase::Waiting,
             };
+            if air.is_last {
+                // It may be kept for minutes.
+                air.load.shrink();
+            }
         } else if air.burst == 0 {
             air.phase = Phase::Paused;
         }
@@ -487,6 +510,9 @@ impl Flight {
     /// The peer's last flight is complete: nothing of ours will be asked for again.
     pub(crate) fn finish(&mut self, now: Instant, timers: &mut TimerTable) {
         self.measure(now);
+        if !self.uses_acks() {
+            self.acks = None;
+        }
         self.abandon(timers);
     }
 

@@ -39,8 +39,6 @@ pub struct FlightDatagramId {
 /// A flight cut into datagrams.
 #[derive(Debug, Default)]
 pub(super) struct Copies {
-    /// message_seq of the flight's first message.
-    flight: u16,
     cut: u16,
     /// The MTU they are cut for.
     mtu: usize,
@@ -52,16 +50,6 @@ struct Copy {
     bytes: Vec<u8>,
     /// The stretch of the flight it carries.
     carried: Range<usize>,
-}
-
-impl Copies {
-    /// Of a flight that begins with this message_seq.
-    pub(super) fn of_flight(flight: u16) -> Self {
-        Self {
-            flight,
-            ..Self::default()
-        }
-    }
 }
 
 impl Flight {
@@ -94,21 +82,26 @@ impl Flight {
                 let unacked = air.load.unacked.first_in(copy.carried.clone());
                 tracking == Tracking::Off || unacked.is_some()
             };
-            let copies = air.copies.datagrams.iter().enumerate();
+            let id = |(index, cut)| FlightDatagramId {
+                flight: air.first_seq,
+                cut,
+                index: index as u16,
+            };
+            let copies = air.copies.iter().flat_map(|copies| {
+                let numbered = copies.datagrams.iter().enumerate();
+                numbered.map(|(index, copy)| ((index, copies.cut), copy))
+            });
             copies
                 .filter(move |(_, copy)| missing(copy))
-                .map(|(index, _)| FlightDatagramId {
-                    flight: air.copies.flight,
-                    cut: air.copies.cut,
-                    index: index as u16,
-                })
+                .map(move |(place, _)| id(place))
         })
     }
 
     /// The bytes of a datagram, while it exists.
     pub(crate) fn datagram(&self, id: FlightDatagramId) -> Option<&[u8]> {
-        let copies = &self.air.as_deref()?.copies;
-        if (id.flight, id.cut) != (copies.flight, copies.cut) {
+        let air = self.air.as_deref()?;
+        let copies = air.copies.as_deref()?;
+        if (id.flight, id.cut) != (air.first_seq, copies.cut) {
             return None;
         }
         let copy = copies.datagrams.get(usize::from(id.index))?;
@@ -121,12 +114,16 @@ impl Flight {
         let Some(air) = self.air.as_deref_mut() else {
             return;
         };
-        if air.phase == Phase::Preparing || air.copies.mtu == mtu {
+        if air.phase == Phase::Preparing {
             return;
         }
-        air.copies.cut = air.copies.cut.wrapping_add(1);
-        air.copies.mtu = mtu;
-        air.copies.datagrams.clear();
+        let copies = air.copies.get_or_insert_default();
+        if copies.mtu == mtu {
+            return;
+        }
+        copies.cut = copies.cut.wrapping_add(1);
+        copies.mtu = mtu;
+        copies.datagrams.clear();
         let mut cursor = Cursor::default();
         let mut out = vec![0; mtu];
         loop {
@@ -137,7 +134,7 @@ impl Flight {
             if len == 0 {
                 return;
             }
-            air.copies.datagrams.push(Copy {
+            copies.datagrams.push(Copy {
                 bytes: out[..len].to_vec(),
                 carried: from..cursor.at,
             });

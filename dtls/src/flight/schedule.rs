@@ -8,25 +8,27 @@ use crate::crypto::random::Randomness;
 /// What a round-trip time may make of the first time-out.
 const INITIAL_RANGE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(3));
 
+/// Kept by every connection for good, so in few bytes.
 #[derive(Debug)]
 pub(super) struct Schedule {
-    initial: Duration,
-    cap: Duration,
+    /// Microseconds, as is `cap`.
+    initial: u32,
+    cap: u32,
     retransmissions: u32,
-    /// 256ths of a quarter that are added to each time-out; zeros without jitter.
-    spread: [u8; 16],
+    /// For each transmission four bits: the 16ths of a quarter that are added to its time-out. Zero without jitter.
+    spread: [u8; 8],
 }
 
 impl Schedule {
     pub(super) fn new(config: &Retransmission, randomness: &mut Randomness) -> Self {
-        let mut spread = [0; 16];
+        let mut spread = [0; 8];
         if config.jitter == Jitter::On && randomness.fill(&mut spread).is_err() {
             // A backend without randomness fails at the first hello anyway.
-            spread = [0; 16];
+            spread = [0; 8];
         }
         Self {
-            initial: config.initial.clamp(INITIAL_RANGE.0, INITIAL_RANGE.1),
-            cap: config.cap,
+            initial: micros(config.initial.clamp(INITIAL_RANGE.0, INITIAL_RANGE.1)),
+            cap: micros(config.cap),
             retransmissions: config.tries,
             spread,
         }
@@ -34,25 +36,30 @@ impl Schedule {
 
     /// Twice the round-trip time is the first time-out.
     pub(super) fn set_rtt_hint(&mut self, rtt: Duration) {
-        self.initial = rtt
-            .saturating_mul(2)
-            .clamp(INITIAL_RANGE.0, INITIAL_RANGE.1);
+        let twice = rtt.saturating_mul(2);
+        self.initial = micros(twice.clamp(INITIAL_RANGE.0, INITIAL_RANGE.1));
     }
 
     pub(super) fn set_cap(&mut self, cap: Duration) {
-        self.cap = cap;
+        self.cap = micros(cap);
     }
 
     /// How long the transmission of this number (from 1) is given.
     pub(super) fn timeout(&self, tries: u32) -> Duration {
         let doublings = tries.saturating_sub(1).min(16);
-        let timeout = (self.initial * (1 << doublings)).min(self.cap.max(self.initial));
-        let spread = self.spread[tries as usize % self.spread.len()];
-        timeout + timeout * u32::from(spread) / (4 * 256)
+        let timeout = (u64::from(self.initial) << doublings).min(self.cap.max(self.initial).into());
+        let place = tries as usize % (2 * self.spread.len());
+        let spread = self.spread[place / 2] >> (place % 2 * 4) & 0xf;
+        Duration::from_micros(timeout + timeout * u64::from(spread) / (4 * 16))
     }
 
     /// Whether a flight sent this often may be sent once more.
     pub(super) fn allows_another(&self, tries: u32) -> bool {
         tries <= self.retransmissions
     }
+}
+
+/// At most 71 minutes.
+fn micros(duration: Duration) -> u32 {
+    u32::try_from(duration.as_micros()).unwrap_or(u32::MAX)
 }

@@ -53,6 +53,7 @@ impl Load {
     pub(super) fn shrink(&mut self) {
         self.bytes.shrink_to_fit();
         self.items.shrink_to_fit();
+        self.unacked.shrink();
         self.staged = Vec::new();
     }
 

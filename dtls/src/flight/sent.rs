@@ -23,6 +23,10 @@ impl Unacked {
         self.0.extend((len > 0).then_some(0..len));
     }
 
+    pub(super) fn shrink(&mut self) {
+        self.0.shrink_to_fit();
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
