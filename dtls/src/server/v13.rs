@@ -54,6 +54,7 @@ pub(super) fn on_client_hello(
         return Err(PeerMisbehaved::CookieInvalid.into());
     }
     let choice = Choice::new(hello, cx.config)?;
+    cx.flight.use_acks();
     let transcript = Transcript::begin(&message.bytes);
     let hash = choice.suite.hash();
     match choice.exchange {
