@@ -96,6 +96,7 @@ impl ExpectServerHello {
             Asked::Retried(..) => return Err(PeerMisbehaved::RetriedTwice.into()),
         };
         let suite = super::v13::check_retry(hello, cx.config)?;
+        cx.flight.use_acks();
         if let Some(group) = hello.extensions.selected_group() {
             self.offer.retry(group, cx)?;
         }
@@ -132,6 +133,7 @@ impl ExpectServerHello {
         cx: &mut Context<'_>,
     ) -> Result<ClientState, Error> {
         let suite = super::v13::check_hello(hello, cx.config)?;
+        cx.flight.use_acks();
         let transcript = match self.asked {
             Asked::First(transcript) => transcript.v13(suite.hash()),
             Asked::Verified(_) => return Err(PeerMisbehaved::VersionChanged.into()),
