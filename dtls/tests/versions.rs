@@ -1,0 +1,383 @@
+//! Two versions in one engine: who meets whom, in what order the first answer comes, and what both have in the end (RFC 9147
+//! §5, RFC 8446 §4.1).
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
+mod common;
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use common::ends::{assert_alive, both_connected, loaded};
+use common::*;
+use floe_dtls::*;
+use sim::address;
+
+const V12: ProtocolVersion = ProtocolVersion::DTLS1_2;
+const V13: ProtocolVersion = ProtocolVersion::DTLS1_3;
+
+const P384: &str = include_str!("data/p384.pem");
+const ED25519: &str = include_str!("data/ed25519.pem");
+const RSA: &str = include_str!("data/rsa2048.pem");
+
+/// The versions from the oldest to the newest, and nothing else unusual.
+fn speaking(host: u8, [min, max]: [ProtocolVersion; 2]) -> Config {
+    let mut config = config(host);
+    config.min_version = min;
+    config.max_version = max;
+    config
+}
+
+fn both(host: u8) -> Config {
+    speaking(host, [V12, V13])
+}
+
+fn only(host: u8, version: ProtocolVersion) -> Config {
+    speaking(host, [version, version])
+}
+
+fn meet(client: Config, server: Config) -> Story {
+    let mut pair = pair_with(1, client, server);
+    connect(&mut pair);
+    pair.drive();
+    pair
+}
+
+// req: T1
+#[test]
+fn the_newest_version_that_both_have_is_taken() {
+    for (client, server, version) in [
+        ([V12, V13], [V12, V13], V13),
+        ([V13, V13], [V12, V13], V13),
+        ([V12, V13], [V13, V13], V13),
+        ([V13, V13], [V13, V13], V13),
+        ([V12, V12], [V12, V13], V12),
+        ([V12, V13], [V12, V12], V12),
+        ([V12, V12], [V12, V12], V12),
+    ] {
+        let mut pair = meet(speaking(CLIENT, client), speaking(SERVER, server));
+        for peer in [&pair.a, &pair.b] {
+            assert_eq!(peer.dtls.version(), Some(version));
+            assert_eq!(peer.dtls.stats().total_dropped(), 0);
+            assert_eq!(peer.dtls.stats().retransmitted_flights, 0);
+        }
+        assert_alive(&mut pair);
+    }
+}
+
+// req: T1 T23
+#[test]
+fn no_version_in_common_is_an_end_and_not_a_silence() {
+    for (client, server) in [(V12, V13), (V13, V12)] {
+        let mut pair = pair_with(1, only(CLIENT, client), only(SERVER, server));
+        start(&mut pair);
+        pair.drive_until(|a, b| a.is_over() && b.is_over());
+        let error = Error::from(PeerIncompatible::NoVersionInCommon);
+        assert_eq!(pair.b.dtls.error(), Some(&error));
+        let alert = Error::AlertReceived(AlertDescription::PROTOCOL_VERSION);
+        assert_eq!(pair.a.dtls.error(), Some(&alert));
+    }
+}
+
+// req: T50
+#[test]
+fn the_newer_version_takes_three_flights_and_the_older_four() {
+    let delay = Duration::from_millis(50);
+    // Until both are connected: the client is after one round trip, its Finished takes half of one more.
+    for (version, took, flights) in [(V13, 3 * delay, 3), (V12, 4 * delay, 4)] {
+        let mut pair = pair_with(1, both(CLIENT), only(SERVER, version));
+        pair.network.set_links(slow_link());
+        let wire = pair.network.wiretap();
+        assert_eq!(connect(&mut pair), took);
+        let mut sent = wire.seen();
+        sent.retain(|(_, datagram)| !datagram.bytes.is_empty());
+        let mut turns = sent
+            .iter()
+            .map(|(_, datagram)| datagram.source)
+            .collect::<Vec<_>>();
+        turns.dedup();
+        assert_eq!(turns.len(), flights, "{version}");
+    }
+}
+
+// req: T3
+#[test]
+fn every_suite_and_group_connects_with_every_kind_of_certificate() {
+    let suites = [
+        CipherSuite::TLS13_AES_128_GCM_SHA256,
+        CipherSuite::TLS13_AES_256_GCM_SHA384,
+        CipherSuite::TLS13_CHACHA20_POLY1305_SHA256,
+    ];
+    let groups = [
+        NamedGroup::X25519,
+        NamedGroup::SECP256R1,
+        NamedGroup::SECP384R1,
+    ];
+    let identities = [P384, ED25519, RSA].map(loaded);
+    for (suite, server_identity) in suites.into_iter().zip(&identities) {
+        for (group, client_identity) in groups.into_iter().zip(&identities) {
+            let mut client = only(CLIENT, V13);
+            client.identity = client_identity.clone();
+            client.cipher_suites = vec![suite];
+            client.groups = vec![group];
+            let mut server = only(SERVER, V13);
+            server.identity = server_identity.clone();
+            let expect = |identity: &Identity| RemoteIdentity::Fingerprints(fingerprints(identity));
+            let mut pair = pair_of(
+                1,
+                client_with(client, expect(server_identity)),
+                server_with(server, expect(client_identity)),
+            );
+            connect(&mut pair);
+            for peer in [&pair.a, &pair.b] {
+                assert_eq!(peer.dtls.cipher_suite(), Some(suite));
+                assert_eq!(peer.dtls.group(), Some(group));
+            }
+            let certificates = [&pair.a, &pair.b].map(|peer| peer.dtls.peer_certificate());
+            let expected = [server_identity.certificate(), client_identity.certificate()];
+            assert_eq!(certificates, expected.map(Some));
+            assert_alive(&mut pair);
+        }
+    }
+}
+
+// req: T1 T3
+#[test]
+fn a_server_without_the_first_group_asks_for_a_share_of_its_own() {
+    let mut server = both(SERVER);
+    server.groups = vec![NamedGroup::SECP384R1];
+    let mut pair = pair_with(1, both(CLIENT), server);
+    let wire = pair.network.wiretap();
+    connect(&mut pair);
+    pair.drive();
+    assert_eq!(pair.a.dtls.group(), Some(NamedGroup::SECP384R1));
+    let hellos: Vec<_> = wire
+        .seen()
+        .iter()
+        .filter(|(_, datagram)| datagram.source == address(CLIENT))
+        .map(|(_, datagram)| datagram.bytes.to_vec())
+        .take(2)
+        .collect();
+    // Record header, handshake header; then version and random, which are what they were.
+    assert_eq!(hellos[0][13 + 12..][..34], hellos[1][13 + 12..][..34]);
+    assert!(hellos[1].len() > hellos[0].len(), "a longer share");
+    assert_alive(&mut pair);
+}
+
+// req: T8
+#[test]
+fn both_ends_export_the_same_and_only_the_older_version_tells_no_context_from_an_empty_one() {
+    for version in [V12, V13] {
+        let pair = meet(both(CLIENT), only(SERVER, version));
+        let export = |context: Option<&[u8]>| {
+            let [ours, theirs] = [&pair.a, &pair.b].map(|peer| {
+                let mut out = [0; 40];
+                peer.dtls
+                    .export_keying_material("EXPERIMENTAL floe", context, &mut out)
+                    .unwrap();
+                out
+            });
+            assert_eq!(ours, theirs);
+            ours
+        };
+        assert_eq!(export(None) == export(Some(b"")), version == V13);
+        assert_ne!(export(None), export(Some(b"context")));
+        for peer in [&pair.a, &pair.b] {
+            let mut out = [0; 4];
+            let reserved = peer
+                .dtls
+                .export_keying_material("key expansion", None, &mut out);
+            assert_eq!(reserved, Err(ApiMisuse::ExportRefused));
+        }
+    }
+}
+
+// req: T8
+#[test]
+fn srtp_is_negotiated_under_protection_and_its_absence_is_fatal_only_where_it_is_required() {
+    for profile in [
+        SrtpProfile::Aes128CmSha1_80,
+        SrtpProfile::Aes128CmSha1_32,
+        SrtpProfile::Aes128Gcm,
+        SrtpProfile::Aes256Gcm,
+    ] {
+        let mut server = only(SERVER, V13);
+        server.srtp_profiles = vec![profile];
+        let mut client = both(CLIENT);
+        client.srtp_profiles.push(SrtpProfile::Aes128CmSha1_32);
+        let mut pair = meet(client, server);
+        assert_eq!(pair.a.dtls.srtp_profile(), Some(profile));
+        assert!(pair.b.has_said(&Event::SrtpReady(profile)));
+        assert_alive(&mut pair);
+    }
+    for policy in [SrtpPolicy::Optional, SrtpPolicy::Required] {
+        let mut client = both(CLIENT);
+        client.srtp_policy = policy;
+        let mut server = only(SERVER, V13);
+        server.srtp_profiles = vec![];
+        let mut pair = pair_with(1, client, server);
+        start(&mut pair);
+        pair.drive_until(|a, _| a.is_connected() || a.is_over());
+        let error = Error::from(PeerIncompatible::NoSrtpProfileInCommon);
+        let expected = (policy == SrtpPolicy::Required).then_some(&error);
+        assert_eq!(pair.a.dtls.error(), expected);
+        assert_eq!(pair.a.dtls.srtp_profile(), None);
+    }
+}
+
+// req: T10
+#[test]
+fn an_application_protocol_and_a_host_name_are_offered_in_both_versions() {
+    for version in [V12, V13] {
+        let mut client = both(CLIENT);
+        client.alpn_protocols = vec![b"webrtc".to_vec(), b"c-webrtc".to_vec()];
+        client.server_name = Some("media.example.org".to_owned());
+        let mut server = only(SERVER, version);
+        server.alpn_protocols = vec![b"c-webrtc".to_vec()];
+        let mut pair = pair_with(1, client, server);
+        let wire = pair.network.wiretap();
+        connect(&mut pair);
+        for peer in [&pair.a, &pair.b] {
+            assert_eq!(peer.dtls.application_protocol(), Some(&b"c-webrtc"[..]));
+        }
+        let hello = &wire.seen()[0].1.bytes;
+        assert!(hello.windows(17).any(|name| name == b"media.example.org"));
+    }
+}
+
+// req: T5
+#[test]
+fn a_client_whose_key_makes_no_signature_the_server_takes_sends_no_certificate() {
+    // Nobody refuses an Ed25519 key here, so the schemes of the request are changed on the way: only under the accept-any
+    // policy does a server go without.
+    for auth in [ClientAuth::None, ClientAuth::Requested] {
+        let mut server = only(SERVER, V13);
+        server.client_auth = auth;
+        let server = server_with(server, RemoteIdentity::AcceptAny);
+        let mut pair = pair_of(1, client_with(both(CLIENT), expecting(SERVER)), server);
+        connect(&mut pair);
+        let shown = pair.b.dtls.peer_certificate().is_some();
+        assert_eq!(shown, auth == ClientAuth::Requested);
+        assert_alive(&mut pair);
+    }
+}
+
+// req: T6
+#[test]
+fn a_wrong_fingerprint_lets_nobody_in_and_a_late_one_decides() {
+    let stranger = common::ends::generated();
+    for version in [V12, V13] {
+        for wrong in [CLIENT, SERVER] {
+            let expect = |host: u8| match host == wrong {
+                true => RemoteIdentity::Fingerprints(fingerprints(&stranger)),
+                false => expecting(host),
+            };
+            let mut pair = pair_of(
+                1,
+                client_with(only(CLIENT, version), expect(SERVER)),
+                server_with(both(SERVER), expect(CLIENT)),
+            );
+            start(&mut pair);
+            pair.drive_until(|a, b| a.is_over() && b.is_over());
+            let deceived = match wrong {
+                SERVER => &pair.a,
+                _ => &pair.b,
+            };
+            let refused = Error::from(IdentityRefused::FingerprintMismatch);
+            assert_eq!(deceived.dtls.error(), Some(&refused));
+            deceived.assert_let_nobody_in();
+        }
+        let mut pair = pair_of(
+            1,
+            client_with(only(CLIENT, version), RemoteIdentity::Later),
+            server_with(both(SERVER), RemoteIdentity::Later),
+        );
+        start(&mut pair);
+        pair.drive_until(|a, b| {
+            a.has_said(&Event::NeedFingerprints) && b.has_said(&Event::NeedFingerprints)
+        });
+        pair.run_for(Duration::from_secs(1));
+        pair.a.assert_let_nobody_in();
+        pair.b.assert_let_nobody_in();
+        let now = pair.now();
+        let [ours, theirs] = [CLIENT, SERVER].map(|host| fingerprints(&identity(host)));
+        pair.a.dtls.set_remote_fingerprints(now, theirs).unwrap();
+        pair.b.dtls.set_remote_fingerprints(now, ours).unwrap();
+        pair.drive_until(both_connected);
+        assert_alive(&mut pair);
+    }
+}
+
+// req: T1
+#[test]
+fn the_first_answer_may_come_in_any_order_of_its_datagrams() {
+    // At this MTU every first flight of a server has several.
+    for version in [V12, V13] {
+        for order in 0..24 {
+            let mut server = only(SERVER, version);
+            server.mtu = 256;
+            let mut pair = pair_with(order, both(CLIENT), server);
+            start(&mut pair);
+            let now = pair.now();
+            let mut buf = [0; 1500];
+            while let Some(len) = pair.a.dtls.poll_transmit(&mut buf) {
+                let _ = pair.b.dtls.handle_datagram(now, &mut buf[..len]);
+            }
+            let mut answer = Vec::new();
+            while let Some(len) = pair.b.dtls.poll_transmit(&mut buf) {
+                answer.push(buf[..len].to_vec());
+            }
+            assert!(answer.len() >= 3, "{} datagrams", answer.len());
+            let mut index = order as usize;
+            while !answer.is_empty() {
+                let place = index % answer.len();
+                index /= answer.len();
+                let _ = pair.a.dtls.handle_datagram(now, &mut answer.remove(place));
+            }
+            pair.drive_until(both_connected);
+            assert_eq!(pair.a.dtls.version(), Some(version), "order {order}");
+            pair.drive();
+            assert_alive(&mut pair);
+        }
+    }
+}
+
+// req: T36
+#[test]
+fn the_key_log_gets_the_secrets_of_the_newer_version_and_they_are_equal_on_both_sides() {
+    #[derive(Default)]
+    struct Lines(Mutex<Vec<String>>);
+    impl KeyLog for Lines {
+        fn log(&self, line: &str) {
+            self.0.lock().unwrap().push(line.to_owned());
+        }
+    }
+    let logs = [(); 2].map(|()| Arc::new(Lines::default()));
+    let [mut client, mut server] = [only(CLIENT, V13), only(SERVER, V13)];
+    client.key_log = Some(logs[0].clone());
+    server.key_log = Some(logs[1].clone());
+    let mut pair = pair_with(1, client, server);
+    connect(&mut pair);
+    let [ours, theirs] = logs.map(|log| log.0.lock().unwrap().clone());
+    assert_eq!(ours, theirs);
+    let labels: Vec<_> = ours
+        .iter()
+        .map(|line| {
+            let fields: Vec<_> = line.split(' ').collect();
+            assert_eq!(
+                (fields[1].len(), fields[2].len(), fields.len()),
+                (64, 64, 3)
+            );
+            fields[0]
+        })
+        .collect();
+    assert_eq!(
+        labels,
+        [
+            "CLIENT_HANDSHAKE_TRAFFIC_SECRET",
+            "SERVER_HANDSHAKE_TRAFFIC_SECRET",
+            "CLIENT_TRAFFIC_SECRET_0",
+            "SERVER_TRAFFIC_SECRET_0",
+            "EXPORTER_SECRET",
+        ]
+    );
+}
