@@ -66,6 +66,7 @@ pub(super) fn begin(
         [Side::Server, Side::Client].map(|side| traffic.record_key(side, cx.config));
     cx.records.add_read_key(Epoch::HANDSHAKE, read?);
     cx.records.add_write_key(Epoch::HANDSHAKE, write?);
+    cx.flight.use_acks();
     Ok(ClientState::EncryptedExtensions(
         ExpectEncryptedExtensions {
             handshake: Handshake {
