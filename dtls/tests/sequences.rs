@@ -187,3 +187,54 @@ fn a_server_of_dtls_1_2_connects_by_the_words_of_its_diagram_only() {
         );
     }
 }
+
+// req: T61
+#[test]
+fn a_client_of_dtls_1_3_connects_by_the_words_of_its_diagram_only() {
+    for (accepts, certificates) in [
+        (Accepts::Signalled, &[&[CERTIFICATE][..]][..]),
+        (Accepts::Any, &[&[CERTIFICATE], &[OF_A_STRANGER]]),
+    ] {
+        let scene = Scene {
+            version: Version::V13,
+            victim: Side::Client,
+            accepts,
+        };
+        assert_language(
+            scene,
+            &[
+                &[&[], &[Letter::HelloRetryRequest]],
+                &[&[Letter::ServerHello, Letter::EncryptedExtensions]],
+                &[&[], &[Letter::CertificateRequest]],
+                certificates,
+                &[&[Letter::CertificateVerify, Letter::Finished]],
+            ],
+        );
+    }
+}
+
+// req: T61
+#[test]
+fn a_server_of_dtls_1_3_connects_by_the_words_of_its_diagram_only() {
+    let proof = |certificate| [certificate, Letter::CertificateVerify];
+    for (accepts, proofs) in [
+        (Accepts::Signalled, &[&proof(CERTIFICATE)[..]][..]),
+        (Accepts::Any, &[&proof(CERTIFICATE), &proof(OF_A_STRANGER)]),
+        (
+            Accepts::AnyOrNone,
+            &[&proof(CERTIFICATE), &proof(OF_A_STRANGER), &[EMPTY]],
+        ),
+        (Accepts::Unasked, &[&[]]),
+    ] {
+        let scene = Scene {
+            version: Version::V13,
+            victim: Side::Server,
+            accepts,
+        };
+        let hellos: &[&[Letter]] = &[
+            &[Letter::ClientHello],
+            &[Letter::ClientHelloWithoutShare, Letter::ClientHello],
+        ];
+        assert_language(scene, &[hellos, proofs, &[&[Letter::Finished]]]);
+    }
+}
