@@ -17,10 +17,6 @@ use floe_dtls::{ClientAuth, Config, RemoteIdentity, Side, State};
 /// The longest word.
 const LONGEST: usize = 8;
 
-/// Letters of a word that may be dropped without effect before the word is given up: each of them leads back to where the
-/// word was, so that more of them only repeat what was seen.
-const DROPPED: usize = 1;
-
 #[derive(Clone, Copy, Debug)]
 struct Scene {
     version: Version,
@@ -57,6 +53,12 @@ impl Scene {
         Stage::with(self.version, self.victim, cast, config, remote)
     }
 
+    /// Letters of a word that may be dropped without effect before the word is given up: each of them leads back to where
+    /// the word was, so that more of them only repeat what was seen.
+    fn most_dropped(self) -> usize {
+        usize::from(self.accepts == Accepts::Signalled)
+    }
+
     /// The words that connect, by depth-first search.
     fn language(self, cast: &Cast) -> BTreeSet<Vec<Letter>> {
         let mut language = BTreeSet::new();
@@ -69,7 +71,9 @@ impl Scene {
                 stage.say_all(&word);
                 match stage.victim.state() {
                     State::Connected => drop(language.insert(stage.taken)),
-                    State::Connecting if word.len() < LONGEST && stage.dropped <= DROPPED => {
+                    State::Connecting
+                        if word.len() < LONGEST && stage.dropped <= self.most_dropped() =>
+                    {
                         words.push(word);
                     }
                     State::Connecting => {}

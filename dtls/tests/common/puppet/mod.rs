@@ -45,6 +45,9 @@ impl Cast {
     }
 }
 
+/// More than any test has.
+const EPOCHS: usize = 8;
+
 pub struct Puppet {
     version: Version,
     side: Side,
@@ -62,15 +65,21 @@ pub struct Puppet {
     presented: Who,
     next_seq: u16,
     /// Of the next record of each epoch.
-    sequences: [u64; 4],
+    sequences: [u64; EPOCHS],
     /// About which the victim's next record of each epoch is.
-    expected: [u64; 4],
+    expected: [u64; EPOCHS],
+    /// Both have said their Finished.
+    has_finished: bool,
+    /// How often our keys were updated.
+    updates: u16,
     master_secret: Option<Vec<u8>>,
     v13: Option<Secrets>,
     /// Every handshake message heard: type and body.
     pub heard: Vec<(u8, Vec<u8>)>,
     /// Every alert heard.
     pub alerts: Vec<[u8; 2]>,
+    /// The record numbers of every ACK heard: epoch and sequence.
+    pub acks: Vec<Vec<(u64, u64)>>,
 }
 
 /// The secrets of DTLS 1.3 after the ServerHello.
@@ -111,12 +120,15 @@ impl Puppet {
             messages: Vec::new(),
             presented: Who::Nobody,
             next_seq: 0,
-            sequences: [0; 4],
-            expected: [0; 4],
+            sequences: [0; EPOCHS],
+            expected: [0; EPOCHS],
+            has_finished: false,
+            updates: 0,
             master_secret: None,
             v13: None,
             heard: Vec::new(),
             alerts: Vec::new(),
+            acks: Vec::new(),
         }
     }
 
@@ -169,8 +181,13 @@ impl Puppet {
     pub fn data_epoch(&self) -> u16 {
         match self.version {
             Version::V12 => 1,
-            Version::V13 => 3,
+            Version::V13 => 3 + self.updates,
         }
+    }
+
+    /// Our KeyUpdate was acknowledged: from now on we write with the next keys.
+    pub fn update_keys(&mut self) {
+        self.updates += 1;
     }
 
     pub fn seal_data(&mut self, data: &[u8]) -> Vec<u8> {
@@ -179,9 +196,29 @@ impl Puppet {
 
     /// The data of a datagram with one record.
     pub fn open_data(&self, datagram: &[u8]) -> Vec<u8> {
-        let (content_type, data) = self.open(datagram, self.data_epoch()).unwrap();
+        let (content_type, data) = match self.version {
+            Version::V12 => self.open(datagram, 1).unwrap(),
+            Version::V13 => self.open_unified(datagram).unwrap(),
+        };
         assert_eq!(content_type, wire::APPLICATION_DATA);
         data
+    }
+
+    /// Says the newest message once more.
+    pub fn repeat_last(&mut self) -> Vec<u8> {
+        let message = self.messages.last().unwrap().clone();
+        let epoch = match (self.version, message[0]) {
+            (Version::V12, 20) => 1,
+            (Version::V12, _) => 0,
+            (Version::V13, 20) => 2,
+            (Version::V13, _) => self.data_epoch(),
+        };
+        self.seal(epoch, wire::HANDSHAKE, &message)
+    }
+
+    /// How many records of the epoch were written.
+    pub fn written(&self, epoch: u16) -> u64 {
+        self.sequences[usize::from(epoch)]
     }
 
     /// Goes on as if records of the epoch had been written.
@@ -222,6 +259,7 @@ impl Puppet {
                 | Letter::HelloRetryRequest
                 | Letter::HelloVerifyRequest,
             ) => 0,
+            (Version::V13, _) if self.has_finished => self.data_epoch(),
             (Version::V13, _) => 2 * u16::from(self.v13.is_some()),
         }
     }
@@ -246,19 +284,26 @@ impl Puppet {
         for record in split(datagram) {
             let plain = match record[0] {
                 wire::CHANGE_CIPHER_SPEC => continue,
-                first if first & 0xe0 == 0x20 => self.open(record, u16::from(first & 3)),
+                first if first & 0xe0 == 0x20 => self.open_unified(record),
                 _ if record[3..5] != [0, 0] => self.open(record, 1),
                 content_type => Some((content_type, record[13..].to_vec())),
             };
             match plain {
                 Some((wire::HANDSHAKE, body)) => self.incoming.accept(&body),
                 Some((wire::ALERT, body)) => self.alerts.push(body.try_into().unwrap()),
+                Some((wire::ACK, body)) => self.acks.push(acknowledged(&body)),
                 _ => {}
             }
             while let Some(message) = self.incoming.next() {
                 self.on_message(message);
             }
         }
+    }
+
+    /// The header has two bits of the epoch.
+    fn open_unified(&self, record: &[u8]) -> Option<(u8, Vec<u8>)> {
+        let mut epochs = (2..EPOCHS as u16).filter(|epoch| epoch & 3 == u16::from(record[0] & 3));
+        epochs.find_map(|epoch| self.open(record, epoch))
     }
 
     fn open(&self, record: &[u8], epoch: u16) -> Option<(u8, Vec<u8>)> {
@@ -353,6 +398,8 @@ impl Puppet {
 
     /// The server's Finished is the first.
     fn on_finished(&mut self) {
+        let finished = |message: &&Vec<u8>| message[0] == 20;
+        self.has_finished = self.messages.iter().filter(finished).count() == 2;
         let hash = self.transcript_hash();
         if let Some(secrets) = &mut self.v13
             && secrets.application.is_none()
@@ -401,10 +448,14 @@ impl Puppet {
             (Version::V13, 2) => self.handshake_secret(writer).map(Keys::v13),
             (Version::V13, _) => {
                 let [client, server] = self.v13.as_ref()?.application.as_ref()?;
-                Some(Keys::v13(match writer {
-                    Side::Client => client,
-                    Side::Server => server,
-                }))
+                let mut secret = match writer {
+                    Side::Client => client.clone(),
+                    Side::Server => server.clone(),
+                };
+                for _ in 3..epoch {
+                    secret = expand_label(&secret, "traffic upd", &[], 32);
+                }
+                Some(Keys::v13(&secret))
             }
         }
     }
@@ -447,6 +498,16 @@ pub fn split(mut datagram: &[u8]) -> Vec<&[u8]> {
         datagram = rest;
     }
     records
+}
+
+/// The record numbers in the body of an ACK (RFC 9147 §7).
+fn acknowledged(body: &[u8]) -> Vec<(u64, u64)> {
+    let numbers = body[2..].chunks(16).map(|number| {
+        let (epoch, sequence) = number.split_at(8);
+        let [epoch, sequence] = [epoch, sequence].map(|half| half.try_into().unwrap());
+        (u64::from_be_bytes(epoch), u64::from_be_bytes(sequence))
+    });
+    numbers.collect()
 }
 
 /// Puts the victim's messages together, each given out once and in order.

@@ -1,7 +1,7 @@
 //! A victim and the puppet that talks to it, on a wire that loses nothing.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use floe_dtls::{Config, Connection, Received, RemoteIdentity, Setup, Side, State};
 use sim::Clock;
@@ -132,11 +132,13 @@ impl Stage {
         datagrams
     }
 
-    /// Lets the victim's next deadline pass.
-    pub fn wait(&mut self) {
-        if let Some(deadline) = self.victim.poll_timeout() {
-            self.now = deadline;
-            self.victim.handle_timeout(deadline);
+    /// Listens, also to what is only said after the delay of an ACK.
+    pub fn acknowledge(&mut self) {
+        self.listen();
+        let soon = self.now + Duration::from_secs(1);
+        while let Some(due) = self.victim.poll_timeout().filter(|due| *due <= soon) {
+            self.now = due;
+            self.victim.handle_timeout(due);
             self.listen();
         }
     }
