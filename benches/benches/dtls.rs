@@ -176,6 +176,7 @@ impl Fixture {
         let (mut client, mut server) = (end(0, Setup::Active), end(1, Setup::Passive));
         let now = now();
         client.start(now);
+        server.set_path_validated();
         server.start(now);
         let mut datagram = [0; 1200];
         loop {

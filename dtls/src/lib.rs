@@ -44,6 +44,7 @@
 //! let mut client = Connection::new(Arc::new(Config::new(alice.clone())), Setup::Active, expect(&bob)?)?;
 //! let mut server = Connection::new(Arc::new(Config::new(bob.clone())), Setup::Passive, expect(&alice)?)?;
 //! client.start(now); // when ICE has a usable path
+//! server.set_path_validated(); // by an answer to a check of its own
 //! server.start(now);
 //!
 //! let mut buf = [0; 1200];
@@ -89,6 +90,7 @@ mod client;
 mod config;
 mod connection;
 mod connection_id;
+mod cookie;
 mod crypto;
 mod error;
 mod event;
@@ -121,6 +123,7 @@ pub use config::{
 };
 pub use connection::{Connection, Received};
 pub use connection_id::ConnectionId;
+pub use cookie::{CookieGate, Proof, Verdict};
 pub use crypto::CryptoBackend;
 pub use error::{
     ApiMisuse, Error, IdentityRefused, InvalidMessage, PeerIncompatible, PeerMisbehaved,

@@ -63,6 +63,11 @@ struct Page {
 }
 
 impl Reassembler {
+    /// The first message that is expected is this one.
+    pub(crate) fn begin_at(&mut self, message_seq: u16) {
+        self.next = u32::from(message_seq);
+    }
+
     /// The message_seq expected next.
     pub(crate) fn next_seq(&self) -> u32 {
         self.next

@@ -15,6 +15,7 @@ fn handshake() -> [(Connection, allocation_counter::AllocationInfo); 2] {
         let mut made = None;
         let counted = allocation_counter::measure(|| {
             let mut connection = Connection::new(config.clone(), setup, remote.clone()).unwrap();
+            connection.set_path_validated();
             connection.start(now);
             made = Some(connection);
         });

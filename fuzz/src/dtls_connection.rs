@@ -224,6 +224,7 @@ impl World for Network {
 impl Peer {
     fn new(now: Instant, config: Arc<Config>, setup: Setup, remote: RemoteIdentity) -> Self {
         let mut dtls = Connection::new(config, setup, remote).expect("a valid configuration");
+        dtls.set_path_validated();
         dtls.start(now);
         Self {
             dtls,

@@ -12,6 +12,7 @@
 //!
 //! This file holds life cycle, commands and outputs; what comes in is in `receive`, what can be asked in `facts`.
 
+mod amplification;
 mod established;
 mod facts;
 mod receive;
@@ -21,6 +22,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use self::amplification::Amplification;
 use self::established::{Established, Gate};
 use crate::association::{AssociationId, negotiated_side};
 use crate::client::ClientState;
@@ -34,7 +36,7 @@ use crate::handshake::{Completed, Context, Negotiated};
 use crate::msgs::alert::Alert;
 use crate::msgs::enums::AlertDescription;
 use crate::reassembly::Reassembler;
-use crate::record::header::{ContentType, Epoch, MAX_PLAINTEXT};
+use crate::record::header::{ContentType, Epoch, MAX_PLAINTEXT, RecordNumber};
 use crate::record::{RecordLayer, SealError};
 use crate::server::ServerState;
 use crate::stats::{DropReason, Stats};
@@ -76,6 +78,8 @@ pub struct Connection {
     setup: Setup,
     side: Option<Side>,
     phase: Phase,
+    /// What a server may send to an address that has not shown that anybody is there.
+    amplification: Amplification,
     /// The state that the last event said.
     announced: State,
     records: RecordLayer,
@@ -123,6 +127,16 @@ struct Early {
     path: Path,
     /// What looks like a ClientHello, at most [`receive::MAX_EARLY`] of them.
     datagrams: Vec<Vec<u8>>,
+}
+
+/// Where a server goes on that a gate stood before.
+#[derive(Debug)]
+pub(crate) struct Beginning {
+    pub(crate) state: ServerState,
+    /// That of the ClientHello to come, and so of our first message.
+    pub(crate) message_seq: u16,
+    /// That of the record it comes in, and so of our first record (RFC 6347 §4.2.1).
+    pub(crate) record: RecordNumber,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -179,6 +193,7 @@ impl Connection {
             setup,
             side: setup.side(),
             phase: Phase::New(Early::default()),
+            amplification: Amplification::START,
             announced: State::New,
             records: RecordLayer::default(),
             flight: Flight::new(&config, &mut random),
@@ -194,6 +209,25 @@ impl Connection {
             stats: Stats::default(),
             config,
         })
+    }
+
+    /// A server in the middle of things: a gate has answered a first ClientHello in its place.
+    pub(crate) fn begun(
+        now: Instant,
+        config: Arc<Config>,
+        remote: RemoteIdentity,
+        beginning: Beginning,
+    ) -> Result<Self, ApiMisuse> {
+        let mut connection = Self::new(config, Setup::Passive, remote)?;
+        connection.set_path_validated();
+        connection.reassembler.begin_at(beginning.message_seq);
+        connection.flight.begin_at(beginning.message_seq);
+        connection
+            .records
+            .begin_plaintext_at(beginning.record.sequence());
+        connection.start(now);
+        connection.phase = Phase::Server(beginning.state);
+        Ok(connection)
     }
 
     /// The connection that takes this one's place: same configuration, next association (RFC 8842 §3.1).
@@ -259,6 +293,20 @@ impl Connection {
         }
     }
 
+    /// Says that the peer is known to receive at the address that the datagrams come from: ICE has an answer to a check of
+    /// its own, or a cookie came back ([`CookieGate`](crate::CookieGate)). Until then, or until a record of the peer has
+    /// authenticated, a server sends no more than three times the bytes it received (RFC 9147 §5.1). A client is asked by
+    /// nobody and so is not limited.
+    pub fn set_path_validated(&mut self) {
+        self.amplification = Amplification::Unlimited;
+    }
+
+    /// Whether nothing limits what is sent: see [`Connection::set_path_validated`].
+    #[must_use]
+    pub fn is_path_validated(&self) -> bool {
+        self.amplification == Amplification::Unlimited
+    }
+
     /// Begins the handshake if path and side are known.
     fn launch(&mut self, now: Instant) {
         let Phase::New(early) = &mut self.phase else {
@@ -279,6 +327,7 @@ impl Connection {
             .set(Timer::Handshake, now + self.config.retransmission.deadline);
         self.enter(now, Phase::Server(ServerState::start()), Reason::Started);
         if side == Side::Client {
+            self.set_path_validated();
             match ClientState::start(&mut self.context(now)) {
                 Ok(state) => self.phase = Phase::Client(state),
                 Err(error) => self.fail(now, error),
@@ -431,10 +480,13 @@ impl Connection {
             buf.len() >= self.flight.path_mtu(),
             "the buffer must hold a datagram of the configured MTU"
         );
+        let room = self.amplification.room().min(buf.len());
+        let (buf, _) = buf.split_at_mut(room);
         let written = self
             .flight
             .write_datagram(&mut self.records, buf)
             .or_else(|| self.write_alert(buf));
+        self.amplification.on_sent(written.unwrap_or(0));
         self.stats.datagrams_sent += u64::from(written.is_some());
         written
     }

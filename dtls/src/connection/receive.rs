@@ -55,6 +55,7 @@ impl Connection {
         {
             return Received::NotMine;
         }
+        self.amplification.on_received(datagram.len());
         match self.phase {
             Phase::New(_) => self.on_early_datagram(now, datagram),
             Phase::Closed | Phase::Failed => self.dropped(DropReason::Ended),
@@ -126,6 +127,10 @@ impl Connection {
         }
         let payload = datagram.get(record.payload.clone()).unwrap_or_default();
         let authentic = record.number.epoch() != Epoch::PLAINTEXT;
+        if authentic {
+            // Only who received our share can have made it.
+            self.set_path_validated();
+        }
         match record.content_type {
             ContentType::Handshake => self.on_handshake(now, record.number, payload),
             ContentType::Ack => self.on_ack(now, record.number, payload),

@@ -43,6 +43,7 @@ impl Ends {
             client: end(Side::Client),
             server: end(Side::Server),
         };
+        ends.server.set_path_validated();
         ends.server.start(ends.now);
         ends.client.start(ends.now);
         ends
@@ -342,6 +343,7 @@ mod seeded {
         let now = now();
         let (mut client, mut server) = (end(0x40, Setup::Active), end(0x80, Setup::Passive));
         client.start(now);
+        server.set_path_validated();
         server.start(now);
         let mut said = Vec::new();
         let mut buf = [0; 1200];

@@ -180,6 +180,11 @@ impl Flight {
         }
     }
 
+    /// The first message that is sent is this one.
+    pub(crate) fn begin_at(&mut self, message_seq: u16) {
+        self.next_seq = message_seq;
+    }
+
     /// Adds a message and gives it back as the transcript has it: one fragment with its header.
     pub(crate) fn message(
         &mut self,
@@ -250,7 +255,8 @@ impl Flight {
         air.tries += 1;
         air.losses = air.losses.saturating_add(1);
         match air.phase {
-            Phase::Paused => self.go_on(now, timers),
+            // What could not all be written yet goes on where it stopped.
+            Phase::Paused | Phase::Sending => self.go_on(now, timers),
             _ => self.transmit(now, timers),
         }
         Ok(true)
@@ -467,14 +473,15 @@ impl Flight {
             .map(|took| Duration::from_micros(took.into()))
     }
 
-    /// Writes the next datagram into `out`, which holds [`Self::mtu`] bytes at least: an ACK that is due, or a part of
+    /// Writes the next datagram into `out`, as much of it as that and the MTU allow: an ACK that is due, or a part of
     /// the flight.
     pub(crate) fn write_datagram(
         &mut self,
         records: &mut RecordLayer,
         out: &mut [u8],
     ) -> Option<usize> {
-        let out = out.get_mut(..self.mtu())?;
+        let room = self.mtu().min(out.len());
+        let (out, _) = out.split_at_mut(room);
         if let Some(acks) = &mut self.acks
             && let Some(len) = acks.write(records, out)
         {

@@ -131,6 +131,11 @@ impl Opened {
 }
 
 impl RecordLayer {
+    /// The next plaintext record is written with this sequence number.
+    pub(crate) fn begin_plaintext_at(&mut self, sequence: u64) {
+        self.plaintext.next = sequence;
+    }
+
     /// From now on records of `epoch`, which is newer than all before, can be opened.
     pub(crate) fn add_read_key(&mut self, epoch: Epoch, key: RecordKey) {
         // An expanded key has half a kilobyte: no room is taken for epochs that may never come.

@@ -33,7 +33,7 @@ use self::hello::ExpectClientHello;
 use self::v12::{
     ExpectCertificate, ExpectCertificateVerify, ExpectClientKeyExchange, ExpectFinished,
 };
-use self::v13::ExpectSecondClientHello;
+pub(crate) use self::v13::{ExpectSecondClientHello, Retry};
 use crate::error::{Error, IdentityRefused};
 use crate::fingerprint::{FingerprintVerified, RemoteIdentity};
 use crate::handshake::{Completed, Context, unexpected};

@@ -18,7 +18,7 @@ mod hello;
 mod retry;
 
 use self::hello::{Choice, Exchange};
-pub(crate) use self::retry::ExpectSecondClientHello;
+pub(crate) use self::retry::{ExpectSecondClientHello, Retry};
 use super::{ServerState, anonymous};
 use crate::config::{ClientAuth, Side};
 use crate::crypto::CryptoBackend;

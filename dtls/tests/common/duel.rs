@@ -85,6 +85,7 @@ impl Duel {
                 false => expecting_owner_of(&identity),
             };
             let mut end = Connection::with_seed(seed, Arc::new(config), setup, remote).unwrap();
+            end.set_path_validated();
             end.start(Clock::epoch());
             end
         };

@@ -64,6 +64,7 @@ impl Ends {
 pub fn lone_server() -> Connection {
     let config = Arc::new(Config::new(identity(SERVER)));
     let mut server = Connection::new(config, Setup::Passive, RemoteIdentity::Later).unwrap();
+    server.set_path_validated();
     server.start(Clock::epoch());
     server
 }

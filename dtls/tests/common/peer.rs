@@ -24,7 +24,9 @@ pub struct Peer {
 }
 
 impl Peer {
-    pub fn new(host: u8, other: u8, dtls: Connection) -> Self {
+    /// At an address that its peer is known to receive at.
+    pub fn new(host: u8, other: u8, mut dtls: Connection) -> Self {
+        dtls.set_path_validated();
         Self {
             dtls,
             events: Vec::new(),

@@ -253,6 +253,17 @@ impl Associations {
         }
     }
 
+    /// The peer receives at the other end of the path: a server need not count what it sends there.
+    pub(crate) fn set_path_validated(&mut self) {
+        self.connections().for_each(Connection::set_path_validated);
+    }
+
+    /// Whether an association counts what it sends on a path that nobody has been heard from.
+    pub(crate) fn wants_proof(&self) -> bool {
+        let successor = self.successor().map(Connection::is_path_validated);
+        !self.current.is_path_validated() || successor == Some(false)
+    }
+
     /// Whether an association waits for a path.
     pub(crate) fn wants_start(&self) -> bool {
         let successor = self.successor().map(Connection::state);

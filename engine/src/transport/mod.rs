@@ -338,6 +338,10 @@ impl Transport {
             let rtt = self.round_trip_time(&path);
             self.dtls.start(now, rtt, self.retransmission_cap);
         }
+        let proven = |path| self.ice.is_proven(&path);
+        if self.dtls.wants_proof() && self.dtls_path().is_some_and(proven) {
+            self.dtls.set_path_validated();
+        }
     }
 
     /// How the ICE restart under way has ended, if it has: read from the agent, not from its events, which may wait long.

@@ -40,6 +40,7 @@ impl Stage {
             Side::Server => Setup::Passive,
         };
         let mut connection = Connection::new(Arc::new(config), setup, remote).unwrap();
+        connection.set_path_validated();
         connection.start(Clock::epoch());
         let mut stage = Self {
             victim: connection,

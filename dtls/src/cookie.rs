@@ -1,0 +1,320 @@
+//! A gate before raw listeners: who sends a ClientHello must first show that it receives at its address (RFC 9147 §5.1,
+//! RFC 6347 §4.2.1).
+//!
+//! ```text
+//!   client                                   gate, which keeps nothing
+//!   ClientHello             ───────────────▶
+//!                           ◀───────────────  DTLS 1.2: HelloVerifyRequest with a cookie
+//!                                             DTLS 1.3: HelloRetryRequest with a cookie
+//!   ClientHello with cookie ───────────────▶  Proven: make a Connection of it, and give it this datagram
+//! ```
+//!
+//! The cookie is a MAC over the client's address, the ClientHello without what its second edition may change, and the
+//! period of time, whose secret it is made with: so a cookie is good for one client, one hello and one to two periods, and
+//! the gate needs no memory. In DTLS 1.3 it also carries what the HelloRetryRequest chose and the hash of the first hello,
+//! which the transcript begins with (RFC 8446 §4.2.2, §4.4.1).
+//!
+//! Where ICE has shown the path (an answered check) none of this is of use. A ClientHello that needs two datagrams, as one
+//! with a post-quantum share does, cannot be answered without keeping its first half: the gate says
+//! [`Verdict::Fragment`], and a [`Connection`] can be made of it that sends no more than three times what it received until
+//! its peer has shown that it is there.
+
+mod token;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
+
+use self::token::{Kept, Secret, Subject};
+use crate::config::Config;
+use crate::connection::{Beginning, Connection};
+use crate::error::{ApiMisuse, Error, PeerIncompatible, PeerMisbehaved};
+use crate::fingerprint::RemoteIdentity;
+use crate::msgs::alert::Alert;
+use crate::msgs::codec::{Codec, Reader};
+use crate::msgs::enums::{AlertDescription, HandshakeType, ProtocolVersion};
+use crate::msgs::handshake::{Fragment, HandshakeHeader};
+use crate::msgs::hello::{ClientHello, HelloVerifyRequest};
+use crate::record::RecordLayer;
+use crate::record::header::{ContentType, Epoch, Header, RecordNumber};
+use crate::server::{ExpectSecondClientHello, Retry, ServerState};
+use crate::stats::DropReason;
+
+/// An answer is at most this many times as long as what it answers (RFC 9147 §5.1).
+const AMPLIFICATION: usize = 3;
+
+/// What a datagram from an unknown address is.
+#[non_exhaustive]
+#[derive(Debug)]
+#[must_use]
+pub enum Verdict {
+    /// Nothing is proven: send this many bytes of `out` to where the datagram came from, and forget it.
+    Answer(usize),
+    /// A ClientHello from where it says it is from: make a connection with [`CookieGate::accept`] and give it the datagram.
+    Proven(Proof),
+    /// A part of a ClientHello that needs more than one datagram. It cannot be answered without keeping it: drop it, or
+    /// give it to a [`Connection`] of its own, which sends no more than three times what it received until its peer has
+    /// shown that it is there. How many of those there may be at a time is the caller's to limit.
+    Fragment,
+    /// Not the beginning of a handshake, or one that earns no answer.
+    Dropped(DropReason),
+}
+
+/// A client receives at the address that it sends from.
+#[derive(Debug)]
+pub struct Proof(Beginning);
+
+/// Answers first ClientHellos without keeping anything, and lets second ones in. Share it as you like.
+pub struct CookieGate {
+    config: Arc<Config>,
+    secret: Secret,
+}
+
+/// A whole ClientHello in one record.
+struct Arrival<'a> {
+    number: RecordNumber,
+    message_seq: u16,
+    /// Header and body.
+    message: &'a [u8],
+    hello: ClientHello<'a>,
+}
+
+/// What a ClientHello leads to.
+enum Examined {
+    /// It has our cookie: the handshake goes on here.
+    Proven(ServerState),
+    /// It must come again with the cookie in this message.
+    Again(Vec<u8>),
+}
+
+impl CookieGate {
+    /// The longest answer, in bytes.
+    pub const MAX_ANSWER: usize = 256;
+
+    /// A gate with a secret of its own, before connections of this configuration.
+    ///
+    /// # Errors
+    ///
+    /// A configuration that no connection can be made of ([`Connection::new`]), or no randomness.
+    pub fn new(now: Instant, config: Arc<Config>) -> Result<Self, Error> {
+        let mut secret = [0; Secret::LEN];
+        config.backend.fill_random(&mut secret)?;
+        Self::with_secret(secret, now, config)
+    }
+
+    fn with_secret(
+        secret: [u8; Secret::LEN],
+        now: Instant,
+        config: Arc<Config>,
+    ) -> Result<Self, Error> {
+        config.check(&RemoteIdentity::AcceptAny)?;
+        Ok(Self {
+            secret: Secret::new(now, secret),
+            config,
+        })
+    }
+
+    /// As [`CookieGate::new`] with a secret that everybody knows: same inputs, same answers. For tests only.
+    ///
+    /// # Errors
+    ///
+    /// A configuration that no connection can be made of.
+    #[cfg(feature = "deterministic")]
+    pub fn with_seed(seed: [u8; 32], now: Instant, config: Arc<Config>) -> Result<Self, Error> {
+        Self::with_secret(seed, now, config)
+    }
+
+    /// Looks at a datagram from a client that there is no connection with.
+    ///
+    /// `client` names the address it came from, port included, in bytes of the caller's choice. `out` takes the answer,
+    /// which is never more than three times as long as the datagram.
+    ///
+    /// # Panics
+    ///
+    /// If `out` is shorter than [`CookieGate::MAX_ANSWER`]: the caller's bug, seen at the first call.
+    pub fn handle_datagram(
+        &self,
+        now: Instant,
+        client: &[u8],
+        datagram: &[u8],
+        out: &mut [u8],
+    ) -> Verdict {
+        assert!(
+            out.len() >= Self::MAX_ANSWER,
+            "the buffer must hold an answer"
+        );
+        let arrival = match Arrival::read(datagram) {
+            Ok(arrival) => arrival,
+            Err(verdict) => return verdict,
+        };
+        let (content_type, body) = match self.examine(now, client, &arrival) {
+            Ok(Examined::Proven(state)) => {
+                return Verdict::Proven(Proof(Beginning {
+                    state,
+                    message_seq: arrival.message_seq,
+                    record: arrival.number,
+                }));
+            }
+            Ok(Examined::Again(message)) => (ContentType::Handshake, message),
+            Err(error) => {
+                let description = error.alert().unwrap_or(AlertDescription::INTERNAL_ERROR);
+                let alert = Alert::fatal(description).to_bytes();
+                (ContentType::Alert, alert.to_vec())
+            }
+        };
+        // Numbered as what it answers is, so that it is not taken for a repetition (RFC 6347 §4.2.1).
+        let mut records = RecordLayer::default();
+        records.begin_plaintext_at(arrival.number.sequence());
+        let room = out.len().min(AMPLIFICATION * datagram.len());
+        let (out, _) = out.split_at_mut(room);
+        match records.seal(Epoch::PLAINTEXT, content_type, [&body, &[]], out) {
+            Ok(sealed) => Verdict::Answer(sealed.len),
+            Err(_) => Verdict::Dropped(DropReason::MalformedFragment),
+        }
+    }
+
+    /// The connection that a proven ClientHello begins: started, its path taken for validated. Give it the datagram with
+    /// that ClientHello next.
+    ///
+    /// # Errors
+    ///
+    /// [`Config::client_auth`] weaker than required without [`RemoteIdentity::AcceptAny`].
+    pub fn accept(
+        &self,
+        now: Instant,
+        proof: Proof,
+        remote: RemoteIdentity,
+    ) -> Result<Connection, ApiMisuse> {
+        Connection::begun(now, self.config.clone(), remote, proof.0)
+    }
+
+    fn examine(
+        &self,
+        now: Instant,
+        client: &[u8],
+        arrival: &Arrival<'_>,
+    ) -> Result<Examined, Error> {
+        let hello = &arrival.hello;
+        let subject = Subject {
+            client,
+            hello: &ExpectSecondClientHello::lasting(hello),
+        };
+        let version = self
+            .config
+            .usable_versions()
+            .find(|version| hello.offers(*version))
+            .ok_or(PeerIncompatible::NoVersionInCommon)?;
+        if version == ProtocolVersion::DTLS1_3 {
+            return match hello.extensions.cookie() {
+                Some(cookie) => self.taste_v13(now, &subject, cookie),
+                None => self.retry(now, &subject, arrival),
+            };
+        }
+        // A cookie that is not ours is as good as none (RFC 6347 §4.2.1).
+        if self.secret.taste(now, hello.cookie, &subject) == Some(&[]) {
+            return Ok(Examined::Proven(ServerState::start()));
+        }
+        let request = HelloVerifyRequest {
+            version: ProtocolVersion::DTLS1_0,
+            cookie: &self.secret.bake(now, &[], &subject),
+        };
+        let message_type = HandshakeType::HELLO_VERIFY_REQUEST;
+        let again = arrival.answer(message_type, |out| request.encode(out));
+        Ok(Examined::Again(again))
+    }
+
+    /// A HelloRetryRequest that also asks for the share that is missing, if one is: there is no other to come.
+    fn retry(
+        &self,
+        now: Instant,
+        subject: &Subject<'_>,
+        arrival: &Arrival<'_>,
+    ) -> Result<Examined, Error> {
+        let (suite, group) = Retry::choose(&arrival.hello, &self.config)?;
+        let kept = Kept {
+            cipher_suite: suite.cipher_suite,
+            group,
+            first_hello: Retry::hash_of_first(suite, arrival.message),
+        };
+        let retry = Retry {
+            suite,
+            group,
+            cookie: self.secret.bake(now, &kept.to_bytes(), subject),
+        };
+        let again = arrival.answer(HandshakeType::SERVER_HELLO, |out| retry.encode(out));
+        Ok(Examined::Again(again))
+    }
+
+    /// A cookie that is not ours ends the handshake: the client begins again without it (RFC 9147 §5.1).
+    fn taste_v13(
+        &self,
+        now: Instant,
+        subject: &Subject<'_>,
+        cookie: &[u8],
+    ) -> Result<Examined, Error> {
+        let kept = self
+            .secret
+            .taste(now, cookie, subject)
+            .and_then(|bytes| Reader::all(bytes, Kept::read).ok())
+            .ok_or(PeerMisbehaved::CookieInvalid)?;
+        let suite = self
+            .config
+            .backend
+            .suite_v13(kept.cipher_suite)
+            .ok_or(PeerMisbehaved::CookieInvalid)?;
+        let retry = Retry {
+            suite,
+            group: kept.group,
+            cookie: cookie.to_vec(),
+        };
+        let state = ExpectSecondClientHello::resume(retry, subject.hello, &kept.first_hello);
+        Ok(Examined::Proven(ServerState::SecondClientHello(state)))
+    }
+}
+
+impl fmt::Debug for CookieGate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CookieGate")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'a> Arrival<'a> {
+    /// A datagram that begins with a whole ClientHello.
+    fn read(datagram: &'a [u8]) -> Result<Self, Verdict> {
+        let dropped = Verdict::Dropped;
+        let header = Header::read(datagram, &[]).map_err(dropped)?;
+        let is_handshake = header.content_type == Some(ContentType::Handshake);
+        if header.number.epoch() != Epoch::PLAINTEXT || !is_handshake {
+            return Err(dropped(DropReason::UnexpectedPlaintext));
+        }
+        let end = Header::LEN + header.length;
+        let message = datagram.get(Header::LEN..end).unwrap_or_default();
+        let malformed = |_| Verdict::Dropped(DropReason::MalformedFragment);
+        let fragment = Fragment::read(&mut Reader::new(message)).map_err(malformed)?;
+        let first = fragment.header;
+        if first.handshake_type != HandshakeType::CLIENT_HELLO {
+            return Err(dropped(DropReason::UnexpectedPlaintext));
+        }
+        if first.fragment_length != first.length {
+            return Err(Verdict::Fragment);
+        }
+        Ok(Self {
+            number: header.number,
+            message_seq: first.message_seq,
+            message: message
+                .get(..HandshakeHeader::LEN + fragment.body.len())
+                .unwrap_or_default(),
+            hello: ClientHello::read_all(fragment.body).map_err(malformed)?,
+        })
+    }
+
+    /// A message that answers this one.
+    fn answer(&self, handshake_type: HandshakeType, encode: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+        let mut body = Vec::new();
+        encode(&mut body);
+        let header = HandshakeHeader::whole(handshake_type, self.message_seq, body.len() as u32);
+        [&header.to_bytes()[..], &body].concat()
+    }
+}

@@ -1,0 +1,106 @@
+//! What makes a cookie good, a MAC that only the gate can make, and what it says in DTLS 1.3.
+
+use std::time::{Duration, Instant};
+
+use ring::hmac;
+use subtle::ConstantTimeEq;
+
+use crate::error::InvalidMessage;
+use crate::msgs::codec::{CodePoint, Reader, put_vector};
+use crate::msgs::enums::{CipherSuite, NamedGroup};
+
+/// How long cookies are made with one secret. One is good until the end of the next period.
+const PERIOD: Duration = Duration::from_secs(60);
+
+/// The secret that the secrets of all periods are made of.
+pub(super) struct Secret {
+    key: hmac::Key,
+    born: Instant,
+}
+
+/// What a cookie speaks for, besides what it says.
+pub(super) struct Subject<'a> {
+    pub(super) client: &'a [u8],
+    /// The ClientHello without what its second edition may change.
+    pub(super) hello: &'a [u8],
+}
+
+impl Secret {
+    pub(super) const LEN: usize = 32;
+
+    /// The bytes of the MAC at the end of a cookie.
+    const TAG_LEN: usize = 32;
+
+    pub(super) fn new(born: Instant, secret: [u8; Self::LEN]) -> Self {
+        Self {
+            key: hmac::Key::new(hmac::HMAC_SHA256, &secret),
+            born,
+        }
+    }
+
+    /// A cookie that says `what`.
+    pub(super) fn bake(&self, now: Instant, what: &[u8], subject: &Subject<'_>) -> Vec<u8> {
+        let period = self.period(now);
+        let tag = self.tag(period, what, subject);
+        [&[period as u8], what, tag.as_ref()].concat()
+    }
+
+    /// What a cookie says, if it is ours, for this subject, of this period or the one before.
+    pub(super) fn taste<'c>(
+        &self,
+        now: Instant,
+        cookie: &'c [u8],
+        subject: &Subject<'_>,
+    ) -> Option<&'c [u8]> {
+        let (period, rest) = cookie.split_first()?;
+        let (what, tag) = rest.split_at_checked(rest.len().checked_sub(Self::TAG_LEN)?)?;
+        let age = (self.period(now) as u8).wrapping_sub(*period);
+        let period = self
+            .period(now)
+            .checked_sub(u64::from(age))
+            .filter(|_| age <= 1)?;
+        let expected = self.tag(period, what, subject);
+        bool::from(expected.as_ref().ct_eq(tag)).then_some(what)
+    }
+
+    fn period(&self, now: Instant) -> u64 {
+        now.saturating_duration_since(self.born).as_secs() / PERIOD.as_secs()
+    }
+
+    fn tag(&self, period: u64, what: &[u8], subject: &Subject<'_>) -> hmac::Tag {
+        let secret = hmac::sign(&self.key, &period.to_be_bytes());
+        let mut mac = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, secret.as_ref()));
+        for part in [what, subject.client, subject.hello] {
+            mac.update(&(part.len() as u64).to_be_bytes());
+            mac.update(part);
+        }
+        mac.sign()
+    }
+}
+
+/// What must be known of a first ClientHello and its HelloRetryRequest when the second comes.
+pub(super) struct Kept {
+    pub(super) cipher_suite: CipherSuite,
+    /// The group that a share was asked of, if one was missing.
+    pub(super) group: Option<NamedGroup>,
+    /// The hash of the first ClientHello, by the suite's function.
+    pub(super) first_hello: Vec<u8>,
+}
+
+impl Kept {
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        self.cipher_suite.put(&mut out);
+        self.group.unwrap_or(NamedGroup(0)).put(&mut out);
+        put_vector::<1>(&mut out, &self.first_hello);
+        out
+    }
+
+    pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, InvalidMessage> {
+        Ok(Self {
+            cipher_suite: CipherSuite::take(reader)?,
+            group: Some(NamedGroup::take(reader)?).filter(|group| *group != NamedGroup(0)),
+            first_hello: reader.vector::<1>()?.to_vec(),
+        })
+    }
+}
