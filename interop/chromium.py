@@ -16,6 +16,9 @@ from webdriver import Browser
 SERVER = os.path.join(TOP, "target/release/examples/media_server")
 CONSENT_INTERVAL_MS = 6_000  # the longest time between two checks, RFC 7675 §5.1
 CONSENT_EXPIRES = 30  # seconds without an answer, RFC 7675 §5.1
+POST_QUANTUM = "X25519MLKEM768"
+NO_POST_QUANTUM = "--disable-features=WebRtcPqcForDtls"
+WIRE_VERSIONS = {"DTLS 1.2": "FEFD", "DTLS 1.3": "FEFC"}
 PATIENCE = 39.5  # seconds from the start during which nothing is given up, RFC 8863 §4
 
 # Replaces the certificate fingerprint in what is sent ("request") or in what comes back ("response").
@@ -37,7 +40,8 @@ SELECTED_PAIR = """
     const transport = report.find((entry) => entry.type === 'transport');
     const pair = report.find((entry) => entry.id === transport.selectedCandidatePairId);
     const local = report.find((entry) => entry.id === pair.localCandidateId);
-    return {usernameFragment: local.usernameFragment, dtlsRole: transport.dtlsRole, iceRole: transport.iceRole};
+    const {dtlsRole, iceRole, tlsVersion, dtlsCipher} = transport;
+    return {usernameFragment: local.usernameFragment, dtlsRole, iceRole, tlsVersion, dtlsCipher};
 """
 
 
@@ -145,9 +149,19 @@ def stays(call, seconds):
     check(call.session()["media"]["datagrams"] - media >= 25 * seconds, "the audio, 50 datagrams a second, did not arrive")
 
 
-def connects(mode, dtls, *flags, hold=0):
-    with Call("--ice", mode, "--dtls", dtls, flags=flags) as call:
+def agree(call, version, group):
+    """Both say that the same was negotiated; the browser does not tell the group."""
+    session, pair = call.session(), call.selected_pair()
+    equal("floe's version", session["dtls_version"], version)
+    equal("Chromium's version", pair["tlsVersion"], WIRE_VERSIONS[version])
+    equal("floe's group", session["group"], group)
+    equal("Chromium's cipher suite", pair["dtlsCipher"], session["cipher_suite"])
+
+
+def connects(mode, dtls, *options, version="DTLS 1.3", group=POST_QUANTUM, flags=(), hold=0):
+    with Call("--ice", mode, "--dtls", dtls, *options, flags=flags) as call:
         call.connect()
+        agree(call, version, group)
         eventually("floe has completed", lambda: call.session()["ice"] == "completed")
         eventually("the page gathered", lambda: call.page()["iceGathering"][-1] == "complete")
         begins_well(call, mode)
@@ -160,7 +174,7 @@ def connects(mode, dtls, *flags, hold=0):
         return call.versions()
 
 
-# req: R79 R80 R81 R82 R83 R84 R85
+# req: T64 R79 R80 R81 R82 R83 R84 R85
 @row("Chromium", "ICE controlling, DTLS client; floe full")
 def chromium_connects_to_floe_full():
     return connects("full", "passive", hold=13)
@@ -172,16 +186,46 @@ def chromium_connects_to_floe_lite():
     return connects("lite", "passive", hold=13)
 
 
-# req: R82 R83
+# req: T64 R82 R83
 @row("Chromium", "ICE controlling, DTLS server; floe full")
 def chromium_is_the_dtls_server():
     return connects("full", "active")
 
 
-# req: R82 R83
-@row("Chromium", "as the first, without a post-quantum share")
-def chromium_connects_without_a_post_quantum_share():
-    return connects("full", "passive", "--disable-features=WebRtcPqcForDtls")
+# req: T64 R82 R83
+@row("Chromium", "DTLS client, without a post-quantum share")
+def chromium_is_the_dtls_client_without_a_post_quantum_share():
+    return connects("full", "passive", group="x25519", flags=[NO_POST_QUANTUM])
+
+
+# req: T64 R82 R83
+@row("Chromium", "DTLS server, without a post-quantum share")
+def chromium_is_the_dtls_server_without_a_post_quantum_share():
+    return connects("full", "active", group="x25519", flags=[NO_POST_QUANTUM])
+
+
+# req: T64
+@row("Chromium", "DTLS client; floe on ring, without X25519MLKEM768")
+def chromium_is_the_dtls_client_of_floe_on_ring():
+    return connects("full", "passive", "--crypto", "ring", group="x25519")
+
+
+# req: T64
+@row("Chromium", "DTLS server; floe on ring, without X25519MLKEM768")
+def chromium_is_the_dtls_server_of_floe_on_ring():
+    return connects("full", "active", "--crypto", "ring", group="x25519")
+
+
+# req: T64
+@row("Chromium", "DTLS client; floe speaks DTLS 1.2 only")
+def chromium_is_the_dtls_client_with_dtls_1_2():
+    return connects("full", "passive", "--dtls-max-version", "1.2", version="DTLS 1.2", group="x25519")
+
+
+# req: T64
+@row("Chromium", "DTLS server; floe speaks DTLS 1.2 only")
+def chromium_is_the_dtls_server_with_dtls_1_2():
+    return connects("full", "active", "--dtls-max-version", "1.2", version="DTLS 1.2", group="x25519")
 
 
 def restarts(mode):

@@ -26,6 +26,8 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use sim::{Link, Node, address};
 
 const V12: ProtocolVersion = ProtocolVersion::DTLS1_2;
+const V13: ProtocolVersion = ProtocolVersion::DTLS1_3;
+const VERSIONS: [ProtocolVersion; 2] = [V12, V13];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Life {
@@ -98,10 +100,10 @@ impl Stranger for Dimpl {
                 .secret_der()
                 .to_vec(),
         };
-        let new = if case.version == V12 {
-            Dtls::new_12
-        } else {
-            Dtls::new_13
+        let new = match (case.also, case.version) {
+            (Some(_), _) => Dtls::new_auto,
+            (None, V12) => Dtls::new_12,
+            (None, _) => Dtls::new_13,
         };
         let mut dtls = new(config, certificate, sim::Clock::epoch());
         dtls.set_active(case.floe == Side::Server);
@@ -188,8 +190,6 @@ fn group_of(group: NamedGroup) -> dimpl::NamedGroup {
     }
 }
 
-const VERSIONS: [ProtocolVersion; 1] = [V12];
-
 // req: T64
 #[test]
 fn floe_is_the_client() {
@@ -208,27 +208,42 @@ fn floe_is_the_server() {
 
 // req: T64
 #[test]
-fn its_certificate_may_be_of_p384() {
-    for (floe, version) in SIDES.into_iter().zip(VERSIONS.into_iter().cycle()) {
-        let case = Case {
-            pem: P384,
-            ..Case::new(floe, version, 900)
+fn it_and_floe_take_the_newest_version_of_both() {
+    for floe in SIDES {
+        let newer = Case {
+            also: Some(V12),
+            ..Case::new(floe, V13, 1200)
         };
-        interop::whole_life::<Dimpl>(case, FLOE);
+        interop::whole_life::<Dimpl>(newer, FLOE);
+        let older = Case {
+            also: Some(V13),
+            prepare: |config| config.max_version = V12,
+            ..Case::new(floe, V12, 1200)
+        };
+        interop::whole_life::<Dimpl>(older, FLOE);
     }
 }
 
 // req: T64
 #[test]
-fn every_suite_and_group_of_floe_is_also_dimpls() {
+fn its_certificate_may_be_of_p384() {
     for floe in SIDES {
-        let case = Case::new(floe, V12, 1200);
-        for suite in [
-            CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
-            CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
-            CipherSuite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
-        ] {
-            let suite = Some(suite);
+        for version in VERSIONS {
+            let case = Case {
+                pem: P384,
+                ..Case::new(floe, version, 900)
+            };
+            interop::whole_life::<Dimpl>(case, FLOE);
+        }
+    }
+}
+
+/// Every one at both ends, with each version that has it.
+fn with_each(suites: &[CipherSuite], version: ProtocolVersion) {
+    for floe in SIDES {
+        let case = Case::new(floe, version, 1200);
+        for suite in suites {
+            let suite = Some(*suite);
             interop::whole_life::<Dimpl>(Case { suite, ..case }, FLOE);
         }
         for groups in [
@@ -240,6 +255,23 @@ fn every_suite_and_group_of_floe_is_also_dimpls() {
             interop::whole_life::<Dimpl>(Case { groups, ..case }, FLOE);
         }
     }
+}
+
+// req: T64
+#[test]
+fn every_suite_and_group_of_floe_is_also_dimpls() {
+    let suites = [
+        CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+        CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+        CipherSuite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+    ];
+    with_each(&suites, V12);
+    let suites = [
+        CipherSuite::TLS13_AES_128_GCM_SHA256,
+        CipherSuite::TLS13_AES_256_GCM_SHA384,
+        CipherSuite::TLS13_CHACHA20_POLY1305_SHA256,
+    ];
+    with_each(&suites, V13);
 }
 
 // req: T64

@@ -50,14 +50,14 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
 use floe::{EndpointConfig, TransportConfig};
-use floe_dtls::{CertificateFingerprint, HashAlgorithm, Identity, IdentityError, Side};
+use floe_dtls::{CertificateFingerprint, HashAlgorithm, Identity, IdentityError, NamedGroup, Side};
 use floe_ice::{Candidate, Mode, Timing};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -231,27 +231,40 @@ async fn interrupted() {
     let _ = tokio::signal::ctrl_c().await;
 }
 
-/// A new certificate, the configuration that uses it, and the fingerprint by which SDP names it.
+/// A new certificate, the configuration that uses it, and the fingerprint by which SDP names it. What else DTLS is told is
+/// the caller's.
 fn identity(
-    key_log: Option<&Path>,
+    configure: impl FnOnce(&mut floe_dtls::Config) -> Result<(), StartError>,
 ) -> Result<(EndpointConfig, CertificateFingerprint), StartError> {
     let identity = Identity::generate().map_err(StartError::Identity)?;
     let fingerprint = identity.fingerprint(HashAlgorithm::Sha256);
     let ice = Arc::new(floe_ice::Config::with_timing(Timing::webrtc()));
     let mut dtls = floe_dtls::Config::new(Arc::new(identity));
-    if let Some(path) = key_log {
-        let file = KeyLogFile::open(path)
-            .map_err(|error| StartError::KeyLog(path.to_path_buf(), error))?;
-        dtls.key_log = Some(Arc::new(file));
-    }
+    configure(&mut dtls)?;
     Ok((
         EndpointConfig::new(TransportConfig::new(ice, Arc::new(dtls))),
         fingerprint,
     ))
 }
 
+/// What the command line says about DTLS.
+fn configure(dtls: &mut floe_dtls::Config, options: &Options) -> Result<(), StartError> {
+    dtls.max_version = options.dtls_max_version.into();
+    dtls.backend = options.crypto.into();
+    // First, as browsers have it; a backend that does not know it passes it over.
+    dtls.groups
+        .retain(|group| *group != NamedGroup::X25519MLKEM768);
+    dtls.groups.insert(0, NamedGroup::X25519MLKEM768);
+    if let Some(path) = &options.key_log {
+        let file =
+            KeyLogFile::open(path).map_err(|error| StartError::KeyLog(path.clone(), error))?;
+        dtls.key_log = Some(Arc::new(file));
+    }
+    Ok(())
+}
+
 fn settings(options: &Options, candidates: Vec<Candidate>) -> Result<Settings, StartError> {
-    let (endpoint, fingerprint) = identity(options.key_log.as_deref())?;
+    let (endpoint, fingerprint) = identity(|dtls| configure(dtls, options))?;
     Ok(Settings {
         endpoint,
         fingerprint,

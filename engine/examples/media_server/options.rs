@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
+use floe_dtls::{CryptoBackend, ProtocolVersion};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
 /// A media server's front door: WHIP signaling, one page, and floe underneath.
@@ -42,6 +43,14 @@ pub(crate) struct Options {
     #[arg(long, value_enum, default_value_t = DtlsSetup::Passive)]
     pub(crate) dtls: DtlsSetup,
 
+    /// Newest DTLS version that is spoken.
+    #[arg(long, value_enum, default_value_t = DtlsVersion::V1_3)]
+    pub(crate) dtls_max_version: DtlsVersion,
+
+    /// Where DTLS has its cryptography from.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) crypto: Crypto,
+
     /// Sessions that may live at once; further offers get 503.
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) max_sessions: u32,
@@ -75,6 +84,45 @@ pub(crate) enum IceMode {
 pub(crate) enum DtlsSetup {
     Active,
     Passive,
+}
+
+/// A DTLS version that a server can have as its newest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DtlsVersion {
+    #[value(name = "1.2")]
+    V1_2,
+    #[value(name = "1.3")]
+    V1_3,
+}
+
+impl From<DtlsVersion> for ProtocolVersion {
+    fn from(version: DtlsVersion) -> Self {
+        match version {
+            DtlsVersion::V1_2 => Self::DTLS1_2,
+            DtlsVersion::V1_3 => Self::DTLS1_3,
+        }
+    }
+}
+
+/// A crypto backend of this build.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Crypto {
+    #[cfg_attr(not(feature = "aws-lc-rs"), default)]
+    Ring,
+    /// Has X25519MLKEM768, which today's browsers offer first.
+    #[cfg(feature = "aws-lc-rs")]
+    #[default]
+    AwsLcRs,
+}
+
+impl From<Crypto> for CryptoBackend {
+    fn from(crypto: Crypto) -> Self {
+        match crypto {
+            Crypto::Ring => Self::Ring,
+            #[cfg(feature = "aws-lc-rs")]
+            Crypto::AwsLcRs => Self::AwsLcRs,
+        }
+    }
 }
 
 impl Options {
@@ -140,6 +188,8 @@ mod tests {
             "--announce=192.0.2.1",
             "--ice=lite",
             "--dtls=active",
+            "--dtls-max-version=1.2",
+            "--crypto=ring",
             "--max-sessions=3",
             "--expiry=5",
             "--clients=2",
@@ -153,6 +203,10 @@ mod tests {
             (IceMode::Lite, DtlsSetup::Active)
         );
         assert_eq!(
+            (options.dtls_max_version, options.crypto),
+            (DtlsVersion::V1_2, Crypto::Ring)
+        );
+        assert_eq!(
             (options.max_sessions, options.expiry, options.clients),
             (3, 5, 2)
         );
@@ -164,6 +218,7 @@ mod tests {
             "--http-port=70000",
             "--bind=here",
             "--ice=half",
+            "--dtls-max-version=1.1",
             "--clients=-1",
             "--clients=257",
             "--log=loud",
