@@ -20,6 +20,7 @@
 //! | CVE-2023-51443, CVE-2023-49786: a spoofed ClientHello ends a call | [`a_spoofed_client_hello_with_a_null_suite_ends_nothing`] |
 //! | CVE-2022-39368: failed handshakes leave something behind | [`failed_handshakes_give_everything_back`] |
 //! | plaintext that is marked as protected | [`a_plaintext_client_hello_marked_as_protected_is_ignored`] |
+//! | alerts in plaintext, numbers that wrap, keys dropped too early in DTLS 1.3 (2026) | the tests in [`of_dtls_1_3`] |
 //! | CVE-2011-4108, Lucky 13: CBC padding | [`there_is_no_cbc`] |
 #![cfg(feature = "deterministic")]
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
@@ -80,18 +81,26 @@ fn explicit_nonces_count_records() {
     let cast = Cast::new();
     for (version, victim) in all() {
         let mut stage = Stage::connected(version, victim, &cast);
-        let first = u64::from(version == Version::V12);
+        // The Finished of DTLS 1.2 is in the epoch of data, and so is what the server of DTLS 1.3 acknowledges it with.
+        let first = u64::from((version, victim) != (Version::V13, Side::Client));
+        let keys = stage
+            .puppet
+            .keys(victim, stage.puppet.data_epoch())
+            .unwrap();
         let mut out = [0; 200];
         for sequence in first..100_000 {
             let len = stage.victim.seal(stage.now, b"data", &mut out).unwrap();
-            if version == Version::V12 {
-                let number = (1_u64 << 48 | sequence).to_be_bytes();
-                assert_eq!(out[3..11], number, "the record number");
-                assert_eq!(out[13..21], number, "the nonce is the record number");
-            } else {
-                // The number is encrypted and the nonce made of it: it opens with this number only.
-                stage.puppet.expect_record(3, sequence);
-                assert_eq!(stage.puppet.open_data(&out[..len]), b"data");
+            match version {
+                Version::V12 => {
+                    let number = (1_u64 << 48 | sequence).to_be_bytes();
+                    assert_eq!(out[3..11], number, "the record number");
+                    assert_eq!(out[13..21], number, "the nonce is the record number");
+                }
+                // The number is masked and the nonce made of it: with another one it would not open.
+                Version::V13 => {
+                    assert_eq!(keys.number_of(&out[..len]), Some(sequence as u16));
+                    assert_eq!(keys.open(&out[..len], sequence).unwrap().body, b"data");
+                }
             }
         }
     }
@@ -778,4 +787,79 @@ fn there_is_no_cbc() {
     });
     let nothing = PeerIncompatible::NoCipherSuiteInCommon.into();
     assert_eq!(stage.victim.error(), Some(&nothing));
+}
+
+mod of_dtls_1_3 {
+    use super::*;
+
+    fn connected(victim: Side) -> Stage {
+        Stage::connected(Version::V13, victim, &Cast::new())
+    }
+
+    /// A record whose number is `nth` after those written.
+    fn last_record(stage: &Stage, epoch: u16) -> (u64, u64) {
+        (epoch.into(), stage.puppet.written(epoch) - 1)
+    }
+
+    // req: T62 T32
+    #[test]
+    fn an_alert_in_plaintext_ends_nothing_once_there_are_keys() {
+        let cast = Cast::new();
+        for victim in SIDES {
+            let word = Version::V13.word(victim);
+            for step in 1..=word.len() {
+                let mut stage = Stage::new(Version::V13, victim, &cast);
+                stage.say_all(&word[..step]);
+                let alert = Record::new(wire::ALERT, 0, 77, &[2, 40]).to_bytes();
+                let received = stage.give(alert);
+                assert!(
+                    matches!(received, Received::Dropped(_)),
+                    "{victim} {step}: {received:?}"
+                );
+                assert_ne!(stage.victim.state(), State::Failed);
+                stage.say_all(&word[step..]);
+                assert_eq!(stage.victim.state(), State::Connected, "{victim} {step}");
+                stage.assert_talking();
+            }
+        }
+    }
+
+    // req: T62 T31
+    #[test]
+    fn record_numbers_pass_the_sixteen_bits_that_are_written() {
+        for victim in SIDES {
+            let mut stage = connected(victim);
+            // Sixteen bits tell numbers apart that are less than 2¹⁵ from the next one.
+            for edge in [0x1_0000, 0x2_0000, 0x3_0000] {
+                while stage.puppet.written(3) < edge - 8 {
+                    let left = edge - 8 - stage.puppet.written(3);
+                    stage
+                        .puppet
+                        .skip_records(3, left.saturating_sub(1).min(30_000));
+                    stage.assert_talking();
+                }
+                (0..20).for_each(|_| stage.assert_talking());
+            }
+        }
+    }
+
+    // req: T62 T21 T33
+    #[test]
+    fn a_finished_that_comes_again_is_acknowledged_again() {
+        // The ACK of the first is lost: its keys are still there, and so is the answer.
+        let mut stage = connected(Side::Server);
+        stage.acknowledge();
+        let before = stage.puppet.acks.len();
+        let again = stage.puppet.repeat_last();
+        let _ = stage.give(again);
+        stage.acknowledge();
+        let newest = last_record(&stage, 2);
+        assert!(
+            stage.puppet.acks[before..]
+                .iter()
+                .any(|ack| ack.contains(&newest)),
+            "{:?}",
+            stage.puppet.acks
+        );
+    }
 }

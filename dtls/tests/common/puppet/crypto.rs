@@ -180,6 +180,18 @@ impl Keys {
         }
     }
 
+    /// What is written of a record's number in DTLS 1.3.
+    pub fn number_of(&self, record: &[u8]) -> Option<u16> {
+        let Self::V13 { numbers, .. } = self else {
+            return None;
+        };
+        let mask = numbers.new_mask(record.get(5..21)?).ok()?;
+        Some(u16::from_be_bytes([
+            record[1] ^ mask[0],
+            record[2] ^ mask[1],
+        ]))
+    }
+
     /// Opens one record of the forms that the engine writes; `None` if it is not of these keys. Of its number in DTLS 1.3
     /// only 16 bits are written; the others are those of `expected`.
     pub fn open(&self, record: &[u8], expected: u64) -> Option<Plain> {
