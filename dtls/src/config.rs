@@ -177,7 +177,7 @@ pub struct Config {
     pub backend: CryptoBackend,
     /// The oldest version offered or accepted. Default: DTLS 1.2, which is also the oldest there is here.
     pub min_version: ProtocolVersion,
-    /// The newest version offered or accepted. Default: DTLS 1.2. A server takes the newest that both sides have.
+    /// The newest version offered or accepted. Default: DTLS 1.3. A server takes the newest that both sides have.
     pub max_version: ProtocolVersion,
     /// Offered or accepted suites in order of preference, those of both versions in one list: each version takes its own.
     /// As a server, our order decides.
@@ -231,7 +231,7 @@ impl Config {
             identity,
             backend: CryptoBackend::default(),
             min_version: ProtocolVersion::DTLS1_2,
-            max_version: ProtocolVersion::DTLS1_2,
+            max_version: ProtocolVersion::DTLS1_3,
             cipher_suites: vec![
                 CipherSuite::TLS13_AES_128_GCM_SHA256,
                 CipherSuite::TLS13_AES_256_GCM_SHA384,

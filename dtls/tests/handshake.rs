@@ -73,7 +73,7 @@ fn every_suite_and_group_connects_with_either_kind_of_certificate() {
                     client,
                     RemoteIdentity::Fingerprints(fingerprints(&server_identity)),
                 ),
-                server_with(Config::new(server_identity), expecting(CLIENT)),
+                server_with(only_v12(Config::new(server_identity)), expecting(CLIENT)),
             );
             connect(&mut pair);
             for peer in [&pair.a, &pair.b] {

@@ -10,8 +10,8 @@ use common::wire::{self, Fragment};
 use common::*;
 use floe_dtls::{
     AlertDescription, ApiMisuse, CertificateFingerprint, ClientAuth, Connection, DropReason, Error,
-    Event, FingerprintSet, HashAlgorithm, Identity, IdentityRefused, Reason, RemoteIdentity, Setup,
-    State,
+    Event, FingerprintSet, HashAlgorithm, Identity, IdentityRefused, ProtocolVersion, Reason,
+    RemoteIdentity, Setup, State,
 };
 use sim::{Verdict, address};
 
@@ -37,25 +37,31 @@ fn assert_refused(refuser: &Peer, refused: &Peer) {
 // req: T6 T23
 #[test]
 fn a_client_refuses_a_server_that_was_not_signalled() {
-    let mut ends = Ends::new();
-    ends.client_expects = expecting_owner_of(&generated());
-    let mut pair = ends.start(1);
-    pair.drive_until(both_failed);
-    assert_refused(&pair.a, &pair.b);
-    pair.a.assert_let_nobody_in();
-    pair.b.assert_let_nobody_in();
+    for mut ends in Ends::of_each_version() {
+        ends.client_expects = expecting_owner_of(&generated());
+        let mut pair = ends.start(1);
+        pair.drive_until(both_failed);
+        assert_refused(&pair.a, &pair.b);
+        pair.a.assert_let_nobody_in();
+        pair.b.assert_let_nobody_in();
+    }
 }
 
 // req: T6 T23
 #[test]
 fn a_server_refuses_a_client_that_was_not_signalled() {
-    let mut ends = Ends::new();
-    ends.server_expects = expecting_owner_of(&generated());
-    let mut pair = ends.start(2);
-    pair.drive_until(both_failed);
-    assert_refused(&pair.b, &pair.a);
-    pair.a.assert_let_nobody_in();
-    pair.b.assert_let_nobody_in();
+    for mut ends in Ends::of_each_version() {
+        ends.server_expects = expecting_owner_of(&generated());
+        let v13 = ends.server.min_version == ProtocolVersion::DTLS1_3;
+        let mut pair = ends.start(2);
+        pair.drive_until(both_failed);
+        assert_refused(&pair.b, &pair.a);
+        pair.b.assert_let_nobody_in();
+        // In DTLS 1.3 the server has already proved itself to its client when it looks at the client's certificate.
+        if !v13 {
+            pair.a.assert_let_nobody_in();
+        }
+    }
 }
 
 // req: T6
@@ -94,12 +100,13 @@ fn any_fingerprint_of_the_strongest_hash_lets_in_and_a_weaker_one_does_not() {
     ]));
 }
 
-/// Two ends of which the client does not know yet whom to expect.
-fn client_expects_later() -> (Ends, FingerprintSet) {
-    let mut ends = Ends::new();
-    let right = fingerprints(&ends.server.identity);
-    ends.client_expects = RemoteIdentity::Later;
-    (ends, right)
+/// Two ends of which the client does not know yet whom to expect, in each version.
+fn each_client_expects_later() -> [(Ends, FingerprintSet); 2] {
+    Ends::of_each_version().map(|mut ends| {
+        let right = fingerprints(&ends.server.identity);
+        ends.client_expects = RemoteIdentity::Later;
+        (ends, right)
+    })
 }
 
 /// The handshake as far as it goes without fingerprints.
@@ -115,108 +122,115 @@ fn wait_for_fingerprints(ends: Ends, seed: u64) -> Story {
 // req: T6
 #[test]
 fn fingerprints_may_come_after_the_handshake_and_nothing_passes_before() {
-    let (ends, right) = client_expects_later();
-    let mut pair = wait_for_fingerprints(ends, 4);
-    assert_eq!(pair.a.dtls.state(), State::Connecting);
-    let needs = pair
-        .a
-        .events
-        .iter()
-        .filter(|(_, event)| *event == Event::NeedFingerprints);
-    assert_eq!(needs.count(), 1);
-    let now = pair.now();
-    // The server knows its client; what it sends meanwhile is not for anybody's eyes.
-    pair.b.say(now, b"too early");
-    pair.drive();
-    pair.a.assert_let_nobody_in();
-    let stats = pair.a.dtls.stats();
-    assert_eq!(stats.dropped(DropReason::EarlyApplicationData), 1);
-    let sealed = pair.a.dtls.seal(now, b"too early", &mut [0; 100]);
-    assert_eq!(sealed, Err(ApiMisuse::NotConnected.into()));
+    for (ends, right) in each_client_expects_later() {
+        let mut pair = wait_for_fingerprints(ends, 4);
+        assert_eq!(pair.a.dtls.state(), State::Connecting);
+        let needs = pair
+            .a
+            .events
+            .iter()
+            .filter(|(_, event)| *event == Event::NeedFingerprints);
+        assert_eq!(needs.count(), 1);
+        let now = pair.now();
+        // The server knows its client; what it sends meanwhile is not for anybody's eyes.
+        pair.b.say(now, b"too early");
+        pair.drive();
+        pair.a.assert_let_nobody_in();
+        let stats = pair.a.dtls.stats();
+        assert_eq!(stats.dropped(DropReason::EarlyApplicationData), 1);
+        let sealed = pair.a.dtls.seal(now, b"too early", &mut [0; 100]);
+        assert_eq!(sealed, Err(ApiMisuse::NotConnected.into()));
 
-    let now = pair.now();
-    pair.a.dtls.set_remote_fingerprints(now, right).unwrap();
-    pair.drive();
-    assert!(pair.a.is_connected());
-    assert_eq!(pair.a.last_reason(), Some(Reason::PeerVerified));
-    assert_alive(&mut pair);
+        let now = pair.now();
+        pair.a.dtls.set_remote_fingerprints(now, right).unwrap();
+        pair.drive();
+        assert!(pair.a.is_connected());
+        assert_eq!(pair.a.last_reason(), Some(Reason::PeerVerified));
+        assert_alive(&mut pair);
+    }
 }
 
 // req: T6 T23
 #[test]
 fn wrong_fingerprints_after_the_handshake_end_it() {
-    let (ends, _) = client_expects_later();
-    let mut pair = wait_for_fingerprints(ends, 5);
-    let now = pair.now();
-    let wrong = fingerprints(&generated());
-    pair.a.dtls.set_remote_fingerprints(now, wrong).unwrap();
-    pair.drive_until(both_failed);
-    assert_refused(&pair.a, &pair.b);
-    pair.a.assert_let_nobody_in();
+    for (ends, _) in each_client_expects_later() {
+        let mut pair = wait_for_fingerprints(ends, 5);
+        let now = pair.now();
+        let wrong = fingerprints(&generated());
+        pair.a.dtls.set_remote_fingerprints(now, wrong).unwrap();
+        pair.drive_until(both_failed);
+        assert_refused(&pair.a, &pair.b);
+        pair.a.assert_let_nobody_in();
+    }
 }
 
 // req: T6
 #[test]
 fn fingerprints_may_come_at_any_step_of_the_handshake() {
-    for step in 0.. {
-        let (ends, right) = client_expects_later();
+    for (version, step) in [0, 1]
+        .into_iter()
+        .flat_map(|version| (0..12).map(move |step| (version, step)))
+    {
+        let (ends, right) = each_client_expects_later()
+            .into_iter()
+            .nth(version)
+            .unwrap();
         let mut pair = ends.start(6);
-        let steps = (0..step)
-            .take_while(|_| !pair.b.is_connected() && pair.step())
-            .count();
+        for _ in 0..step {
+            let _ = !pair.b.is_connected() && pair.step();
+        }
         let now = pair.now();
         pair.a.dtls.set_remote_fingerprints(now, right).unwrap();
         pair.drive_until(both_connected);
         assert_alive(&mut pair);
-        if steps < step {
-            return;
-        }
     }
 }
 
 // req: T6
 #[test]
 fn fingerprints_are_set_once() {
-    let (ends, right) = client_expects_later();
-    let mut pair = ends.start(7);
-    let now = pair.now();
-    pair.a
-        .dtls
-        .set_remote_fingerprints(now, right.clone())
-        .unwrap();
-    let other = fingerprints(&generated());
-    assert_eq!(
-        pair.a.dtls.set_remote_fingerprints(now, other),
-        Err(ApiMisuse::FingerprintsAlreadySet)
-    );
-    pair.drive_until(both_connected);
-    assert_alive(&mut pair);
+    for (ends, right) in each_client_expects_later() {
+        let mut pair = ends.start(7);
+        let now = pair.now();
+        pair.a
+            .dtls
+            .set_remote_fingerprints(now, right.clone())
+            .unwrap();
+        let other = fingerprints(&generated());
+        assert_eq!(
+            pair.a.dtls.set_remote_fingerprints(now, other),
+            Err(ApiMisuse::FingerprintsAlreadySet)
+        );
+        pair.drive_until(both_connected);
+        assert_alive(&mut pair);
+    }
 }
 
 // req: T67
 #[test]
 fn a_handshake_without_fingerprints_fails_after_thirty_seconds() {
-    let (ends, right) = client_expects_later();
-    let mut pair = ends.start(8);
-    let done = pair.drive_until(|_, server| server.is_connected());
-    pair.run_for(Duration::from_millis(29_900));
-    assert_eq!(pair.a.dtls.state(), State::Connecting);
-    pair.run_for(Duration::from_millis(200));
-    assert_eq!(pair.a.dtls.state(), State::Failed);
-    assert_eq!(pair.a.last_reason(), Some(Reason::FingerprintsNeverSet));
-    assert_eq!(pair.a.dtls.error(), Some(&Error::FingerprintTimedOut));
-    let (_, _, failed) = *pair.a.life().last().unwrap();
-    let waited = failed.saturating_sub(done);
-    assert!(
-        (29_900..=30_100).contains(&waited.as_millis()),
-        "{waited:?}"
-    );
-    pair.a.assert_let_nobody_in();
-    // Too late.
-    let now = pair.now();
-    let _ = pair.a.dtls.set_remote_fingerprints(now, right);
-    pair.drive();
-    pair.a.assert_let_nobody_in();
+    for (ends, right) in each_client_expects_later() {
+        let mut pair = ends.start(8);
+        let done = pair.drive_until(|_, server| server.is_connected());
+        pair.run_for(Duration::from_millis(29_900));
+        assert_eq!(pair.a.dtls.state(), State::Connecting);
+        pair.run_for(Duration::from_millis(200));
+        assert_eq!(pair.a.dtls.state(), State::Failed);
+        assert_eq!(pair.a.last_reason(), Some(Reason::FingerprintsNeverSet));
+        assert_eq!(pair.a.dtls.error(), Some(&Error::FingerprintTimedOut));
+        let (_, _, failed) = *pair.a.life().last().unwrap();
+        let waited = failed.saturating_sub(done);
+        assert!(
+            (29_900..=30_100).contains(&waited.as_millis()),
+            "{waited:?}"
+        );
+        pair.a.assert_let_nobody_in();
+        // Too late.
+        let now = pair.now();
+        let _ = pair.a.dtls.set_remote_fingerprints(now, right);
+        pair.drive();
+        pair.a.assert_let_nobody_in();
+    }
 }
 
 // req: T3 T5
@@ -272,14 +286,15 @@ fn anybody_is_let_in_only_where_the_policy_says_so() {
         ClientAuth::Requested,
         ClientAuth::None,
     ] {
-        let mut ends = Ends::new();
-        ends.server.client_auth = client_auth;
-        ends.server_expects = RemoteIdentity::AcceptAny;
-        let certificate = ends.client.identity.clone();
-        let mut pair = ends.connect(10);
-        let shown = (client_auth != ClientAuth::None).then(|| certificate.certificate());
-        assert_eq!(pair.b.dtls.peer_certificate(), shown);
-        assert_alive(&mut pair);
+        for mut ends in Ends::of_each_version() {
+            ends.server.client_auth = client_auth;
+            ends.server_expects = RemoteIdentity::AcceptAny;
+            let certificate = ends.client.identity.clone();
+            let mut pair = ends.connect(10);
+            let shown = (client_auth != ClientAuth::None).then(|| certificate.certificate());
+            assert_eq!(pair.b.dtls.peer_certificate(), shown);
+            assert_alive(&mut pair);
+        }
     }
 }
 

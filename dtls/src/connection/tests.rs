@@ -29,6 +29,7 @@ impl Ends {
         let end = |side: Side| {
             let index = usize::from(side == Side::Server);
             let mut config = Config::new(identities[index].clone());
+            config.max_version = crate::ProtocolVersion::DTLS1_2;
             change(&mut config, side);
             let theirs = identities[1 - index].fingerprint(HashAlgorithm::Sha256);
             let remote = RemoteIdentity::Fingerprints(FingerprintSet::new([theirs]).unwrap());
@@ -336,7 +337,9 @@ mod seeded {
     fn conversation(seed: u8) -> Vec<Vec<u8>> {
         let identity = Arc::new(Identity::from_pem(ED25519, ED25519).unwrap());
         let end = |side: u8, setup| {
-            let config = Arc::new(Config::new(identity.clone()));
+            let mut config = Config::new(identity.clone());
+            config.max_version = crate::ProtocolVersion::DTLS1_2;
+            let config = Arc::new(config);
             Connection::with_seed([seed ^ side; 32], config, setup, RemoteIdentity::AcceptAny)
                 .unwrap()
         };

@@ -10,8 +10,8 @@ use sim::{Clock, Verdict, address};
 
 use super::wire::{self, Fragment};
 use super::{
-    CLIENT, Peer, SERVER, Story, assert_talking, client_with, fingerprints, identity, pair_of,
-    server_with, start,
+    CLIENT, Peer, SERVER, Story, assert_talking, client_with, config, fingerprints, identity,
+    only_v12, only_v13, pair_of, server_with, start,
 };
 
 /// A configuration for each end, and whom it expects.
@@ -32,9 +32,23 @@ impl Ends {
         Self {
             client_expects: expecting_owner_of(&server),
             server_expects: expecting_owner_of(&client),
-            client: Config::new(client),
-            server: Config::new(server),
+            client: only_v12(Config::new(client)),
+            server: only_v12(Config::new(server)),
         }
+    }
+
+    /// The same ends, of DTLS 1.3.
+    pub fn v13(self) -> Self {
+        Self {
+            client: only_v13(self.client),
+            server: only_v13(self.server),
+            ..self
+        }
+    }
+
+    /// The defaults in DTLS 1.2 and in DTLS 1.3.
+    pub fn of_each_version() -> [Self; 2] {
+        [Self::new(), Self::new().v13()]
     }
 
     /// Puts them on a network; nobody has started.
@@ -62,7 +76,7 @@ impl Ends {
 
 /// A server nobody has introduced to its client; started.
 pub fn lone_server() -> Connection {
-    let config = Arc::new(Config::new(identity(SERVER)));
+    let config = Arc::new(config(SERVER));
     let mut server = Connection::new(config, Setup::Passive, RemoteIdentity::Later).unwrap();
     server.set_path_validated();
     server.start(Clock::epoch());

@@ -17,7 +17,7 @@ pub mod wire;
 use std::sync::Arc;
 use std::time::Duration;
 
-use floe_dtls::{Config, Connection, RemoteIdentity, Setup};
+use floe_dtls::{Config, Connection, ProtocolVersion, RemoteIdentity, Setup};
 use sim::{Link, Pair, address};
 
 pub use peer::{Peer, expecting, fingerprints, identity};
@@ -25,8 +25,20 @@ pub use peer::{Peer, expecting, fingerprints, identity};
 pub const CLIENT: u8 = 1;
 pub const SERVER: u8 = 2;
 
+/// A story is of DTLS 1.2 unless it says otherwise.
 pub fn config(host: u8) -> Config {
-    Config::new(identity(host))
+    only_v12(Config::new(identity(host)))
+}
+
+pub fn only_v12(mut config: Config) -> Config {
+    config.max_version = ProtocolVersion::DTLS1_2;
+    config
+}
+
+pub fn only_v13(mut config: Config) -> Config {
+    config.min_version = ProtocolVersion::DTLS1_3;
+    config.max_version = ProtocolVersion::DTLS1_3;
+    config
 }
 
 pub fn client_with(config: Config, remote: RemoteIdentity) -> Peer {
