@@ -112,18 +112,17 @@ fn a_wrong_fingerprint_fails_and_is_never_connected() -> Story {
     leg.trickle(&mut call)?;
     call.drive_until(|a, b| a.is(Failed) && b.is(Failed));
 
-    let Fault::Dtls(dtls::State::Failed, Some(transition)) =
-        call.a.peer.explain().culprits[0].fault
-    else {
-        panic!("{}", call.a.peer.explain())
+    let fault_of_dtls = |side: &Side| {
+        let explanation = side.peer.explain();
+        let mut faults = explanation.culprits.iter().map(|culprit| &culprit.fault);
+        faults.find_map(|fault| match fault {
+            Fault::Dtls(dtls::State::Failed, Some(transition)) => Some(transition.reason),
+            _ => None,
+        })
     };
-    assert_eq!(transition.reason, dtls::Reason::FingerprintMismatch);
-    let Fault::Dtls(dtls::State::Failed, Some(transition)) =
-        call.b.peer.explain().culprits[0].fault
-    else {
-        panic!("{}", call.b.peer.explain())
-    };
-    assert_eq!(transition.reason, dtls::Reason::PeerAlert);
+    let mismatch = Some(dtls::Reason::FingerprintMismatch);
+    assert_eq!(fault_of_dtls(&call.a), mismatch);
+    assert_eq!(fault_of_dtls(&call.b), Some(dtls::Reason::PeerAlert));
     let errors = |side: &Side| {
         side.changes(|event| match event {
             PeerEvent::DtlsError(_, reason) => Some(format!("error: {reason}")),
@@ -144,8 +143,9 @@ fn a_wrong_fingerprint_fails_and_is_never_connected() -> Story {
             Some(&dtls::State::Failed),
             "whatever comes"
         );
-        assert!(!side.connection_states().contains(&"connected".to_owned()));
     }
+    // The other side is a client: in DTLS 1.3 it is connected before its certificate has been looked at.
+    assert!(!call.a.connection_states().contains(&"connected".to_owned()));
     assert!(!call.a.dtls_states(leg.a).contains(&dtls::State::Connected));
     Ok(())
 }

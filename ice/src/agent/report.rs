@@ -150,6 +150,8 @@ impl Agent {
                 None => self.current.lost.unwrap_or(Reason::PairsFailed),
             },
             State::Checking if self.state == State::New => Reason::ChecksBegan,
+            // A restart that was pending when the connection failed, and goes on now.
+            State::Checking if self.state == State::Failed => Reason::Restarted,
             State::Checking => self
                 .restarted
                 .or(self.current.lost)
