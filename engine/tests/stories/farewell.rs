@@ -11,7 +11,7 @@ use floe::{
 use sim::Pair;
 use std::time::Duration;
 
-/// The content type of an alert record of DTLS 1.2 (RFC 5246 §6.2.1).
+/// The first bytes of DTLS (RFC 7983 §7).
 const DTLS: std::ops::RangeInclusive<u8> = 20..=63;
 
 /// What `b` answers to `request` that arrives from `a`'s address: the datagrams it sends at once.
