@@ -54,6 +54,7 @@ fn good(version: Version) -> Scenario {
         version,
         lost: vec![],
         introduced_late: false,
+        dual: false,
     }
 }
 

@@ -26,6 +26,7 @@ fn scenarios() -> Vec<Scenario> {
             version,
             lost: vec![],
             introduced_late: false,
+            dual: false,
         };
         scenarios.push(Scenario {
             introduced_late: true,
@@ -36,7 +37,10 @@ fn scenarios() -> Vec<Scenario> {
             lost: vec![0, 2, 5],
             ..good.clone()
         });
-        scenarios.push(good);
+        scenarios.push(Scenario {
+            dual: version == Version::V13,
+            ..good
+        });
     }
     scenarios
 }

@@ -27,6 +27,8 @@ pub struct Scenario {
     pub lost: Vec<usize>,
     /// Whether the server learns whom to expect only after the handshake.
     pub introduced_late: bool,
+    /// Whether both would speak the other version too.
+    pub dual: bool,
 }
 
 /// Everything that can be seen of a run.
@@ -75,7 +77,10 @@ impl Duel {
         let identity = identity();
         let end = |side| {
             let mut config = Config::new(identity.clone());
-            scenario.version.limit(&mut config);
+            match scenario.dual {
+                true => Version::allow_all(&mut config),
+                false => scenario.version.limit(&mut config),
+            }
             let (seed, setup) = match side {
                 Side::Client => ([1; 32], Setup::Active),
                 Side::Server => ([2; 32], Setup::Passive),

@@ -545,4 +545,10 @@ impl Version {
         config.min_version = version;
         config.max_version = version;
     }
+
+    /// Every version.
+    pub fn allow_all(config: &mut Config) {
+        config.min_version = ProtocolVersion::DTLS1_2;
+        config.max_version = ProtocolVersion::DTLS1_3;
+    }
 }
