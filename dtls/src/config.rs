@@ -199,9 +199,9 @@ pub struct Config {
     pub srtp_profiles: Vec<SrtpProfile>,
     /// Whether a peer without SRTP is refused.
     pub srtp_policy: SrtpPolicy,
-    /// The largest datagram written, in bytes of UDP payload: 256 to 16 384, default 1200.
+    /// The largest datagram written, in bytes of UDP payload: 256 to 16 640, default 1200.
     pub mtu: usize,
-    /// What the MTU falls to when a flight has timed out twice: 256 to 16 384, default 548 (an IPv4 host must take
+    /// What the MTU falls to when a flight has timed out twice: 256 to 16 640, default 548 (an IPv4 host must take
     /// datagrams of 576 bytes). Handshake flights only.
     pub fallback_mtu: usize,
     /// How flights are sent again.
@@ -222,8 +222,8 @@ impl Config {
     /// The versions there are, newest first.
     const VERSIONS: [ProtocolVersion; 2] = [ProtocolVersion::DTLS1_3, ProtocolVersion::DTLS1_2];
 
-    /// What an MTU can be, in bytes of UDP payload.
-    pub const MTUS: RangeInclusive<usize> = 256..=16_384;
+    /// What an MTU can be, in bytes of UDP payload: at most, the longest record fits one datagram.
+    pub const MTUS: RangeInclusive<usize> = 256..=16_640;
 
     /// The defaults, with this identity.
     pub fn new(identity: Arc<Identity>) -> Self {

@@ -118,6 +118,9 @@ pub enum InvalidMessage {
     /// A fragment that lies outside the message it belongs to.
     #[error("a fragment exceeds its message")]
     FragmentExceedsItsMessage,
+    /// An alert that is neither a warning nor fatal (RFC 5246 §7.2).
+    #[error("an alert is neither a warning nor fatal")]
+    UnknownAlertLevel,
     /// The peer's certificate is not DER, or its key is not where it must be.
     #[error("the certificate cannot be read")]
     CertificateUnreadable,
@@ -141,6 +144,7 @@ impl InvalidMessage {
             | Self::ServerNameUnreadable
             | Self::TooManyKeyShares => AlertDescription::DECODE_ERROR,
             Self::CurveIsNotNamed
+            | Self::UnknownAlertLevel
             | Self::DuplicateKeyShare
             | Self::KeyUpdateUnknown
             | Self::FragmentExceedsItsMessage => AlertDescription::ILLEGAL_PARAMETER,
@@ -384,7 +388,7 @@ pub enum ApiMisuse {
     /// The buffer given cannot hold the record.
     #[error("the buffer is too small")]
     BufferTooSmall,
-    /// An MTU below 256 bytes or above 16 384.
+    /// An MTU below 256 bytes or above 16 640.
     #[error("the MTU is out of range")]
     MtuOutOfRange,
     /// The two `a=setup` values do not make a client and a server (RFC 8842 §5).

@@ -73,6 +73,11 @@ impl Reassembler {
         self.next
     }
 
+    /// Whether nothing has come of a message that has not been taken out.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.messages.iter().all(|partial| partial.header.is_none())
+    }
+
     /// Forgets what came in an older epoch than the one that is expected from now on.
     pub(crate) fn forget_before(&mut self, epoch: Epoch) {
         for partial in &mut self.messages {

@@ -162,3 +162,24 @@ fn an_alert_that_is_lost_leaves_the_other_side_to_its_deadline() {
         "and nothing wakes an idle connection"
     );
 }
+
+// req: T23
+#[test]
+fn an_application_that_refuses_its_peer_says_why() {
+    for refusing in [CLIENT, SERVER] {
+        let mut pair = connected(1);
+        let now = pair.now();
+        let (from, to) = match refusing {
+            CLIENT => (&mut pair.a, &mut pair.b),
+            _ => (&mut pair.b, &mut pair.a),
+        };
+        from.dtls.abort(now, AlertDescription::ACCESS_DENIED);
+        from.dtls.abort(now, AlertDescription::INTERNAL_ERROR);
+        assert_eq!(from.dtls.state(), State::Closed);
+        assert_eq!(to.dtls.state(), State::Connected);
+        pair.drive();
+        let to = if refusing == CLIENT { &pair.b } else { &pair.a };
+        let told = Error::AlertReceived(AlertDescription::ACCESS_DENIED);
+        assert_eq!(to.dtls.error(), Some(&told));
+    }
+}

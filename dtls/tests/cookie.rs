@@ -298,6 +298,7 @@ fn other_datagrams_are_dropped() {
     let mut finished = hello.clone();
     finished[13] = 20;
     let mut encrypted = hello.clone();
+    encrypted[2] = 0xfd;
     encrypted[4] = 1;
     let mut cut = hello.clone();
     cut.truncate(40);

@@ -353,3 +353,20 @@ fn a_connection_can_move_to_another_thread() {
     fn sendable<T: Send + 'static>(_: &T) {}
     sendable(&pair(1).a.dtls);
 }
+
+// req: T1
+#[test]
+fn only_the_first_hello_is_dressed_as_the_oldest_version() {
+    let mut pair = pair(1);
+    let wire = pair.network.wiretap();
+    connect(&mut pair);
+    let versions: Vec<u16> = wire
+        .take()
+        .iter()
+        .flat_map(|(_, datagram)| wire::records(&datagram.bytes))
+        .map(|record| record.version)
+        .collect();
+    let (first, rest) = versions.split_first().unwrap();
+    assert_eq!(*first, 0xfeff);
+    assert!(rest.len() > 4 && rest.iter().all(|version| *version == 0xfefd));
+}

@@ -139,7 +139,7 @@ fn exported_material_depends_on_label_and_context_and_no_context_is_not_an_empty
             assert!(seen.insert(ours));
         }
     }
-    for reserved in ["master secret", "key expansion", ""] {
+    for reserved in ["master secret", "key expansion"] {
         let refused = pair
             .a
             .dtls

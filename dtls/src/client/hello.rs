@@ -10,7 +10,7 @@
 use super::ClientState;
 use super::offer::{Cookie, Offer};
 use crate::crypto::SuiteV13;
-use crate::error::{Error, PeerMisbehaved};
+use crate::error::{Error, PeerIncompatible, PeerMisbehaved};
 use crate::handshake::{Context, unexpected};
 use crate::msgs::codec::Codec;
 use crate::msgs::enums::{HandshakeType, ProtocolVersion};
@@ -72,7 +72,9 @@ impl ExpectServerHello {
         match self.asked {
             Asked::First(_) if cx.config.offers(ProtocolVersion::DTLS1_2) => {}
             Asked::Verified(_) => return Err(PeerMisbehaved::CookieDemandedTwice.into()),
-            Asked::First(_) | Asked::Retried(..) => return Err(unexpected()),
+            // Who asks like this has not DTLS 1.3, and we have not DTLS 1.2.
+            Asked::First(_) => return Err(PeerIncompatible::NoVersionInCommon.into()),
+            Asked::Retried(..) => return Err(unexpected()),
         }
         let mut transcript = Transcript::begin(&[]);
         self.offer

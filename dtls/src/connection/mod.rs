@@ -32,9 +32,9 @@ use crate::error::{ApiMisuse, Error};
 use crate::event::{Event, Reason, State, Transition};
 use crate::fingerprint::{FingerprintSet, RemoteIdentity};
 use crate::flight::{Flight, FlightDatagramId, FlightPacing};
-use crate::handshake::{Completed, Context, Negotiated};
+use crate::handshake::{Completed, Context, Negotiated, unexpected};
 use crate::msgs::alert::Alert;
-use crate::msgs::enums::AlertDescription;
+use crate::msgs::enums::{AlertDescription, ProtocolVersion};
 use crate::reassembly::Reassembler;
 use crate::record::header::{ContentType, Epoch, MAX_PLAINTEXT, RecordNumber};
 use crate::record::{RecordLayer, SealError};
@@ -328,6 +328,7 @@ impl Connection {
         self.enter(now, Phase::Server(ServerState::start()), Reason::Started);
         if side == Side::Client {
             self.set_path_validated();
+            self.records.set_plaintext_version(ProtocolVersion::DTLS1_0);
             match ClientState::start(&mut self.context(now)) {
                 Ok(state) => self.phase = Phase::Client(state),
                 Err(error) => self.fail(now, error),
@@ -355,6 +356,7 @@ impl Connection {
     /// The handshake is complete.
     fn complete(&mut self, now: Instant, completed: Completed) {
         self.completed_at = Some(now);
+        let has_more = !self.reassembler.is_empty();
         self.reassembler.settle();
         self.records.refuse_plaintext();
         self.timers.stop(Timer::Handshake);
@@ -368,6 +370,10 @@ impl Connection {
                 self.flight.acknowledge_now(&mut self.timers);
             }
             _ => {}
+        }
+        // What came in plaintext was forgotten when the keys came: the peer did say more than a handshake.
+        if has_more && !self.flight.uses_acks() {
+            return self.fail(now, unexpected());
         }
         self.identify(now, completed);
     }
@@ -441,6 +447,21 @@ impl Connection {
             // The last flight still goes out, if it has not yet.
             Phase::Unidentified(_) | Phase::Connected(_) => {
                 self.queue_alert(Alert::warning(AlertDescription::CLOSE_NOTIFY));
+            }
+        }
+        self.end(now, Phase::Closed, Reason::ClosedLocally);
+    }
+
+    /// Ends the connection with a fatal alert of the caller's choice (RFC 8446 §6.2): the application refuses the peer for
+    /// a reason of its own, such as `ACCESS_DENIED`. What was not sent yet is not sent any more. Idempotent.
+    pub fn abort(&mut self, now: Instant, description: AlertDescription) {
+        match self.phase {
+            Phase::Closed | Phase::Failed => return,
+            Phase::New(_) => {}
+            Phase::Client(_) | Phase::Server(_) | Phase::Unidentified(_) | Phase::Connected(_) => {
+                self.flight.abandon(&mut self.timers);
+                self.alerts.clear();
+                self.queue_alert(Alert::fatal(description));
             }
         }
         self.end(now, Phase::Closed, Reason::ClosedLocally);

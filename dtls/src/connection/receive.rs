@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 use super::{Connection, Path, Phase, Received};
 use crate::client::ClientState;
 use crate::config::{PlaintextAcks, PlaintextAlerts, Side};
-use crate::error::{Error, PeerMisbehaved};
+use crate::error::{Error, InvalidMessage, PeerMisbehaved};
 use crate::event::{Event, Reason};
 use crate::flight::{Acknowledged, CHANGE_CIPHER_SPEC};
 use crate::handshake::unexpected;
 use crate::msgs::alert::Alert;
 use crate::msgs::codec::{Codec, Reader};
-use crate::msgs::enums::{AlertDescription, AlertLevel, HandshakeType};
+use crate::msgs::enums::{AlertDescription, AlertLevel, HandshakeType, ProtocolVersion};
 use crate::msgs::handshake::Fragment;
 use crate::msgs::post_handshake::{Ack, AckNumber};
 use crate::reassembly::Message;
@@ -154,8 +154,12 @@ impl Connection {
 
     /// An authenticated alert (RFC 5246 §7.2).
     fn on_alert(&mut self, now: Instant, payload: &[u8]) -> Outcome {
-        let Ok(alert) = Alert::read_all(payload) else {
-            return Outcome::Dropped(DropReason::IgnoredAlert);
+        let alert = match Alert::read_all(payload) {
+            Ok(alert) => alert,
+            Err(fault) => {
+                self.fail(now, fault.into());
+                return Outcome::Handled;
+            }
         };
         match (alert.description, alert.level) {
             (AlertDescription::CLOSE_NOTIFY, _) => {
@@ -163,7 +167,8 @@ impl Connection {
                 self.end(now, Phase::Closed, Reason::ClosedByPeer);
             }
             (description, AlertLevel::FATAL) => self.fail(now, Error::AlertReceived(description)),
-            _ => return Outcome::Dropped(DropReason::IgnoredAlert),
+            (_, AlertLevel::WARNING) => return Outcome::Dropped(DropReason::IgnoredAlert),
+            _ => self.fail(now, InvalidMessage::UnknownAlertLevel.into()),
         }
         Outcome::Handled
     }
@@ -299,15 +304,16 @@ impl Connection {
         now: Instant,
         fragment: &Fragment<'_>,
     ) -> Result<(), DropReason> {
+        let is_new = u32::from(fragment.header.message_seq) >= self.reassembler.next_seq();
         if self.flight.uses_acks() {
-            return match u32::from(fragment.header.message_seq) < self.reassembler.next_seq() {
-                true => Err(DropReason::StaleMessage),
-                false => Err(DropReason::LateHandshake),
+            return match is_new {
+                false => Err(DropReason::StaleMessage),
+                true => Err(DropReason::LateHandshake),
             };
         }
         match (fragment.header.handshake_type, self.side) {
             // The peer did not get our Finished.
-            (HandshakeType::FINISHED, Some(Side::Server)) => {
+            (HandshakeType::FINISHED, Some(Side::Server)) if !is_new => {
                 if self
                     .completed_at
                     .is_some_and(|at| now < at + LAST_FLIGHT_LIFETIME)
@@ -324,6 +330,10 @@ impl Connection {
                 self.queue_alert(Alert::warning(AlertDescription::NO_RENEGOTIATION));
                 Ok(())
             }
+            _ if is_new => {
+                self.fail(now, unexpected());
+                Ok(())
+            }
             _ => Err(DropReason::LateHandshake),
         }
     }
@@ -332,6 +342,9 @@ impl Connection {
     fn on_message(&mut self, now: Instant, message: &Message) {
         self.suspected_alert = None;
         self.timers.stop(Timer::Alert);
+        if message.handshake_type != HandshakeType::HELLO_VERIFY_REQUEST {
+            self.records.set_plaintext_version(ProtocolVersion::DTLS1_2);
+        }
         let phase = std::mem::replace(&mut self.phase, Phase::Failed);
         let mut cx = self.context(now);
         let next = match phase {

@@ -138,9 +138,24 @@ fn a_flood_of_requests_to_renegotiate_queues_a_few_alerts() {
         let _ = ends.client.handle_datagram(ends.now, &mut record);
     }
     assert_eq!(ends.client.alerts.len(), MAX_ALERTS);
-    let mut other = handshake_record(&mut ends.server, HandshakeType::CERTIFICATE, 9);
+    let mut old = handshake_record(&mut ends.server, HandshakeType::CERTIFICATE, 1);
     let dropped = Received::Dropped(DropReason::LateHandshake);
-    assert_eq!(ends.client.handle_datagram(ends.now, &mut other), dropped);
+    assert_eq!(ends.client.handle_datagram(ends.now, &mut old), dropped);
+    assert_eq!(ends.client.state(), State::Connected);
+}
+
+// req: T23
+#[test]
+fn an_authentic_message_that_no_handshake_has_is_fatal() {
+    for message in [HandshakeType::CERTIFICATE, HandshakeType::FINISHED] {
+        let mut ends = Ends::connected();
+        let mut more = handshake_record(&mut ends.server, message, 9);
+        let _ = ends.client.handle_datagram(ends.now, &mut more);
+        assert_eq!(
+            ends.client.error(),
+            Some(&PeerMisbehaved::UnexpectedMessage.into())
+        );
+    }
 }
 
 // req: T30

@@ -117,7 +117,7 @@ pub(crate) fn check_finished(
     if message.handshake_type != HandshakeType::FINISHED {
         return Err(unexpected());
     }
-    let received = Finished::read_all(message.body())?;
     let expected = secret.verify_data(peer, transcript.hash(suite.hash()).as_ref());
-    FinishedVerified::check(&expected, &received.verify_data)
+    // One of another length is one that does not verify.
+    FinishedVerified::check(&expected, message.body())
 }

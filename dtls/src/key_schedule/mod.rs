@@ -29,14 +29,14 @@ impl Secrets {
     ///
     /// # Errors
     ///
-    /// [`ApiMisuse::ExportRefused`]: no label, one of the protocol's own, or more of anything than the version can take.
+    /// [`ApiMisuse::ExportRefused`]: a label of the protocol's own, or more of anything than the version can take.
     pub(crate) fn export(
         &self,
         label: &str,
         context: Option<&[u8]>,
         out: &mut [u8],
     ) -> Result<(), ApiMisuse> {
-        if label.is_empty() || RESERVED_LABELS.contains(&label) {
+        if RESERVED_LABELS.contains(&label) {
             return Err(ApiMisuse::ExportRefused);
         }
         match self {

@@ -254,9 +254,10 @@ code_points! {
 }
 
 impl ProtocolVersion {
-    /// Whether this is a version of DTLS at least as new as DTLS 1.2 (newer versions count downwards).
+    /// Whether this is a version of DTLS at least as new as DTLS 1.2. Newer ones count downwards, in the major number too;
+    /// the lower half of the numbers is TLS's.
     pub(crate) fn is_at_least_dtls1_2(self) -> bool {
-        self.0 >> 8 == 0xfe && self <= Self::DTLS1_2
+        self.0 >= 0x8000 && self <= Self::DTLS1_2
     }
 
     /// Whether this version is older than `other`.
@@ -289,6 +290,8 @@ mod tests {
         assert!(ProtocolVersion::DTLS1_2.is_at_least_dtls1_2());
         assert!(ProtocolVersion::DTLS1_3.is_at_least_dtls1_2());
         assert!(!ProtocolVersion::DTLS1_0.is_at_least_dtls1_2());
+        assert!(ProtocolVersion(0xfdff).is_at_least_dtls1_2());
+        assert!(!ProtocolVersion(0xffff).is_at_least_dtls1_2());
         assert!(!ProtocolVersion(0x0303).is_at_least_dtls1_2());
     }
 }

@@ -43,10 +43,22 @@ pub(crate) struct ConnectionIds {
     pub(crate) theirs: ConnectionId,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Plaintext {
     next: u64,
     refused: bool,
+    /// What the headers of ours say.
+    version: ProtocolVersion,
+}
+
+impl Default for Plaintext {
+    fn default() -> Self {
+        Self {
+            next: 0,
+            refused: false,
+            version: ProtocolVersion::DTLS1_2,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -312,6 +324,12 @@ impl RecordLayer {
         Ok(sealed)
     }
 
+    /// What the headers of plaintext records say: the oldest version until a server has chosen, so that any server reads
+    /// the ClientHello, and DTLS 1.2 then (RFC 9147 §4).
+    pub(crate) fn set_plaintext_version(&mut self, version: ProtocolVersion) {
+        self.plaintext.version = version;
+    }
+
     /// Records written so far, in all epochs.
     pub(crate) fn written(&self) -> u64 {
         self.written
@@ -358,7 +376,7 @@ impl Plaintext {
     ) -> Result<Sealed, SealError> {
         let header = Header {
             content_type: Some(content_type),
-            version: ProtocolVersion::DTLS1_2,
+            version: self.version,
             number: RecordNumber::new(Epoch::PLAINTEXT, self.next),
             length: parts.iter().map(|part| part.len()).sum(),
         };
