@@ -208,11 +208,11 @@ fn usable(
     version: ProtocolVersion,
     offered: List<'_, SignatureScheme>,
 ) -> Vec<rustls::SignatureScheme> {
-    CryptoBackend::SIGNATURE_SCHEMES
-        .iter()
-        .filter(|scheme| scheme.usable_in(version) && offered.contains(**scheme))
-        .map(|scheme| rustls::SignatureScheme::from(scheme.0))
-        .collect()
+    let known = CryptoBackend::SIGNATURE_SCHEMES.iter();
+    let usable = known.filter(|scheme| scheme.usable_in(version) && offered.contains(**scheme));
+    let mut schemes = Vec::with_capacity(CryptoBackend::SIGNATURE_SCHEMES.len());
+    schemes.extend(usable.map(|scheme| rustls::SignatureScheme::from(scheme.0)));
+    schemes
 }
 
 fn sign(

@@ -1,9 +1,26 @@
 //! DTLS for WebRTC as a state machine: no sockets, no clock, no threads.
 //!
-//! A [`Connection`] is one association (DTLS 1.2, RFC 6347) between two peers that know each other by the fingerprints of
-//! their certificates (RFC 8122). It takes datagrams and the time, and gives datagrams, events and the time at which it
-//! wants to be woken. The identity gate is inside: without a certificate that matches a signalled fingerprint, a checked
-//! signature by its key and a checked Finished there is no `Connected`, no application data and no SRTP key.
+//! A [`Connection`] is one association (DTLS 1.2, RFC 6347; DTLS 1.3, RFC 9147) between two peers that know each other by
+//! the fingerprints of their certificates (RFC 8122). It takes datagrams and the time, and gives datagrams, events and the
+//! time at which it wants to be woken. The identity gate is inside: without a certificate that matches a signalled
+//! fingerprint, a checked signature by its key and a checked Finished there is no `Connected`, no application data and no
+//! SRTP key.
+//!
+//! DTLS 1.3 takes three flights, of which those in braces are encrypted:
+//!
+//! ```text
+//!   Client                                                             Server
+//!   ClientHello                     ────────▶
+//!                                   ◀────────   ServerHello,
+//!                                               {EncryptedExtensions, CertificateRequest,
+//!                                               Certificate, CertificateVerify, Finished}
+//!   {Certificate, CertificateVerify,
+//!   Finished}                       ────────▶
+//!                                   ◀────────   {ACK}
+//! ```
+//!
+//! A server that wants another key share asks with HelloRetryRequest and gets a second ClientHello first. DTLS 1.2 takes
+//! four:
 //!
 //! ```text
 //!   Client                                                             Server
@@ -15,6 +32,9 @@
 //!   ChangeCipherSpec, Finished      ────────▶
 //!                                   ◀────────   ChangeCipherSpec, Finished
 //! ```
+//!
+//! One ClientHello offers both, and the newest version that both sides have is taken; [`Config::min_version`] and
+//! [`Config::max_version`] say what may be.
 //!
 //! ```text
 //!              handle_datagram                                   poll_transmit
@@ -73,9 +93,10 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! What it does not do: DTLS 1.3, resumption, renegotiation (declined with a warning), CBC suites, pre-shared keys,
-//! certificate chains (a fingerprint names one certificate), server cookies (it answers any ClientHello; where ICE has
-//! not proved the path, put a limit before it). As a client it answers HelloVerifyRequest.
+//! What it does not do: resumption (tickets are acknowledged and forgotten), early data, pre-shared keys, renegotiation
+//! (declined with a warning), CBC suites, certificate chains (a fingerprint names one certificate), server cookies (it
+//! answers any ClientHello; where ICE has not proved the path, put a limit before it). As a client it answers
+//! HelloVerifyRequest and HelloRetryRequest.
 //!
 //! Features: `rcgen` (default) makes self-signed identities; `deterministic` and `fuzzing` are for tests only.
 

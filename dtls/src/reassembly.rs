@@ -170,6 +170,7 @@ impl Partial {
     fn fill(&mut self, fragment: &Fragment<'_>) -> bool {
         let mut offset = fragment.header.fragment_offset as usize;
         let mut body = fragment.body;
+        self.pages.reserve(body.len().div_ceil(PAGE));
         while !body.is_empty() {
             let start = offset % PAGE;
             let (here, rest) = body.split_at(body.len().min(PAGE - start));

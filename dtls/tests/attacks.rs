@@ -233,18 +233,20 @@ fn each_kind_of_unauthenticated_bytes_has_its_drop_reason() {
 // req: T32
 #[test]
 fn hostile_datagrams_do_not_allocate() {
-    let mut pair = Ends::new().connect(32);
-    let mut arsenal = arsenal();
-    arsenal.push(vec![22; 1200]);
-    let now = pair.now();
-    let counted = measure(|| {
-        for shot in &mut arsenal {
-            let received = pair.b.dtls.handle_datagram(now, shot);
-            assert!(matches!(received, Received::Dropped(_) | Received::NotMine));
-        }
-    });
-    assert_eq!(counted.count_total, 0);
-    assert_alive(&mut pair);
+    for version in VERSIONS {
+        let mut pair = Ends::of(version).connect(32);
+        let mut arsenal = arsenal();
+        arsenal.push(vec![22; 1200]);
+        let now = pair.now();
+        let counted = measure(|| {
+            for shot in &mut arsenal {
+                let received = pair.b.dtls.handle_datagram(now, shot);
+                assert!(matches!(received, Received::Dropped(_) | Received::NotMine));
+            }
+        });
+        assert_eq!(counted.count_total, 0);
+        assert_alive(&mut pair);
+    }
 }
 
 // req: T2 T32
@@ -314,45 +316,49 @@ fn what_waits_for_its_turn_takes_a_bounded_memory() {
 // req: T32 T68
 #[test]
 fn a_spoofed_client_hello_does_not_touch_a_live_association() {
-    let hello = Fragment::whole(wire::CLIENT_HELLO, 0, &browser_client_hello(NEW_AND_OLD));
-    let mut pair = Ends::new().connect(35);
-    let sent = pair.b.dtls.stats().datagrams_sent;
-    for sequence in 0..20 {
-        spoofed(
-            &mut pair,
-            Side::Server,
-            hello.in_record(sequence).to_bytes(),
+    for version in VERSIONS {
+        let hello = Fragment::whole(wire::CLIENT_HELLO, 0, &browser_client_hello(NEW_AND_OLD));
+        let mut pair = Ends::of(version).connect(35);
+        let sent = pair.b.dtls.stats().datagrams_sent;
+        for sequence in 0..20 {
+            spoofed(
+                &mut pair,
+                Side::Server,
+                hello.in_record(sequence).to_bytes(),
+            );
+            pair.run_for(Duration::from_secs(1));
+        }
+        assert_eq!(
+            pair.b.dtls.stats().datagrams_sent,
+            sent,
+            "not one datagram was answered"
         );
-        pair.run_for(Duration::from_secs(1));
+        assert_alive(&mut pair);
     }
-    assert_eq!(
-        pair.b.dtls.stats().datagrams_sent,
-        sent,
-        "not one datagram was answered"
-    );
-    assert_alive(&mut pair);
 }
 
 // req: T32 T68
 #[test]
 fn spoofed_client_hellos_in_mid_handshake_cost_one_flight_and_change_nothing() {
-    // With a suite that protects nothing, as scanners send it.
-    let mut null = wire::browser_hello(NEW_AND_OLD);
-    null.suites = vec![0x0000];
-    let spoof = Fragment::whole(wire::CLIENT_HELLO, 0, &null.to_bytes());
-    let mut pair = Ends::new().start(42);
-    pair.drive_until(|_, server| server.dtls.stats().datagrams_sent > 0);
-    for sequence in 10..60 {
-        spoofed(
-            &mut pair,
-            Side::Server,
-            spoof.in_record(sequence).to_bytes(),
-        );
-        pair.step();
+    for version in VERSIONS {
+        // With a suite that protects nothing, as scanners send it.
+        let mut null = wire::browser_hello(NEW_AND_OLD);
+        null.suites = vec![0x0000];
+        let spoof = Fragment::whole(wire::CLIENT_HELLO, 0, &null.to_bytes());
+        let mut pair = Ends::of(version).start(42);
+        pair.drive_until(|_, server| server.dtls.stats().datagrams_sent > 0);
+        for sequence in 10..60 {
+            spoofed(
+                &mut pair,
+                Side::Server,
+                spoof.in_record(sequence).to_bytes(),
+            );
+            pair.step();
+        }
+        pair.drive_until(both_connected);
+        assert!(pair.b.dtls.stats().retransmitted_flights <= 1);
+        assert_alive(&mut pair);
     }
-    pair.drive_until(both_connected);
-    assert!(pair.b.dtls.stats().retransmitted_flights <= 1);
-    assert_alive(&mut pair);
 }
 
 // req: T6
@@ -394,120 +400,132 @@ fn refusal() -> Vec<u8> {
 // req: T32
 #[test]
 fn a_plaintext_alert_ends_the_handshake_only_if_nothing_valid_follows() {
-    let failed = Error::AlertReceived(AlertDescription::HANDSHAKE_FAILURE);
-    // Silence: the first time-out, 400 ms, is the grace.
-    let mut pair = silenced(Ends::new());
-    spoofed(&mut pair, Side::Client, refusal());
-    pair.run_for(Duration::from_millis(350));
-    assert_eq!(pair.a.dtls.state(), State::Connecting);
-    pair.run_for(Duration::from_millis(100));
-    assert_eq!(pair.a.dtls.state(), State::Failed);
-    assert_eq!(pair.a.last_reason(), Some(Reason::PeerAlert));
-    assert_eq!(pair.a.dtls.error(), Some(&failed));
+    for version in VERSIONS {
+        let failed = Error::AlertReceived(AlertDescription::HANDSHAKE_FAILURE);
+        // Silence: the first time-out, 400 ms, is the grace.
+        let mut pair = silenced(Ends::of(version));
+        spoofed(&mut pair, Side::Client, refusal());
+        pair.run_for(Duration::from_millis(350));
+        assert_eq!(pair.a.dtls.state(), State::Connecting);
+        pair.run_for(Duration::from_millis(100));
+        assert_eq!(pair.a.dtls.state(), State::Failed);
+        assert_eq!(pair.a.last_reason(), Some(Reason::PeerAlert));
+        assert_eq!(pair.a.dtls.error(), Some(&failed));
 
-    // At once, by configuration.
-    let mut ends = Ends::new();
-    ends.client.plaintext_alerts = PlaintextAlerts::Immediate;
-    let mut pair = silenced(ends);
-    spoofed(&mut pair, Side::Client, refusal());
-    pair.step();
-    assert_eq!(pair.a.dtls.error(), Some(&failed));
+        // At once, by configuration.
+        let mut ends = Ends::of(version);
+        ends.client.plaintext_alerts = PlaintextAlerts::Immediate;
+        let mut pair = silenced(ends);
+        spoofed(&mut pair, Side::Client, refusal());
+        pair.step();
+        assert_eq!(pair.a.dtls.error(), Some(&failed));
+    }
 }
 
 // req: T32
 #[test]
 fn a_forged_alert_before_a_valid_message_is_forgotten() {
-    let mut pair = Ends::new().meet(37);
-    // Each datagram of the server is announced by a forged alert.
-    pair.network.tap(|datagram, wire| {
-        if datagram.source == address(SERVER) {
-            wire.inject(Datagram {
-                bytes: refusal(),
-                ..datagram.clone()
-            });
-        }
-        Verdict::Pass
-    });
-    start(&mut pair);
-    pair.drive_until(both_connected);
-    assert!(
-        pair.a
-            .dtls
-            .stats()
-            .dropped(DropReason::UnauthenticatedAlert)
-            > 0
-    );
-    pair.run_for(Duration::from_secs(10));
-    assert_alive(&mut pair);
+    for version in VERSIONS {
+        let mut pair = Ends::of(version).meet(37);
+        // Each datagram of the server is announced by a forged alert.
+        pair.network.tap(|datagram, wire| {
+            if datagram.source == address(SERVER) {
+                wire.inject(Datagram {
+                    bytes: refusal(),
+                    ..datagram.clone()
+                });
+            }
+            Verdict::Pass
+        });
+        start(&mut pair);
+        pair.drive_until(both_connected);
+        assert!(
+            pair.a
+                .dtls
+                .stats()
+                .dropped(DropReason::UnauthenticatedAlert)
+                > 0
+        );
+        pair.run_for(Duration::from_secs(10));
+        assert_alive(&mut pair);
+    }
 }
 
 // req: T31
 #[test]
 fn a_forged_record_does_not_move_the_replay_window() {
-    let mut pair = Ends::new().connect(38);
-    for sequence in [1 << 40, LAST, 300, 2] {
-        let forged = Record::new(wire::APPLICATION_DATA, 1, sequence, &[9; 60]);
-        spoofed(&mut pair, Side::Server, forged.to_bytes());
-        spoofed(&mut pair, Side::Client, forged.to_bytes());
+    for version in VERSIONS {
+        let mut pair = Ends::of(version).connect(38);
+        for sequence in [1 << 40, LAST, 300, 2] {
+            let forged = Record::new(wire::APPLICATION_DATA, 1, sequence, &[9; 60]);
+            spoofed(&mut pair, Side::Server, forged.to_bytes());
+            spoofed(&mut pair, Side::Client, forged.to_bytes());
+        }
+        pair.drive();
+        assert_alive(&mut pair);
     }
-    pair.drive();
-    assert_alive(&mut pair);
 }
 
 // req: T31
 #[test]
 fn what_was_recorded_is_not_taken_twice() {
-    let mut pair = Ends::new().meet(39);
-    let tap = pair.network.wiretap();
-    start(&mut pair);
-    pair.drive_until(both_connected);
-    assert_alive(&mut pair);
-    let recorded = tap.take();
-    let data = [pair.a.heard.len(), pair.b.heard.len()];
-    for _ in 0..3 {
-        for (_, datagram) in &recorded {
-            pair.inject(datagram.clone());
-            pair.run_for(Duration::from_millis(50));
+    for version in VERSIONS {
+        let mut pair = Ends::of(version).meet(39);
+        let tap = pair.network.wiretap();
+        start(&mut pair);
+        pair.drive_until(both_connected);
+        assert_alive(&mut pair);
+        let recorded = tap.take();
+        let data = [pair.a.heard.len(), pair.b.heard.len()];
+        for _ in 0..3 {
+            for (_, datagram) in &recorded {
+                pair.inject(datagram.clone());
+                pair.run_for(Duration::from_millis(50));
+            }
         }
+        assert_eq!([pair.a.heard.len(), pair.b.heard.len()], data);
+        assert!(pair.b.dtls.stats().dropped(DropReason::Replayed) > 0);
+        assert_alive(&mut pair);
     }
-    assert_eq!([pair.a.heard.len(), pair.b.heard.len()], data);
-    assert!(pair.b.dtls.stats().dropped(DropReason::Replayed) > 0);
-    assert_alive(&mut pair);
 }
 
 // req: T6 T32
 #[test]
 fn data_in_plaintext_never_comes_up() {
-    let mut pair = Ends::new().start(40);
-    for sequence in 0..40 {
-        for epoch in [0, 1] {
-            let data = Record::new(wire::APPLICATION_DATA, epoch, sequence, b"from nobody");
-            spoofed(&mut pair, Side::Client, data.to_bytes());
-            spoofed(&mut pair, Side::Server, data.to_bytes());
+    for version in VERSIONS {
+        let mut pair = Ends::of(version).start(40);
+        for sequence in 0..40 {
+            for epoch in [0, 1] {
+                let data = Record::new(wire::APPLICATION_DATA, epoch, sequence, b"from nobody");
+                spoofed(&mut pair, Side::Client, data.to_bytes());
+                spoofed(&mut pair, Side::Server, data.to_bytes());
+            }
+            pair.step();
         }
-        pair.step();
+        pair.drive_until(both_connected);
+        assert!(pair.a.heard.is_empty() && pair.b.heard.is_empty());
+        assert_alive(&mut pair);
     }
-    pair.drive_until(both_connected);
-    assert!(pair.a.heard.is_empty() && pair.b.heard.is_empty());
-    assert_alive(&mut pair);
 }
 
 // req: T31 T32
 #[test]
 fn every_datagram_doubled_and_mutated_copies_of_it_change_nothing() {
-    for seed in 0..20 {
-        let mut pair = Ends::new().connect(seed);
-        let mut attacker = Attacker::new(seed);
-        pair.network.tap(move |datagram, wire| {
-            for _ in 0..10 {
-                wire.inject(attacker.mutate(datagram));
-                wire.inject(attacker.garbage(datagram.source, datagram.destination, 200));
+    for version in VERSIONS {
+        for seed in 0..20 {
+            let mut pair = Ends::of(version).connect(seed);
+            let mut attacker = Attacker::new(seed);
+            pair.network.tap(move |datagram, wire| {
+                for _ in 0..10 {
+                    wire.inject(attacker.mutate(datagram));
+                    wire.inject(attacker.garbage(datagram.source, datagram.destination, 200));
+                }
+                wire.inject(datagram.clone());
+                Verdict::Pass
+            });
+            for _ in 0..20 {
+                assert_alive(&mut pair);
             }
-            wire.inject(datagram.clone());
-            Verdict::Pass
-        });
-        for _ in 0..20 {
-            assert_alive(&mut pair);
         }
     }
 }

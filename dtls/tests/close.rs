@@ -68,99 +68,115 @@ fn what_is_sealed_before_a_close_arrives_and_nothing_goes_after_it() {
 // req: T23
 #[test]
 fn a_connection_that_never_began_closes_in_silence() {
-    let mut pair = pair(1);
-    let wire = pair.network.wiretap();
-    let now = pair.now();
-    pair.a.dtls.close(now);
-    pair.a.dtls.start(now);
-    pair.drive();
-    assert_eq!(pair.a.states(), [(State::Closed, Reason::ClosedLocally)]);
-    assert!(wire.is_empty());
+    for version in VERSIONS {
+        let mut pair = pair_in(version, 1);
+        let wire = pair.network.wiretap();
+        let now = pair.now();
+        pair.a.dtls.close(now);
+        pair.a.dtls.start(now);
+        pair.drive();
+        assert_eq!(pair.a.states(), [(State::Closed, Reason::ClosedLocally)]);
+        assert!(wire.is_empty());
+    }
 }
 
 // req: T23
 #[test]
 fn a_close_in_mid_handshake_stops_everything_on_this_side() {
-    let mut pair = pair(1);
-    start(&mut pair);
-    pair.run_for(Duration::from_millis(15));
-    let now = pair.now();
-    pair.a.dtls.close(now);
-    assert_eq!(pair.a.dtls.poll_timeout(), None);
-    pair.run_for(Duration::from_secs(100));
-    assert_eq!(pair.a.dtls.state(), State::Closed);
-    assert_eq!(pair.b.dtls.error(), Some(&Error::HandshakeTimedOut));
+    for version in VERSIONS {
+        let mut pair = pair_in(version, 1);
+        start(&mut pair);
+        pair.run_for(Duration::from_millis(15));
+        let now = pair.now();
+        pair.a.dtls.close(now);
+        assert_eq!(pair.a.dtls.poll_timeout(), None);
+        pair.run_for(Duration::from_secs(100));
+        assert_eq!(pair.a.dtls.state(), State::Closed);
+        assert_eq!(pair.b.dtls.error(), Some(&Error::HandshakeTimedOut));
+    }
 }
 
 // req: T23
 #[test]
 fn the_side_that_fails_says_why_and_the_other_side_reports_it() {
-    let mut server = config(SERVER);
-    server.cipher_suites = vec![CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384];
-    let mut client = config(CLIENT);
-    client.cipher_suites = vec![CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256];
-    let mut pair = pair_with(1, client, server);
-    start(&mut pair);
-    pair.drive_until(|a, b| a.is_over() && b.is_over());
-    let nothing = PeerIncompatible::NoCipherSuiteInCommon;
-    assert_eq!(pair.b.dtls.error(), Some(&nothing.into()));
-    assert_eq!(
-        pair.b.states().last(),
-        Some(&(State::Failed, Reason::PeerIncompatible))
-    );
-    let alert = AlertDescription::HANDSHAKE_FAILURE;
-    assert_eq!(pair.a.dtls.error(), Some(&Error::AlertReceived(alert)));
-    assert_eq!(
-        pair.a.states().last(),
-        Some(&(State::Failed, Reason::PeerAlert))
-    );
+    for version in VERSIONS {
+        let mut server = config_of(SERVER, version);
+        server.cipher_suites = vec![
+            CipherSuite::TLS13_AES_256_GCM_SHA384,
+            CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+        ];
+        let mut client = config_of(CLIENT, version);
+        client.cipher_suites = vec![
+            CipherSuite::TLS13_AES_128_GCM_SHA256,
+            CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+        ];
+        let mut pair = pair_with(1, client, server);
+        start(&mut pair);
+        pair.drive_until(|a, b| a.is_over() && b.is_over());
+        let nothing = PeerIncompatible::NoCipherSuiteInCommon;
+        assert_eq!(pair.b.dtls.error(), Some(&nothing.into()));
+        assert_eq!(
+            pair.b.states().last(),
+            Some(&(State::Failed, Reason::PeerIncompatible))
+        );
+        let alert = AlertDescription::HANDSHAKE_FAILURE;
+        assert_eq!(pair.a.dtls.error(), Some(&Error::AlertReceived(alert)));
+        assert_eq!(
+            pair.a.states().last(),
+            Some(&(State::Failed, Reason::PeerAlert))
+        );
+    }
 }
 
 // req: T23
 #[test]
 fn a_refused_identity_after_the_keys_is_told_under_the_keys() {
-    let client = client_with(config(CLIENT), RemoteIdentity::Later);
-    let server = server_with(config(SERVER), expecting(CLIENT));
-    let mut pair = pair_of(1, client, server);
-    start(&mut pair);
-    pair.drive_until(|_, b| b.is_connected());
-    pair.drive();
-    let now = pair.now();
-    let wrong = fingerprints(&identity(CLIENT));
-    pair.a.dtls.set_remote_fingerprints(now, wrong).unwrap();
-    let refused = IdentityRefused::FingerprintMismatch;
-    assert_eq!(pair.a.dtls.error(), Some(&refused.into()));
-    pair.drive();
-    let alert = AlertDescription::BAD_CERTIFICATE;
-    assert_eq!(pair.b.dtls.error(), Some(&Error::AlertReceived(alert)));
-    assert_eq!(
-        pair.b.states().last(),
-        Some(&(State::Failed, Reason::PeerAlert))
-    );
+    for version in VERSIONS {
+        let client = client_with(config_of(CLIENT, version), RemoteIdentity::Later);
+        let server = server_with(config_of(SERVER, version), expecting(CLIENT));
+        let mut pair = pair_of(1, client, server);
+        start(&mut pair);
+        pair.drive_until(|_, b| b.is_connected());
+        pair.drive();
+        let now = pair.now();
+        let wrong = fingerprints(&identity(CLIENT));
+        pair.a.dtls.set_remote_fingerprints(now, wrong).unwrap();
+        let refused = IdentityRefused::FingerprintMismatch;
+        assert_eq!(pair.a.dtls.error(), Some(&refused.into()));
+        pair.drive();
+        let alert = AlertDescription::BAD_CERTIFICATE;
+        assert_eq!(pair.b.dtls.error(), Some(&Error::AlertReceived(alert)));
+        assert_eq!(
+            pair.b.states().last(),
+            Some(&(State::Failed, Reason::PeerAlert))
+        );
+    }
 }
 
 // req: T23 T32
 #[test]
 fn an_alert_that_is_lost_leaves_the_other_side_to_its_deadline() {
-    let mut pair = connected(1);
-    pair.network
-        .tap(|datagram, _| match datagram.source == address(CLIENT) {
-            true => Verdict::Drop,
-            false => Verdict::Pass,
-        });
-    let now = pair.now();
-    pair.a.dtls.close(now);
-    pair.run_for(Duration::from_secs(60));
-    assert_eq!(
-        pair.b.dtls.state(),
-        State::Connected,
-        "silence is for consent to notice"
-    );
-    assert_eq!(
-        pair.b.dtls.poll_timeout(),
-        None,
-        "and nothing wakes an idle connection"
-    );
+    for version in VERSIONS {
+        let mut pair = connected_in(version, 1);
+        pair.network
+            .tap(|datagram, _| match datagram.source == address(CLIENT) {
+                true => Verdict::Drop,
+                false => Verdict::Pass,
+            });
+        let now = pair.now();
+        pair.a.dtls.close(now);
+        pair.run_for(Duration::from_secs(60));
+        assert_eq!(
+            pair.b.dtls.state(),
+            State::Connected,
+            "silence is for consent to notice"
+        );
+        assert_eq!(
+            pair.b.dtls.poll_timeout(),
+            None,
+            "and nothing wakes an idle connection"
+        );
+    }
 }
 
 // req: T23

@@ -7,10 +7,10 @@ use common::*;
 use floe_dtls::*;
 
 /// Runs a handshake between two connections without any harness; counts what each side allocates.
-fn handshake() -> [(Connection, allocation_counter::AllocationInfo); 2] {
+fn handshake(version: ProtocolVersion) -> [(Connection, allocation_counter::AllocationInfo); 2] {
     let now = sim::Clock::epoch();
     let end = |host: u8, other: u8, setup| {
-        let config = std::sync::Arc::new(config(host));
+        let config = std::sync::Arc::new(config_of(host, version));
         let remote = expecting(other);
         let mut made = None;
         let counted = allocation_counter::measure(|| {
@@ -56,17 +56,22 @@ fn add(sum: &mut allocation_counter::AllocationInfo, more: &allocation_counter::
     sum.bytes_current += more.bytes_current;
 }
 
+// req: T50
 #[test]
 fn a_handshake_allocates_little_and_leaves_little() {
-    // The first one also pays for what the process keeps.
-    handshake();
-    for (connection, counted) in handshake() {
-        assert!(
-            counted.count_total <= 60,
-            "{} allocations",
-            counted.count_total
-        );
-        let live = size_of_val(&connection) as i64 + counted.bytes_current;
-        assert!(live <= 3 * 1024, "{live} bytes");
+    for version in VERSIONS {
+        // The first one also pays for what the process keeps.
+        handshake(version);
+        for (connection, counted) in handshake(version) {
+            assert_eq!(connection.version(), Some(version));
+            let allocations = counted.count_total;
+            println!(
+                "{version}, {:?}: {allocations} allocations",
+                connection.side()
+            );
+            assert!(allocations <= 60, "{version}: {allocations} allocations");
+            let live = size_of_val(&connection) as i64 + counted.bytes_current;
+            assert!(live <= 4 * 1024, "{version}: {live} bytes");
+        }
     }
 }

@@ -68,24 +68,26 @@ fn chacha_records_have_no_explicit_nonce() {
 // req: T34
 #[test]
 fn sealing_and_opening_allocate_nothing() {
-    let mut pair = connected(1);
-    let data = [7; 1100];
-    let mut buffer = [0; 1200];
-    pass(&mut pair.a.dtls, &mut pair.b.dtls, &data, &mut buffer);
-    let counted = allocation_counter::measure(|| {
-        for _ in 0..100 {
-            let heard = pass(&mut pair.a.dtls, &mut pair.b.dtls, &data, &mut buffer);
-            assert_eq!(heard, data);
-            let heard = pass(
-                &mut pair.b.dtls,
-                &mut pair.a.dtls,
-                &data[..100],
-                &mut buffer,
-            );
-            assert_eq!(heard, &data[..100]);
-        }
-    });
-    assert_eq!((counted.count_total, counted.bytes_total), (0, 0));
+    for version in VERSIONS {
+        let mut pair = connected_in(version, 1);
+        let data = [7; 1100];
+        let mut buffer = [0; 1200];
+        pass(&mut pair.a.dtls, &mut pair.b.dtls, &data, &mut buffer);
+        let counted = allocation_counter::measure(|| {
+            for _ in 0..100 {
+                let heard = pass(&mut pair.a.dtls, &mut pair.b.dtls, &data, &mut buffer);
+                assert_eq!(heard, data);
+                let heard = pass(
+                    &mut pair.b.dtls,
+                    &mut pair.a.dtls,
+                    &data[..100],
+                    &mut buffer,
+                );
+                assert_eq!(heard, &data[..100]);
+            }
+        });
+        assert_eq!((counted.count_total, counted.bytes_total), (0, 0));
+    }
 }
 
 // req: T34
@@ -136,92 +138,98 @@ fn a_record_holds_two_to_the_fourteen_bytes_whatever_the_mtu() {
 // req: T34
 #[test]
 fn one_call_stops_after_the_first_application_record() {
-    let mut pair = connected(1);
-    let now = pair.now();
-    let mut datagram = Vec::new();
-    for text in ["one", "two", "three"] {
-        let mut out = [0; 100];
-        let len = pair.a.dtls.seal(now, text.as_bytes(), &mut out).unwrap();
-        datagram.extend_from_slice(&out[..len]);
-        // Something that is dropped stands between them.
-        datagram.extend_from_slice(&[23, 0xfe, 0xfd, 0, 9, 0, 0, 0, 0, 0, 1, 0, 1, 0]);
-    }
-    let mut heard = Vec::new();
-    let mut unread = 0..datagram.len();
-    while !unread.is_empty() {
-        let start = unread.start;
-        match pair.b.dtls.handle_datagram(now, &mut datagram[unread]) {
-            Received::Data { range, rest } => {
-                heard.push(datagram[start + range.start..start + range.end].to_vec());
-                unread = start + rest.start..start + rest.end;
-            }
-            other => {
-                assert_eq!(other, Received::Dropped(DropReason::UnknownEpoch));
-                break;
+    for version in VERSIONS {
+        let mut pair = connected_in(version, 1);
+        let now = pair.now();
+        let mut datagram = Vec::new();
+        for text in ["one", "two", "three"] {
+            let mut out = [0; 100];
+            let len = pair.a.dtls.seal(now, text.as_bytes(), &mut out).unwrap();
+            datagram.extend_from_slice(&out[..len]);
+            // Something that is dropped stands between them.
+            datagram.extend_from_slice(&[23, 0xfe, 0xfd, 0, 9, 0, 0, 0, 0, 0, 1, 0, 1, 0]);
+        }
+        let mut heard = Vec::new();
+        let mut unread = 0..datagram.len();
+        while !unread.is_empty() {
+            let start = unread.start;
+            match pair.b.dtls.handle_datagram(now, &mut datagram[unread]) {
+                Received::Data { range, rest } => {
+                    heard.push(datagram[start + range.start..start + range.end].to_vec());
+                    unread = start + rest.start..start + rest.end;
+                }
+                other => {
+                    assert_eq!(other, Received::Dropped(DropReason::UnknownEpoch));
+                    break;
+                }
             }
         }
+        assert_eq!(heard, [&b"one"[..], b"two", b"three"]);
+        assert_eq!(pair.b.dropped(DropReason::UnknownEpoch), 3);
     }
-    assert_eq!(heard, [&b"one"[..], b"two", b"three"]);
-    assert_eq!(pair.b.dropped(DropReason::UnknownEpoch), 3);
 }
 
 // req: T31
 #[test]
 fn records_may_be_overtaken_within_the_window_and_are_taken_once() {
-    let mut pair = connected(1);
-    let now = pair.now();
-    let mut datagrams: Vec<Vec<u8>> = (0..300u16)
-        .map(|index| {
-            let mut out = [0; 100];
-            let len = pair
-                .a
-                .dtls
-                .seal(now, &index.to_be_bytes(), &mut out)
-                .unwrap();
-            out[..len].to_vec()
-        })
-        .collect();
-    let mut take = |index: usize| {
-        let mut datagram = datagrams[index].clone();
-        pair.b.dtls.handle_datagram(now, &mut datagram)
-    };
-    let replayed = Received::Dropped(DropReason::Replayed);
-    assert!(matches!(take(299), Received::Data { .. }));
-    for old in [0, 43] {
-        assert_eq!(take(old), replayed, "256 or more behind");
+    for version in VERSIONS {
+        let mut pair = connected_in(version, 1);
+        let now = pair.now();
+        let mut datagrams: Vec<Vec<u8>> = (0..300u16)
+            .map(|index| {
+                let mut out = [0; 100];
+                let len = pair
+                    .a
+                    .dtls
+                    .seal(now, &index.to_be_bytes(), &mut out)
+                    .unwrap();
+                out[..len].to_vec()
+            })
+            .collect();
+        let mut take = |index: usize| {
+            let mut datagram = datagrams[index].clone();
+            pair.b.dtls.handle_datagram(now, &mut datagram)
+        };
+        let replayed = Received::Dropped(DropReason::Replayed);
+        assert!(matches!(take(299), Received::Data { .. }));
+        for old in [0, 43] {
+            assert_eq!(take(old), replayed, "256 or more behind");
+        }
+        for index in (44..299).rev() {
+            assert!(matches!(take(index), Received::Data { .. }), "{index}");
+            assert_eq!(take(index), replayed);
+        }
+        datagrams.clear();
     }
-    for index in (44..299).rev() {
-        assert!(matches!(take(index), Received::Data { .. }), "{index}");
-        assert_eq!(take(index), replayed);
-    }
-    datagrams.clear();
 }
 
 // req: T34
 #[test]
 fn nothing_is_sealed_or_exported_before_the_peer_is_verified() {
-    let mut pair = pair(1);
-    let mut out = [0; 100];
-    start(&mut pair);
-    loop {
-        let now = pair.now();
-        for peer in [&mut pair.a, &mut pair.b] {
-            let connected = peer.is_connected();
-            assert_eq!(peer.dtls.seal(now, b"x", &mut out).is_ok(), connected);
-            assert_eq!(peer.dtls.srtp_keys().is_some(), connected);
-            assert_eq!(
-                peer.dtls
-                    .export_keying_material("x", None, &mut out)
-                    .is_ok(),
-                connected
-            );
-            assert_eq!(peer.dtls.peer_certificate().is_some(), connected);
-            assert_eq!(peer.dtls.max_plaintext().is_some(), connected);
+    for version in VERSIONS {
+        let mut pair = pair_in(version, 1);
+        let mut out = [0; 100];
+        start(&mut pair);
+        loop {
+            let now = pair.now();
+            for peer in [&mut pair.a, &mut pair.b] {
+                let connected = peer.is_connected();
+                assert_eq!(peer.dtls.seal(now, b"x", &mut out).is_ok(), connected);
+                assert_eq!(peer.dtls.srtp_keys().is_some(), connected);
+                assert_eq!(
+                    peer.dtls
+                        .export_keying_material("x", None, &mut out)
+                        .is_ok(),
+                    connected
+                );
+                assert_eq!(peer.dtls.peer_certificate().is_some(), connected);
+                assert_eq!(peer.dtls.max_plaintext().is_some(), connected);
+            }
+            if pair.a.is_connected() && pair.b.is_connected() {
+                break;
+            }
+            pair.run_for(Duration::from_millis(5));
         }
-        if pair.a.is_connected() && pair.b.is_connected() {
-            break;
-        }
-        pair.run_for(Duration::from_millis(5));
     }
 }
 

@@ -151,31 +151,33 @@ fn exported_material_depends_on_label_and_context_and_no_context_is_not_an_empty
 // req: T65
 #[test]
 fn keys_name_the_association_they_belong_to() {
-    let mut pair = connected(1);
-    let first = pair.a.dtls.srtp_keys().unwrap();
-    assert_eq!(first.association(), pair.a.dtls.association());
-    let next = pair
-        .a
-        .dtls
-        .successor(Setup::Active, expecting(SERVER))
-        .unwrap();
-    assert_ne!(next.association(), pair.a.dtls.association());
-    assert_eq!(next.state(), State::New);
-    // The old association lives beside it.
-    assert_talking(&mut pair);
-    let successor = pair
-        .b
-        .dtls
-        .successor(Setup::Passive, expecting(CLIENT))
-        .unwrap();
-    let mut renewed = pair_of(
-        2,
-        Peer::new(CLIENT, SERVER, next),
-        Peer::new(SERVER, CLIENT, successor),
-    );
-    connect(&mut renewed);
-    let second = renewed.a.dtls.srtp_keys().unwrap();
-    assert_eq!(second.association(), renewed.a.dtls.association());
-    assert_ne!(second.association(), first.association());
-    assert_ne!(second.key(Side::Client), first.key(Side::Client));
+    for version in VERSIONS {
+        let mut pair = connected_in(version, 1);
+        let first = pair.a.dtls.srtp_keys().unwrap();
+        assert_eq!(first.association(), pair.a.dtls.association());
+        let next = pair
+            .a
+            .dtls
+            .successor(Setup::Active, expecting(SERVER))
+            .unwrap();
+        assert_ne!(next.association(), pair.a.dtls.association());
+        assert_eq!(next.state(), State::New);
+        // The old association lives beside it.
+        assert_talking(&mut pair);
+        let successor = pair
+            .b
+            .dtls
+            .successor(Setup::Passive, expecting(CLIENT))
+            .unwrap();
+        let mut renewed = pair_of(
+            2,
+            Peer::new(CLIENT, SERVER, next),
+            Peer::new(SERVER, CLIENT, successor),
+        );
+        connect(&mut renewed);
+        let second = renewed.a.dtls.srtp_keys().unwrap();
+        assert_eq!(second.association(), renewed.a.dtls.association());
+        assert_ne!(second.association(), first.association());
+        assert_ne!(second.key(Side::Client), first.key(Side::Client));
+    }
 }

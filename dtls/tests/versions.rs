@@ -19,20 +19,21 @@ const P384: &str = include_str!("data/p384.pem");
 const ED25519: &str = include_str!("data/ed25519.pem");
 const RSA: &str = include_str!("data/rsa2048.pem");
 
-/// The versions from the oldest to the newest, and nothing else unusual.
-fn speaking(host: u8, [min, max]: [ProtocolVersion; 2]) -> Config {
+/// The versions from the oldest to the newest.
+fn spanning(host: u8, [min, max]: [ProtocolVersion; 2]) -> Config {
     let mut config = config(host);
     config.min_version = min;
     config.max_version = max;
     config
 }
 
+/// The defaults.
 fn both(host: u8) -> Config {
-    speaking(host, [V12, V13])
+    Config::new(identity(host))
 }
 
 fn only(host: u8, version: ProtocolVersion) -> Config {
-    speaking(host, [version, version])
+    config_of(host, version)
 }
 
 fn meet(client: Config, server: Config) -> Story {
@@ -54,7 +55,7 @@ fn the_newest_version_that_both_have_is_taken() {
         ([V12, V13], [V12, V12], V12),
         ([V12, V12], [V12, V12], V12),
     ] {
-        let mut pair = meet(speaking(CLIENT, client), speaking(SERVER, server));
+        let mut pair = meet(spanning(CLIENT, client), spanning(SERVER, server));
         for peer in [&pair.a, &pair.b] {
             assert_eq!(peer.dtls.version(), Some(version));
             assert_eq!(peer.dtls.stats().total_dropped(), 0);

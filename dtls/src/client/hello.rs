@@ -108,7 +108,6 @@ impl ExpectServerHello {
             .map_or(Cookie::None, Cookie::Retry);
         let mut transcript = transcript.v13_after_retry(suite.hash());
         transcript.add(&message.bytes);
-        cx.flight.use_acks();
         self.offer.send(cookie, &mut transcript, cx);
         Ok(ClientState::ServerHello(Self {
             offer: self.offer,

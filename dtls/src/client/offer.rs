@@ -10,7 +10,7 @@ use crate::error::{Error, PeerIncompatible, PeerMisbehaved};
 use crate::handshake::{ApplicationProtocol, Context, UNCOMPRESSED};
 use crate::msgs::codec::{Codec, List};
 use crate::msgs::enums::{
-    ExtensionType, HandshakeType, NamedGroup, ProtocolVersion, PskKeyExchangeMode,
+    ExtensionType, HandshakeType, NamedGroup, ProtocolVersion, PskKeyExchangeMode, SignatureScheme,
 };
 use crate::msgs::extensions::{Extension, Extensions, UseSrtp};
 use crate::msgs::hello::{ClientHello, RANDOM_LEN};
@@ -22,6 +22,12 @@ use crate::transcript::Messages;
 
 const V12: ProtocolVersion = ProtocolVersion::DTLS1_2;
 const V13: ProtocolVersion = ProtocolVersion::DTLS1_3;
+
+/// Where no share is.
+const NO_SHARE: KeyShareEntry<'_> = KeyShareEntry {
+    group: NamedGroup::X25519,
+    key_exchange: &[],
+};
 
 /// What a ClientHello contributes besides the configuration.
 #[derive(Debug)]
@@ -73,32 +79,31 @@ impl Offer {
         cx: &mut Context<'_>,
     ) {
         let config = cx.config;
-        let versions: Vec<_> = config.usable_versions().collect();
+        let (versions, count) = at_most_two(V12, config.usable_versions());
+        let versions = versions.get(..count).unwrap_or_default();
         let newest = versions.first().copied().unwrap_or(V12);
-        let cipher_suites: Vec<_> = versions
-            .iter()
-            .flat_map(|version| config.usable_cipher_suites(*version))
-            .collect();
+        let mut cipher_suites = Vec::with_capacity(config.cipher_suites.len());
+        for version in versions {
+            cipher_suites.extend(config.usable_cipher_suites(*version));
+        }
         let groups: Vec<_> = config.usable_groups(newest).collect();
-        let schemes: Vec<_> = CryptoBackend::SIGNATURE_SCHEMES
-            .iter()
-            .copied()
-            .filter(|scheme| versions.iter().any(|version| scheme.usable_in(*version)))
-            .collect();
         let srtp_profiles: Vec<_> = config
             .srtp_profiles
             .iter()
             .map(|profile| profile.code_point())
             .collect();
         let protocols: Vec<&[u8]> = config.alpn_protocols.iter().map(Vec::as_slice).collect();
-        let shares: Vec<_> = self.shares().collect();
+        let (shares, count) = at_most_two(NO_SHARE, self.shares());
+        let shares = shares.get(..count).unwrap_or_default();
         let retry_cookie = match cookie {
             Cookie::Retry(cookie) => Some(cookie),
             Cookie::None | Cookie::Verify(_) => None,
         };
-        let extensions = [
+        let known = [
             Some(Extension::SupportedGroups(List::Items(&groups))),
-            Some(Extension::SignatureAlgorithms(List::Items(&schemes))),
+            Some(Extension::SignatureAlgorithms(List::Items(
+                signature_schemes(config),
+            ))),
             Some(Extension::UseSrtp(UseSrtp {
                 profiles: List::Items(&srtp_profiles),
                 mki: &[],
@@ -111,21 +116,17 @@ impl Offer {
             Some(Extension::ExtendedMasterSecret),
             Some(Extension::RenegotiationInfo(&[])),
             Some(Extension::EcPointFormats(&[UNCOMPRESSED])),
-            Some(Extension::SupportedVersions(List::Items(&versions))),
-            Some(Extension::KeyShares(KeyShares::Items(&shares))),
+            Some(Extension::SupportedVersions(List::Items(versions))),
+            Some(Extension::KeyShares(KeyShares::Items(shares))),
             Some(Extension::PskKeyExchangeModes(List::Items(&[
                 PskKeyExchangeMode::PSK_DHE_KE,
             ]))),
             retry_cookie.map(Extension::Cookie),
         ];
-        let extensions: Vec<_> = extensions
-            .into_iter()
-            .flatten()
-            .filter(|extension| match extension {
-                Extension::Cookie(_) => true,
-                other => offers(config, other.extension_type()),
-            })
-            .collect();
+        let mut extensions = Vec::with_capacity(known.len());
+        extensions.extend(known.into_iter().flatten().filter(|extension| {
+            matches!(extension, Extension::Cookie(_)) || offers(config, extension.extension_type())
+        }));
         let hello = ClientHello {
             version: V12,
             random: self.random,
@@ -195,11 +196,29 @@ impl Offer {
     }
 }
 
+/// The items of a list that has two at most, and how many they are.
+fn at_most_two<T: Copy>(placeholder: T, items: impl Iterator<Item = T>) -> ([T; 2], usize) {
+    let mut list = [placeholder; 2];
+    let places = list.iter_mut().zip(items);
+    let count = places.map(|(place, item)| *place = item).count();
+    (list, count)
+}
+
 impl Config {
     /// Whether a client with this configuration offers this version.
     pub(super) fn offers(&self, version: ProtocolVersion) -> bool {
         self.usable_versions().any(|usable| usable == version)
     }
+}
+
+/// What we take from the server: in DTLS 1.3 alone not those that only the older version has, which come last.
+fn signature_schemes(config: &Config) -> &'static [SignatureScheme] {
+    let schemes = CryptoBackend::SIGNATURE_SCHEMES;
+    let usable = schemes
+        .iter()
+        .take_while(|scheme| config.offers(V12) || scheme.usable_in(V13))
+        .count();
+    schemes.get(..usable).unwrap_or_default()
 }
 
 /// Whether our ClientHello has this extension.
@@ -269,4 +288,25 @@ pub(super) fn check_protocol(
         .and_then(|name| ApplicationProtocol::named(name, config))
         .map(Some)
         .ok_or_else(|| PeerMisbehaved::SelectedUnofferedProtocol.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::Identity;
+
+    // req: T3
+    #[test]
+    fn the_schemes_of_the_older_version_are_offered_with_it_only() {
+        let mut config = Config::new(std::sync::Arc::new(Identity::generate().unwrap()));
+        assert_eq!(signature_schemes(&config), CryptoBackend::SIGNATURE_SCHEMES);
+        config.min_version = V13;
+        let of_v13: Vec<_> = CryptoBackend::SIGNATURE_SCHEMES
+            .iter()
+            .copied()
+            .filter(|scheme| scheme.usable_in(V13))
+            .collect();
+        assert_eq!(signature_schemes(&config), of_v13);
+        assert!(!of_v13.contains(&SignatureScheme::RSA_PKCS1_SHA256));
+    }
 }

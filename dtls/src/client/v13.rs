@@ -16,7 +16,7 @@ use super::ClientState;
 use super::offer::{self, Offer};
 use crate::certificate::{PublicKey, SignatureVerified};
 use crate::config::Side;
-use crate::crypto::SuiteV13;
+use crate::crypto::{CryptoBackend, SuiteV13};
 use crate::error::{Error, PeerMisbehaved};
 use crate::handshake::v13::{
     check_certificate_verify, check_finished, read_certificate, say_certificate,
@@ -66,7 +66,6 @@ pub(super) fn begin(
         [Side::Server, Side::Client].map(|side| traffic.record_key(side, cx.config));
     cx.records.add_read_key(Epoch::HANDSHAKE, read?);
     cx.records.add_write_key(Epoch::HANDSHAKE, write?);
-    cx.flight.use_acks();
     Ok(ClientState::EncryptedExtensions(
         ExpectEncryptedExtensions {
             handshake: Handshake {
@@ -139,12 +138,14 @@ impl ExpectCertificateRequest {
         if !request.context.is_empty() {
             return Err(PeerMisbehaved::RequestContextDoesNotFit.into());
         }
-        let schemes = request
+        let asked_for = request
             .extensions
             .signature_algorithms()
-            .ok_or(PeerMisbehaved::ExtensionMissing)?
-            .iter()
-            .collect();
+            .ok_or(PeerMisbehaved::ExtensionMissing)?;
+        // Those that we do not know say nothing about us.
+        let mut schemes = Vec::with_capacity(CryptoBackend::SIGNATURE_SCHEMES.len());
+        let known = CryptoBackend::SIGNATURE_SCHEMES.iter().copied();
+        schemes.extend(known.filter(|scheme| asked_for.contains(*scheme)));
         self.handshake.transcript.add(&message.bytes);
         Ok(ClientState::CertificateV13(self.asked_for(Some(schemes))))
     }

@@ -19,13 +19,36 @@ const VERSION: ProtocolVersion = ProtocolVersion::DTLS1_3;
 
 /// What a CertificateVerify signs (RFC 8446 §4.4.3): so that no signature of one side, or of another protocol, can be
 /// taken for it.
-fn signed_content(side: Side, transcript: &TranscriptHash) -> Vec<u8> {
-    const PADDING: [u8; 64] = [0x20; 64];
-    let context = match side {
-        Side::Client => b"TLS 1.3, client CertificateVerify\0",
-        Side::Server => b"TLS 1.3, server CertificateVerify\0",
-    };
-    [&PADDING, &context[..], transcript.current().as_ref()].concat()
+struct SignedContent {
+    bytes: [u8; Self::PADDING + Self::CONTEXT + Self::HASH_MAX],
+    len: usize,
+}
+
+impl SignedContent {
+    const PADDING: usize = 64;
+    const CONTEXT: usize = 34;
+    const HASH_MAX: usize = 64;
+
+    fn new(side: Side, transcript: &TranscriptHash) -> Self {
+        let context: &[u8; Self::CONTEXT] = match side {
+            Side::Client => b"TLS 1.3, client CertificateVerify\0",
+            Side::Server => b"TLS 1.3, server CertificateVerify\0",
+        };
+        let hash = transcript.current();
+        let mut bytes = [0x20; Self::PADDING + Self::CONTEXT + Self::HASH_MAX];
+        let (_, behind) = bytes.split_at_mut(Self::PADDING);
+        for (to, from) in behind.iter_mut().zip(context.iter().chain(hash.as_ref())) {
+            *to = *from;
+        }
+        Self {
+            bytes,
+            len: Self::PADDING + Self::CONTEXT + hash.as_ref().len(),
+        }
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
 }
 
 /// Our certificate, or the empty list of a client that has none for its peer.
@@ -64,11 +87,11 @@ pub(crate) fn say_certificate_verify(
     transcript: &mut TranscriptHash,
     cx: &mut Context<'_>,
 ) -> Result<(), Error> {
-    let content = signed_content(side, transcript);
+    let content = SignedContent::new(side, transcript);
     let (scheme, signature) =
         cx.config
             .identity
-            .sign(cx.config.backend, VERSION, schemes, &content)?;
+            .sign(cx.config.backend, VERSION, schemes, content.as_bytes())?;
     let signed = DigitallySigned {
         scheme,
         signature: &signature,
@@ -94,9 +117,9 @@ pub(crate) fn check_certificate_verify(
         return Err(unexpected());
     }
     let signed = DigitallySigned::read_all(message.body())?;
-    let content = signed_content(peer, transcript);
+    let content = SignedContent::new(peer, transcript);
     let verified =
-        PublicKey::of(certificate)?.verify(cx.config.backend, VERSION, &content, signed)?;
+        PublicKey::of(certificate)?.verify(cx.config.backend, VERSION, content.as_bytes(), signed)?;
     transcript.add(&message.bytes);
     Ok(verified)
 }
@@ -135,4 +158,34 @@ pub(crate) fn check_finished(
     let verified = FinishedVerified::check(expected.as_ref(), received.verify_data)?;
     transcript.add(&message.bytes);
     Ok(verified)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::CryptoBackend;
+    use crate::msgs::enums::CipherSuite;
+    use crate::transcript::Transcript;
+
+    // req: T3
+    #[test]
+    fn what_is_signed_names_its_side_before_the_hash() {
+        for (cipher_suite, hash_len) in [
+            (CipherSuite::TLS13_AES_128_GCM_SHA256, 32),
+            (CipherSuite::TLS13_AES_256_GCM_SHA384, 48),
+        ] {
+            let suite = CryptoBackend::default().suite_v13(cipher_suite).unwrap();
+            let transcript = Transcript::begin(&[1; 12]).v13(suite.hash());
+            for (side, context) in [
+                (Side::Client, &b"TLS 1.3, client CertificateVerify\0"[..]),
+                (Side::Server, b"TLS 1.3, server CertificateVerify\0"),
+            ] {
+                let content = SignedContent::new(side, &transcript);
+                let hash = transcript.current();
+                assert_eq!(hash.as_ref().len(), hash_len);
+                let expected = [&[b' '; 64], context, hash.as_ref()].concat();
+                assert_eq!(content.as_bytes(), expected);
+            }
+        }
+    }
 }

@@ -10,12 +10,13 @@
 //!  of each traffic secret: "key", "iv", "sn" ──▶ record keys; "finished" ──▶ verify_data; "traffic upd" ──▶ the next one
 //! ```
 //!
-//! The labels have DTLS's prefix (RFC 9147 §5.9). The backend's expanders are not wiped by it; what is kept here is.
+//! The labels have DTLS's prefix (RFC 9147 §5.9). HKDF (RFC 5869) is done here on the backend's HMAC: nothing is allocated,
+//! and every secret on the way is wiped.
 
 use std::fmt;
 
 use rustls::crypto::hmac::Tag;
-use rustls::crypto::tls13::{HkdfExpander, OkmBlock};
+use rustls::crypto::tls13::OkmBlock;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::key_log_line;
@@ -30,43 +31,72 @@ const PREFIX: &[u8] = b"dtls13";
 /// The longest hash of a suite, in bytes.
 const HASH_MAX: usize = 48;
 
+/// The longest HkdfLabel (RFC 8446 §7.1) with the counter behind it: no context is longer than a hash.
+const INFO_MAX: usize = 2 + 256 + 1 + HASH_MAX + 1;
+
 /// The longest key and the nonce of a record cipher, in bytes.
 const KEY_MAX: usize = 32;
 const IV_LEN: usize = 12;
-
-/// HKDF-Expand-Label (RFC 8446 §7.1); false if the output or a part of the label is longer than that can say.
-#[must_use]
-fn expand(expander: &dyn HkdfExpander, label: &[u8], context: &[u8], out: &mut [u8]) -> bool {
-    let (Ok(length), Ok(label_length), Ok(context_length)) = (
-        u16::try_from(out.len()),
-        u8::try_from(PREFIX.len() + label.len()),
-        u8::try_from(context.len()),
-    ) else {
-        return false;
-    };
-    let info = [
-        &length.to_be_bytes()[..],
-        &[label_length],
-        PREFIX,
-        label,
-        &[context_length],
-        context,
-    ];
-    expander.expand_slice(&info, out).is_ok()
-}
 
 /// A secret as long as the suite's hash. Wiped when dropped, never printed.
 #[derive(Clone)]
 struct Secret(Zeroizing<[u8; HASH_MAX]>);
 
 impl Secret {
-    /// Derive-Secret (RFC 8446 §7.1), of a transcript whose hash is known.
-    fn derive(expander: &dyn HkdfExpander, label: &[u8], transcript_hash: &[u8]) -> Self {
+    /// HKDF-Extract (RFC 5869 §2.2) with another secret, or none, as the salt.
+    fn extract(suite: SuiteV13, salt: Option<&Self>, input: &[u8]) -> Self {
+        let salt = match salt {
+            Some(salt) => salt.key(suite),
+            None => OkmBlock::new(zeros(suite)),
+        };
+        let tag = suite.hkdf().hmac_sign(&salt, input);
         let mut secret = Zeroizing::new([0; HASH_MAX]);
-        let (used, _) = secret.split_at_mut(expander.hash_len().min(HASH_MAX));
-        let expanded = expand(expander, label, transcript_hash, used);
-        debug_assert!(expanded, "a label and a hash are short");
+        for (to, from) in secret.iter_mut().zip(tag.as_ref()) {
+            *to = *from;
+        }
         Self(secret)
+    }
+
+    /// Derive-Secret (RFC 8446 §7.1), of a transcript whose hash is known.
+    fn derive(&self, suite: SuiteV13, label: &[u8], transcript_hash: &[u8]) -> Self {
+        let mut secret = Zeroizing::new([0; HASH_MAX]);
+        let (used, _) = secret.split_at_mut(suite.hash().output_len().min(HASH_MAX));
+        let expanded = self.expand(suite, label, transcript_hash, used);
+        debug_assert!(expanded.is_some(), "a label and a hash are short");
+        Self(secret)
+    }
+
+    /// HKDF-Expand-Label (RFC 8446 §7.1, RFC 5869 §2.3); `None` if output or label are longer than that can say.
+    #[must_use]
+    fn expand(&self, suite: SuiteV13, label: &[u8], context: &[u8], out: &mut [u8]) -> Option<()> {
+        let length = u16::try_from(out.len()).ok()?;
+        let label_length = u8::try_from(PREFIX.len() + label.len()).ok()?;
+        let context_length = u8::try_from(context.len()).ok()?;
+        let block = suite.hash().output_len().min(HASH_MAX);
+        // The block before, HkdfLabel, counter.
+        let mut message = Zeroizing::new([0; HASH_MAX + INFO_MAX]);
+        let mut end = block;
+        for part in [
+            &length.to_be_bytes()[..],
+            &[label_length],
+            PREFIX,
+            label,
+            &[context_length],
+            context,
+        ] {
+            message.get_mut(end..end + part.len())?.copy_from_slice(part);
+            end += part.len();
+        }
+        let key = self.key(suite);
+        let mut start = block;
+        for (counter, out) in (1..).zip(out.chunks_mut(block)) {
+            *message.get_mut(end)? = u8::try_from(counter).ok()?;
+            let tag = suite.hkdf().hmac_sign(&key, message.get(start..=end)?);
+            out.copy_from_slice(tag.as_ref().get(..out.len())?);
+            message.get_mut(..block)?.copy_from_slice(tag.as_ref());
+            start = 0;
+        }
+        Some(())
     }
 
     fn bytes(&self, suite: SuiteV13) -> &[u8] {
@@ -74,10 +104,8 @@ impl Secret {
         used
     }
 
-    fn expander(&self, suite: SuiteV13) -> Box<dyn HkdfExpander> {
-        suite
-            .hkdf()
-            .expander_for_okm(&OkmBlock::new(self.bytes(suite)))
+    fn key(&self, suite: SuiteV13) -> OkmBlock {
+        OkmBlock::new(self.bytes(suite))
     }
 }
 
@@ -87,34 +115,39 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// As many zeros as the hash has bytes: no salt, or no input.
+fn zeros(suite: SuiteV13) -> &'static [u8] {
+    const ZEROS: &[u8] = &[0; HASH_MAX];
+    let (zeros, _) = ZEROS.split_at(suite.hash().output_len().min(HASH_MAX));
+    zeros
+}
+
 /// "derived": what one stage leaves to the next.
-fn derived(suite: SuiteV13, expander: &dyn HkdfExpander) -> Secret {
-    Secret::derive(expander, b"derived", suite.hash().hash(&[]).as_ref())
+fn derived(suite: SuiteV13, secret: &Secret) -> Secret {
+    secret.derive(suite, b"derived", suite.hash().hash(&[]).as_ref())
 }
 
 /// The first stage. There are no pre-shared keys, and so nothing comes of it but the next.
 pub(crate) struct EarlySecret {
     suite: SuiteV13,
-    expander: Box<dyn HkdfExpander>,
+    secret: Secret,
 }
 
 impl EarlySecret {
     pub(crate) fn without_psk(suite: SuiteV13) -> Self {
         Self {
             suite,
-            expander: suite.hkdf().extract_from_zero_ikm(None),
+            secret: Secret::extract(suite, None, zeros(suite)),
         }
     }
 
     /// Adds what the key exchange agreed on.
     pub(crate) fn handshake(self, shared_secret: &[u8]) -> HandshakeSecret {
         let suite = self.suite;
-        let salt = derived(suite, &*self.expander);
+        let salt = derived(suite, &self.secret);
         HandshakeSecret {
             suite,
-            expander: suite
-                .hkdf()
-                .extract_from_secret(Some(salt.bytes(suite)), shared_secret),
+            secret: Secret::extract(suite, Some(&salt), shared_secret),
         }
     }
 }
@@ -122,13 +155,13 @@ impl EarlySecret {
 /// The second stage.
 pub(crate) struct HandshakeSecret {
     suite: SuiteV13,
-    expander: Box<dyn HkdfExpander>,
+    secret: Secret,
 }
 
 impl HandshakeSecret {
     /// What protects the rest of the handshake; the transcript ends with the ServerHello.
     pub(crate) fn traffic_secrets(&self, transcript_hash: &[u8]) -> TrafficSecrets {
-        let derive = |label| Secret::derive(&*self.expander, label, transcript_hash);
+        let derive = |label| self.secret.derive(self.suite, label, transcript_hash);
         TrafficSecrets {
             suite: self.suite,
             client: derive(b"c hs traffic"),
@@ -138,10 +171,10 @@ impl HandshakeSecret {
 
     pub(crate) fn master(self) -> MasterSecret {
         let suite = self.suite;
-        let salt = derived(suite, &*self.expander);
+        let salt = derived(suite, &self.secret);
         MasterSecret {
             suite,
-            expander: suite.hkdf().extract_from_zero_ikm(Some(salt.bytes(suite))),
+            secret: Secret::extract(suite, Some(&salt), zeros(suite)),
         }
     }
 }
@@ -149,13 +182,13 @@ impl HandshakeSecret {
 /// The third stage.
 pub(crate) struct MasterSecret {
     suite: SuiteV13,
-    expander: Box<dyn HkdfExpander>,
+    secret: Secret,
 }
 
 impl MasterSecret {
     /// What the association lives on; the transcript ends with the server's Finished.
     pub(crate) fn application(self, transcript_hash: &[u8]) -> Application {
-        let derive = |label| Secret::derive(&*self.expander, label, transcript_hash);
+        let derive = |label| self.secret.derive(self.suite, label, transcript_hash);
         Application {
             traffic: TrafficSecrets {
                 suite: self.suite,
@@ -210,8 +243,8 @@ impl TrafficSecrets {
 
     /// What `side`'s Finished says about a transcript with this hash (RFC 8446 §4.4.4).
     pub(crate) fn verify_data(&self, side: Side, transcript_hash: &[u8]) -> Tag {
-        let key = Secret::derive(&*self.of(side).expander(self.suite), b"finished", &[]);
-        let key = OkmBlock::new(key.bytes(self.suite));
+        let key = self.of(side).derive(self.suite, b"finished", &[]);
+        let key = key.key(self.suite);
         self.suite.hkdf().hmac_sign(&key, transcript_hash)
     }
 
@@ -235,7 +268,6 @@ struct RecordSecrets {
 
 impl RecordSecrets {
     fn of(secret: &Secret, suite: SuiteV13) -> Self {
-        let expander = secret.expander(suite);
         let mut secrets = Self {
             key: Zeroizing::new([0; KEY_MAX]),
             iv: Zeroizing::new([0; IV_LEN]),
@@ -247,8 +279,8 @@ impl RecordSecrets {
             (b"iv", &mut secrets.iv[..]),
             (b"sn", secrets.sn.split_at_mut(key_len).0),
         ] {
-            let expanded = expand(&*expander, label, &[], out);
-            debug_assert!(expanded, "a key is short");
+            let expanded = secret.expand(suite, label, &[], out);
+            debug_assert!(expanded.is_some(), "a key is short");
         }
         secrets
     }
@@ -274,7 +306,7 @@ impl Application {
         config: &Config,
     ) -> Result<RecordKey, Error> {
         let suite = self.traffic.suite;
-        let next = Secret::derive(&*self.traffic.of(side).expander(suite), b"traffic upd", &[]);
+        let next = self.traffic.of(side).derive(suite, b"traffic upd", &[]);
         match side {
             Side::Client => self.traffic.client = next,
             Side::Server => self.traffic.server = next,
@@ -290,29 +322,16 @@ impl Application {
         out: &mut [u8],
     ) -> Result<(), ApiMisuse> {
         let suite = self.traffic.suite;
-        // A label that is too long would leave the first secret empty: it is refused before anything is derived.
-        if PREFIX.len() + label.len() > usize::from(u8::MAX) {
-            return Err(ApiMisuse::ExportRefused);
-        }
-        let exporter = self.exporter.expander(suite);
-        let of_label = Secret::derive(
-            &*exporter,
-            label.as_bytes(),
-            suite.hash().hash(&[]).as_ref(),
-        );
+        let mut of_label = Secret(Zeroizing::new([0; HASH_MAX]));
+        let (secret, _) = of_label.0.split_at_mut(suite.hash().output_len().min(HASH_MAX));
         let context = suite.hash().hash(context.unwrap_or_default());
-        match expand(
-            &*of_label.expander(suite),
-            b"exporter",
-            context.as_ref(),
-            out,
-        ) {
-            true => Ok(()),
-            false => {
+        self.exporter
+            .expand(suite, label.as_bytes(), suite.hash().hash(&[]).as_ref(), secret)
+            .and_then(|()| of_label.expand(suite, b"exporter", context.as_ref(), out))
+            .ok_or_else(|| {
                 out.zeroize();
-                Err(ApiMisuse::ExportRefused)
-            }
-        }
+                ApiMisuse::ExportRefused
+            })
     }
 
     /// The three lines of the key log for the association.

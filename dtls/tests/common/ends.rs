@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use floe_dtls::{
-    Config, Connection, Event, Identity, Reason, RemoteIdentity, Setup, Side, State, Transition,
+    Config, Connection, Event, Identity, ProtocolVersion, Reason, RemoteIdentity, Setup, Side,
+    State, Transition,
 };
 use sim::{Clock, Verdict, address};
 
@@ -43,6 +44,14 @@ impl Ends {
             client: only_v13(self.client),
             server: only_v13(self.server),
             ..self
+        }
+    }
+
+    /// The defaults in this version.
+    pub fn of(version: ProtocolVersion) -> Self {
+        match version {
+            ProtocolVersion::DTLS1_3 => Self::new().v13(),
+            _ => Self::new(),
         }
     }
 

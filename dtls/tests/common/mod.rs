@@ -41,6 +41,16 @@ pub fn only_v13(mut config: Config) -> Config {
     config
 }
 
+pub const VERSIONS: [ProtocolVersion; 2] = [ProtocolVersion::DTLS1_2, ProtocolVersion::DTLS1_3];
+
+/// What a story of this version has.
+pub fn config_of(host: u8, version: ProtocolVersion) -> Config {
+    match version {
+        ProtocolVersion::DTLS1_3 => only_v13(config(host)),
+        _ => config(host),
+    }
+}
+
 pub fn client_with(config: Config, remote: RemoteIdentity) -> Peer {
     let dtls = Connection::new(Arc::new(config), Setup::Active, remote).unwrap();
     Peer::new(CLIENT, SERVER, dtls)
@@ -55,7 +65,13 @@ pub type Story = Pair<Peer, Peer>;
 
 /// A client and a server that expect each other, not started.
 pub fn pair(seed: u64) -> Story {
-    pair_with(seed, config(CLIENT), config(SERVER))
+    pair_in(ProtocolVersion::DTLS1_2, seed)
+}
+
+/// As [`pair`], in this version.
+pub fn pair_in(version: ProtocolVersion, seed: u64) -> Story {
+    let [client, server] = [CLIENT, SERVER].map(|host| config_of(host, version));
+    pair_with(seed, client, server)
 }
 
 pub fn pair_with(seed: u64, client: Config, server: Config) -> Story {
@@ -86,7 +102,12 @@ pub fn connect(pair: &mut Story) -> Duration {
 
 /// A pair that is connected over a good link.
 pub fn connected(seed: u64) -> Story {
-    let mut pair = pair(seed);
+    connected_in(ProtocolVersion::DTLS1_2, seed)
+}
+
+/// As [`connected`], in this version.
+pub fn connected_in(version: ProtocolVersion, seed: u64) -> Story {
+    let mut pair = pair_in(version, seed);
     connect(&mut pair);
     pair.drive();
     pair

@@ -150,6 +150,29 @@ fn what_is_exported_hangs_on_the_context_but_none_is_the_empty_one() {
 
 // req: T8
 #[test]
+fn more_is_exported_than_one_hash_holds() {
+    for (cipher_suite, hex) in [
+        (
+            CipherSuite::TLS13_AES_128_GCM_SHA256,
+            "71a9f2815cb474e76cd32785cead3b672ea36f71d3d8a28af71d81abe86b8957f620516801bd4c1b8681d0d6bb25ac04609be82af5668cb70c072b3374f5118a88a4916bb8eb26723b917910cce44d2baa8d4f5047d50b1d30e1fd06ac33735a8626d335",
+        ),
+        (
+            CipherSuite::TLS13_AES_256_GCM_SHA384,
+            "3bd0e7d14d1ebbd519ff582d0ab7d45eda7bc340cd0ffd1cfdcd33f7226ce613bceab78e0ed1f4e350de4be985a6f424ef477a9bf428adb8ebd20fda3e5c3a518fdfe19dd5e2dfa1272875fcda34bfef9ac1ea88e8634353c25021d92835c233672333ad",
+        ),
+    ] {
+        let mut out = [0; 100];
+        let chain = Chain::of(suite(cipher_suite));
+        let exported = chain
+            .application
+            .export("EXTRACTOR-dtls_srtp", None, &mut out);
+        assert_eq!(exported, Ok(()));
+        assert_eq!(out[..], bytes(hex));
+    }
+}
+
+// req: T8
+#[test]
 fn what_cannot_be_exported_is_refused_and_leaves_nothing() {
     let chain = Chain::of(suite(CipherSuite::TLS13_CHACHA20_POLY1305_SHA256));
     let mut out = vec![0; 255 * 32 + 1];
