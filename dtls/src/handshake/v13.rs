@@ -118,8 +118,12 @@ pub(crate) fn check_certificate_verify(
     }
     let signed = DigitallySigned::read_all(message.body())?;
     let content = SignedContent::new(peer, transcript);
-    let verified =
-        PublicKey::of(certificate)?.verify(cx.config.backend, VERSION, content.as_bytes(), signed)?;
+    let verified = PublicKey::of(certificate)?.verify(
+        cx.config.backend,
+        VERSION,
+        content.as_bytes(),
+        signed,
+    )?;
     transcript.add(&message.bytes);
     Ok(verified)
 }

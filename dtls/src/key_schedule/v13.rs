@@ -84,7 +84,9 @@ impl Secret {
             &[context_length],
             context,
         ] {
-            message.get_mut(end..end + part.len())?.copy_from_slice(part);
+            message
+                .get_mut(end..end + part.len())?
+                .copy_from_slice(part);
             end += part.len();
         }
         let key = self.key(suite);
@@ -323,10 +325,17 @@ impl Application {
     ) -> Result<(), ApiMisuse> {
         let suite = self.traffic.suite;
         let mut of_label = Secret(Zeroizing::new([0; HASH_MAX]));
-        let (secret, _) = of_label.0.split_at_mut(suite.hash().output_len().min(HASH_MAX));
+        let (secret, _) = of_label
+            .0
+            .split_at_mut(suite.hash().output_len().min(HASH_MAX));
         let context = suite.hash().hash(context.unwrap_or_default());
         self.exporter
-            .expand(suite, label.as_bytes(), suite.hash().hash(&[]).as_ref(), secret)
+            .expand(
+                suite,
+                label.as_bytes(),
+                suite.hash().hash(&[]).as_ref(),
+                secret,
+            )
             .and_then(|()| of_label.expand(suite, b"exporter", context.as_ref(), out))
             .ok_or_else(|| {
                 out.zeroize();
