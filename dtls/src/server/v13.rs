@@ -92,6 +92,9 @@ fn answer(
     say_encrypted(choice, &traffic, &mut transcript, cx)?;
     let application = secret.master().application(transcript.current().as_ref());
     cx.log_secrets(|| application.key_log_lines(&choice.client_random));
+    // Behind our Finished all is said in the epoch of data, alerts and ACKs too (RFC 9147 §6.1).
+    let write = application.record_key(Side::Server, cx.config)?;
+    cx.records.add_write_key(Epoch::APPLICATION, write);
     cx.send_flight();
     let handshake = Handshake {
         negotiated: Negotiated {
@@ -300,10 +303,8 @@ impl ExpectFinished {
             application,
         } = self.handshake;
         let finished = check_finished(Side::Client, &traffic, &mut transcript, message)?;
-        let [read, write] =
-            [Side::Client, Side::Server].map(|side| application.record_key(side, cx.config));
-        cx.records.add_read_key(Epoch::APPLICATION, read?);
-        cx.records.add_write_key(Epoch::APPLICATION, write?);
+        let read = application.record_key(Side::Client, cx.config)?;
+        cx.records.add_read_key(Epoch::APPLICATION, read);
         Ok(ServerState::Completed(Box::new(Completed {
             negotiated,
             secrets: Secrets::V13(application),

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use floe_dtls::{
     AlertDescription, CertificateFingerprint, ClientAuth, Config, Connection, CryptoBackend, Error,
-    FingerprintSet, HashAlgorithm, Identity, PlaintextAlerts, ProtocolVersion, Received,
-    RemoteIdentity, Setup, Side, State,
+    FingerprintSet, HashAlgorithm, Identity, PlaintextAcks, PlaintextAlerts, ProtocolVersion,
+    Received, RemoteIdentity, Setup, Side, State,
 };
 
 use crate::flags::{Export, Flags, Verify};
@@ -19,8 +19,8 @@ use crate::wire::{self, Opcode};
 /// Beyond what any test waits for.
 const FOREVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
-/// A flight is sent once and twelve times again.
-const TRIES: u32 = 13;
+/// How often a flight is sent again.
+const TRIES: u32 = 12;
 
 /// Where the runner sets no MTU: as long as an Ethernet frame's payload leaves in IPv6.
 const MTU: usize = 1452;
@@ -160,6 +160,7 @@ fn config(flags: &Flags) -> Result<Config, Failure> {
     config.mtu = flags.mtu.unwrap_or(MTU);
     config.fallback_mtu = config.mtu;
     config.plaintext_alerts = PlaintextAlerts::Immediate;
+    config.plaintext_acks = PlaintextAcks::Believed;
     if let Some(initial) = flags.initial_timeout {
         config.retransmission.initial = initial;
     }

@@ -40,7 +40,9 @@ fn invalid_message(fault: InvalidMessage) -> &'static str {
 
 fn misbehaved(fault: PeerMisbehaved) -> &'static str {
     match fault {
-        PeerMisbehaved::UnexpectedMessage => ":UNEXPECTED_MESSAGE: :EXCESS_HANDSHAKE_DATA: :UNEXPECTED_RECORD:",
+        PeerMisbehaved::UnexpectedMessage => {
+            ":UNEXPECTED_MESSAGE: :EXCESS_HANDSHAKE_DATA: :UNEXPECTED_RECORD:"
+        }
         PeerMisbehaved::CookieDemandedTwice => ":UNEXPECTED_MESSAGE:",
         PeerMisbehaved::SelectedUnofferedVersion => ":UNSUPPORTED_PROTOCOL:",
         PeerMisbehaved::VersionChanged => ":INVALID_MESSAGE:",
@@ -57,6 +59,7 @@ fn misbehaved(fault: PeerMisbehaved) -> &'static str {
         PeerMisbehaved::SignatureInvalid => ":BAD_SIGNATURE:",
         PeerMisbehaved::KeyShareInvalid => ":BAD_ECPOINT:",
         PeerMisbehaved::FinishedInvalid => ":DIGEST_CHECK_FAILED:",
+        PeerMisbehaved::AcknowledgedTheImpossible => ":DECODE_ERROR:",
         PeerMisbehaved::NoServerCertificate => ":DECODE_ERROR:",
         _ => ":DECODE_ERROR: :ILLEGAL_PARAMETER:",
     }
