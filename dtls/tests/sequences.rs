@@ -61,7 +61,7 @@ impl Scene {
     /// Letters of a word that may be dropped without effect before the word is given up: each of them leads back to where
     /// the word was, so that more of them only repeat what was seen.
     fn most_dropped(self) -> usize {
-        usize::from(self.accepts == Accepts::Signalled)
+        usize::from(self.accepts == Accepts::Signalled && !self.dual)
     }
 
     /// The words that connect, by depth-first search.
