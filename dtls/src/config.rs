@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::connection_id::ConnectionId;
 use crate::crypto::CryptoBackend;
 use crate::error::ApiMisuse;
 use crate::fingerprint::RemoteIdentity;
@@ -191,6 +192,9 @@ pub struct Config {
     pub alpn_protocols: Vec<Vec<u8>>,
     /// The host name that a client asks for (SNI, RFC 6066 §3): ASCII, 1 to 255 bytes. Default: none.
     pub server_name: Option<String>,
+    /// What this end wants to be called in the protected records sent to it, perhaps nothing (RFC 9146 §3, RFC 9147 §9).
+    /// Used if the peer knows connection ids too. Default: none are offered or answered.
+    pub connection_id: Option<ConnectionId>,
     /// What a server asks of its client.
     pub client_auth: ClientAuth,
     /// Whether RFC 7627 is demanded. Default: it is.
@@ -250,6 +254,7 @@ impl Config {
             ],
             alpn_protocols: vec![],
             server_name: None,
+            connection_id: None,
             client_auth: ClientAuth::default(),
             extended_master_secret: ExtendedMasterSecret::default(),
             srtp_profiles: vec![
@@ -372,6 +377,7 @@ impl fmt::Debug for Config {
             .field("groups", &self.groups)
             .field("alpn_protocols", &self.alpn_protocols)
             .field("server_name", &self.server_name)
+            .field("connection_id", &self.connection_id)
             .field("client_auth", &self.client_auth)
             .field("extended_master_secret", &self.extended_master_secret)
             .field("srtp_profiles", &self.srtp_profiles)

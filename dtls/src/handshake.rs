@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 
 use crate::certificate::SignatureVerified;
 use crate::config::Config;
+use crate::connection_id::ConnectionId;
 use crate::crypto::random::Randomness;
 use crate::error::{Error, IdentityRefused, PeerMisbehaved};
 use crate::event::Event;
@@ -18,8 +19,9 @@ use crate::fingerprint::{FingerprintVerified, RemoteIdentity};
 use crate::flight::Flight;
 use crate::key_schedule::Secrets;
 use crate::msgs::enums::{CipherSuite, HandshakeType, NamedGroup, ProtocolVersion};
-use crate::record::RecordLayer;
+use crate::msgs::extensions::Extension;
 use crate::record::header::Epoch;
+use crate::record::{ConnectionIds, RecordLayer};
 use crate::srtp::SrtpProfile;
 use crate::timer::TimerTable;
 use crate::transcript::Messages;
@@ -66,6 +68,14 @@ impl ApplicationProtocol {
     }
 }
 
+impl Config {
+    /// What this end wants to be called, as its hello says it.
+    pub(crate) fn connection_id_extension(&self) -> Option<Extension<'_>> {
+        let id = self.connection_id.as_ref()?;
+        Some(Extension::ConnectionId(id.as_bytes()))
+    }
+}
+
 /// The certificate the peer presented, and whether it is one that was signalled: unknown while nothing was.
 #[derive(Debug)]
 pub(crate) struct PeerCertificate {
@@ -109,6 +119,15 @@ impl Context<'_> {
 
     pub(crate) fn send_last_flight(&mut self) {
         self.flight.send_last(self.now, self.timers);
+    }
+
+    /// The peer has said what it wants to be called, or nothing of the kind (RFC 9146 §3): names are used where both have.
+    pub(crate) fn use_connection_ids(&mut self, theirs: Option<&[u8]>) {
+        let theirs = theirs.and_then(ConnectionId::new);
+        if let (Some(ours), Some(theirs)) = (self.config.connection_id.clone(), theirs) {
+            self.records
+                .set_connection_ids(ConnectionIds { ours, theirs });
+        }
     }
 
     /// The peer presents this certificate: refused at once if others were signalled.

@@ -123,10 +123,8 @@ pub mod fuzzing;
 mod handshake;
 mod identity;
 mod key_schedule;
-#[allow(dead_code, reason = "the scripts of DTLS 1.3 take these up one by one")]
 mod msgs;
 mod reassembly;
-#[allow(dead_code, reason = "the scripts of DTLS 1.3 take these up one by one")]
 mod record;
 mod server;
 mod srtp;

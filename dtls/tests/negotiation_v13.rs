@@ -499,6 +499,28 @@ fn pre_shared_keys_early_data_and_what_nobody_knows_change_nothing() {
     assert_eq!(answer.suite, 0x1301);
 }
 
+// req: T35
+#[test]
+fn a_server_says_what_it_is_called_only_to_a_client_that_does() {
+    let called = changed(|hello| hello.set(wire::CONNECTION_ID, Some(vec![2, 0xc1, 0xc2])));
+    let nameless = changed(|hello| hello.set(wire::CONNECTION_ID, Some(vec![0])));
+    for version in [V12, V13] {
+        let answer = |hello: &ClientHello, id: Option<&[u8]>| {
+            let mut config = config(SERVER);
+            config.max_version = version;
+            config.connection_id = id.and_then(ConnectionId::new);
+            let answer = Dialogue::with(config).answer(hello);
+            answer.extension(wire::CONNECTION_ID).map(<[u8]>::to_vec)
+        };
+        for hello in [&called, &nameless] {
+            assert_eq!(answer(hello, Some(b"s")), Some(vec![1, b's']));
+            assert_eq!(answer(hello, Some(b"")), Some(vec![0]));
+            assert_eq!(answer(hello, None), None);
+        }
+        assert_eq!(answer(&hello(), Some(b"s")), None);
+    }
+}
+
 /// A hello without a share of any group, and the server that asked for one.
 fn retried() -> (Dialogue, ClientHello) {
     let first = changed(|hello| {

@@ -51,6 +51,7 @@ fn answer(
 ) -> Result<ServerState, Error> {
     cx.flight.begin(cx.now);
     say_server_hello(&choice, &mut transcript, cx);
+    cx.use_connection_ids(choice.connection_id);
     say_certificate(&mut transcript, cx);
     let key_exchange = say_key_exchange(&choice, &mut transcript, cx)?;
     let ask = cx.config.client_auth != ClientAuth::None;
@@ -89,6 +90,7 @@ fn say_server_hello(choice: &Choice<'_>, transcript: &mut Transcript, cx: &mut C
             mki: &[],
         })
     });
+    let config = cx.config;
     let names = choice
         .agreed
         .protocol
@@ -108,6 +110,7 @@ fn say_server_hello(choice: &Choice<'_>, transcript: &mut Transcript, cx: &mut C
             .then_some(Extension::EcPointFormats(&[UNCOMPRESSED])),
         use_srtp,
         alpn,
+        choice.connection_id.and(config.connection_id_extension()),
     ];
     let extensions: Vec<_> = answered.into_iter().flatten().collect();
     let hello = ServerHello {

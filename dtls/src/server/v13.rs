@@ -82,6 +82,7 @@ fn answer(
         key_exchange: &accepted.share,
     };
     say_server_hello(choice, ours, &mut transcript, cx)?;
+    cx.use_connection_ids(choice.connection_id);
     let secret = EarlySecret::without_psk(choice.suite).handshake(accepted.secret.as_bytes());
     let traffic = secret.traffic_secrets(transcript.current().as_ref());
     cx.log_secrets(|| traffic.key_log_lines(&choice.client_random));
@@ -132,10 +133,15 @@ fn say_server_hello(
 ) -> Result<(), Error> {
     let mut random = [0; RANDOM_LEN];
     cx.random.fill(&mut random)?;
-    let extensions = [
-        Extension::SelectedVersion(VERSION),
-        Extension::KeyShare(share),
-    ];
+    let config = cx.config;
+    let extensions: Vec<_> = [
+        Some(Extension::SelectedVersion(VERSION)),
+        Some(Extension::KeyShare(share)),
+        choice.connection_id.and(config.connection_id_extension()),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
     let hello = ServerHello {
         version: ProtocolVersion::DTLS1_2,
         random,

@@ -24,6 +24,8 @@ pub(in crate::server) struct Choice<'a> {
     pub(super) secure_renegotiation: bool,
     /// Whether the client sent its point formats and so gets ours.
     pub(super) point_formats: bool,
+    /// What the client wants to be called, if it knows connection ids.
+    pub(super) connection_id: Option<&'a [u8]>,
 }
 
 /// The version is DTLS 1.2.
@@ -54,6 +56,7 @@ pub(in crate::server) fn on_client_hello(
             .ok_or(PeerIncompatible::NoSignatureSchemeInCommon)?,
         secure_renegotiation: knows_secure_renegotiation(hello),
         point_formats: hello.extensions.ec_point_formats().is_some(),
+        connection_id: hello.extensions.connection_id(),
     };
     answer(choice, Transcript::begin(&message.bytes), cx)
 }

@@ -22,6 +22,8 @@ pub(super) struct Choice<'a> {
     pub(super) schemes: List<'a, SignatureScheme>,
     pub(super) srtp_profile: Option<SrtpProfile>,
     pub(super) protocol: Option<ApplicationProtocol>,
+    /// What the client wants to be called, if it knows connection ids.
+    pub(super) connection_id: Option<&'a [u8]>,
 }
 
 /// How the key exchange can go on.
@@ -53,6 +55,7 @@ impl<'a> Choice<'a> {
             schemes,
             srtp_profile: choice::srtp_profile(hello, config)?,
             protocol: choice::protocol(hello, config)?,
+            connection_id: hello.extensions.connection_id(),
         })
     }
 }
