@@ -113,6 +113,7 @@ impl Offer {
                 .server_name
                 .as_ref()
                 .map(|name| Extension::ServerName(name.as_bytes())),
+            config.connection_id_extension(),
             Some(Extension::ExtendedMasterSecret),
             Some(Extension::RenegotiationInfo(&[])),
             Some(Extension::EcPointFormats(&[UNCOMPRESSED])),
@@ -227,6 +228,7 @@ fn offers(config: &Config, extension: ExtensionType) -> bool {
         ExtensionType::USE_SRTP => !config.srtp_profiles.is_empty(),
         ExtensionType::ALPN => !config.alpn_protocols.is_empty(),
         ExtensionType::SERVER_NAME => config.server_name.is_some(),
+        ExtensionType::CONNECTION_ID => config.connection_id.is_some(),
         ExtensionType::SUPPORTED_GROUPS | ExtensionType::SIGNATURE_ALGORITHMS => true,
         ExtensionType::EXTENDED_MASTER_SECRET
         | ExtensionType::RENEGOTIATION_INFO

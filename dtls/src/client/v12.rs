@@ -37,6 +37,7 @@ pub(super) fn begin(
     cx: &mut Context<'_>,
 ) -> Result<ClientState, Error> {
     let agreed = hello::check(server_hello, client_random, cx.config)?;
+    cx.use_connection_ids(server_hello.extensions.connection_id());
     transcript.add(&message.bytes);
     Ok(ClientState::Certificate(ExpectCertificate {
         agreed,

@@ -16,6 +16,7 @@ const ALLOWED: &[ExtensionType] = &[
     ExtensionType::USE_SRTP,
     ExtensionType::ALPN,
     ExtensionType::SERVER_NAME,
+    ExtensionType::CONNECTION_ID,
     ExtensionType::EXTENDED_MASTER_SECRET,
     ExtensionType::RENEGOTIATION_INFO,
     ExtensionType::EC_POINT_FORMATS,

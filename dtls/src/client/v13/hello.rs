@@ -14,8 +14,11 @@ pub(in crate::client) fn check_hello(
     hello: &ServerHello<'_>,
     config: &Config,
 ) -> Result<SuiteV13, Error> {
-    const ALLOWED: &[ExtensionType] =
-        &[ExtensionType::SUPPORTED_VERSIONS, ExtensionType::KEY_SHARE];
+    const ALLOWED: &[ExtensionType] = &[
+        ExtensionType::SUPPORTED_VERSIONS,
+        ExtensionType::KEY_SHARE,
+        ExtensionType::CONNECTION_ID,
+    ];
     offer::check_extensions(hello.extensions, ALLOWED, config)?;
     check_common(hello, config)
 }
