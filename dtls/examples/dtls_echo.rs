@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 use std::{env, fs, io};
 
 use floe_dtls::{
-    CertificateFingerprint, Config, Connection, Event, FingerprintSet, HashAlgorithm, Identity,
-    Received, RemoteIdentity, Setup, Side, State,
+    CertificateFingerprint, Config, Connection, CookieGate, Event, FingerprintSet, HashAlgorithm,
+    Identity, Received, RemoteIdentity, Setup, Side, State, Verdict,
 };
 
 const HELP: &str = "\
@@ -28,6 +28,7 @@ Usage: dtls_echo (--server ADDR | --client ADDR) (--fingerprint FINGERPRINT | --
   --client ADDR          connect to ADDR
   --fingerprint TEXT     the peer's certificate, as an a=fingerprint line gives it: \"sha-256 AA:BB:..\"; may be repeated
   --accept-any           any certificate will do
+  --cookies              server: take only who answers with our cookie; else every address is believed
   --cert FILE            our certificate, PEM or DER (with --key); else one is generated
   --key FILE             its private key, PEM or DER
   --mtu N                the largest datagram, in bytes (256 to 16384, default 1200)
@@ -59,6 +60,7 @@ struct Options {
     mtu: usize,
     send: Option<String>,
     export_srtp: bool,
+    cookies: bool,
     timeout: Duration,
 }
 
@@ -77,7 +79,7 @@ fn main() {
 /// The socket and the machine.
 struct Session {
     socket: UdpSocket,
-    peer: Option<SocketAddr>,
+    peer: SocketAddr,
     dtls: Connection,
     was_connected: bool,
     export_srtp: bool,
@@ -86,7 +88,7 @@ struct Session {
 
 fn run(options: &Options) -> Result<(), Failure> {
     let deadline = now() + options.timeout;
-    let mut session = Session::open(options)?;
+    let mut session = Session::open(options, deadline)?;
     let mut greeting = options.send.as_ref().map(|text| format!("{text}\n"));
     let mut echo_due = greeting.clone();
     while !session.is_over() {
@@ -124,38 +126,76 @@ fn run(options: &Options) -> Result<(), Failure> {
 }
 
 impl Session {
-    fn open(options: &Options) -> Result<Self, Failure> {
+    fn open(options: &Options, deadline: Instant) -> Result<Self, Failure> {
         let mut config = Config::new(Arc::new(options.identity.clone()));
         config.mtu = options.mtu;
         println!(
             "fingerprint {}",
             options.identity.fingerprint(HashAlgorithm::Sha256)
         );
-        let (setup, bind, peer) = match options.side {
-            Side::Server => (Setup::Passive, options.address, None),
-            Side::Client => {
-                let any: SocketAddr = if options.address.is_ipv4() {
-                    ([0, 0, 0, 0], 0).into()
-                } else {
-                    ([0u16; 8], 0).into()
-                };
-                (Setup::Active, any, Some(options.address))
-            }
-        };
-        let socket = UdpSocket::bind(bind)?;
-        if options.side == Side::Server {
-            println!("listening {}", socket.local_addr()?);
+        match options.side {
+            Side::Server => Self::listen(options, Arc::new(config), deadline),
+            Side::Client => Self::connect(options, Arc::new(config)),
         }
-        let mut dtls = Connection::new(Arc::new(config), setup, options.remote.clone())?;
+    }
+
+    fn connect(options: &Options, config: Arc<Config>) -> Result<Self, Failure> {
+        let any: SocketAddr = if options.address.is_ipv4() {
+            ([0, 0, 0, 0], 0).into()
+        } else {
+            ([0u16; 8], 0).into()
+        };
+        let socket = UdpSocket::bind(any)?;
+        let mut dtls = Connection::new(config, Setup::Active, options.remote.clone())?;
         dtls.start(now());
-        Ok(Self {
+        Ok(Self::new(options, socket, options.address, dtls))
+    }
+
+    /// Waits for a client; with cookies, for one that has shown that it is where it says it is.
+    fn listen(options: &Options, config: Arc<Config>, deadline: Instant) -> Result<Self, Failure> {
+        let socket = UdpSocket::bind(options.address)?;
+        println!("listening {}", socket.local_addr()?);
+        let gate = match options.cookies {
+            true => Some(CookieGate::new(now(), config.clone())?),
+            false => None,
+        };
+        let (mut buffer, mut answer) = (vec![0; 65_536], [0; CookieGate::MAX_ANSWER]);
+        loop {
+            wait(&socket, deadline)?;
+            let Some((len, peer)) = arrival(socket.recv_from(&mut buffer))? else {
+                return Err("timed out".into());
+            };
+            let (client, now) = (peer.to_string(), now());
+            let verdict = gate.as_ref().map(|gate| {
+                gate.handle_datagram(now, client.as_bytes(), &buffer[..len], &mut answer)
+            });
+            let dtls = match (&gate, verdict) {
+                (Some(gate), Some(Verdict::Proven(proof))) => {
+                    gate.accept(now, proof, options.remote.clone())?
+                }
+                (_, Some(Verdict::Answer(len))) => {
+                    socket.send_to(&answer[..len], peer)?;
+                    continue;
+                }
+                (_, Some(_)) => continue,
+                (_, None) => believing(config, options, now)?,
+            };
+            let mut session = Self::new(options, socket, peer, dtls);
+            session.buffer = buffer;
+            session.feed(len, &mut Vec::new());
+            return Ok(session);
+        }
+    }
+
+    fn new(options: &Options, socket: UdpSocket, peer: SocketAddr, dtls: Connection) -> Self {
+        Self {
             socket,
             peer,
             dtls,
             was_connected: false,
             export_srtp: options.export_srtp,
             buffer: vec![0; 65_536],
-        })
+        }
     }
 
     fn is_over(&self) -> bool {
@@ -171,8 +211,7 @@ impl Session {
     }
 
     fn send(&self, len: usize) -> Result<(), Failure> {
-        let peer = self.peer.ok_or("nobody to send to")?;
-        self.socket.send_to(&self.buffer[..len], peer)?;
+        self.socket.send_to(&self.buffer[..len], self.peer)?;
         Ok(())
     }
 
@@ -187,22 +226,11 @@ impl Session {
             .dtls
             .poll_timeout()
             .map_or(deadline, |at| at.min(deadline));
-        let wait = wake
-            .saturating_duration_since(now())
-            .max(Duration::from_millis(1));
-        self.socket.set_read_timeout(Some(wait))?;
+        wait(&self.socket, wake)?;
         let mut texts = Vec::new();
-        match self.socket.recv_from(&mut self.buffer) {
-            Ok((len, from)) if *self.peer.get_or_insert(from) == from => self.feed(len, &mut texts),
-            Ok(_) => {}
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
-                ) => {}
-            // Nobody listens there yet: the handshake's retransmissions will find out.
-            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}
-            Err(error) => return Err(error.into()),
+        match arrival(self.socket.recv_from(&mut self.buffer))? {
+            Some((len, from)) if from == self.peer => self.feed(len, &mut texts),
+            _ => {}
         }
         self.dtls.handle_timeout(now());
         Ok(texts)
@@ -268,6 +296,31 @@ impl Session {
     }
 }
 
+/// A server that takes its peer's address for what it says.
+fn believing(config: Arc<Config>, options: &Options, now: Instant) -> Result<Connection, Failure> {
+    let mut dtls = Connection::new(config, Setup::Passive, options.remote.clone())?;
+    dtls.set_path_validated();
+    dtls.start(now);
+    Ok(dtls)
+}
+
+/// The socket's next call blocks until then.
+fn wait(socket: &UdpSocket, until: Instant) -> io::Result<()> {
+    let left = until.saturating_duration_since(now());
+    socket.set_read_timeout(Some(left.max(Duration::from_millis(1))))
+}
+
+/// What came, if anything did.
+fn arrival<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    use io::ErrorKind::{ConnectionRefused, TimedOut, WouldBlock};
+    match result {
+        Ok(arrived) => Ok(Some(arrived)),
+        // Refused: nobody listens there yet; the handshake's retransmissions will find out.
+        Err(error) if matches!(error.kind(), WouldBlock | TimedOut | ConnectionRefused) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02X}");
@@ -287,7 +340,7 @@ impl Options {
     fn parse(arguments: &[String]) -> Result<Self, Failure> {
         let mut ends = Vec::new();
         let mut fingerprints = Vec::new();
-        let (mut accept_any, mut export_srtp) = (false, false);
+        let (mut accept_any, mut export_srtp, mut cookies) = (false, false, false);
         let (mut certificate, mut key, mut send) = (None, None, None);
         let (mut mtu, mut timeout) = (1200, 10.0);
         let mut rest = arguments.iter();
@@ -298,6 +351,7 @@ impl Options {
                 "--client" => ends.push((Side::Client, value()?.parse()?)),
                 "--fingerprint" => fingerprints.push(value()?.parse::<CertificateFingerprint>()?),
                 "--accept-any" => accept_any = true,
+                "--cookies" => cookies = true,
                 "--cert" => certificate = Some(value()?.clone()),
                 "--key" => key = Some(value()?.clone()),
                 "--mtu" => mtu = value()?.parse()?,
@@ -323,6 +377,7 @@ impl Options {
             mtu,
             send,
             export_srtp,
+            cookies,
             timeout: Duration::try_from_secs_f64(timeout)?,
         })
     }

@@ -257,6 +257,19 @@ fn answers_are_numbered_as_what_they_answer() {
     }
 }
 
+/// RFC 4347 §4.2.1 allowed no more, and there are clients of DTLS 1.2 that give up at the 33rd byte.
+// req: T9
+#[test]
+fn a_cookie_of_dtls_1_2_is_not_longer_than_32_bytes() {
+    let gate = gate_of(config_of(SERVER, ProtocolVersion::DTLS1_2));
+    let mut client = client_of(config_of(CLIENT, ProtocolVersion::DTLS1_2));
+    let answer = answer_of(&gate, Clock::epoch(), ALICE, &only_datagram(&mut client));
+    // Behind the headers of record and message and the version: its length, and it.
+    let cookie = &answer[13 + 12 + 2..];
+    assert_eq!(usize::from(cookie[0]), cookie.len() - 1);
+    assert!((1..=32).contains(&cookie[0]), "{} bytes", cookie[0]);
+}
+
 // req: T9
 #[test]
 fn what_cannot_lead_to_a_handshake_is_told_so_without_a_connection() {

@@ -28,8 +28,9 @@ pub(super) struct Subject<'a> {
 impl Secret {
     pub(super) const LEN: usize = 32;
 
-    /// The bytes of the MAC at the end of a cookie.
-    const TAG_LEN: usize = 32;
+    /// The bytes of the MAC at the end of a cookie: half of what SHA-256 gives (RFC 2104 §5). With all of it a cookie would
+    /// be longer than the 32 bytes that clients of the first DTLS take (RFC 4347 §4.2.1), as some do to this day.
+    const TAG_LEN: usize = 16;
 
     pub(super) fn new(born: Instant, secret: [u8; Self::LEN]) -> Self {
         Self {
@@ -42,7 +43,7 @@ impl Secret {
     pub(super) fn bake(&self, now: Instant, what: &[u8], subject: &Subject<'_>) -> Vec<u8> {
         let period = self.period(now);
         let tag = self.tag(period, what, subject);
-        [&[period as u8], what, tag.as_ref()].concat()
+        [&[period as u8], what, &tag].concat()
     }
 
     /// What a cookie says, if it is ours, for this subject, of this period or the one before.
@@ -60,21 +61,23 @@ impl Secret {
             .checked_sub(u64::from(age))
             .filter(|_| age <= 1)?;
         let expected = self.tag(period, what, subject);
-        bool::from(expected.as_ref().ct_eq(tag)).then_some(what)
+        bool::from(expected.ct_eq(tag)).then_some(what)
     }
 
     fn period(&self, now: Instant) -> u64 {
         now.saturating_duration_since(self.born).as_secs() / PERIOD.as_secs()
     }
 
-    fn tag(&self, period: u64, what: &[u8], subject: &Subject<'_>) -> hmac::Tag {
+    fn tag(&self, period: u64, what: &[u8], subject: &Subject<'_>) -> [u8; Self::TAG_LEN] {
         let secret = hmac::sign(&self.key, &period.to_be_bytes());
         let mut mac = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, secret.as_ref()));
         for part in [what, subject.client, subject.hello] {
             mac.update(&(part.len() as u64).to_be_bytes());
             mac.update(part);
         }
-        mac.sign()
+        let mut tag = [0; Self::TAG_LEN];
+        tag.copy_from_slice(mac.sign().as_ref().split_at(Self::TAG_LEN).0);
+        tag
     }
 }
 
