@@ -38,9 +38,10 @@ def serv(port, identities, *options):
     return peer
 
 
-def floe_serves(mtu, **keys):
+def floe_serves(mtu, *options, **keys):
     with Identities(**keys) as identities:
-        floe, port = echo.floe_server(identities, identities.fingerprint("peer"), "--export-srtp", "--mtu", mtu)
+        options = ["--export-srtp", "--mtu", mtu, *options]
+        floe, port = echo.floe_server(identities, identities.fingerprint("peer"), *options)
         exporter = ["--keymatexport=EXTRACTOR-dtls_srtp", "--keymatexportsize=60"]
         with floe, cli(port, identities, "--mtu", mtu, *exporter) as peer:
             agreed = echo.same_keys(floe, peer, SRTP, 60)
@@ -79,6 +80,12 @@ def gnutls_client():
 @row("gnutls-serv", "server, HelloVerifyRequest, MTU 256, 900, 1200")
 def gnutls_server():
     return [floe_connects(mtu) for mtu in MTUS][0]
+
+
+# req: T9 T64
+@row("gnutls-cli", "client, cookie of floe, MTU 900, 1200")
+def gnutls_client_cookie():
+    return [floe_serves(mtu, "--cookies") for mtu in MTUS[1:]][0]
 
 
 # req: T64

@@ -34,9 +34,10 @@ def s_server(port, *options):
     return peer
 
 
-def floe_serves(mtu, **keys):
+def floe_serves(mtu, *options, **keys):
     with Identities(**keys) as identities:
-        floe, port = echo.floe_server(identities, identities.fingerprint("peer"), "--export-srtp", "--mtu", mtu)
+        options = ["--export-srtp", "--mtu", mtu, *options]
+        floe, port = echo.floe_server(identities, identities.fingerprint("peer"), *options)
         with floe, s_client(port, *own(identities), "-verify_return_error", "-mtu", mtu, *KEYING) as peer:
             agreed = echo.same_keys(floe, peer, SRTP, 56)
             peer.line("Extended master secret: yes")
@@ -84,6 +85,12 @@ def openssl_server():
 @row("OpenSSL s_server", "server, HelloVerifyRequest, MTU 256, 900, 1200")
 def openssl_server_hello_verify_request():
     return at_every_mtu(floe_connects, "-listen")
+
+
+# req: T9 T64
+@row("OpenSSL s_client", "client, cookie of floe, MTU 900, 1200")
+def openssl_client_cookie():
+    return [floe_serves(mtu, "--cookies") for mtu in MTUS[1:]][0]
 
 
 # req: T64

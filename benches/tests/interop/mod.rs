@@ -74,7 +74,6 @@ impl Case {
 
     fn config(&self) -> Config {
         let mut config = Config::new(identity(FLOE));
-        config.max_version = ProtocolVersion::DTLS1_3;
         config.mtu = self.mtu;
         config.fallback_mtu = self.mtu.min(config.fallback_mtu);
         if let Some(groups) = self.groups {
