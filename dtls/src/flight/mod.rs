@@ -283,13 +283,17 @@ impl Flight {
         let Some(air) = &mut self.air else {
             return false;
         };
-        // What nobody else repeats is given at the first request.
-        let last = match air.is_last {
-            true => air.repeated_at,
-            false => air.sent_at,
+        // Half of the first time-out is a round trip: what was repeated before our flight can have arrived comes within it.
+        // What nobody else repeats is given at once.
+        let round_trip = match air.is_last {
+            true => Duration::ZERO,
+            false => self.schedule.timeout(1) / 2,
         };
+        let has_passed =
+            |since: Option<Instant>, time| since.is_none_or(|since| now >= since + time);
+        let rested = has_passed(air.sent_at, round_trip)
+            && has_passed(air.repeated_at, self.schedule.timeout(1));
         let idle = matches!(air.phase, Phase::Waiting | Phase::Answering);
-        let rested = last.is_none_or(|last| now >= last + self.schedule.timeout(air.tries));
         if !idle || !rested || self.pacing == FlightPacing::External {
             return false;
         }
