@@ -78,6 +78,17 @@ impl Reassembler {
         self.messages.iter().all(|partial| partial.header.is_none())
     }
 
+    /// Bytes of messages that are not handed on, each counted once, headers included.
+    pub(crate) fn held(&self) -> usize {
+        let begun = self
+            .messages
+            .iter()
+            .filter(|message| message.header.is_some());
+        begun
+            .map(|message| HandshakeHeader::LEN + message.received)
+            .sum()
+    }
+
     /// Forgets what came in an older epoch than the one that is expected from now on.
     pub(crate) fn forget_before(&mut self, epoch: Epoch) {
         for partial in &mut self.messages {

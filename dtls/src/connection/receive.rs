@@ -255,12 +255,15 @@ impl Connection {
         if epoch < self.phase.expected_epoch() {
             return Err(DropReason::PlaintextAfterKeys);
         }
+        let held = self.reassembler.held();
         match self.reassembler.accept(epoch, fragment) {
             // What it contradicts is what was dropped: the fragment itself is kept, and may complete its message.
             Err(DropReason::FragmentConflict) => self.stats.count(DropReason::FragmentConflict),
             taken => taken?,
         }
-        self.flight.on_answer(now, epoch, &mut self.timers);
+        if self.reassembler.held() > held {
+            self.flight.on_answer(now, epoch, &mut self.timers);
+        }
         Ok(())
     }
 

@@ -283,16 +283,13 @@ impl Flight {
         let Some(air) = &mut self.air else {
             return false;
         };
-        // Half of the first time-out is a round trip: what was repeated before our flight can have arrived comes within it.
-        // What nobody else repeats is given at once.
-        let round_trip = match air.is_last {
-            true => Duration::ZERO,
-            false => self.schedule.timeout(1) / 2,
+        // The first time-out is what an answer takes, however long our own timer has become. What nobody else repeats is
+        // given at the first request.
+        let last = match air.is_last {
+            true => air.repeated_at,
+            false => air.sent_at,
         };
-        let has_passed =
-            |since: Option<Instant>, time| since.is_none_or(|since| now >= since + time);
-        let rested = has_passed(air.sent_at, round_trip)
-            && has_passed(air.repeated_at, self.schedule.timeout(1));
+        let rested = last.is_none_or(|last| now >= last + self.schedule.timeout(1));
         let idle = matches!(air.phase, Phase::Waiting | Phase::Answering);
         if !idle || !rested || self.pacing == FlightPacing::External {
             return false;
@@ -342,7 +339,7 @@ impl Flight {
     /// A part of the peer's next flight came in `epoch`: it has all of ours (RFC 9147 §7.1).
     pub(crate) fn on_answer(&mut self, now: Instant, epoch: Epoch, timers: &mut TimerTable) {
         if !self.uses_acks() {
-            return;
+            return self.on_progress(now, timers);
         }
         self.measure(now);
         match &mut self.air {
@@ -355,6 +352,19 @@ impl Flight {
                 timers.stop(Timer::Gap);
             }
             _ => self.abandon(timers),
+        }
+    }
+
+    /// In DTLS 1.2 only our flight asks for the rest of the peer's. The path works, so it asks soon.
+    fn on_progress(&mut self, now: Instant, timers: &mut TimerTable) {
+        let soon = now + self.schedule.timeout(1);
+        if let Some(air) = &mut self.air
+            && air.tries > 1
+            && !air.is_last
+        {
+            air.tries = 1;
+            air.sent_at = Some(now);
+            timers.set(Timer::Retransmit, soon);
         }
     }
 
