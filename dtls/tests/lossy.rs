@@ -7,11 +7,15 @@ mod common;
 
 use std::time::Duration;
 
+use common::ends::*;
 use common::*;
 use floe_dtls::*;
 use sim::{Clock, Link};
 
 const SEEDS: u64 = 1000;
+
+/// Its signatures always have the same length, and so have all flights.
+const ED25519: &str = include_str!("data/ed25519.pem");
 
 const MANY: [NamedGroup; 2] = [NamedGroup::X25519MLKEM768, NamedGroup::X25519];
 
@@ -42,7 +46,7 @@ impl Scenario {
 
     /// The post-quantum ClientHello always offers DTLS 1.3; the other end may have none.
     fn config(self, host: u8) -> Config {
-        let mut config = config(host);
+        let mut config = Config::new(loaded(ED25519));
         config.max_version = match host {
             CLIENT if self.post_quantum => ProtocolVersion::DTLS1_3,
             _ => self.version,
@@ -56,7 +60,9 @@ impl Scenario {
 
     /// Until both are connected; `None` if one fails.
     fn run(self, seed: u64) -> Option<Duration> {
-        let mut pair = pair_with(seed, self.config(CLIENT), self.config(SERVER));
+        let mut ends = Ends::with_identities(loaded(ED25519), loaded(ED25519));
+        (ends.client, ends.server) = (self.config(CLIENT), self.config(SERVER));
+        let mut pair = ends.meet(seed);
         pair.network.set_links(Link {
             loss: self.loss,
             ..slow_link()

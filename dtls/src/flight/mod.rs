@@ -268,14 +268,17 @@ impl Flight {
         Ok(true)
     }
 
-    /// [`Timer::Gap`] expired: what an ACK left out is lost. Says whether there is something to send again.
+    /// [`Timer::Gap`] expired: what an ACK left out is lost, or a last flight may be. Says whether something is sent again.
     pub(crate) fn on_gap(&mut self, now: Instant, timers: &mut TimerTable) -> bool {
-        let is_waiting = |air: &Air| air.phase == Phase::Waiting;
-        let found = self.air.as_deref().is_some_and(is_waiting);
-        if found {
-            self.transmit(now, timers);
+        let Some(air) = &mut self.air else {
+            return false;
+        };
+        if !matches!(air.phase, Phase::Waiting | Phase::Answering) {
+            return false;
         }
-        found
+        air.repeated_at = Some(now);
+        self.transmit(now, timers);
+        true
     }
 
     /// The peer repeats its flight, so ours may be lost: sends again, once per time-out. Says whether it does.
@@ -296,7 +299,12 @@ impl Flight {
         }
         air.repeated_at = Some(now);
         air.losses = air.losses.saturating_add(1);
+        let is_last = air.is_last;
         self.transmit(now, timers);
+        if is_last {
+            // It was lost before, and only the peer's timer, which may have become long, would bring it again.
+            timers.set(Timer::Gap, now + self.schedule.timeout(1));
+        }
         true
     }
 
@@ -363,6 +371,8 @@ impl Flight {
             && !air.is_last
         {
             air.tries = 1;
+            // It has all of ours, whatever the MTU.
+            air.losses = 0;
             air.sent_at = Some(now);
             timers.set(Timer::Retransmit, soon);
         }
