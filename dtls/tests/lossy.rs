@@ -5,6 +5,7 @@
 
 mod common;
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use common::ends::*;
@@ -14,8 +15,12 @@ use sim::{Clock, Link};
 
 const SEEDS: u64 = 1000;
 
-/// Its signatures always have the same length, and so have all flights.
-const ED25519: &str = include_str!("data/ed25519.pem");
+/// An identity whose signatures always have the same length, so that all flights have.
+fn ed25519() -> Arc<Identity> {
+    static IDENTITY: OnceLock<Arc<Identity>> = OnceLock::new();
+    let load = || loaded(include_str!("data/ed25519.pem"));
+    IDENTITY.get_or_init(load).clone()
+}
 
 const MANY: [NamedGroup; 2] = [NamedGroup::X25519MLKEM768, NamedGroup::X25519];
 
@@ -46,7 +51,7 @@ impl Scenario {
 
     /// The post-quantum ClientHello always offers DTLS 1.3; the other end may have none.
     fn config(self, host: u8) -> Config {
-        let mut config = Config::new(loaded(ED25519));
+        let mut config = Config::new(ed25519());
         config.max_version = match host {
             CLIENT if self.post_quantum => ProtocolVersion::DTLS1_3,
             _ => self.version,
@@ -60,7 +65,7 @@ impl Scenario {
 
     /// Until both are connected; `None` if one fails.
     fn run(self, seed: u64) -> Option<Duration> {
-        let mut ends = Ends::with_identities(loaded(ED25519), loaded(ED25519));
+        let mut ends = Ends::with_identities(ed25519(), ed25519());
         (ends.client, ends.server) = (self.config(CLIENT), self.config(SERVER));
         let mut pair = ends.meet(seed);
         pair.network.set_links(Link {

@@ -15,6 +15,9 @@ use crate::timer::{Timer, TimerTable};
 /// Record numbers in an ACK, the newest ones.
 const MOST: usize = 32;
 
+/// Records of a usual flight.
+const USUAL: usize = 8;
+
 #[derive(Debug, Default)]
 pub(super) struct Acks {
     /// In the order they came.
@@ -38,6 +41,9 @@ impl Acks {
     pub(super) fn received(&mut self, number: RecordNumber) {
         if self.numbers.len() == MOST {
             self.numbers.remove(0);
+        }
+        if self.numbers.capacity() == 0 {
+            self.numbers.reserve_exact(USUAL);
         }
         self.numbers.push(number);
     }
@@ -96,5 +102,88 @@ impl Acks {
         Ack::Items(&told).encode(&mut body);
         let sealed = records.seal(epoch, ContentType::Ack, [&body, &[]], out);
         sealed.ok().map(|sealed| sealed.len)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::msgs::codec::Reader;
+    use crate::record::header::{Epoch, Header};
+
+    fn now() -> Instant {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "any instant will do: only differences count"
+        )]
+        Instant::now()
+    }
+
+    /// The numbers in the ACK that is written into this many bytes.
+    fn told(acks: &mut Acks, room: usize) -> Option<Vec<u64>> {
+        let mut out = vec![0; room];
+        let len = acks.write(&mut RecordLayer::default(), &mut out)?;
+        assert_eq!(out[0], ContentType::Ack as u8);
+        let body = &out[Header::LEN..len];
+        let ack = Ack::read(&mut Reader::new(body)).unwrap();
+        Some(
+            ack.iter()
+                .map(|number| number.epoch << 48 | number.sequence)
+                .collect(),
+        )
+    }
+
+    // req: T21
+    #[test]
+    fn an_ack_lists_the_newest_records_in_order() {
+        let mut acks = Acks::default();
+        let mut timers = TimerTable::default();
+        acks.hurry(&mut timers);
+        assert_eq!(told(&mut acks, 1200), None, "nothing to tell");
+        // Every other record comes late, and the first ones are older than 32.
+        let order: Vec<u64> = (0..40).map(|sequence| sequence ^ 1).collect();
+        for sequence in &order {
+            acks.received(RecordNumber::new(Epoch(2), *sequence));
+        }
+        acks.received(RecordNumber::new(Epoch(0), 7));
+        acks.hurry(&mut timers);
+        let newest = |count: usize| {
+            let mut newest: Vec<u64> = order[order.len() - count..].to_vec();
+            newest.sort_unstable();
+            let encrypted = newest.into_iter().map(|sequence| 2 << 48 | sequence);
+            [7].into_iter().chain(encrypted).collect::<Vec<_>>()
+        };
+        assert_eq!(told(&mut acks, 1200), Some(newest(31)));
+        assert_eq!(told(&mut acks, 1200), None, "told once");
+        // A smaller datagram has room for fewer, and those are the newest.
+        acks.hurry(&mut timers);
+        assert_eq!(
+            told(&mut acks, Header::LEN + 2 + 5 * AckNumber::LEN),
+            Some(newest(4))
+        );
+        acks.forget(&mut timers);
+        acks.hurry(&mut timers);
+        assert_eq!(told(&mut acks, 1200), None, "our flight told it");
+    }
+
+    // req: T21
+    #[test]
+    fn an_ack_waits_for_a_quarter_of_the_time_out_since_the_first_record() {
+        let mut acks = Acks::default();
+        let mut timers = TimerTable::default();
+        let start = now();
+        let ms = Duration::from_millis;
+        acks.received(RecordNumber::new(Epoch(2), 0));
+        acks.delay(start, ms(400), &mut timers);
+        assert_eq!(timers.next(), Some(start + ms(100)));
+        acks.received(RecordNumber::new(Epoch(2), 1));
+        acks.delay(start + ms(50), ms(400), &mut timers);
+        assert_eq!(timers.next(), Some(start + ms(100)));
+        acks.rescale(ms(200), &mut timers);
+        assert_eq!(timers.next(), Some(start + ms(50)));
+        acks.hurry(&mut timers);
+        assert_eq!(timers.next(), None);
+        acks.rescale(ms(200), &mut timers);
+        assert_eq!(timers.next(), None);
     }
 }

@@ -56,8 +56,6 @@ const LOSSES_UNTIL_FALLBACK: u16 = 2;
 /// Records sent at a time where acknowledgements can ask for more (RFC 9147 §5.8.2).
 const BURST: u16 = 10;
 
-/// Room for the messages of a usual flight, in bytes: none is put together by doubling.
-const USUAL_LENGTH: usize = 1024;
 
 /// The body of a ChangeCipherSpec record (RFC 5246 §7.1).
 pub(crate) const CHANGE_CIPHER_SPEC: &[u8] = &[1];
@@ -196,9 +194,7 @@ impl Flight {
         encode: impl FnOnce(&mut Vec<u8>),
     ) -> &[u8] {
         let load = &mut self.air.get_or_insert_default().load;
-        if load.bytes.is_empty() {
-            load.bytes.reserve(USUAL_LENGTH);
-        }
+        load.reserve();
         let start = load.bytes.len();
         load.bytes.extend_from_slice(&[0; HandshakeHeader::LEN]);
         encode(&mut load.bytes);
@@ -300,6 +296,10 @@ impl Flight {
         air.repeated_at = Some(now);
         air.losses = air.losses.saturating_add(1);
         let is_last = air.is_last;
+        if !is_last {
+            // The path works, so the next one need not be long.
+            air.tries = 1;
+        }
         self.transmit(now, timers);
         if is_last {
             // It was lost before, and only the peer's timer, which may have become long, would bring it again.
