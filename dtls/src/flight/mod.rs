@@ -56,7 +56,6 @@ const LOSSES_UNTIL_FALLBACK: u16 = 2;
 /// Records sent at a time where acknowledgements can ask for more (RFC 9147 §5.8.2).
 const BURST: u16 = 10;
 
-
 /// The body of a ChangeCipherSpec record (RFC 5246 §7.1).
 pub(crate) const CHANGE_CIPHER_SPEC: &[u8] = &[1];
 

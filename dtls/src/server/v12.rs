@@ -110,7 +110,9 @@ fn say_server_hello(choice: &Choice<'_>, transcript: &mut Transcript, cx: &mut C
             .then_some(Extension::EcPointFormats(&[UNCOMPRESSED])),
         use_srtp,
         alpn,
-        choice.connection_id.and_then(|_| config.connection_id_extension()),
+        choice
+            .connection_id
+            .and_then(|_| config.connection_id_extension()),
     ];
     let extensions: Vec<_> = answered.into_iter().flatten().collect();
     let hello = ServerHello {

@@ -137,7 +137,9 @@ fn say_server_hello(
     let extensions: Vec<_> = [
         Some(Extension::SelectedVersion(VERSION)),
         Some(Extension::KeyShare(share)),
-        choice.connection_id.and_then(|_| config.connection_id_extension()),
+        choice
+            .connection_id
+            .and_then(|_| config.connection_id_extension()),
     ]
     .into_iter()
     .flatten()
