@@ -1,42 +1,50 @@
-//! DTLS beside what its crypto alone costs: application records of AES-128-GCM, and a mutual handshake on P-256
-//! certificates and X25519, both sides.
+//! DTLS beside what its crypto alone costs and beside a peer: application records of AES-128-GCM, and a mutual handshake
+//! on P-256 certificates, both sides, in each version, with each backend and group.
 //!
-//! The floor of a record is `ring`'s cipher on the same bytes. That of a handshake is what no implementation can leave
-//! out: on each side one ephemeral key, one agreement, one signature made and one checked.
+//! The floor of a record is the backend's cipher on the same bytes. That of a handshake is what no implementation can leave
+//! out: `floe_benches::handshake`.
 
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Instant;
 
 use criterion::{Criterion, criterion_group};
+use floe_benches::handshake::HandshakeFloor;
 use floe_benches::{Subject, side_by_side};
 use floe_dtls::{
-    Config, Connection, FingerprintSet, HashAlgorithm, Identity, Received, RemoteIdentity, Setup,
-    State,
+    Config, Connection, CryptoBackend, FingerprintSet, HashAlgorithm, Identity, NamedGroup,
+    ProtocolVersion, Received, RemoteIdentity, Setup, State,
 };
 use ring::aead::{AES_128_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
-use ring::agreement::{self, EphemeralPrivateKey, UnparsedPublicKey, X25519};
-use ring::rand::SystemRandom;
-use ring::signature::{
-    self, ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair,
-};
+
+#[path = "dtls/dimpl_peer.rs"]
+mod dimpl_peer;
 
 /// Plaintext sizes: a full datagram's, and a small message.
 const SIZES: [usize; 2] = [1163, 100];
 
+const V12: ProtocolVersion = ProtocolVersion::DTLS1_2;
+const V13: ProtocolVersion = ProtocolVersion::DTLS1_3;
+
+/// Backends with their groups.
+const EXCHANGES: [(CryptoBackend, NamedGroup); 5] = [
+    (CryptoBackend::Ring, NamedGroup::X25519),
+    (CryptoBackend::Ring, NamedGroup::SECP256R1),
+    (CryptoBackend::AwsLcRs, NamedGroup::X25519),
+    (CryptoBackend::AwsLcRs, NamedGroup::SECP256R1),
+    (CryptoBackend::AwsLcRs, NamedGroup::X25519MLKEM768),
+];
+
 fn main() {
     benches();
-    for size in SIZES {
-        records_table(size);
+    for version in [V12, V13] {
+        for size in SIZES {
+            records_table(version, size);
+        }
     }
-    let (floor, fixture) = (HandshakeFloor::new(), Fixture::new());
-    side_by_side(
-        "handshake, both sides",
-        vec![
-            Subject::slow("ring", || floor.run()),
-            Subject::slow("floe", || fixture.connect()),
-        ],
-    );
+    for (backend, group) in EXCHANGES {
+        handshakes_table(backend, group);
+    }
     Criterion::default().configure_from_args().final_summary();
 }
 
@@ -44,30 +52,61 @@ criterion_group!(benches, handshakes);
 
 fn handshakes(c: &mut Criterion) {
     let mut group = c.benchmark_group("dtls/handshake, both sides");
-    let floor = HandshakeFloor::new();
+    let (backend, x25519) = EXCHANGES[0];
+    let floor = HandshakeFloor::new(backend, x25519);
     group.bench_function("floor", |b| b.iter(|| floor.run()));
-    let fixture = Fixture::new();
-    group.bench_function("floe", |b| b.iter(|| fixture.connect()));
+    for version in [V12, V13] {
+        let fixture = Fixture::new(version, backend, x25519);
+        group.bench_function(format!("floe, {version}"), |b| b.iter(|| fixture.connect()));
+    }
     group.finish();
 }
 
+/// Both versions in turn with the floor, and with the peer where it has the same backend and group.
+fn handshakes_table(backend: CryptoBackend, group: NamedGroup) {
+    let floor = HandshakeFloor::new(backend, group);
+    let (old, new) = (
+        Fixture::new(V12, backend, group),
+        Fixture::new(V13, backend, group),
+    );
+    let peers = [V12, V13].map(|version| dimpl_peer::Fixture::new(version, group));
+    let mut subjects = vec![Subject::slow("the crypto alone", || floor.run())];
+    if group != NamedGroup::X25519MLKEM768 {
+        subjects.push(Subject::slow("floe, DTLS 1.2", || old.connect()));
+    }
+    subjects.push(Subject::slow("floe, DTLS 1.3", || new.connect()));
+    if backend == CryptoBackend::AwsLcRs {
+        let names = ["dimpl, DTLS 1.2", "dimpl, DTLS 1.3"];
+        let peers = peers.iter().zip(names);
+        subjects.extend(peers.filter_map(|(peer, name)| {
+            let peer = peer.as_ref()?;
+            Some(Subject::slow(name, || peer.connect()))
+        }));
+    }
+    side_by_side(
+        &format!("handshake, both sides, {backend:?}, {group}"),
+        subjects,
+    );
+}
+
 /// Sealing and opening, each over the floor; a record can be opened once only, so a subject that opens also seals.
-fn records_table(size: usize) {
+fn records_table(version: ProtocolVersion, size: usize) {
     let floor = RecordFloor::new();
-    let (mut client, mut server) = Fixture::new().connect();
+    let (mut client, mut server) =
+        Fixture::new(version, CryptoBackend::Ring, NamedGroup::X25519).connect();
     let data = vec![7; size];
     let [mut a, mut b, mut c, mut d] = [(); 4].map(|()| [0; 1200]);
     let now = now();
-    let (mut other, _) = Fixture::new().connect();
+    let (mut other, _) = Fixture::new(version, CryptoBackend::Ring, NamedGroup::X25519).connect();
     side_by_side(
-        &format!("seal {size} bytes"),
+        &format!("{version}: seal {size} bytes"),
         vec![
             Subject::new("ring", || floor.seal(&data, &mut a)),
             Subject::new("floe", || other.seal(now, &data, &mut b)),
         ],
     );
     side_by_side(
-        &format!("seal and open {size} bytes"),
+        &format!("{version}: seal and open {size} bytes"),
         vec![
             Subject::new("ring", || {
                 floor.seal(&data, &mut c);
@@ -110,56 +149,30 @@ impl RecordFloor {
     }
 }
 
-struct HandshakeFloor {
-    random: SystemRandom,
-    key: EcdsaKeyPair,
-}
-
-impl HandshakeFloor {
-    fn new() -> Self {
-        let random = SystemRandom::new();
-        let algorithm = &ECDSA_P256_SHA256_ASN1_SIGNING;
-        let pkcs8 = EcdsaKeyPair::generate_pkcs8(algorithm, &random).expect("randomness");
-        let key = EcdsaKeyPair::from_pkcs8(algorithm, pkcs8.as_ref(), &random);
-        Self {
-            key: key.expect("just made"),
-            random,
-        }
-    }
-
-    fn run(&self) {
-        let [ours, theirs] = [(); 2]
-            .map(|()| EphemeralPrivateKey::generate(&X25519, &self.random).expect("randomness"));
-        let publics = [&ours, &theirs].map(|key| key.compute_public_key().expect("a key"));
-        for (key, public) in [ours, theirs].into_iter().zip(publics.iter().rev()) {
-            let public = UnparsedPublicKey::new(&X25519, public);
-            agreement::agree_ephemeral(key, &public, |secret| black_box(secret.len()))
-                .expect("a key");
-            let signature = self
-                .key
-                .sign(&self.random, b"handshake")
-                .expect("randomness");
-            signature::UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, self.key.public_key())
-                .verify(b"handshake", signature.as_ref())
-                .expect("authentic");
-        }
-    }
-}
-
 struct Fixture {
     configs: [Arc<Config>; 2],
     remotes: [RemoteIdentity; 2],
 }
 
 impl Fixture {
-    fn new() -> Self {
+    fn new(version: ProtocolVersion, backend: CryptoBackend, group: NamedGroup) -> Self {
         let identities = [(); 2].map(|()| Arc::new(Identity::generate().expect("randomness")));
         let remotes = [1, 0].map(|other: usize| {
             let fingerprint = identities[other].fingerprint(HashAlgorithm::Sha256);
             RemoteIdentity::Fingerprints(FingerprintSet::new([fingerprint]).expect("one"))
         });
         Self {
-            configs: identities.map(|identity| Arc::new(Config::new(identity))),
+            configs: identities.map(|identity| {
+                let mut config = Config::new(identity);
+                (config.min_version, config.max_version) = (version, version);
+                config.backend = backend;
+                config.groups = vec![group];
+                if version == V12 && group == NamedGroup::X25519MLKEM768 {
+                    // DTLS 1.2 has no key encapsulation.
+                    config.groups.push(NamedGroup::X25519);
+                }
+                Arc::new(config)
+            }),
             remotes,
         }
     }

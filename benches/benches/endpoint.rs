@@ -2,27 +2,15 @@
 //!
 //! The floor is one lookup of a 5-tuple in the standard library's hash map with as many entries.
 
-use std::{
-    collections::HashMap,
-    hint::black_box,
-    net::SocketAddr,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::HashMap, hint::black_box, sync::Arc, time::Instant};
 
-use floe::{
-    Endpoint, EndpointConfig, Event, Outcome, PeerConnection, Received, TransportConfig,
-    TransportId, TransportOptions, TransportStates,
-};
+use floe::{Endpoint, Event, Outcome, PeerConnection, Received, TransportId, TransportStates};
+use floe_benches::call::{self, Leg, address, carry, endpoint, epoch};
 use floe_benches::{Subject, side_by_side};
-use floe_dtls::{self as dtls, FingerprintSet, HashAlgorithm, Identity, RemoteIdentity, Setup};
-use floe_ice::{
-    self as ice, Candidate, FiveTuple, Initiation, Mode, Reason, RemoteParameters, State,
-    Transition,
-};
+use floe_dtls::{self as dtls, Identity};
+use floe_ice::{self as ice, FiveTuple, Reason, State, Transition};
 
 const TRANSPORTS: u16 = 256;
-const MTU: usize = 1500;
 
 fn main() {
     let call = Call::connect();
@@ -82,14 +70,6 @@ fn main() {
     );
 }
 
-/// A transport on each side.
-struct Leg {
-    client: TransportId,
-    server: TransportId,
-    client_at: SocketAddr,
-    server_at: SocketAddr,
-}
-
 /// Two endpoints whose transports are all connected.
 struct Call {
     now: Instant,
@@ -105,13 +85,20 @@ impl Call {
         let identity = Arc::new(Identity::generate().expect("a key and its certificate"));
         let mut call = Self {
             now: epoch(),
-            client: endpoint(1, &identity),
-            server: endpoint(2, &identity),
+            client: endpoint(1, dtls::Config::new(identity.clone())),
+            server: endpoint(2, dtls::Config::new(identity.clone())),
             legs: Vec::new(),
             check: Vec::new(),
         };
         for number in 0..TRANSPORTS {
-            call.open(number, &identity);
+            let leg = call::open(
+                call.now,
+                number,
+                &mut call.client,
+                &mut call.server,
+                &identity,
+            );
+            call.legs.push(leg);
         }
         while !call.is_connected() {
             call.exchange();
@@ -127,45 +114,11 @@ impl Call {
         call
     }
 
-    fn open(&mut self, number: u16, identity: &Identity) {
-        let now = self.now;
-        let expected = || {
-            let fingerprint = identity.fingerprint(HashAlgorithm::Sha256);
-            RemoteIdentity::Fingerprints(FingerprintSet::new([fingerprint]).expect("there is one"))
-        };
-        let options = |initiation, setup| TransportOptions {
-            mode: Mode::Full,
-            initiation,
-            setup,
-            remote_identity: expected(),
-            local_parameters: None,
-        };
-        let (client_at, server_at) = (address(1, 10_000 + number), address(2, 5000));
-        let active = options(Initiation::Initiating, Setup::Active);
-        let client = self.client.create(now, active).expect("there is room");
-        let passive = options(Initiation::Responding, Setup::Passive);
-        let server = self.server.create(now, passive).expect("there is room");
-        let of_client = gather(&mut self.client, now, client, client_at);
-        let of_server = gather(&mut self.server, now, server, server_at);
-        learn(&mut self.client, now, client, of_server, server_at);
-        learn(&mut self.server, now, server, of_client, client_at);
-        self.legs.push(Leg {
-            client,
-            server,
-            client_at,
-            server_at,
-        });
-    }
-
     fn is_connected(&self) -> bool {
-        let connected = |endpoint: &Endpoint, id| {
-            endpoint.transport(id).is_some_and(|transport| {
-                transport.states() == (State::Completed, dtls::State::Connected)
-            })
-        };
-        self.legs
-            .iter()
-            .all(|leg| connected(&self.client, leg.client) && connected(&self.server, leg.server))
+        self.legs.iter().all(|leg| {
+            call::is_connected(&self.client, leg.client)
+                && call::is_connected(&self.server, leg.server)
+        })
     }
 
     fn exchange(&mut self) {
@@ -227,78 +180,8 @@ impl Aggregates {
     }
 }
 
-fn endpoint(seed: u8, identity: &Arc<Identity>) -> Endpoint {
-    let mut dtls = dtls::Config::new(identity.clone());
-    dtls.retransmission.deadline = Duration::from_secs(600);
-    let transport = TransportConfig::new(Arc::new(ice::Config::default()), Arc::new(dtls));
-    Endpoint::with_seed([seed; 32], EndpointConfig::new(transport))
-}
-
-fn gather(
-    endpoint: &mut Endpoint,
-    now: Instant,
-    id: TransportId,
-    at: SocketAddr,
-) -> RemoteParameters {
-    let gathered = endpoint.with(now, id, |transport| {
-        transport
-            .add_local_candidate(now, Candidate::host(at))
-            .expect("a host candidate");
-        transport.local_candidates_complete(now);
-        RemoteParameters::new(transport.local_parameters().clone())
-    });
-    gathered.expect("it was just made")
-}
-
-fn learn(
-    endpoint: &mut Endpoint,
-    now: Instant,
-    id: TransportId,
-    parameters: RemoteParameters,
-    at: SocketAddr,
-) {
-    let learned = endpoint.with(now, id, |transport| {
-        transport
-            .set_remote_parameters(now, parameters)
-            .expect("for the first time");
-        transport
-            .add_remote_candidate(now, Candidate::host(at))
-            .expect("a host candidate");
-        transport.remote_candidates_complete(now);
-    });
-    learned.expect("it was just made");
-}
-
-/// What `from` has to send arrives, and is seen on the way.
-fn carry(now: Instant, from: &mut Endpoint, to: &mut Endpoint, mut see: impl FnMut(&[u8])) {
-    let mut buf = [0; MTU];
-    while let Some(transmit) = from.poll_transmit(&mut buf) {
-        let datagram = &mut buf[..transmit.len];
-        see(datagram);
-        let path = FiveTuple {
-            local: transmit.path.remote,
-            remote: transmit.path.local,
-            ..transmit.path
-        };
-        let _ = to.handle_datagram(now, path, datagram);
-    }
-    while from.poll_event().is_some() {}
-}
-
 fn seal_fingerprint(bytes: &mut [u8]) {
     let (covered, value) = bytes.split_at_mut(bytes.len() - 4);
     let crc = crc32fast::hash(&covered[..covered.len() - 4]) ^ 0x5354_554E;
     value.copy_from_slice(&crc.to_be_bytes());
-}
-
-fn address(host: u8, port: u16) -> SocketAddr {
-    SocketAddr::from(([192, 0, 2, host], port))
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "any instant will do as the beginning of virtual time"
-)]
-fn epoch() -> Instant {
-    Instant::now()
 }

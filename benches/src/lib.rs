@@ -4,7 +4,9 @@
 //! claims this project makes are ratios, so [`side_by_side`] measures them as such: all subjects take turns within
 //! milliseconds, many times over, and each reports its median turn.
 
+pub mod call;
 pub mod floor;
+pub mod handshake;
 
 use std::{hint::black_box, time::Instant};
 

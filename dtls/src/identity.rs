@@ -159,9 +159,9 @@ impl Identity {
         version: ProtocolVersion,
         offered: List<'_, SignatureScheme>,
     ) -> bool {
-        let usable = usable(version, offered);
+        let usable = Usable::new(version, offered);
         self.key(backend)
-            .is_some_and(|key| key.choose_scheme(&usable).is_some())
+            .is_some_and(|key| key.choose_scheme(usable.as_slice()).is_some())
     }
 
     /// Signs with the best scheme of this version that the peer offers and we know.
@@ -204,15 +204,31 @@ fn check_pair(
 }
 
 /// Those of the offered schemes that we sign with in this version, in our order.
-fn usable(
-    version: ProtocolVersion,
-    offered: List<'_, SignatureScheme>,
-) -> Vec<rustls::SignatureScheme> {
-    let known = CryptoBackend::SIGNATURE_SCHEMES.iter();
-    let usable = known.filter(|scheme| scheme.usable_in(version) && offered.contains(**scheme));
-    let mut schemes = Vec::with_capacity(CryptoBackend::SIGNATURE_SCHEMES.len());
-    schemes.extend(usable.map(|scheme| rustls::SignatureScheme::from(scheme.0)));
-    schemes
+struct Usable {
+    schemes: [rustls::SignatureScheme; CryptoBackend::SIGNATURE_SCHEMES.len()],
+    count: usize,
+}
+
+impl Usable {
+    fn new(version: ProtocolVersion, offered: List<'_, SignatureScheme>) -> Self {
+        let none = rustls::SignatureScheme::Unknown(0);
+        let mut usable = Self {
+            schemes: [none; CryptoBackend::SIGNATURE_SCHEMES.len()],
+            count: 0,
+        };
+        let schemes = CryptoBackend::SIGNATURE_SCHEMES
+            .iter()
+            .filter(|scheme| scheme.usable_in(version) && offered.contains(**scheme));
+        for (place, scheme) in usable.schemes.iter_mut().zip(schemes) {
+            *place = scheme.0.into();
+            usable.count += 1;
+        }
+        usable
+    }
+
+    fn as_slice(&self) -> &[rustls::SignatureScheme] {
+        self.schemes.get(..self.count).unwrap_or_default()
+    }
 }
 
 fn sign(
@@ -222,7 +238,7 @@ fn sign(
     message: &[u8],
 ) -> Result<(SignatureScheme, Vec<u8>), error::Error> {
     let signer = key
-        .choose_scheme(&usable(version, offered))
+        .choose_scheme(Usable::new(version, offered).as_slice())
         .ok_or(PeerIncompatible::NoSignatureSchemeInCommon)?;
     let signature = signer
         .sign(message)

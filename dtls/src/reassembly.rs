@@ -48,6 +48,8 @@ pub(crate) struct Reassembler {
 struct Partial {
     /// What the first fragment said of the whole, and the epoch it came in; `None` until one came.
     header: Option<(Epoch, HandshakeHeader)>,
+    /// All of it, header included, where one fragment brought it.
+    whole: Option<Vec<u8>>,
     /// Sorted by index.
     pages: Vec<Page>,
     /// Bytes that came, each counted once.
@@ -93,7 +95,7 @@ impl Reassembler {
     pub(crate) fn forget_before(&mut self, epoch: Epoch) {
         for partial in &mut self.messages {
             if partial.header.is_some_and(|(older, _)| older < epoch) {
-                self.pages -= partial.pages.len();
+                self.pages -= partial.size();
                 *partial = Partial::default();
             }
         }
@@ -133,9 +135,9 @@ impl Reassembler {
         let Some(partial) = self.messages.get_mut(ahead) else {
             return Err(DropReason::FarFutureMessage);
         };
-        let before = partial.pages.len();
+        let before = partial.size();
         let outcome = partial.accept(epoch, fragment);
-        self.pages = self.pages + partial.pages.len() - before;
+        self.pages = self.pages + partial.size() - before;
         outcome
     }
 
@@ -147,13 +149,19 @@ impl Reassembler {
             return None;
         }
         let partial = self.messages.pop_front()?;
-        self.pages -= partial.pages.len();
+        self.pages -= partial.size();
         self.next += 1;
         Some(partial.into_message(epoch, header))
     }
 }
 
 impl Partial {
+    /// The pages it takes, or would take.
+    fn size(&self) -> usize {
+        let whole = self.whole.as_ref().map_or(0, Vec::len);
+        self.pages.len() + whole.div_ceil(PAGE)
+    }
+
     fn accept(&mut self, epoch: Epoch, fragment: &Fragment<'_>) -> Result<(), DropReason> {
         let new = fragment.header;
         let kept = match self.header {
@@ -179,7 +187,21 @@ impl Partial {
 
     /// Copies the fragment in; false if it differs from bytes that are there.
     fn fill(&mut self, fragment: &Fragment<'_>) -> bool {
-        let mut offset = fragment.header.fragment_offset as usize;
+        let header = fragment.header;
+        let mut offset = header.fragment_offset as usize;
+        if let Some(whole) = &self.whole {
+            let there = whole
+                .get(HandshakeHeader::LEN + offset..)
+                .unwrap_or_default();
+            return there.starts_with(fragment.body);
+        }
+        if self.received == 0 && header.fragment_length == header.length {
+            let whole =
+                HandshakeHeader::whole(header.handshake_type, header.message_seq, header.length);
+            self.whole = Some([&whole.to_bytes()[..], fragment.body].concat());
+            self.received = fragment.body.len();
+            return true;
+        }
         let mut body = fragment.body;
         self.pages.reserve(body.len().div_ceil(PAGE));
         while !body.is_empty() {
@@ -210,8 +232,16 @@ impl Partial {
     }
 
     fn into_message(self, epoch: Epoch, header: HandshakeHeader) -> Message {
+        let handshake_type = header.handshake_type;
+        if let Some(bytes) = self.whole {
+            return Message {
+                epoch,
+                handshake_type,
+                bytes,
+            };
+        }
         let length = header.length;
-        let whole = HandshakeHeader::whole(header.handshake_type, header.message_seq, length);
+        let whole = HandshakeHeader::whole(handshake_type, header.message_seq, length);
         let mut bytes = Vec::with_capacity(HandshakeHeader::LEN + length as usize + PAGE);
         bytes.extend_from_slice(&whole.to_bytes());
         for page in &self.pages {
@@ -220,7 +250,7 @@ impl Partial {
         bytes.truncate(HandshakeHeader::LEN + length as usize);
         Message {
             epoch,
-            handshake_type: header.handshake_type,
+            handshake_type,
             bytes,
         }
     }

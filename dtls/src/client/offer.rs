@@ -214,12 +214,7 @@ impl Config {
 
 /// What we take from the server: in DTLS 1.3 alone not those that only the older version has, which come last.
 fn signature_schemes(config: &Config) -> &'static [SignatureScheme] {
-    let schemes = CryptoBackend::SIGNATURE_SCHEMES;
-    let usable = schemes
-        .iter()
-        .take_while(|scheme| config.offers(V12) || scheme.usable_in(V13))
-        .count();
-    schemes.get(..usable).unwrap_or_default()
+    CryptoBackend::signature_schemes(if config.offers(V12) { V12 } else { V13 })
 }
 
 /// Whether our ClientHello has this extension.

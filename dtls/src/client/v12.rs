@@ -11,7 +11,7 @@
 
 mod hello;
 
-use super::ClientState;
+use super::{ClientState, USUAL_SCHEMES};
 use crate::certificate::{PublicKey, SignatureVerified};
 use crate::config::Side;
 use crate::error::{Error, InvalidMessage, PeerMisbehaved};
@@ -149,7 +149,8 @@ impl ExpectCertificateRequest {
             return self.without_request().handle(message, cx);
         }
         let request = CertificateRequest::read_all(message.body())?;
-        let schemes = request.signature_algorithms.iter().collect();
+        let mut schemes = Vec::with_capacity(USUAL_SCHEMES);
+        schemes.extend(request.signature_algorithms.iter());
         self.transcript.add(&message.bytes);
         Ok(ClientState::ServerHelloDone(ExpectServerHelloDone {
             request: Some(schemes),

@@ -67,6 +67,13 @@ impl CryptoBackend {
         SignatureScheme::RSA_PKCS1_SHA512,
     ];
 
+    /// What is offered where no older version than this can be negotiated: PKCS #1 v1.5 comes last.
+    pub(crate) fn signature_schemes(oldest: ProtocolVersion) -> &'static [SignatureScheme] {
+        let all = Self::SIGNATURE_SCHEMES;
+        let usable = all.iter().take_while(|scheme| scheme.usable_in(oldest));
+        all.get(..usable.count()).unwrap_or(all)
+    }
+
     pub(crate) fn provider(self) -> &'static CryptoProvider {
         match self {
             Self::Ring => &RING,

@@ -79,7 +79,7 @@ proptest! {
             received += len + 1;
             let _ = reassembler.accept(PLAIN, &claim(seq, length, offset, &bytes[..len]));
             let _ = reassembler.pop();
-            let pages: usize = reassembler.messages.iter().map(|partial| partial.pages.len()).sum();
+            let pages: usize = reassembler.messages.iter().map(|partial| partial.size()).sum();
             prop_assert_eq!(pages, reassembler.pages);
             prop_assert!(pages * PAGE <= MAX_BYTES + 2 * PAGE);
             prop_assert!(pages <= received, "a page for every byte at most");

@@ -18,9 +18,9 @@ use crate::crypto::CryptoBackend;
 )]
 pub(super) enum Cipher {
     Ring(ring_aead::LessSafeKey),
-    /// It lives behind a pointer anyway.
+    /// A pointer to its key.
     #[cfg(feature = "aws-lc-rs")]
-    AwsLcRs(Box<aws_lc_rs::aead::LessSafeKey>),
+    AwsLcRs(aws_lc_rs::aead::LessSafeKey),
     #[cfg(feature = "fuzzing")]
     Null,
 }
@@ -37,7 +37,7 @@ impl Cipher {
             Protection::Real(CryptoBackend::AwsLcRs) => {
                 use aws_lc_rs::aead::{LessSafeKey, UnboundKey};
                 let key = UnboundKey::new(aws_lc_rs_algorithm(aead), key).ok()?;
-                Self::AwsLcRs(Box::new(LessSafeKey::new(key)))
+                Self::AwsLcRs(LessSafeKey::new(key))
             }
             #[cfg(feature = "fuzzing")]
             Protection::Null => Self::Null,

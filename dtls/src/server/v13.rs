@@ -32,7 +32,7 @@ use crate::key_schedule::Secrets;
 use crate::key_schedule::v13::{Application, EarlySecret, TrafficSecrets};
 use crate::msgs::certificate_v13::{CertificateRequestV13, EncryptedExtensions};
 use crate::msgs::codec::{Codec, List};
-use crate::msgs::enums::{HandshakeType, ProtocolVersion, SignatureScheme};
+use crate::msgs::enums::{HandshakeType, ProtocolVersion};
 use crate::msgs::extensions::{Extension, Extensions, UseSrtp};
 use crate::msgs::hello::{ClientHello, RANDOM_LEN, ServerHello};
 use crate::msgs::key_share::KeyShareEntry;
@@ -212,13 +212,8 @@ fn say_encrypted_extensions(
 }
 
 fn say_certificate_request(transcript: &mut TranscriptHash, cx: &mut Context<'_>) {
-    let usable = |scheme: &SignatureScheme| scheme.usable_in(VERSION);
-    let schemes: Vec<_> = CryptoBackend::SIGNATURE_SCHEMES
-        .iter()
-        .copied()
-        .filter(usable)
-        .collect();
-    let extensions = [Extension::SignatureAlgorithms(List::Items(&schemes))];
+    let schemes = CryptoBackend::signature_schemes(VERSION);
+    let extensions = [Extension::SignatureAlgorithms(List::Items(schemes))];
     let request = CertificateRequestV13 {
         context: &[],
         extensions: Extensions::Items(&extensions),

@@ -1,0 +1,150 @@
+//! Endpoints with transports between them, on a network that loses nothing and takes no time.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use floe::{Endpoint, EndpointConfig, TransportConfig, TransportId, TransportOptions};
+use floe_dtls::{self as dtls, FingerprintSet, HashAlgorithm, Identity, RemoteIdentity, Setup};
+use floe_ice::{self as ice, Candidate, FiveTuple, Initiation, Mode, RemoteParameters, State};
+
+/// The longest datagram of these calls, in bytes.
+pub const MTU: usize = 1500;
+
+/// A transport on each side.
+#[derive(Clone, Copy, Debug)]
+pub struct Leg {
+    /// The one of the client.
+    pub client: TransportId,
+    /// The one of the server.
+    pub server: TransportId,
+    /// Where the client's is.
+    pub client_at: SocketAddr,
+    /// Where the server's is.
+    pub server_at: SocketAddr,
+}
+
+/// An endpoint whose DTLS has time enough.
+#[must_use]
+pub fn endpoint(seed: u8, dtls: dtls::Config) -> Endpoint {
+    let mut dtls = dtls;
+    dtls.retransmission.deadline = Duration::from_secs(600);
+    let transport = TransportConfig::new(Arc::new(ice::Config::default()), Arc::new(dtls));
+    Endpoint::with_seed([seed; 32], EndpointConfig::new(transport))
+}
+
+/// A new transport on each side that knows all about the other.
+pub fn open(
+    now: Instant,
+    number: u16,
+    client: &mut Endpoint,
+    server: &mut Endpoint,
+    identity: &Identity,
+) -> Leg {
+    let options = |initiation, setup| {
+        let fingerprint = identity.fingerprint(HashAlgorithm::Sha256);
+        let expected = FingerprintSet::new([fingerprint]).expect("there is one");
+        TransportOptions {
+            mode: Mode::Full,
+            initiation,
+            setup,
+            remote_identity: RemoteIdentity::Fingerprints(expected),
+            local_parameters: None,
+        }
+    };
+    let (client_at, server_at) = (address(1, 10_000 + number), address(2, 5000));
+    let active = options(Initiation::Initiating, Setup::Active);
+    let of_client = client.create(now, active).expect("there is room");
+    let passive = options(Initiation::Responding, Setup::Passive);
+    let of_server = server.create(now, passive).expect("there is room");
+    let clients = gather(client, now, of_client, client_at);
+    let servers = gather(server, now, of_server, server_at);
+    learn(client, now, of_client, servers, server_at);
+    learn(server, now, of_server, clients, client_at);
+    Leg {
+        client: of_client,
+        server: of_server,
+        client_at,
+        server_at,
+    }
+}
+
+/// Whether ICE has chosen its pair and DTLS is connected.
+#[must_use]
+pub fn is_connected(endpoint: &Endpoint, id: TransportId) -> bool {
+    endpoint
+        .transport(id)
+        .is_some_and(|transport| transport.states() == (State::Completed, dtls::State::Connected))
+}
+
+fn gather(
+    endpoint: &mut Endpoint,
+    now: Instant,
+    id: TransportId,
+    at: SocketAddr,
+) -> RemoteParameters {
+    let gathered = endpoint.with(now, id, |transport| {
+        transport
+            .add_local_candidate(now, Candidate::host(at))
+            .expect("a host candidate");
+        transport.local_candidates_complete(now);
+        RemoteParameters::new(transport.local_parameters().clone())
+    });
+    gathered.expect("it was just made")
+}
+
+fn learn(
+    endpoint: &mut Endpoint,
+    now: Instant,
+    id: TransportId,
+    parameters: RemoteParameters,
+    at: SocketAddr,
+) {
+    let learned = endpoint.with(now, id, |transport| {
+        transport
+            .set_remote_parameters(now, parameters)
+            .expect("for the first time");
+        transport
+            .add_remote_candidate(now, Candidate::host(at))
+            .expect("a host candidate");
+        transport.remote_candidates_complete(now);
+    });
+    learned.expect("it was just made");
+}
+
+/// What `from` has to send arrives, and is seen on the way.
+pub fn carry(now: Instant, from: &mut Endpoint, to: &mut Endpoint, mut see: impl FnMut(&[u8])) {
+    let mut buf = [0; MTU];
+    while let Some(transmit) = from.poll_transmit(&mut buf) {
+        let datagram = &mut buf[..transmit.len];
+        see(datagram);
+        let _ = to.handle_datagram(now, turned(transmit.path), datagram);
+    }
+    while from.poll_event().is_some() {}
+}
+
+/// The same path, seen from its other end.
+#[must_use]
+pub fn turned(path: FiveTuple) -> FiveTuple {
+    FiveTuple {
+        local: path.remote,
+        remote: path.local,
+        ..path
+    }
+}
+
+/// A host of the documentation's network.
+#[must_use]
+pub fn address(host: u8, port: u16) -> SocketAddr {
+    SocketAddr::from(([192, 0, 2, host], port))
+}
+
+/// The beginning of virtual time.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "any instant will do as the beginning of virtual time"
+)]
+#[must_use]
+pub fn epoch() -> Instant {
+    Instant::now()
+}
