@@ -10,7 +10,8 @@ use crate::error::{Error, PeerIncompatible, PeerMisbehaved};
 use crate::handshake::{ApplicationProtocol, Context, UNCOMPRESSED};
 use crate::msgs::codec::{Codec, List};
 use crate::msgs::enums::{
-    ExtensionType, HandshakeType, NamedGroup, ProtocolVersion, PskKeyExchangeMode, SignatureScheme,
+    CipherSuite, ExtensionType, HandshakeType, NamedGroup, ProtocolVersion, PskKeyExchangeMode,
+    SignatureScheme, SrtpProtectionProfile,
 };
 use crate::msgs::extensions::{Extension, Extensions, UseSrtp};
 use crate::msgs::hello::{ClientHello, RANDOM_LEN};
@@ -78,56 +79,10 @@ impl Offer {
         transcript: &mut impl Messages,
         cx: &mut Context<'_>,
     ) {
-        let config = cx.config;
-        let (versions, count) = at_most_two(V12, config.usable_versions());
-        let versions = versions.get(..count).unwrap_or_default();
-        let newest = versions.first().copied().unwrap_or(V12);
-        let mut cipher_suites = Vec::with_capacity(config.cipher_suites.len());
-        for version in versions {
-            cipher_suites.extend(config.usable_cipher_suites(*version));
-        }
-        let groups: Vec<_> = config.usable_groups(newest).collect();
-        let srtp_profiles: Vec<_> = config
-            .srtp_profiles
-            .iter()
-            .map(|profile| profile.code_point())
-            .collect();
-        let protocols: Vec<&[u8]> = config.alpn_protocols.iter().map(Vec::as_slice).collect();
+        let lists = Lists::of(cx.config);
         let (shares, count) = at_most_two(NO_SHARE, self.shares());
         let shares = shares.get(..count).unwrap_or_default();
-        let retry_cookie = match cookie {
-            Cookie::Retry(cookie) => Some(cookie),
-            Cookie::None | Cookie::Verify(_) => None,
-        };
-        let known = [
-            Some(Extension::SupportedGroups(List::Items(&groups))),
-            Some(Extension::SignatureAlgorithms(List::Items(
-                signature_schemes(config),
-            ))),
-            Some(Extension::UseSrtp(UseSrtp {
-                profiles: List::Items(&srtp_profiles),
-                mki: &[],
-            })),
-            Some(Extension::Alpn(ProtocolNames::Items(&protocols))),
-            config
-                .server_name
-                .as_ref()
-                .map(|name| Extension::ServerName(name.as_bytes())),
-            config.connection_id_extension(),
-            Some(Extension::ExtendedMasterSecret),
-            Some(Extension::RenegotiationInfo(&[])),
-            Some(Extension::EcPointFormats(&[UNCOMPRESSED])),
-            Some(Extension::SupportedVersions(List::Items(versions))),
-            Some(Extension::KeyShares(KeyShares::Items(shares))),
-            Some(Extension::PskKeyExchangeModes(List::Items(&[
-                PskKeyExchangeMode::PSK_DHE_KE,
-            ]))),
-            retry_cookie.map(Extension::Cookie),
-        ];
-        let mut extensions = Vec::with_capacity(known.len());
-        extensions.extend(known.into_iter().flatten().filter(|extension| {
-            matches!(extension, Extension::Cookie(_)) || offers(config, extension.extension_type())
-        }));
+        let extensions = lists.extensions(shares, cookie, cx.config);
         let hello = ClientHello {
             version: V12,
             random: self.random,
@@ -136,7 +91,7 @@ impl Offer {
                 Cookie::Verify(cookie) => cookie,
                 Cookie::None | Cookie::Retry(_) => &[],
             },
-            cipher_suites: List::Items(&cipher_suites),
+            cipher_suites: List::Items(&lists.cipher_suites),
             compression_methods: ClientHello::NO_COMPRESSION,
             extensions: Extensions::Items(&extensions),
         };
@@ -194,6 +149,69 @@ impl Offer {
             }
             _ => Err(unoffered.into()),
         }
+    }
+}
+
+/// What the configuration offers, as lists of the wire.
+struct Lists<'a> {
+    /// Newest first, and how many they are.
+    versions: ([ProtocolVersion; 2], usize),
+    cipher_suites: Vec<CipherSuite>,
+    groups: Vec<NamedGroup>,
+    srtp_profiles: Vec<SrtpProtectionProfile>,
+    protocols: Vec<&'a [u8]>,
+}
+
+impl<'a> Lists<'a> {
+    fn of(config: &'a Config) -> Self {
+        let mut cipher_suites = Vec::with_capacity(config.cipher_suites.len());
+        for version in config.usable_versions() {
+            cipher_suites.extend(config.usable_cipher_suites(version));
+        }
+        let newest = config.usable_versions().next().unwrap_or(V12);
+        let code_point = |profile: &SrtpProfile| profile.code_point();
+        Self {
+            versions: at_most_two(newest, config.usable_versions()),
+            cipher_suites,
+            groups: config.usable_groups(newest).collect(),
+            srtp_profiles: config.srtp_profiles.iter().map(code_point).collect(),
+            protocols: config.alpn_protocols.iter().map(Vec::as_slice).collect(),
+        }
+    }
+
+    /// All that we know, but for what is not offered.
+    fn extensions<'b>(
+        &'b self,
+        shares: &'b [KeyShareEntry<'b>],
+        cookie: Cookie<'b>,
+        config: &'b Config,
+    ) -> Vec<Extension<'b>> {
+        let (versions, count) = &self.versions;
+        let name = config.server_name.as_deref().unwrap_or_default();
+        let known = [
+            Extension::SupportedGroups(List::Items(&self.groups)),
+            Extension::SignatureAlgorithms(List::Items(signature_schemes(config))),
+            Extension::UseSrtp(UseSrtp {
+                profiles: List::Items(&self.srtp_profiles),
+                mki: &[],
+            }),
+            Extension::Alpn(ProtocolNames::Items(&self.protocols)),
+            Extension::ServerName(name.as_bytes()),
+            Extension::ExtendedMasterSecret,
+            Extension::RenegotiationInfo(&[]),
+            Extension::EcPointFormats(&[UNCOMPRESSED]),
+            Extension::SupportedVersions(List::Items(versions.get(..*count).unwrap_or_default())),
+            Extension::KeyShares(KeyShares::Items(shares)),
+            Extension::PskKeyExchangeModes(List::Items(&[PskKeyExchangeMode::PSK_DHE_KE])),
+        ];
+        let mut extensions = Vec::with_capacity(known.len() + 2);
+        let offered = |extension: &Extension<'_>| offers(config, extension.extension_type());
+        extensions.extend(known.into_iter().filter(offered));
+        extensions.extend(config.connection_id_extension());
+        if let Cookie::Retry(cookie) = cookie {
+            extensions.push(Extension::Cookie(cookie));
+        }
+        extensions
     }
 }
 

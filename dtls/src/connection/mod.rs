@@ -28,11 +28,11 @@ use crate::association::{AssociationId, negotiated_side};
 use crate::client::ClientState;
 use crate::config::{Config, Setup, Side};
 use crate::crypto::random::Randomness;
-use crate::error::{ApiMisuse, Error};
+use crate::error::{ApiMisuse, Error, PeerMisbehaved};
 use crate::event::{Event, Reason, State, Transition};
 use crate::fingerprint::{FingerprintSet, RemoteIdentity};
 use crate::flight::{Flight, FlightDatagramId, FlightPacing};
-use crate::handshake::{Completed, Context, Negotiated, unexpected};
+use crate::handshake::{Completed, Context, Negotiated};
 use crate::msgs::alert::Alert;
 use crate::msgs::enums::{AlertDescription, ProtocolVersion};
 use crate::reassembly::Reassembler;
@@ -372,8 +372,8 @@ impl Connection {
             _ => {}
         }
         // What came in plaintext was forgotten when the keys came: the peer did say more than a handshake.
-        if has_more && !self.flight.uses_acks() {
-            return self.fail(now, unexpected());
+        if has_more {
+            return self.fail(now, PeerMisbehaved::ExcessHandshakeData.into());
         }
         self.identify(now, completed);
     }

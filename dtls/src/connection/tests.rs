@@ -5,7 +5,7 @@ use crate::config::{ExtendedMasterSecret, PlaintextAlerts};
 use crate::error::{PeerIncompatible, PeerMisbehaved};
 use crate::fingerprint::HashAlgorithm;
 use crate::identity::Identity;
-use crate::msgs::enums::HandshakeType;
+use crate::msgs::enums::{HandshakeType, ProtocolVersion};
 use crate::msgs::handshake::HandshakeHeader;
 use crate::record::header::RecordNumber;
 
@@ -29,7 +29,7 @@ impl Ends {
         let end = |side: Side| {
             let index = usize::from(side == Side::Server);
             let mut config = Config::new(identities[index].clone());
-            config.max_version = crate::ProtocolVersion::DTLS1_2;
+            config.max_version = ProtocolVersion::DTLS1_2;
             change(&mut config, side);
             let theirs = identities[1 - index].fingerprint(HashAlgorithm::Sha256);
             let remote = RemoteIdentity::Fingerprints(FingerprintSet::new([theirs]).unwrap());
@@ -353,7 +353,7 @@ mod seeded {
         let identity = Arc::new(Identity::from_pem(ED25519, ED25519).unwrap());
         let end = |side: u8, setup| {
             let mut config = Config::new(identity.clone());
-            config.max_version = crate::ProtocolVersion::DTLS1_2;
+            config.max_version = ProtocolVersion::DTLS1_2;
             let config = Arc::new(config);
             Connection::with_seed([seed ^ side; 32], config, setup, RemoteIdentity::AcceptAny)
                 .unwrap()

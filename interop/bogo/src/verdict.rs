@@ -43,7 +43,10 @@ fn misbehaved(fault: PeerMisbehaved) -> &'static str {
         PeerMisbehaved::UnexpectedMessage => {
             ":UNEXPECTED_MESSAGE: :EXCESS_HANDSHAKE_DATA: :UNEXPECTED_RECORD:"
         }
-        PeerMisbehaved::CookieDemandedTwice => ":UNEXPECTED_MESSAGE:",
+        PeerMisbehaved::ExcessHandshakeData => ":EXCESS_HANDSHAKE_DATA: :UNEXPECTED_MESSAGE:",
+        PeerMisbehaved::CookieDemandedTwice | PeerMisbehaved::RetriedTwice => {
+            ":UNEXPECTED_MESSAGE:"
+        }
         PeerMisbehaved::SelectedUnofferedVersion => ":UNSUPPORTED_PROTOCOL:",
         PeerMisbehaved::VersionChanged => ":INVALID_MESSAGE:",
         PeerMisbehaved::Downgraded => ":TLS13_DOWNGRADE:",
