@@ -32,12 +32,6 @@ pub(super) enum Tracking {
     On,
 }
 
-/// The bytes of a usual flight: a certificate of a few hundred, and what proves it.
-const USUAL_BYTES: usize = 1024;
-
-/// Its messages, and a ChangeCipherSpec.
-const USUAL_ITEMS: usize = 6;
-
 /// The messages of a flight and what became of them.
 #[derive(Debug, Default)]
 pub(super) struct Load {
@@ -50,14 +44,12 @@ pub(super) struct Load {
 }
 
 impl Load {
-    /// Nothing, in the same memory, with room for a usual flight.
+    /// Nothing, in the same memory.
     pub(super) fn emptied(mut self) -> Self {
         self.bytes.clear();
         self.items.clear();
         self.unacked.set_all(0);
         self.sent.clear();
-        self.bytes.reserve(USUAL_BYTES);
-        self.items.reserve(USUAL_ITEMS);
         self
     }
 
