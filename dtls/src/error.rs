@@ -262,6 +262,12 @@ pub enum PeerMisbehaved {
     /// A server that presents no certificate.
     #[error("the server presents no certificate")]
     NoServerCertificate,
+    /// An authentic record with more than 2¹⁴ bytes (RFC 8446 §5.2).
+    #[error("a record is longer than 2^14 bytes")]
+    RecordTooLong,
+    /// An authentic record of no type, or of one that is not known (RFC 8446 §5, §5.4).
+    #[error("a record has no type, or one that nobody knows")]
+    RecordTypeUnknown,
 }
 
 impl PeerMisbehaved {
@@ -276,6 +282,8 @@ impl PeerMisbehaved {
             Self::UnsolicitedExtension => AlertDescription::UNSUPPORTED_EXTENSION,
             Self::RenegotiationInfoDoesNotFit => AlertDescription::HANDSHAKE_FAILURE,
             Self::SignatureInvalid | Self::FinishedInvalid => AlertDescription::DECRYPT_ERROR,
+            Self::RecordTooLong => AlertDescription::RECORD_OVERFLOW,
+            Self::RecordTypeUnknown => AlertDescription::UNEXPECTED_MESSAGE,
             Self::NoServerCertificate => AlertDescription::DECODE_ERROR,
             Self::CompressionDemanded
             | Self::VersionChanged

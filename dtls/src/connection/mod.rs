@@ -399,13 +399,19 @@ impl Connection {
 
     /// Ends the connection by an error and tells the peer, if that is of use.
     fn fail(&mut self, now: Instant, error: Error) {
-        self.alerts.clear();
-        if let Some(description) = error.alert() {
-            self.queue_alert(Alert::fatal(description));
-        }
-        self.flight.abandon(&mut self.timers);
+        self.give_up(error.alert());
         self.error = Some(error);
         self.end(now, Phase::Failed, Reason::of(&error));
+    }
+
+    /// Lets go of what was still to be said, but for why: where the flight would have begun if it was not sent.
+    fn give_up(&mut self, alert: Option<AlertDescription>) {
+        let unsent = self.flight.unsent_epoch();
+        let epoch = unsent.unwrap_or_else(|| self.records.write_epoch());
+        self.flight.abandon(&mut self.timers);
+        self.alerts.clear();
+        self.alerts
+            .extend(alert.map(|description| (epoch, Alert::fatal(description))));
     }
 
     fn end(&mut self, now: Instant, phase: Phase, reason: Reason) {
@@ -459,9 +465,7 @@ impl Connection {
             Phase::Closed | Phase::Failed => return,
             Phase::New(_) => {}
             Phase::Client(_) | Phase::Server(_) | Phase::Unidentified(_) | Phase::Connected(_) => {
-                self.flight.abandon(&mut self.timers);
-                self.alerts.clear();
-                self.queue_alert(Alert::fatal(description));
+                self.give_up(Some(description));
             }
         }
         self.end(now, Phase::Closed, Reason::ClosedLocally);

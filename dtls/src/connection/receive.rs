@@ -93,6 +93,9 @@ impl Connection {
             let opened = self.records.open(datagram, next);
             next = opened.next;
             self.events.extend(opened.limit.map(Event::AeadLimit));
+            if let Some(fault) = opened.fault {
+                self.fail(now, fault.into());
+            }
             let outcome = match opened.record {
                 Err(reason) => Outcome::Dropped(reason),
                 Ok(record) => {
@@ -143,6 +146,11 @@ impl Connection {
             ContentType::ChangeCipherSpec => Outcome::Dropped(DropReason::ChangeCipherSpec),
             ContentType::ApplicationData => match self.phase {
                 _ if !authentic => Outcome::Dropped(DropReason::UnexpectedPlaintext),
+                // No peer protects data by the keys of its handshake (RFC 8446 §5).
+                _ if record.number.epoch() == Epoch::HANDSHAKE => {
+                    self.fail(now, unexpected());
+                    Outcome::Handled
+                }
                 Phase::Connected(_) => {
                     self.flight.on_data();
                     Outcome::Data

@@ -241,6 +241,17 @@ impl Flight {
         self.send(now, timers);
     }
 
+    /// Where a flight begins of which nothing was written yet: the peer cannot have the keys for what is behind it.
+    pub(crate) fn unsent_epoch(&self) -> Option<Epoch> {
+        let unsent = |air: &&Air| {
+            air.phase == Phase::Sending && air.transmissions == 1 && air.cursor == Cursor::default()
+        };
+        match self.air.as_deref().filter(unsent)?.load.items.first()? {
+            Item::Message { epoch, .. } => Some(*epoch),
+            Item::ChangeCipherSpec => Some(Epoch::PLAINTEXT),
+        }
+    }
+
     /// [`Timer::Retransmit`] expired: sends again, if there are tries left. Says whether it does.
     pub(crate) fn on_timeout(
         &mut self,

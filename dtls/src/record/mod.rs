@@ -18,6 +18,7 @@ use self::protect::{Forged, Form, RecordKey, TAG_LEN};
 use self::replay::ReplayWindow;
 use self::unified::UnifiedHeader;
 use crate::connection_id::ConnectionId;
+use crate::error::PeerMisbehaved;
 use crate::event::AeadLimit;
 use crate::msgs::enums::ProtocolVersion;
 use crate::stats::DropReason;
@@ -130,6 +131,8 @@ pub(crate) struct Opened {
     /// Where the next record of the datagram starts: its end if none can be found.
     pub(crate) next: usize,
     pub(crate) limit: Option<AeadLimit>,
+    /// What is wrong with a record that only the peer can have made.
+    pub(crate) fault: Option<PeerMisbehaved>,
 }
 
 impl Opened {
@@ -138,6 +141,7 @@ impl Opened {
             record: Err(reason),
             next,
             limit: None,
+            fault: None,
         }
     }
 }
@@ -365,6 +369,7 @@ impl Plaintext {
             record,
             next,
             limit: None,
+            fault: None,
         }
     }
 
@@ -409,6 +414,7 @@ impl ReadEpoch {
                 record: Err(DropReason::BadMac),
                 next,
                 limit: limit.then_some(AeadLimit::Integrity),
+                fault: None,
             };
         };
         self.window.mark(number.sequence());
@@ -428,10 +434,16 @@ impl ReadEpoch {
                 .then_some(record)
                 .ok_or(DropReason::RecordTooLong)
         });
+        let fault = match &record {
+            Err(DropReason::RecordTooLong) => Some(PeerMisbehaved::RecordTooLong),
+            Err(_) => Some(PeerMisbehaved::RecordTypeUnknown),
+            Ok(_) => None,
+        };
         Opened {
             record,
             next,
             limit: None,
+            fault,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 use std::time::Duration;
 
-use floe_dtls::{ClientAuth, NamedGroup, ProtocolVersion, Side, SrtpProfile};
+use floe_dtls::{AlertDescription, ClientAuth, NamedGroup, ProtocolVersion, Side, SrtpProfile};
 
 /// A flag, or its value, that floe has nothing for.
 #[derive(Debug, PartialEq, Eq)]
@@ -24,7 +24,8 @@ pub(crate) struct Export {
 pub(crate) enum Verify {
     #[default]
     Accept,
-    Refuse,
+    /// By this alert.
+    Refuse(AlertDescription),
 }
 
 /// One test, as the runner describes it.
@@ -58,11 +59,10 @@ const OTHER_CONNECTIONS: [&str; 3] = ["-on-resume-", "-on-retry-", "-on-handshak
 /// What is the same for floe whether it is said or not. With a value:
 const IGNORED_WITH_VALUE: [&str; 2] = ["-trust-cert", "-expect-early-data-reason"];
 /// And without:
-const IGNORED: [&str; 13] = [
+const IGNORED: [&str; 12] = [
     "-async",
     "-implicit-handshake",
     "-expect-verify-result",
-    "-use-custom-verify-callback",
     "-no-tls1",
     "-no-tls11",
     "-no-ticket",
@@ -120,6 +120,7 @@ struct Parser {
     without: Vec<ProtocolVersion>,
     export: Export,
     refuses: bool,
+    refusal: AlertDescription,
 }
 
 impl Default for Parser {
@@ -154,6 +155,7 @@ impl Default for Parser {
             without: Vec::new(),
             export: Export::default(),
             refuses: false,
+            refusal: AlertDescription::HANDSHAKE_FAILURE,
         }
     }
 }
@@ -211,6 +213,7 @@ impl Parser {
             }
             "-verify-peer" => {}
             "-require-any-client-certificate" => flags.client_auth = ClientAuth::Required,
+            "-use-custom-verify-callback" => self.refusal = AlertDescription::CERTIFICATE_UNKNOWN,
             "-verify-fail" => self.refuses = true,
             "-use-export-context" => self.export.with_context = true,
             "-shim-writes-first" => flags.writes_first = true,
@@ -237,7 +240,7 @@ impl Parser {
             .collect();
         // A peer that is not verified is not refused either.
         if self.refuses && self.flags.client_auth != ClientAuth::None {
-            self.flags.verify = Verify::Refuse;
+            self.flags.verify = Verify::Refuse(self.refusal);
         }
         if self.export.len > 0 {
             self.flags.export = Some(self.export);
@@ -360,7 +363,16 @@ mod tests {
     #[test]
     fn only_who_verifies_refuses() {
         let verify = |line: &str| parse(line).unwrap().verify;
-        assert_eq!(verify("-dtls -verify-fail -verify-peer"), Verify::Refuse);
+        for (callback, alert) in [
+            ("", AlertDescription::HANDSHAKE_FAILURE),
+            (
+                "-use-custom-verify-callback",
+                AlertDescription::CERTIFICATE_UNKNOWN,
+            ),
+        ] {
+            let line = format!("-dtls -verify-fail -verify-peer {callback}");
+            assert_eq!(verify(&line), Verify::Refuse(alert));
+        }
         assert_eq!(verify("-dtls -verify-fail"), Verify::Accept);
     }
 

@@ -7,9 +7,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use floe_dtls::{
-    AlertDescription, CertificateFingerprint, ClientAuth, Config, Connection, CryptoBackend, Error,
-    FingerprintSet, HashAlgorithm, Identity, PlaintextAcks, PlaintextAlerts, ProtocolVersion,
-    Received, RemoteIdentity, Setup, Side, State,
+    AlertDescription, ClientAuth, Config, Connection, CryptoBackend, Error, Event, Identity,
+    PlaintextAcks, PlaintextAlerts, ProtocolVersion, Received, RemoteIdentity, Setup, Side, State,
 };
 
 use crate::flags::{Export, Flags, Verify};
@@ -38,6 +37,8 @@ pub(crate) enum Failure {
         actual: Option<Duration>,
     },
     EndedEarly,
+    /// The runner's certificate, as it had told us to.
+    Refused,
     Identity(String),
     NotImplemented(&'static str),
 }
@@ -51,6 +52,7 @@ impl fmt::Display for Failure {
                 write!(f, "the next timer is {actual:?} away, not {expected:?}")
             }
             Self::EndedEarly => f.write_str("the runner ended before the handshake did"),
+            Self::Refused => f.write_str(":CERTIFICATE_VERIFY_FAILED:"),
             Self::Identity(what) => write!(f, "our certificate: {what}"),
             Self::NotImplemented(what) => f.write_str(what),
         }
@@ -152,8 +154,8 @@ fn config(flags: &Flags) -> Result<Config, Failure> {
         config.groups.clone_from(&flags.groups);
     }
     config.client_auth = match flags.verify {
-        // A refusal is a fingerprint that does not match, and fingerprints need a certificate.
-        Verify::Refuse => ClientAuth::Required,
+        // Who decides on a certificate must have one.
+        Verify::Refuse(_) => ClientAuth::Required,
         Verify::Accept => flags.client_auth,
     };
     config.srtp_profiles.clone_from(&flags.srtp_profiles);
@@ -180,13 +182,11 @@ fn identity(flags: &Flags) -> Result<Identity, Failure> {
     Identity::from_pem(&certificate, &private_key).map_err(|error| failed(&error))
 }
 
-/// Accepts every certificate, or none.
+/// Accepts every certificate, or asks what to do with it.
 fn remote(flags: &Flags) -> RemoteIdentity {
-    let nobody = CertificateFingerprint::from_digest(HashAlgorithm::Sha256, &[0; 32])
-        .and_then(|fingerprint| FingerprintSet::new([fingerprint]));
-    match (flags.verify, nobody) {
-        (Verify::Refuse, Ok(nobody)) => RemoteIdentity::Fingerprints(nobody),
-        _ => RemoteIdentity::AcceptAny,
+    match flags.verify {
+        Verify::Refuse(_) => RemoteIdentity::Later,
+        Verify::Accept => RemoteIdentity::AcceptAny,
     }
 }
 
@@ -258,7 +258,13 @@ impl Session<'_> {
 
     /// Sends what there is to send and looks at what has become of the connection.
     fn settle(&mut self) -> Result<Flow, Failure> {
-        while self.connection.poll_event().is_some() {}
+        while let Some(event) = self.connection.poll_event() {
+            if let (Event::NeedFingerprints, Verify::Refuse(alert)) = (event, self.flags.verify) {
+                self.connection.abort(self.now, alert);
+                self.flush()?;
+                return Err(Failure::Refused);
+            }
+        }
         // A peer that has closed gets no answer unless the test looks for one.
         let silent = self.connection.state() == State::Closed && !self.flags.checks_close_notify;
         if !silent {

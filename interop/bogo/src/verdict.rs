@@ -61,6 +61,10 @@ fn misbehaved(fault: PeerMisbehaved) -> &'static str {
         PeerMisbehaved::CertificateDoesNotFitCipherSuite => ":WRONG_CERTIFICATE_TYPE:",
         PeerMisbehaved::SignatureInvalid => ":BAD_SIGNATURE:",
         PeerMisbehaved::KeyShareInvalid => ":BAD_ECPOINT:",
+        PeerMisbehaved::RecordTooLong => ":DATA_LENGTH_TOO_LONG:",
+        PeerMisbehaved::RecordTypeUnknown => {
+            ":DECRYPTION_FAILED_OR_BAD_RECORD_MAC: :UNEXPECTED_RECORD:"
+        }
         PeerMisbehaved::FinishedInvalid => ":DIGEST_CHECK_FAILED:",
         PeerMisbehaved::AcknowledgedTheImpossible => ":DECODE_ERROR:",
         PeerMisbehaved::NoServerCertificate => ":DECODE_ERROR:",
