@@ -13,10 +13,6 @@ use crate::msgs::handshake::HandshakeHeader;
 use crate::record::header::{ContentType, Epoch, MAX_PLAINTEXT, RecordNumber};
 use crate::record::{RecordLayer, Sealed};
 
-/// Bytes of a flight with a usual certificate, and its messages.
-const USUAL_LEN: usize = 1024;
-const USUAL_ITEMS: usize = 8;
-
 /// What is written next: an item, and in a message the place in the flight.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Cursor {
@@ -56,7 +52,7 @@ impl Load {
     /// Room for what flights usually hold.
     pub(super) fn reserve(&mut self) {
         if self.bytes.capacity() == 0 {
-            self.bytes.reserve(USUAL_LEN);
+            self.bytes.reserve(USUAL_BYTES);
             self.items.reserve(USUAL_ITEMS);
         }
     }
