@@ -72,7 +72,7 @@ impl Case {
         }
     }
 
-    fn config(&self) -> Config {
+    pub fn config(&self) -> Config {
         let mut config = Config::new(identity(FLOE));
         config.mtu = self.mtu;
         config.fallback_mtu = self.mtu.min(config.fallback_mtu);
@@ -88,9 +88,13 @@ impl Case {
 
     /// Everything is as signaling said.
     pub fn meet<S: Stranger>(self) -> Pair<Peer, S> {
-        let stranger = Identity::from_pem(self.pem, self.pem).unwrap();
-        let stranger = RemoteIdentity::Fingerprints(fingerprints(&stranger));
-        self.meet_with(stranger, identity(FLOE).certificate())
+        self.meet_with(self.stranger(), identity(FLOE).certificate())
+    }
+
+    /// Who the stranger is.
+    pub fn stranger(&self) -> RemoteIdentity {
+        let identity = Identity::from_pem(self.pem, self.pem).unwrap();
+        RemoteIdentity::Fingerprints(fingerprints(&identity))
     }
 
     /// The path is usable, both have started.
@@ -99,13 +103,7 @@ impl Case {
         floe_expects: RemoteIdentity,
         stranger_expects: &[u8],
     ) -> Pair<Peer, S> {
-        let Self {
-            floe, version, mtu, ..
-        } = self;
-        println!(
-            "floe as {floe}, {version}, MTU {mtu}, {:?}, {:?}",
-            self.groups, self.suite
-        );
+        self.tell();
         let setup = match self.floe {
             Side::Client => Setup::Active,
             Side::Server => Setup::Passive,
@@ -120,6 +118,17 @@ impl Case {
         pair.a.dtls.start(now);
         pair.b.start(now);
         pair
+    }
+
+    /// For who reads what a test did.
+    pub fn tell(&self) {
+        let Self {
+            floe, version, mtu, ..
+        } = self;
+        println!(
+            "floe as {floe}, {version}, MTU {mtu}, {:?}, {:?}",
+            self.groups, self.suite
+        );
     }
 
     pub fn link(&self) -> Link {
@@ -170,7 +179,7 @@ pub fn whole_life<S: Stranger>(case: Case, first: u8) -> Pair<Peer, S> {
     if let Some(suite) = case.suite {
         assert_eq!(pair.a.dtls.cipher_suite(), Some(suite));
     }
-    assert_same_srtp_keys(&pair);
+    assert_same_srtp_keys(&pair.a, &pair.b);
     assert_talking(&mut pair);
     close(&mut pair, first);
     let counters = pair.network.counters();
@@ -179,8 +188,8 @@ pub fn whole_life<S: Stranger>(case: Case, first: u8) -> Pair<Peer, S> {
 }
 
 /// RFC 5764 §4.2: client key, server key, client salt, server salt.
-pub fn assert_same_srtp_keys<S: Stranger>(pair: &Pair<Peer, S>) {
-    let keys = pair.a.dtls.srtp_keys().unwrap();
+pub fn assert_same_srtp_keys<S: Stranger>(floe: &Peer, stranger: &S) {
+    let keys = floe.dtls.srtp_keys().unwrap();
     let parts = [
         keys.key(Side::Client),
         keys.key(Side::Server),
@@ -188,7 +197,7 @@ pub fn assert_same_srtp_keys<S: Stranger>(pair: &Pair<Peer, S>) {
         keys.salt(Side::Server),
     ];
     let material = parts.concat();
-    let (profile, theirs) = pair.b.srtp(material.len());
+    let (profile, theirs) = stranger.srtp(material.len());
     assert_eq!(profile, keys.profile().to_string());
     assert_eq!(theirs, material);
 }
@@ -244,9 +253,7 @@ pub fn floe_refuses_the_wrong_certificate<S: Stranger>(case: Case) {
 /// The stranger was told another: floe never says that it is connected to somebody who is not, but for the time that a
 /// refusal needs, when floe is the one that finishes first.
 pub fn floe_is_refused<S: Stranger>(case: Case) {
-    let stranger = Identity::from_pem(case.pem, case.pem).unwrap();
-    let expected = RemoteIdentity::Fingerprints(fingerprints(&stranger));
-    let mut pair: Pair<Peer, S> = case.meet_with(expected, identity(STRANGER).certificate());
+    let mut pair: Pair<Peer, S> = case.meet_with(case.stranger(), identity(STRANGER).certificate());
     pair.drive_until(|floe, stranger| floe.is_over() && stranger.has_failed());
     assert_eq!(
         pair.a.states().last(),
@@ -267,7 +274,7 @@ pub fn survives<S: Stranger>(case: Case, link: &Link, seeds: std::ops::Range<u64
         pair.drive_until(both_connected);
         pair.network.set_links(case.link());
         pair.drive();
-        assert_same_srtp_keys(&pair);
+        assert_same_srtp_keys(&pair.a, &pair.b);
         assert_talking(&mut pair);
         assert_eq!(pair.network.counters().too_big, 0);
     }

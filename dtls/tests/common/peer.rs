@@ -27,6 +27,10 @@ impl Peer {
     /// At an address that its peer is known to receive at.
     pub fn new(host: u8, other: u8, mut dtls: Connection) -> Self {
         dtls.set_path_validated();
+        Self::on_any_path(host, other, dtls)
+    }
+
+    pub fn on_any_path(host: u8, other: u8, dtls: Connection) -> Self {
         Self {
             dtls,
             events: Vec::new(),

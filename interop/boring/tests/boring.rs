@@ -1,5 +1,6 @@
 //! floe against BoringSSL in one process and in virtual time: DTLS 1.3 and 1.2, good networks and bad ones.
 
+mod guarded;
 #[path = "../../../benches/tests/interop/mod.rs"]
 mod interop;
 #[path = "../../../dtls/tests/common/peer.rs"]
@@ -16,8 +17,12 @@ use std::time::Duration;
 
 use floe_dtls::{CipherSuite, Config, CryptoBackend, NamedGroup, ProtocolVersion, Side};
 use floe_interop_boring as clock;
-use interop::{Case, FLOE, MTUS, P384, RSA, SIDES, STRANGER, assert_talking, both_connected};
-use peer::Peer;
+use guarded::Guarded;
+use interop::{
+    Case, FLOE, MTUS, P384, RSA, SIDES, STRANGER, Stranger, assert_same_srtp_keys, assert_talking,
+    both_connected,
+};
+use peer::{Peer, identity};
 use sim::{Link, Pair, address};
 
 use crate::ssl::SslNode;
@@ -216,6 +221,53 @@ fn assert_all_acknowledged(pair: &Pair<Peer, SslNode>) {
     assert_eq!(timer, None, "BoringSSL would send something again");
 }
 
+/// A client before floe's gate, from the first datagram to data both ways.
+fn through_the_gate(case: Case) -> Pair<Guarded, SslNode> {
+    case.tell();
+    let stranger = SslNode::new(&case, identity(FLOE).certificate());
+    let floe = Guarded::new(case.config(), case.stranger());
+    let addresses = ([address(FLOE)], [address(STRANGER)]);
+    let mut pair = Pair::new(case.seed, (floe, &addresses.0), (stranger, &addresses.1));
+    pair.network.set_links(case.link());
+    let now = pair.now();
+    pair.b.start(now);
+    pair.drive_until(|floe, stranger| floe.is_connected() && stranger.is_connected());
+    pair.drive();
+    let now = pair.now();
+    pair.a.peer().say(now, b"as the dew");
+    pair.b.say(now, b"as the rain");
+    pair.drive();
+    assert_eq!(pair.b.heard(), [b"as the dew"]);
+    assert_eq!(pair.a.peer().heard, [b"as the rain"]);
+    assert_same_srtp_keys(pair.a.peer(), &pair.b);
+    assert_eq!(pair.a.peer().dtls.version(), Some(case.version));
+    assert_eq!(pair.network.counters().too_big, 0);
+    pair
+}
+
+// req: T9 T64
+#[test]
+fn client_cookies_of_floe() {
+    for version in BOTH {
+        for mtu in [900, 1200] {
+            let case = Case {
+                groups: Some(&[NamedGroup::X25519, NamedGroup::SECP256R1]),
+                ..Case::new(Side::Server, version, mtu)
+            };
+            let pair = through_the_gate(case);
+            assert_eq!((pair.a.answered, pair.a.proven), (1, true));
+        }
+    }
+}
+
+/// Its ClientHello needs two datagrams, so there is no cookie, but three bytes for each that came until it has answered.
+// req: T9 T64
+#[test]
+fn dtls_1_3_client_post_quantum_on_an_unproven_path() {
+    let pair = through_the_gate(post_quantum(Side::Server, 1200));
+    assert_eq!((pair.a.answered, pair.a.proven), (0, false));
+}
+
 /// How much BoringSSL sent until all was said and acknowledged.
 fn sent_by_server(tickets: bool) -> usize {
     let case = Case {
@@ -376,4 +428,23 @@ fn dtls_1_2_wrong_certificate_is_refused_by_boringssl() {
 #[test]
 fn dtls_1_3_wrong_certificate_is_refused_by_boringssl() {
     floe_is_refused(V13);
+}
+
+// req: T64
+#[test]
+fn who_speaks_dtls_1_3_only() {
+    for floe in SIDES {
+        let case = Case {
+            prepare: |config| config.min_version = V13,
+            ..Case::new(floe, V13, 1200)
+        };
+        interop::whole_life::<SslNode>(case, FLOE);
+        let case = Case {
+            version: V12,
+            ..case
+        };
+        let mut pair: Pair<Peer, SslNode> = case.meet();
+        pair.drive_until(|floe, stranger| floe.is_over() && stranger.has_failed());
+        assert!(!pair.a.has_connected());
+    }
 }
