@@ -28,6 +28,10 @@ pub(super) enum Tracking {
     On,
 }
 
+/// The bytes of a usual flight, with a certificate of a few hundred and what proves it, and its messages.
+const USUAL_BYTES: usize = 1024;
+const USUAL_ITEMS: usize = 8;
+
 /// The messages of a flight and what became of them.
 #[derive(Debug, Default)]
 pub(super) struct Load {
