@@ -5,6 +5,7 @@
 mod common;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use common::ends::*;
 use common::wire::{self, ClientHello, Fragment, Record, ServerHello, browser_hello};
@@ -105,7 +106,7 @@ fn a_group_without_a_share_takes_one_more_round_trip_and_no_more() {
     };
     let direct = trip(vec![NamedGroup::X25519]);
     let retried = trip(vec![NamedGroup::SECP384R1]);
-    assert_eq!(retried - direct, std::time::Duration::from_millis(100));
+    assert_eq!(retried - direct, Duration::from_millis(100));
 }
 
 // req: T10
@@ -117,7 +118,17 @@ fn the_servers_first_protocol_that_the_client_offers_is_spoken_in_both_versions(
         ends.client.alpn_protocols = names(client);
         ends.server.alpn_protocols = names(server);
         ends.client.server_name = Some("sfu.example".to_owned());
-        ends.start(4)
+        let mut pair = ends.meet(4);
+        let wire = pair.network.wiretap();
+        start(&mut pair);
+        pair.run_for(Duration::from_millis(5));
+        let hello = &wire.seen()[0].1.bytes;
+        assert!(
+            hello
+                .windows(14)
+                .any(|bytes| bytes == b"\x00\x00\x0bsfu.example")
+        );
+        pair
     };
     let both: &[&str] = &["webrtc", "c-webrtc"];
     for version in [V12, V13] {

@@ -15,11 +15,11 @@ use super::{ClientState, USUAL_SCHEMES};
 use crate::certificate::{PublicKey, SignatureVerified};
 use crate::config::Side;
 use crate::error::{Error, InvalidMessage, PeerMisbehaved};
-use crate::handshake::v12::{Agreed, RecordKeys, check_finished, say_finished};
-use crate::handshake::{Completed, Context, Negotiated, Peer, PeerCertificate, unexpected};
+use crate::handshake::v12::{Agreed, RecordKeys, check_finished, read_certificate, say_finished};
+use crate::handshake::{self, Completed, Context, Negotiated, Peer, PeerCertificate, unexpected};
 use crate::key_schedule::Secrets;
 use crate::key_schedule::v12::MasterSecret;
-use crate::msgs::certificate::{Certificate, CertificateRequest, DigitallySigned};
+use crate::msgs::certificate::{CertificateRequest, DigitallySigned};
 use crate::msgs::codec::{Codec, List};
 use crate::msgs::enums::{HandshakeType, NamedGroup, ProtocolVersion, SignatureScheme};
 use crate::msgs::hello::{RANDOM_LEN, ServerHello};
@@ -57,13 +57,7 @@ impl ExpectCertificate {
         message: &Message,
         cx: &mut Context<'_>,
     ) -> Result<ClientState, Error> {
-        if message.handshake_type != HandshakeType::CERTIFICATE {
-            return Err(unexpected());
-        }
-        let certificate = Certificate::read_all(message.body())?;
-        let der = certificate
-            .end_entity
-            .ok_or(PeerMisbehaved::NoServerCertificate)?;
+        let der = read_certificate(message)?.ok_or(PeerMisbehaved::NoServerCertificate)?;
         if PublicKey::of(der)?.algorithm.authentication() != self.agreed.suite.authentication {
             return Err(PeerMisbehaved::CertificateDoesNotFitCipherSuite.into());
         }
@@ -259,18 +253,8 @@ fn say_certificate(
         true => CertificateSent::Ours,
         false => CertificateSent::Empty,
     };
-    let certificate = Certificate {
-        end_entity: (sent == CertificateSent::Ours).then(|| identity.certificate()),
-        chain: &[],
-    };
-    cx.say(
-        transcript,
-        Epoch::PLAINTEXT,
-        HandshakeType::CERTIFICATE,
-        |out| {
-            certificate.encode(out);
-        },
-    );
+    let der = (sent == CertificateSent::Ours).then(|| identity.certificate());
+    handshake::v12::say_certificate(der, transcript, cx);
     sent
 }
 

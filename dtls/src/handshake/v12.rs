@@ -5,6 +5,7 @@ use crate::crypto::{KeyExchange, SuiteV12};
 use crate::error::{Error, PeerIncompatible};
 use crate::handshake::{ApplicationProtocol, Context, FinishedVerified, unexpected};
 use crate::key_schedule::v12::{Binding, MasterSecret, Randoms};
+use crate::msgs::certificate::Certificate;
 use crate::msgs::codec::Codec;
 use crate::msgs::enums::HandshakeType;
 use crate::msgs::key_exchange::Finished;
@@ -90,6 +91,32 @@ impl RecordKeys {
     pub(crate) fn into_parts(self) -> (RecordKey, RecordKey) {
         (self.client, self.server)
     }
+}
+
+/// Our certificate, or the empty list of a client that has none for its peer.
+pub(crate) fn say_certificate(
+    der: Option<&[u8]>,
+    transcript: &mut Transcript,
+    cx: &mut Context<'_>,
+) {
+    let certificate = Certificate {
+        end_entity: der,
+        chain: &[],
+    };
+    cx.say(
+        transcript,
+        Epoch::PLAINTEXT,
+        HandshakeType::CERTIFICATE,
+        |out| certificate.encode(out),
+    );
+}
+
+/// The certificate in the peer's Certificate, if there is one.
+pub(crate) fn read_certificate(message: &Message) -> Result<Option<&[u8]>, Error> {
+    if message.handshake_type != HandshakeType::CERTIFICATE {
+        return Err(unexpected());
+    }
+    Ok(Certificate::read_all(message.body())?.end_entity)
 }
 
 /// Our Finished, in the protected epoch.

@@ -175,11 +175,12 @@ pub(crate) trait CodePoint: Copy + Eq + fmt::Debug {
     fn put(self, out: &mut Vec<u8>);
 }
 
-/// A vector of code points: received (raw bytes) or our own (a slice). Both compare and encode alike.
+/// A vector of code points: received (raw bytes) or our own (a slice, or the only one). All compare and encode alike.
 #[derive(Clone, Copy)]
 pub(crate) enum List<'a, T> {
     Wire(&'a [u8]),
     Items(&'a [T]),
+    One(T),
 }
 
 impl<'a, T: CodePoint> List<'a, T> {
@@ -206,12 +207,15 @@ impl<'a, T: CodePoint> List<'a, T> {
     where
         T: 'a,
     {
-        let (wire, items): (&'a [u8], &'a [T]) = match self {
-            Self::Wire(bytes) => (bytes, &[]),
-            Self::Items(items) => (&[], items),
+        let (wire, items, one): (&'a [u8], &'a [T], _) = match self {
+            Self::Wire(bytes) => (bytes, &[], None),
+            Self::Items(items) => (&[], items, None),
+            Self::One(item) => (&[], &[], Some(item)),
         };
         let mut reader = Reader::new(wire);
-        std::iter::from_fn(move || T::take(&mut reader).ok()).chain(items.iter().copied())
+        std::iter::from_fn(move || T::take(&mut reader).ok())
+            .chain(items.iter().copied())
+            .chain(one)
     }
 
     pub(crate) fn contains(self, item: T) -> bool
@@ -292,6 +296,9 @@ mod tests {
             List::Items(&[NamedGroup::X25519, NamedGroup::SECP256R1])
         );
         assert!(wire.contains(NamedGroup::SECP256R1) && !wire.contains(NamedGroup::SECP384R1));
+        let mut out = Vec::new();
+        List::One(NamedGroup::X25519).encode::<2>(&mut out);
+        assert_eq!(out, [0, 2, 0, 29]);
     }
 
     proptest! {

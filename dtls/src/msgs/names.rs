@@ -13,6 +13,7 @@ const HOST_NAME: u8 = 0;
 pub(crate) enum ProtocolNames<'a> {
     Wire(&'a [u8]),
     Items(&'a [&'a [u8]]),
+    One(&'a [u8]),
 }
 
 impl<'a> ProtocolNames<'a> {
@@ -38,12 +39,15 @@ impl<'a> ProtocolNames<'a> {
     }
 
     pub(crate) fn iter(self) -> impl Iterator<Item = &'a [u8]> {
-        let (wire, items): (&'a [u8], &'a [&'a [u8]]) = match self {
-            Self::Wire(bytes) => (bytes, &[]),
-            Self::Items(items) => (&[], items),
+        let (wire, items, one): (&'a [u8], &'a [&'a [u8]], _) = match self {
+            Self::Wire(bytes) => (bytes, &[], None),
+            Self::Items(items) => (&[], items, None),
+            Self::One(name) => (&[], &[], Some(name)),
         };
         let mut reader = Reader::new(wire);
-        std::iter::from_fn(move || reader.vector::<1>().ok()).chain(items.iter().copied())
+        std::iter::from_fn(move || reader.vector::<1>().ok())
+            .chain(items.iter().copied())
+            .chain(one)
     }
 
     pub(crate) fn contains(self, name: &[u8]) -> bool {
@@ -111,6 +115,10 @@ mod tests {
             Some(&b"webrtc"[..])
         );
         assert_eq!(ProtocolNames::Items(&[]).only(), None);
+        assert_eq!(
+            ProtocolNames::One(b"webrtc"),
+            ProtocolNames::Items(&[b"webrtc"])
+        );
     }
 
     #[test]

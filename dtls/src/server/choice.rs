@@ -3,7 +3,10 @@
 use crate::config::{Config, SrtpPolicy};
 use crate::error::{Error, PeerIncompatible};
 use crate::handshake::ApplicationProtocol;
+use crate::msgs::codec::List;
+use crate::msgs::extensions::{Extension, UseSrtp};
 use crate::msgs::hello::ClientHello;
+use crate::msgs::names::ProtocolNames;
 use crate::srtp::SrtpProfile;
 
 /// RFC 5764 §4.1.1. An MKI is answered with the empty one.
@@ -42,16 +45,30 @@ pub(super) fn protocol(
         .ok_or_else(|| PeerIncompatible::NoApplicationProtocolInCommon.into())
 }
 
+/// use_srtp with the one profile, and the empty MKI.
+pub(super) fn srtp_answer(profile: SrtpProfile) -> Extension<'static> {
+    Extension::UseSrtp(UseSrtp {
+        profiles: List::One(profile.code_point()),
+        mki: &[],
+    })
+}
+
+pub(super) fn protocol_answer(
+    protocol: ApplicationProtocol,
+    config: &Config,
+) -> Option<Extension<'_>> {
+    let name = protocol.name(config)?;
+    Some(Extension::Alpn(ProtocolNames::One(name)))
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
     use super::*;
     use crate::identity::Identity;
-    use crate::msgs::codec::List;
     use crate::msgs::enums::{CipherSuite, ProtocolVersion, SrtpProtectionProfile};
-    use crate::msgs::extensions::{Extension, Extensions, UseSrtp};
-    use crate::msgs::names::ProtocolNames;
+    use crate::msgs::extensions::Extensions;
 
     fn config() -> Config {
         Config::new(Arc::new(Identity::generate().unwrap()))

@@ -13,25 +13,27 @@ mod hello;
 
 use self::hello::Choice;
 pub(super) use self::hello::on_client_hello;
-use super::{ServerState, anonymous};
+use super::{ServerState, anonymous, choice};
 use crate::certificate::{PublicKey, SignatureVerified};
 use crate::config::{ClientAuth, Side};
 use crate::crypto::{CryptoBackend, KeyExchange};
 use crate::error::{Error, IdentityRefused};
 use crate::fingerprint::FingerprintVerified;
-use crate::handshake::v12::{Agreed, MasterSecretKind, RecordKeys, check_finished, say_finished};
+use crate::handshake::v12::{
+    Agreed, MasterSecretKind, RecordKeys, check_finished, read_certificate, say_certificate,
+    say_finished,
+};
 use crate::handshake::{
     Completed, Context, Negotiated, Peer, PeerCertificate, UNCOMPRESSED, unexpected,
 };
 use crate::key_schedule::Secrets;
 use crate::key_schedule::v12::MasterSecret;
-use crate::msgs::certificate::{Certificate, CertificateRequest, DigitallySigned};
+use crate::msgs::certificate::{CertificateRequest, DigitallySigned};
 use crate::msgs::codec::{Codec, List};
 use crate::msgs::enums::{ClientCertificateType, HandshakeType, ProtocolVersion};
-use crate::msgs::extensions::{Extension, Extensions, UseSrtp};
+use crate::msgs::extensions::{Extension, Extensions};
 use crate::msgs::hello::ServerHello;
 use crate::msgs::key_exchange::{ClientKeyExchange, EcdhParams, ServerKeyExchange};
-use crate::msgs::names::ProtocolNames;
 use crate::reassembly::Message;
 use crate::record::header::Epoch;
 use crate::record::protect::RecordKey;
@@ -52,7 +54,8 @@ fn answer(
     cx.flight.begin(cx.now);
     say_server_hello(&choice, &mut transcript, cx);
     cx.use_connection_ids(choice.connection_id);
-    say_certificate(&mut transcript, cx);
+    let config = cx.config;
+    say_certificate(Some(config.identity.certificate()), &mut transcript, cx);
     let key_exchange = say_key_exchange(&choice, &mut transcript, cx)?;
     let ask = cx.config.client_auth != ClientAuth::None;
     if ask {
@@ -80,26 +83,8 @@ fn answer(
 }
 
 fn say_server_hello(choice: &Choice<'_>, transcript: &mut Transcript, cx: &mut Context<'_>) {
-    let profiles = choice
-        .agreed
-        .srtp_profile
-        .map(|profile| [profile.code_point()]);
-    let use_srtp = profiles.as_ref().map(|profiles| {
-        Extension::UseSrtp(UseSrtp {
-            profiles: List::Items(profiles),
-            mki: &[],
-        })
-    });
-    let config = cx.config;
-    let names = choice
-        .agreed
-        .protocol
-        .and_then(|protocol| protocol.name(cx.config))
-        .map(|name| [name]);
-    let alpn = names
-        .as_ref()
-        .map(|names| Extension::Alpn(ProtocolNames::Items(names)));
-    let extended = choice.agreed.master_secret == MasterSecretKind::Extended;
+    let (agreed, config) = (&choice.agreed, cx.config);
+    let extended = agreed.master_secret == MasterSecretKind::Extended;
     let answered = [
         extended.then_some(Extension::ExtendedMasterSecret),
         choice
@@ -108,8 +93,10 @@ fn say_server_hello(choice: &Choice<'_>, transcript: &mut Transcript, cx: &mut C
         choice
             .point_formats
             .then_some(Extension::EcPointFormats(&[UNCOMPRESSED])),
-        use_srtp,
-        alpn,
+        agreed.srtp_profile.map(choice::srtp_answer),
+        agreed
+            .protocol
+            .and_then(|protocol| choice::protocol_answer(protocol, config)),
         choice
             .connection_id
             .and_then(|_| config.connection_id_extension()),
@@ -128,20 +115,6 @@ fn say_server_hello(choice: &Choice<'_>, transcript: &mut Transcript, cx: &mut C
         Epoch::PLAINTEXT,
         HandshakeType::SERVER_HELLO,
         |out| hello.encode(out),
-    );
-}
-
-fn say_certificate(transcript: &mut Transcript, cx: &mut Context<'_>) {
-    let config = cx.config;
-    let certificate = Certificate {
-        end_entity: Some(config.identity.certificate()),
-        chain: &[],
-    };
-    cx.say(
-        transcript,
-        Epoch::PLAINTEXT,
-        HandshakeType::CERTIFICATE,
-        |out| certificate.encode(out),
     );
 }
 
@@ -222,11 +195,7 @@ impl ExpectCertificate {
         message: &Message,
         cx: &mut Context<'_>,
     ) -> Result<ServerState, Error> {
-        if message.handshake_type != HandshakeType::CERTIFICATE {
-            return Err(unexpected());
-        }
-        let certificate = Certificate::read_all(message.body())?;
-        let client = match (certificate.end_entity, cx.config.client_auth) {
+        let client = match (read_certificate(message)?, cx.config.client_auth) {
             (Some(der), _) => Client::Certificate(cx.admit(der)?),
             (None, ClientAuth::Requested) => Client::Anonymous(anonymous(cx)?),
             (None, _) => return Err(IdentityRefused::NoCertificate.into()),

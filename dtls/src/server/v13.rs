@@ -19,7 +19,7 @@ mod retry;
 
 use self::hello::{Choice, Exchange};
 pub(crate) use self::retry::{ExpectSecondClientHello, Retry};
-use super::{ServerState, anonymous};
+use super::{ServerState, anonymous, choice};
 use crate::config::{ClientAuth, Side};
 use crate::crypto::CryptoBackend;
 use crate::error::{Error, IdentityRefused, PeerMisbehaved};
@@ -33,10 +33,9 @@ use crate::key_schedule::v13::{Application, EarlySecret, TrafficSecrets};
 use crate::msgs::certificate_v13::{CertificateRequestV13, EncryptedExtensions};
 use crate::msgs::codec::{Codec, List};
 use crate::msgs::enums::{HandshakeType, ProtocolVersion};
-use crate::msgs::extensions::{Extension, Extensions, UseSrtp};
+use crate::msgs::extensions::{Extension, Extensions};
 use crate::msgs::hello::{ClientHello, RANDOM_LEN, ServerHello};
 use crate::msgs::key_share::KeyShareEntry;
-use crate::msgs::names::ProtocolNames;
 use crate::reassembly::Message;
 use crate::record::header::Epoch;
 use crate::transcript::{Messages, Transcript, TranscriptHash};
@@ -185,21 +184,16 @@ fn say_encrypted_extensions(
     transcript: &mut TranscriptHash,
     cx: &mut Context<'_>,
 ) {
-    let profiles = choice.srtp_profile.map(|profile| [profile.code_point()]);
-    let use_srtp = profiles.as_ref().map(|profiles| {
-        Extension::UseSrtp(UseSrtp {
-            profiles: List::Items(profiles),
-            mki: &[],
-        })
-    });
-    let names = choice
-        .protocol
-        .and_then(|protocol| protocol.name(cx.config))
-        .map(|name| [name]);
-    let alpn = names
-        .as_ref()
-        .map(|names| Extension::Alpn(ProtocolNames::Items(names)));
-    let extensions: Vec<_> = [use_srtp, alpn].into_iter().flatten().collect();
+    let config = cx.config;
+    let extensions: Vec<_> = [
+        choice.srtp_profile.map(choice::srtp_answer),
+        choice
+            .protocol
+            .and_then(|protocol| choice::protocol_answer(protocol, config)),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
     let message = EncryptedExtensions {
         extensions: Extensions::Items(&extensions),
     };
