@@ -256,3 +256,74 @@ fn the_key_log_gets_the_secrets_of_the_newer_version_and_they_are_equal_on_both_
         ]
     );
 }
+
+#[cfg(feature = "aws-lc-rs")]
+mod post_quantum {
+    use super::*;
+
+    const HYBRID: NamedGroup = NamedGroup::X25519MLKEM768;
+
+    fn with_groups(host: u8, version: [ProtocolVersion; 2], groups: &[NamedGroup]) -> Config {
+        let mut config = spanning(host, version);
+        config.backend = CryptoBackend::AwsLcRs;
+        config.groups = groups.to_vec();
+        config
+    }
+
+    /// What the client sent before anything was answered, and the pair when it is connected.
+    fn connect_with(client: Config, server: Config) -> (Vec<usize>, usize, Story) {
+        let mut pair = pair_with(1, client, server);
+        pair.network.set_links(slow_link());
+        let wire = pair.network.wiretap();
+        connect(&mut pair);
+        let sent = wire.seen();
+        let turns = sent.iter().map(|(_, datagram)| datagram.source);
+        let mut turns: Vec<_> = turns.collect();
+        turns.dedup();
+        let first = sent.iter().take_while(|(_, d)| d.source == address(CLIENT));
+        let first = first.map(|(_, datagram)| datagram.bytes.len()).collect();
+        (first, turns.len(), pair)
+    }
+
+    // req: T2 T3
+    #[test]
+    fn a_hybrid_share_comes_with_its_classical_half_so_that_either_is_answered_at_once() {
+        let offered = [HYBRID, NamedGroup::X25519, NamedGroup::SECP256R1];
+        let both = [V12, V13];
+        for (server, agreed, turns) in [
+            // ClientHello, the server's flight, the client's, the ACK.
+            (&[HYBRID][..], HYBRID, 4),
+            (&[NamedGroup::X25519], NamedGroup::X25519, 4),
+            // ... and the HelloRetryRequest with its answer.
+            (&[NamedGroup::SECP256R1], NamedGroup::SECP256R1, 6),
+        ] {
+            let client = with_groups(CLIENT, both, &offered);
+            let server = with_groups(SERVER, [V13, V13], server);
+            let (hello, took, mut pair) = connect_with(client, server);
+            assert_eq!(took, turns, "{agreed}");
+            assert_eq!(hello.len(), 2, "two datagrams: {hello:?}");
+            assert!(hello.iter().sum::<usize>() > 1184 + 2 * 32, "both shares");
+            for peer in [&pair.a, &pair.b] {
+                assert_eq!(peer.dtls.group(), Some(agreed));
+            }
+            pair.drive();
+            assert_alive(&mut pair);
+        }
+    }
+
+    // req: T3
+    #[test]
+    fn a_hybrid_group_alone_is_offered_alone_and_the_older_version_has_none() {
+        let client = with_groups(CLIENT, [V13, V13], &[HYBRID, NamedGroup::SECP384R1]);
+        let server = with_groups(SERVER, [V13, V13], &[NamedGroup::X25519, HYBRID]);
+        let (_, turns, pair) = connect_with(client, server);
+        assert_eq!((turns, pair.a.dtls.group()), (4, Some(HYBRID)));
+
+        let groups = [HYBRID, NamedGroup::X25519];
+        let client = with_groups(CLIENT, [V12, V12], &groups);
+        let server = with_groups(SERVER, [V12, V13], &groups);
+        let (hello, _, pair) = connect_with(client, server);
+        assert_eq!(pair.a.dtls.group(), Some(NamedGroup::X25519));
+        assert!(hello.len() == 1 && hello[0] < 300, "no key shares");
+    }
+}
