@@ -55,6 +55,7 @@ fn good(version: Version) -> Scenario {
         lost: vec![],
         introduced_late: false,
         dual: false,
+        retry: false,
     }
 }
 

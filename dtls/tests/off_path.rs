@@ -8,12 +8,12 @@
 
 mod common;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use allocation_counter::measure;
 use common::attacker::Knowledge;
 use common::duel::{Duel, Log, Scenario, index};
-use common::puppet::Version;
+use common::puppet::{Version, split};
 use common::wire::{self, Fragment};
 use floe_dtls::{DropReason, PeerMisbehaved, Received, Side, State};
 
@@ -27,6 +27,7 @@ fn scenarios() -> Vec<Scenario> {
             lost: vec![],
             introduced_late: false,
             dual: false,
+            retry: false,
         };
         scenarios.push(Scenario {
             introduced_late: true,
@@ -39,8 +40,16 @@ fn scenarios() -> Vec<Scenario> {
         });
         scenarios.push(Scenario {
             dual: version == Version::V13,
-            ..good
+            ..good.clone()
         });
+        if version == Version::V13 {
+            // The second ClientHello is lost.
+            scenarios.push(Scenario {
+                retry: true,
+                lost: vec![2],
+                ..good
+            });
+        }
     }
     scenarios
 }
@@ -239,4 +248,55 @@ fn what_is_dropped_has_its_reason() {
             "{reason:?} of {reasons:?}"
         );
     }
+}
+
+/// Parts of messages that never come whole: of the one that is expected next, and of those behind it.
+fn parts(knowledge: &Knowledge) -> Vec<Vec<u8>> {
+    let part = |ahead: u16| Fragment {
+        length: 1000,
+        offset: 100,
+        ..Fragment::whole(wire::SERVER_HELLO, knowledge.next_message + ahead, &[7; 40])
+    };
+    [0, 1, 2, 5]
+        .map(|ahead| {
+            part(ahead)
+                .in_record(knowledge.newest_record[0] + 1)
+                .to_bytes()
+        })
+        .to_vec()
+}
+
+// req: T20 T32 T60
+#[test]
+fn parts_of_plaintext_messages_stop_no_timer() {
+    for scenario in scenarios() {
+        let undisturbed = Duel::run(&scenario, |_| ());
+        let disturbed = Duel::run(&scenario, |duel| {
+            for victim in SIDES {
+                for datagram in parts(&duel.knowledge(victim)) {
+                    duel.deliver(victim, datagram);
+                }
+            }
+        });
+        // What is kept for later may be acknowledged; nothing else is said, and nothing less.
+        assert_eq!(said(&disturbed), said(&undisturbed), "{scenario:?}");
+        assert!(disturbed.events == undisturbed.events, "{scenario:?}");
+        assert!(disturbed.heard == undisturbed.heard, "{scenario:?}");
+    }
+}
+
+/// The plaintext handshake messages sent, and when; ACKs may stand between them.
+fn said(log: &Log) -> Vec<(Instant, Side, Vec<u8>)> {
+    let messages = |(at, from, datagram): &(Instant, Side, Vec<u8>)| {
+        let first = split(datagram)
+            .into_iter()
+            .filter(|record| record[0] == wire::HANDSHAKE);
+        let types = first
+            .flat_map(wire::fragments)
+            .map(|fragment| fragment.message_type);
+        (*at, *from, types.collect())
+    };
+    let said = log.datagrams.iter().map(messages);
+    said.filter(|(_, _, types): &(_, _, Vec<u8>)| !types.is_empty())
+        .collect()
 }

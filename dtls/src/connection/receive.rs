@@ -269,7 +269,8 @@ impl Connection {
             Err(DropReason::FragmentConflict) => self.stats.count(DropReason::FragmentConflict),
             taken => taken?,
         }
-        if self.reassembler.held() > held {
+        // A part of an answer implies an ACK, and may be as forged as one.
+        if self.believes_acks(epoch) && self.reassembler.held() > held {
             self.flight.on_answer(now, epoch, &mut self.timers);
         }
         Ok(())

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use floe_dtls::{
-    Config, Connection, Event, Identity, Received, RemoteIdentity, Setup, Side, State,
+    Config, Connection, Event, Identity, NamedGroup, Received, RemoteIdentity, Setup, Side, State,
 };
 use sim::Clock;
 
@@ -29,6 +29,8 @@ pub struct Scenario {
     pub introduced_late: bool,
     /// Whether both would speak the other version too.
     pub dual: bool,
+    /// Whether the server of DTLS 1.3 asks for another share first.
+    pub retry: bool,
 }
 
 /// Everything that can be seen of a run.
@@ -80,6 +82,9 @@ impl Duel {
             match scenario.dual {
                 true => Version::allow_all(&mut config),
                 false => scenario.version.limit(&mut config),
+            }
+            if scenario.retry && side == Side::Server {
+                config.groups = vec![NamedGroup::SECP384R1];
             }
             let (seed, setup) = match side {
                 Side::Client => ([1; 32], Setup::Active),
@@ -279,7 +284,8 @@ impl Duel {
             }
             for fragment in wire::fragments(record) {
                 knowledge.next_message = knowledge.next_message.max(fragment.message_seq + 1);
-                if ends_plaintext(version, fragment.message_type) {
+                let first = u16::from(self.scenario.retry);
+                if ends_plaintext(version, fragment.message_type) && fragment.message_seq >= first {
                     knowledge.plaintext_expected = false;
                 }
             }
@@ -287,7 +293,7 @@ impl Duel {
     }
 }
 
-/// Whether everything behind a message of this type is protected (without HelloRetryRequest).
+/// Whether everything behind a message of this type is protected.
 fn ends_plaintext(version: Version, message_type: u8) -> bool {
     match version {
         Version::V12 => matches!(message_type, 14 | wire::CERTIFICATE_VERIFY),
