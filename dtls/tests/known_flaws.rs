@@ -31,7 +31,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use allocation_counter::measure;
-use common::duel::{Duel, Log, Scenario};
+use common::duel::{Duel, Log, Scenario, Twist};
 use common::puppet::stage::Stage;
 use common::puppet::{Cast, Letter, Version, Who};
 use common::wire::{
@@ -53,9 +53,7 @@ fn good(version: Version) -> Scenario {
     Scenario {
         version,
         lost: vec![],
-        introduced_late: false,
-        dual: false,
-        retry: false,
+        twist: Twist::Nothing,
     }
 }
 

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use allocation_counter::measure;
 use common::attacker::Knowledge;
-use common::duel::{Duel, Log, Scenario, index};
+use common::duel::{Duel, Log, Scenario, Twist, index};
 use common::puppet::{Version, split};
 use common::wire::{self, Fragment};
 use floe_dtls::{DropReason, PeerMisbehaved, Received, Side, State};
@@ -22,33 +22,23 @@ const SIDES: [Side; 2] = [Side::Client, Side::Server];
 fn scenarios() -> Vec<Scenario> {
     let mut scenarios = Vec::new();
     for version in Version::ALL {
-        let good = Scenario {
-            version,
-            lost: vec![],
-            introduced_late: false,
-            dual: false,
-            retry: false,
+        let mut add = |twist, lost: &[usize]| {
+            scenarios.push(Scenario {
+                version,
+                lost: lost.to_vec(),
+                twist,
+            });
         };
-        scenarios.push(Scenario {
-            introduced_late: true,
-            ..good.clone()
-        });
+        add(Twist::IntroducedLate, &[]);
         // The first of every flight: timers are part of the outcome.
-        scenarios.push(Scenario {
-            lost: vec![0, 2, 5],
-            ..good.clone()
-        });
-        scenarios.push(Scenario {
-            dual: version == Version::V13,
-            ..good.clone()
-        });
+        add(Twist::Nothing, &[0, 2, 5]);
+        match version {
+            Version::V12 => add(Twist::Nothing, &[]),
+            Version::V13 => add(Twist::Dual, &[]),
+        }
         if version == Version::V13 {
             // The second ClientHello is lost.
-            scenarios.push(Scenario {
-                retry: true,
-                lost: vec![2],
-                ..good
-            });
+            add(Twist::Retry, &[2]);
         }
     }
     scenarios

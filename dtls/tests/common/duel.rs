@@ -25,12 +25,19 @@ pub struct Scenario {
     pub version: Version,
     /// The datagrams, by number, that the network loses.
     pub lost: Vec<usize>,
-    /// Whether the server learns whom to expect only after the handshake.
-    pub introduced_late: bool,
-    /// Whether both would speak the other version too.
-    pub dual: bool,
-    /// Whether the server of DTLS 1.3 asks for another share first.
-    pub retry: bool,
+    pub twist: Twist,
+}
+
+/// What is not as usual.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Twist {
+    Nothing,
+    /// The server learns whom to expect only after the handshake.
+    IntroducedLate,
+    /// Both would speak the other version too.
+    Dual,
+    /// The server of DTLS 1.3 asks for another share first.
+    Retry,
 }
 
 /// Everything that can be seen of a run.
@@ -79,18 +86,18 @@ impl Duel {
         let identity = identity();
         let end = |side| {
             let mut config = Config::new(identity.clone());
-            match scenario.dual {
+            match scenario.twist == Twist::Dual {
                 true => Version::allow_all(&mut config),
                 false => scenario.version.limit(&mut config),
             }
-            if scenario.retry && side == Side::Server {
+            if scenario.twist == Twist::Retry && side == Side::Server {
                 config.groups = vec![NamedGroup::SECP384R1];
             }
             let (seed, setup) = match side {
                 Side::Client => ([1; 32], Setup::Active),
                 Side::Server => ([2; 32], Setup::Passive),
             };
-            let remote = match scenario.introduced_late && side == Side::Server {
+            let remote = match scenario.twist == Twist::IntroducedLate && side == Side::Server {
                 true => RemoteIdentity::Later,
                 false => expecting_owner_of(&identity),
             };
@@ -190,7 +197,8 @@ impl Duel {
 
     fn introduce(&mut self) {
         let complete = self.ends[0].state() == State::Connected;
-        if self.scenario.introduced_late && complete && self.wires.iter().all(VecDeque::is_empty) {
+        let late = self.scenario.twist == Twist::IntroducedLate;
+        if late && complete && self.wires.iter().all(VecDeque::is_empty) {
             let RemoteIdentity::Fingerprints(set) = expecting_owner_of(&identity()) else {
                 unreachable!("that is what it makes");
             };
@@ -284,7 +292,7 @@ impl Duel {
             }
             for fragment in wire::fragments(record) {
                 knowledge.next_message = knowledge.next_message.max(fragment.message_seq + 1);
-                let first = u16::from(self.scenario.retry);
+                let first = u16::from(self.scenario.twist == Twist::Retry);
                 if ends_plaintext(version, fragment.message_type) && fragment.message_seq >= first {
                     knowledge.plaintext_expected = false;
                 }
