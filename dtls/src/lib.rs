@@ -93,6 +93,11 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! Where somebody else shall carry handshake flights, on connectivity checks before the path is open, say: turn
+//! [`Connection::set_flight_pacing`] to external, set the MTU that is left there, and send each of
+//! [`Connection::flight_datagrams`] as often as you like until it is no longer listed;
+//! [`Connection::is_handshake_confirmed`] says when nothing of the handshake is needed any more.
+//!
 //! What it does not do: resumption (tickets are acknowledged and forgotten), early data, pre-shared keys, renegotiation
 //! (declined with a warning), CBC suites, certificate chains (a fingerprint names one certificate), server cookies (it
 //! answers any ClientHello; where ICE has not proved the path, put a limit before it). As a client it answers
