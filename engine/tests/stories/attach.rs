@@ -3,10 +3,26 @@
 use crate::support::{self, FULL_ACTIVE, FULL_ACTPASS, Host};
 use floe::{
     ApiMisuse, Endpoint, Event, Outcome, Received, Transport, TransportId,
+    dtls::{ProtocolVersion, Side},
     ice::{self, FiveTuple},
 };
-use sim::Link;
+use sim::{Link, Pair};
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+/// Two hosts that speak this version of DTLS only.
+fn world_of(seed: u64, version: ProtocolVersion) -> Pair<Host, Host> {
+    let (a, b) = ([sim::address(1)], [sim::address(2)]);
+    let host = |seed, addresses: &[SocketAddr]| {
+        Host::with(seed, addresses, |config| {
+            let mut dtls = (*config.transport.dtls).clone();
+            (dtls.min_version, dtls.max_version) = (version, version);
+            config.transport.dtls = Arc::new(dtls);
+        })
+    };
+    Pair::new(seed, (host(1, &a), &a), (host(2, &b), &b))
+}
 
 /// Moves `b`'s transport into a new endpoint, as another thread's would be.
 fn move_house(host: &mut Host, now: Instant, id: TransportId, seed: u8) -> TransportId {
@@ -59,25 +75,37 @@ fn moving_under_traffic_loses_nothing() {
 // req: T71
 #[test]
 fn moving_in_the_middle_of_everything_changes_nothing_but_the_id() {
-    // Every 15 ms from before the first check to after the handshake.
-    let mut pair = support::world(72);
-    pair.network
-        .set_links(Link::with_delay(Duration::from_millis(40)));
-    let (a, mut b) = support::signalled(&mut pair, FULL_ACTPASS, FULL_ACTIVE);
-    let mut moves = 0;
-    while !(pair.a.is_connected(a) && pair.b.is_connected(b)) {
-        let now = pair.now();
-        b = move_house(&mut pair.b, now, b, 100 + moves);
-        moves += 1;
-        pair.run_for(Duration::from_millis(15));
-        assert!(moves < 100, "it gets there");
+    for version in [ProtocolVersion::DTLS1_2, ProtocolVersion::DTLS1_3] {
+        // Either end moves every 15 ms from before the first check to after the handshake, and once not at all.
+        let times = [None, Some(Side::Client), Some(Side::Server)].map(|mover| {
+            let mut pair = world_of(72, version);
+            pair.network
+                .set_links(Link::with_delay(Duration::from_millis(40)));
+            let (mut a, mut b) = support::signalled(&mut pair, FULL_ACTPASS, FULL_ACTIVE);
+            let mut moves = 0;
+            while !(pair.a.is_connected(a) && pair.b.is_connected(b)) {
+                let now = pair.now();
+                match mover {
+                    // `b` is the active one.
+                    Some(Side::Client) => b = move_house(&mut pair.b, now, b, 100 + moves),
+                    Some(Side::Server) => a = move_house(&mut pair.a, now, a, 100 + moves),
+                    None => {}
+                }
+                moves += 1;
+                pair.run_for(Duration::from_millis(15));
+                assert!(moves < 100, "it gets there");
+            }
+            assert!(moves > 10, "{moves}");
+            assert_eq!(pair.b.transport(b).dtls().version(), Some(version));
+            assert_eq!(pair.a.transport(a).dtls().stats().retransmitted_flights, 0);
+            assert_eq!(pair.b.transport(b).dtls().stats().retransmitted_flights, 0);
+            moves
+        });
+        assert!(
+            times.iter().all(|time| *time == times[0]),
+            "and not later: {times:?}"
+        );
     }
-    assert!(
-        pair.elapsed() < Duration::from_millis(700),
-        "and not later: {:?}",
-        pair.elapsed()
-    );
-    assert!(moves > 10, "{moves}");
 }
 
 // req: T71 S10

@@ -2,7 +2,7 @@
 
 use crate::{
     crafted,
-    support::{self, FULL_ACTIVE, FULL_ACTPASS, Host, Part},
+    support::{self, FULL_ACTIVE, FULL_ACTPASS, Host, LITE_PASSIVE, Part},
 };
 use floe::{
     ApiMisuse, DropReason, Outcome, Received, Transport, TransportId, TransportOptions,
@@ -182,4 +182,44 @@ fn the_mtu_never_exceeds_what_the_buffer_has_to_hold() {
     for mtu in [config.mtu() + 1, 16_384, 255] {
         assert_eq!(transport.set_mtu(mtu), Err(misuse));
     }
+}
+
+// req: T9
+#[test]
+fn an_answered_check_of_its_own_is_what_shows_a_server_its_path() {
+    // What the server's flight may be, while nothing of the client's has authenticated.
+    let first_flight = |seed, server: Part| {
+        let mut pair = support::world(seed);
+        let (a, b) = (server, FULL_ACTIVE);
+        let (client, server) = support::signalled(&mut pair, b, a);
+        // The client is deaf to DTLS, and repeats its ClientHello.
+        let wire = pair.network.wiretap();
+        pair.network.tap(|datagram, _| {
+            match is_dtls(&datagram.bytes) && datagram.source == sim::address(2) {
+                true => Verdict::Drop,
+                false => Verdict::Pass,
+            }
+        });
+        pair.run_for(Duration::from_secs(5));
+        assert_eq!(pair.a.dtls(client), dtls::State::Connecting);
+        let bytes = |host| -> usize {
+            let seen = wire.seen();
+            let dtls = seen.iter().filter(|(_, datagram)| {
+                is_dtls(&datagram.bytes) && datagram.source == sim::address(host)
+            });
+            dtls.map(|(_, datagram)| datagram.bytes.len()).sum()
+        };
+        let proven = pair.b.transport(server).dtls().is_path_validated();
+        (proven, bytes(1), bytes(2))
+    };
+    let full = Part {
+        mode: Mode::Full,
+        setup: Setup::Passive,
+    };
+    let (proven, _, sent) = first_flight(31, full);
+    assert!(proven && sent > 0);
+    // A lite agent never asks: what came is what counts.
+    let (proven, received, sent) = first_flight(32, LITE_PASSIVE);
+    assert!(!proven);
+    assert!(sent > 0 && sent <= 3 * received, "{sent} for {received}");
 }
