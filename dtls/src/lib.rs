@@ -98,12 +98,15 @@
 //! [`Connection::flight_datagrams`] as often as you like until it is no longer listed;
 //! [`Connection::is_handshake_confirmed`] says when nothing of the handshake is needed any more.
 //!
-//! What it does not do: resumption (tickets are acknowledged and forgotten), early data, pre-shared keys, renegotiation
-//! (declined with a warning), CBC suites, certificate chains (a fingerprint names one certificate), server cookies (it
-//! answers any ClientHello; where ICE has not proved the path, put a limit before it). As a client it answers
-//! HelloVerifyRequest and HelloRetryRequest.
+//! Where ICE has not shown the path, a server sends no more than three times what it received until its peer has answered;
+//! a raw listener puts a [`CookieGate`] before its connections, which keeps nothing for those who cannot be answered. As a
+//! client it answers HelloVerifyRequest and HelloRetryRequest.
 //!
-//! Features: `rcgen` (default) makes self-signed identities; `deterministic` and `fuzzing` are for tests only.
+//! What it does not do: resumption (tickets are acknowledged and forgotten), early data, pre-shared keys, renegotiation
+//! (declined with a warning), CBC suites, certificate chains (a fingerprint names one certificate).
+//!
+//! Features: `rcgen` (default) makes self-signed identities; `aws-lc-rs` adds that backend and with it the group
+//! X25519MLKEM768; `deterministic` and `fuzzing` are for tests only.
 
 #![allow(
     dead_code,
