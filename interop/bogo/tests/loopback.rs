@@ -171,6 +171,9 @@ fn time_passes_when_the_runner_says_so_and_the_flight_goes_out_again() {
         .stream
         .write_all(&[&b"E"[..], &millis(799)].concat())
         .unwrap();
+    let mut rest = Vec::new();
+    runner.stream.read_to_end(&mut rest).unwrap();
+    drop(runner);
     let output = shim.join().unwrap();
     assert_eq!(output.status.code(), Some(1), "800 ms are not 799");
 }
