@@ -145,7 +145,8 @@ impl CookieGate {
         );
         let arrival = match Arrival::read(datagram) {
             Ok(arrival) => arrival,
-            Err(verdict) => return verdict,
+            Err(Unread::Fragment) => return Verdict::Fragment,
+            Err(Unread::Dropped(reason)) => return Verdict::Dropped(reason),
         };
         let (content_type, body) = match self.examine(now, client, &arrival) {
             Ok(Examined::Proven(state)) => {
@@ -280,10 +281,16 @@ impl fmt::Debug for CookieGate {
     }
 }
 
+/// Why a datagram is no arrival.
+enum Unread {
+    Fragment,
+    Dropped(DropReason),
+}
+
 impl<'a> Arrival<'a> {
     /// A datagram that begins with a whole ClientHello.
-    fn read(datagram: &'a [u8]) -> Result<Self, Verdict> {
-        let dropped = Verdict::Dropped;
+    fn read(datagram: &'a [u8]) -> Result<Self, Unread> {
+        let dropped = Unread::Dropped;
         let header = Header::read(datagram, &[]).map_err(dropped)?;
         let is_handshake = header.content_type == Some(ContentType::Handshake);
         if header.number.epoch() != Epoch::PLAINTEXT || !is_handshake {
@@ -291,14 +298,14 @@ impl<'a> Arrival<'a> {
         }
         let end = Header::LEN + header.length;
         let message = datagram.get(Header::LEN..end).unwrap_or_default();
-        let malformed = |_| Verdict::Dropped(DropReason::MalformedFragment);
+        let malformed = |_| dropped(DropReason::MalformedFragment);
         let fragment = Fragment::read(&mut Reader::new(message)).map_err(malformed)?;
         let first = fragment.header;
         if first.handshake_type != HandshakeType::CLIENT_HELLO {
             return Err(dropped(DropReason::UnexpectedPlaintext));
         }
         if first.fragment_length != first.length {
-            return Err(Verdict::Fragment);
+            return Err(Unread::Fragment);
         }
         Ok(Self {
             number: header.number,

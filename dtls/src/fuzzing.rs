@@ -104,7 +104,7 @@ fn record_layer(choice: u8, id_len: usize) -> RecordLayer {
     let aead = aeads[usize::from(choice / 2) % aeads.len()];
     let secret = vec![0; aead.key_len()];
     let mut layer = RecordLayer::default();
-    if choice % 2 == 0 {
+    if choice.is_multiple_of(2) {
         let iv = vec![0; aead.fixed_iv_len()];
         let key = RecordKey::v12(aead, &secret, &iv, Protection::Null);
         layer.add_read_key(Epoch::DTLS1_2, key.expect("lengths that fit"));

@@ -1,6 +1,5 @@
 //! What a client of both versions takes from a server of DTLS 1.3, and what it refuses: a server that can say anything,
 //! properly encrypted, answers it (RFC 8446 §4.1.3 to §4.4, RFC 9147 §5).
-#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 mod common;
 

@@ -5,7 +5,6 @@
 //!
 //! Records of DTLS 1.3 that overtake the ServerHello have no keys yet and are dropped: keeping them would be memory for
 //! whoever sends them (T32), and these figures do not need it.
-#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 mod common;
 

@@ -1,6 +1,5 @@
 //! Two versions in one engine: who meets whom, in what order the first answer comes, and what both have in the end (RFC 9147
 //! §5, RFC 8446 §4.1).
-#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 mod common;
 
