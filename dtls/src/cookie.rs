@@ -62,7 +62,7 @@ pub enum Verdict {
 
 /// A client receives at the address that it sends from.
 #[derive(Debug)]
-pub struct Proof(Beginning);
+pub struct Proof(Box<Beginning>);
 
 /// Answers first ClientHellos without keeping anything, and lets second ones in. Share it as you like.
 pub struct CookieGate {
@@ -150,11 +150,11 @@ impl CookieGate {
         };
         let (content_type, body) = match self.examine(now, client, &arrival) {
             Ok(Examined::Proven(state)) => {
-                return Verdict::Proven(Proof(Beginning {
+                return Verdict::Proven(Proof(Box::new(Beginning {
                     state,
                     message_seq: arrival.message_seq,
                     record: arrival.number,
-                }));
+                })));
             }
             Ok(Examined::Again(message)) => (ContentType::Handshake, message),
             Err(error) => {
@@ -186,7 +186,7 @@ impl CookieGate {
         proof: Proof,
         remote: RemoteIdentity,
     ) -> Result<Connection, ApiMisuse> {
-        Connection::begun(now, self.config.clone(), remote, proof.0)
+        Connection::begun(now, self.config.clone(), remote, *proof.0)
     }
 
     fn examine(

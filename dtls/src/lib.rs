@@ -98,14 +98,13 @@
 //! [`Connection::flight_datagrams`] as often as you like until it is no longer listed;
 //! [`Connection::is_handshake_confirmed`] says when nothing of the handshake is needed any more.
 //!
-//! Where ICE has not shown the path, a server sends no more than three times what it received until its peer has answered;
-//! a raw listener puts a [`CookieGate`] before its connections, which keeps nothing for those who cannot be answered. As a
-//! client it answers HelloVerifyRequest and HelloRetryRequest.
-//!
 //! What it does not do: resumption (tickets are acknowledged and forgotten), early data, pre-shared keys, renegotiation
-//! (declined with a warning), CBC suites, certificate chains (a fingerprint names one certificate).
+//! (declined with a warning), CBC suites, certificate chains (a fingerprint names one certificate). As a client it answers
+//! HelloVerifyRequest and HelloRetryRequest. As a server it sends no more than three times what it received until the
+//! client has shown that it is there or [`Connection::set_path_validated`] says so; a listener that ICE does not help puts a
+//! [`CookieGate`] before its connections.
 //!
-//! Features: `rcgen` (default) makes self-signed identities; `aws-lc-rs` adds that backend and with it the group
+//! Features: `rcgen` (default) makes self-signed identities; `aws-lc-rs` adds `CryptoBackend::AwsLcRs` and with it
 //! X25519MLKEM768; `deterministic` and `fuzzing` are for tests only.
 
 #![allow(

@@ -1,5 +1,6 @@
 //! Clients at addresses that nobody vouches for: cookies, and what goes out before they come back (RFC 9147 §5.1,
 //! RFC 6347 §4.2.1).
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 mod common;
 
