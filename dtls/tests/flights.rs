@@ -263,11 +263,11 @@ fn copies_of_the_last_flight_cause_nothing_in_dtls_1_3() {
     let wire = pair.network.wiretap();
     start(&mut pair);
     pair.drive_until(both_confirmed);
-    let last = wire
-        .seen()
-        .into_iter()
+    let seen = wire.seen();
+    let mut from_client = seen
+        .iter()
         .filter(|(_, datagram)| datagram.source == address(CLIENT));
-    let last = last.last().unwrap().1;
+    let last = from_client.next_back().unwrap().1.clone();
     let before = pair.b.dtls.stats();
     for _ in 0..20 {
         pair.inject(last.clone());
