@@ -3,7 +3,6 @@
 pub(crate) mod v12;
 pub(crate) mod v13;
 
-use std::collections::VecDeque;
 use std::time::Instant;
 
 use subtle::ConstantTimeEq;
@@ -20,6 +19,8 @@ use crate::flight::Flight;
 use crate::key_schedule::Secrets;
 use crate::msgs::enums::{CipherSuite, HandshakeType, NamedGroup, ProtocolVersion};
 use crate::msgs::extensions::Extension;
+use crate::queue::Queue;
+use crate::record::RecordLayer;
 use crate::record::header::Epoch;
 use crate::record::{ConnectionIds, RecordLayer};
 use crate::srtp::SrtpProfile;
@@ -38,7 +39,7 @@ pub(crate) struct Context<'a> {
     pub(crate) records: &'a mut RecordLayer,
     pub(crate) flight: &'a mut Flight,
     pub(crate) timers: &'a mut TimerTable,
-    pub(crate) events: &'a mut VecDeque<Event>,
+    pub(crate) events: &'a mut Queue<Event>,
 }
 
 /// What was agreed upon.

@@ -131,6 +131,7 @@ mod handshake;
 mod identity;
 mod key_schedule;
 mod msgs;
+mod queue;
 mod reassembly;
 mod record;
 mod server;

@@ -118,16 +118,40 @@ impl Stats {
     pub fn total_dropped(&self) -> u64 {
         self.dropped.0.iter().copied().map(u64::from).sum()
     }
-
-    pub(crate) fn count(&mut self, reason: DropReason) {
-        if let Some(counter) = self.dropped.0.get_mut(reason as usize) {
-            *counter = counter.saturating_add(1);
-        }
-    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Drops([u32; DropReason::COUNT]);
+
+/// What a connection counts itself; small while nothing is dropped.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) datagrams_sent: u64,
+    pub(crate) records_received: u64,
+    pub(crate) retransmitted_flights: u32,
+    dropped: Option<Box<Drops>>,
+}
+
+impl Counters {
+    pub(crate) fn count(&mut self, reason: DropReason) {
+        let dropped = self.dropped.get_or_insert_default();
+        if let Some(counter) = dropped.0.get_mut(reason as usize) {
+            *counter = counter.saturating_add(1);
+        }
+    }
+
+    /// With what others count.
+    pub(crate) fn stats(&self, records_sent: u64, round_trip_time: Option<Duration>) -> Stats {
+        Stats {
+            datagrams_sent: self.datagrams_sent,
+            records_sent,
+            records_received: self.records_received,
+            retransmitted_flights: self.retransmitted_flights,
+            round_trip_time,
+            dropped: self.dropped.as_deref().copied().unwrap_or_default(),
+        }
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -135,10 +159,11 @@ mod tests {
 
     #[test]
     fn every_reason_counts_for_itself() {
-        let mut stats = Stats::default();
+        let mut counters = Counters::default();
         for (index, reason) in DropReason::ALL.into_iter().enumerate() {
             assert_eq!(reason as usize, index);
-            stats.count(reason);
+            counters.count(reason);
+            let stats = counters.stats(0, None);
             assert_eq!(stats.dropped(reason), 1);
             assert_eq!(stats.total_dropped(), index as u64 + 1);
         }

@@ -31,16 +31,23 @@ impl Timer {
     ];
 }
 
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct TimerTable([Option<Instant>; Timer::COUNT]);
+/// Costs a pointer while no timer runs.
+#[derive(Debug, Default)]
+pub(crate) struct TimerTable(Option<Box<[Option<Instant>; Timer::COUNT]>>);
 
 impl TimerTable {
     pub(crate) fn set(&mut self, timer: Timer, at: Instant) {
-        self.0[timer as usize] = Some(at);
+        self.0.get_or_insert_default()[timer as usize] = Some(at);
     }
 
     pub(crate) fn stop(&mut self, timer: Timer) {
-        self.0[timer as usize] = None;
+        let Some(slots) = &mut self.0 else {
+            return;
+        };
+        slots[timer as usize] = None;
+        if slots.iter().all(Option::is_none) {
+            self.stop_all();
+        }
     }
 
     pub(crate) fn stop_all(&mut self) {
@@ -48,14 +55,15 @@ impl TimerTable {
     }
 
     pub(crate) fn next(&self) -> Option<Instant> {
-        self.0.iter().flatten().min().copied()
+        self.0.as_ref()?.iter().flatten().min().copied()
     }
 
     /// Takes one timer that has expired by `now`; call until `None`.
     pub(crate) fn take_expired(&mut self, now: Instant) -> Option<Timer> {
+        let slots = self.0.as_ref()?;
         let expired = Timer::ALL
             .into_iter()
-            .find(|timer| self.0[*timer as usize].is_some_and(|at| at <= now))?;
+            .find(|timer| slots[*timer as usize].is_some_and(|at| at <= now))?;
         self.stop(expired);
         Some(expired)
     }

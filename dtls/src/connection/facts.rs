@@ -120,9 +120,7 @@ impl Connection {
     /// Counters since birth.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        let mut stats = self.stats;
-        stats.records_sent = self.records.written();
-        stats.round_trip_time = self.flight.round_trip_time();
-        stats
+        let round_trip_time = self.flight.round_trip_time();
+        self.counters.stats(self.records.written(), round_trip_time)
     }
 }

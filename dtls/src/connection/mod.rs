@@ -17,7 +17,6 @@ mod established;
 mod facts;
 mod receive;
 
-use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -35,11 +34,12 @@ use crate::flight::{Flight, FlightDatagramId, FlightPacing};
 use crate::handshake::{Completed, Context, Negotiated};
 use crate::msgs::alert::Alert;
 use crate::msgs::enums::{AlertDescription, ProtocolVersion};
+use crate::queue::Queue;
 use crate::reassembly::Reassembler;
 use crate::record::header::{ContentType, Epoch, MAX_PLAINTEXT, RecordNumber};
 use crate::record::{RecordLayer, SealError};
 use crate::server::ServerState;
-use crate::stats::{DropReason, Stats};
+use crate::stats::{Counters, DropReason};
 use crate::timer::{Timer, TimerTable};
 
 /// Alerts that wait to be written.
@@ -86,8 +86,8 @@ pub struct Connection {
     flight: Flight,
     reassembler: Reassembler,
     timers: TimerTable,
-    events: VecDeque<Event>,
-    alerts: VecDeque<(Epoch, Alert)>,
+    events: Queue<Event>,
+    alerts: Queue<(Epoch, Alert)>,
     /// The plaintext alert whose grace is running.
     suspected_alert: Option<AlertDescription>,
     /// What was agreed upon with a verified peer.
@@ -95,7 +95,7 @@ pub struct Connection {
     /// When the handshake was complete.
     completed_at: Option<Instant>,
     error: Option<Error>,
-    stats: Stats,
+    counters: Counters,
 }
 
 #[derive(Debug)]
@@ -200,13 +200,13 @@ impl Connection {
             random,
             reassembler: Reassembler::default(),
             timers: TimerTable::default(),
-            events: VecDeque::new(),
-            alerts: VecDeque::new(),
+            events: Queue::default(),
+            alerts: Queue::default(),
             suspected_alert: None,
             negotiated: None,
             completed_at: None,
             error: None,
-            stats: Stats::default(),
+            counters: Counters::default(),
             config,
         })
     }
@@ -436,7 +436,7 @@ impl Connection {
     }
 
     fn queue_alert(&mut self, alert: Alert) {
-        if self.alerts.len() < MAX_ALERTS {
+        if self.alerts.iter().count() < MAX_ALERTS {
             self.alerts.push_back((self.records.write_epoch(), alert));
         }
     }
@@ -476,12 +476,12 @@ impl Connection {
         while let Some(timer) = self.timers.take_expired(now) {
             match timer {
                 Timer::Retransmit => match self.flight.on_timeout(now, &mut self.timers) {
-                    Ok(sent) => self.stats.retransmitted_flights += u32::from(sent),
+                    Ok(sent) => self.counters.retransmitted_flights += u32::from(sent),
                     Err(error) => self.fail(now, error),
                 },
                 Timer::Gap => {
                     let sent = self.flight.on_gap(now, &mut self.timers);
-                    self.stats.retransmitted_flights += u32::from(sent);
+                    self.counters.retransmitted_flights += u32::from(sent);
                 }
                 Timer::Ack => self.flight.acknowledge_now(&mut self.timers),
                 Timer::Handshake => self.fail(now, Error::HandshakeTimedOut),
@@ -512,7 +512,7 @@ impl Connection {
             .write_datagram(&mut self.records, buf)
             .or_else(|| self.write_alert(buf));
         self.amplification.on_sent(written.unwrap_or(0));
-        self.stats.datagrams_sent += u64::from(written.is_some());
+        self.counters.datagrams_sent += u64::from(written.is_some());
         written
     }
 

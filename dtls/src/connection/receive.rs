@@ -64,7 +64,7 @@ impl Connection {
     }
 
     fn dropped(&mut self, reason: DropReason) -> Received {
-        self.stats.count(reason);
+        self.counters.count(reason);
         Received::Dropped(reason)
     }
 
@@ -101,7 +101,7 @@ impl Connection {
                 Ok(record) => {
                     let outcome = self.on_record(now, &record, datagram);
                     if let Outcome::Data = outcome {
-                        self.stats.records_received += 1;
+                        self.counters.records_received += 1;
                         return Received::Data {
                             range: record.payload,
                             rest: next..datagram.len(),
@@ -116,7 +116,7 @@ impl Connection {
                     received.get_or_insert(dropped);
                 }
                 Outcome::Handled | Outcome::Data => {
-                    self.stats.records_received += 1;
+                    self.counters.records_received += 1;
                     received = Some(Received::Handled);
                 }
             }
@@ -225,12 +225,12 @@ impl Connection {
                 (None, Err(reason)) => Outcome::Dropped(reason),
                 // The record is counted once, by its best or its first fragment.
                 (Some(Outcome::Dropped(reason)), Ok(())) => {
-                    self.stats.count(reason);
+                    self.counters.count(reason);
                     Outcome::Handled
                 }
                 (Some(first), Ok(())) => first,
                 (Some(first), Err(reason)) => {
-                    self.stats.count(reason);
+                    self.counters.count(reason);
                     first
                 }
             });
@@ -266,7 +266,7 @@ impl Connection {
         let held = self.reassembler.held();
         match self.reassembler.accept(epoch, fragment) {
             // What it contradicts is what was dropped: the fragment itself is kept, and may complete its message.
-            Err(DropReason::FragmentConflict) => self.stats.count(DropReason::FragmentConflict),
+            Err(DropReason::FragmentConflict) => self.counters.count(DropReason::FragmentConflict),
             taken => taken?,
         }
         // A part of an answer implies an ACK, and may be as forged as one.
@@ -306,7 +306,7 @@ impl Connection {
 
     fn on_peer_repeats(&mut self, now: Instant) {
         if self.flight.on_peer_repeats(now, &mut self.timers) {
-            self.stats.retransmitted_flights += 1;
+            self.counters.retransmitted_flights += 1;
         }
     }
 

@@ -30,9 +30,9 @@ const RESERVED_FOR_CLOSE: u64 = 16;
 pub(crate) struct RecordLayer {
     plaintext: Plaintext,
     /// Oldest first.
-    read: Vec<ReadEpoch>,
+    read: Box<[ReadEpoch]>,
     /// Oldest first.
-    write: Vec<WriteEpoch>,
+    write: Box<[WriteEpoch]>,
     connection_ids: Option<Box<ConnectionIds>>,
     written: u64,
 }
@@ -154,36 +154,33 @@ impl RecordLayer {
 
     /// From now on records of `epoch`, which is newer than all before, can be opened.
     pub(crate) fn add_read_key(&mut self, epoch: Epoch, key: RecordKey) {
-        // An expanded key has half a kilobyte: no room is taken for epochs that may never come.
-        self.read.reserve_exact(1);
-        self.read.push(ReadEpoch {
+        let newest = ReadEpoch {
             epoch,
             key,
             window: ReplayWindow::default(),
             forged: 0,
-        });
+        };
+        add(&mut self.read, newest);
     }
 
     /// From now on records of `epoch`, which is newer than all before, can be written.
     pub(crate) fn add_write_key(&mut self, epoch: Epoch, key: RecordKey) {
-        self.write.reserve_exact(1);
-        self.write.push(WriteEpoch {
+        let newest = WriteEpoch {
             epoch,
             key,
             next: 0,
-        });
+        };
+        add(&mut self.write, newest);
     }
 
     /// Older epochs than this cannot be opened any more: their keys are gone.
     pub(crate) fn drop_read_before(&mut self, epoch: Epoch) {
-        self.read.retain(|read| read.epoch >= epoch);
-        self.read.shrink_to_fit();
+        keep(&mut self.read, |read| read.epoch >= epoch);
     }
 
     /// Older epochs than this cannot be written any more: their keys are gone.
     pub(crate) fn drop_write_before(&mut self, epoch: Epoch) {
-        self.write.retain(|write| write.epoch >= epoch);
-        self.write.shrink_to_fit();
+        keep(&mut self.write, |write| write.epoch >= epoch);
     }
 
     /// From now on what is protected is called by these names.
@@ -345,6 +342,20 @@ impl RecordLayer {
         (write.next == write.key.aead().confidentiality_limit())
             .then_some(AeadLimit::Confidentiality)
     }
+}
+
+/// Adds to a list that is just as long as it must be: each epoch has half a kilobyte of expanded keys.
+fn add<T>(epochs: &mut Box<[T]>, newest: T) {
+    let mut list = std::mem::take(epochs).into_vec();
+    list.reserve_exact(1);
+    list.push(newest);
+    *epochs = list.into_boxed_slice();
+}
+
+fn keep<T>(epochs: &mut Box<[T]>, which: impl Fn(&T) -> bool) {
+    let mut list = std::mem::take(epochs).into_vec();
+    list.retain(which);
+    *epochs = list.into_boxed_slice();
 }
 
 /// What we are called; nothing while nothing was negotiated.
