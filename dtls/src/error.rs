@@ -157,6 +157,9 @@ impl InvalidMessage {
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ThisError)]
 pub enum PeerMisbehaved {
+    /// More KeyUpdates than there are epochs (RFC 9147 §8).
+    #[error("the peer changed its keys too often")]
+    TooManyKeyUpdates,
     /// A handshake message that may not come now.
     #[error("a message came that may not come now")]
     UnexpectedMessage,
@@ -274,6 +277,7 @@ impl PeerMisbehaved {
     const fn alert(self) -> AlertDescription {
         match self {
             Self::UnexpectedMessage
+            | Self::TooManyKeyUpdates
             | Self::CookieDemandedTwice
             | Self::RetriedTwice
             | Self::ExcessHandshakeData => AlertDescription::UNEXPECTED_MESSAGE,
@@ -423,6 +427,9 @@ pub enum ApiMisuse {
     /// The configured backend cannot sign with the identity's key: `ring` with an RSA key of more than 4096 bits.
     #[error("the backend cannot sign with this identity")]
     IdentityDoesNotFitBackend,
+    /// DTLS 1.2 has no KeyUpdate.
+    #[error("the keys of this version cannot change")]
+    KeysCannotChange,
     /// Exported keying material of no bytes, of too many, or under a label that is the protocol's own (RFC 5705 §4).
     #[error("that keying material cannot be exported")]
     ExportRefused,

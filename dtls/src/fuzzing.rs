@@ -14,7 +14,7 @@ use crate::msgs::enums::{HandshakeType, ProtocolVersion};
 use crate::msgs::handshake::Fragment;
 use crate::msgs::hello::{ClientHello, HelloVerifyRequest, ServerHello};
 use crate::msgs::key_exchange::{ClientKeyExchange, Finished, ServerKeyExchange};
-use crate::msgs::post_handshake::{Ack, KeyUpdate, NewSessionTicket};
+use crate::msgs::post_handshake::{Ack, KeyUpdateRequest, NewSessionTicket};
 use crate::record::header::Epoch;
 use crate::record::protect::{Aead, Protection, RecordKey};
 use crate::record::{ConnectionIds, RecordLayer};
@@ -45,7 +45,7 @@ pub fn handshake_message(bytes: &[u8]) {
         }
         HandshakeType::NEW_SESSION_TICKET => round_trip!(NewSessionTicket, body),
         HandshakeType::ENCRYPTED_EXTENSIONS => round_trip!(EncryptedExtensions, body),
-        HandshakeType::KEY_UPDATE => round_trip!(KeyUpdate, body),
+        HandshakeType::KEY_UPDATE => round_trip!(KeyUpdateRequest, body),
         HandshakeType::SERVER_KEY_EXCHANGE => round_trip!(ServerKeyExchange, body),
         HandshakeType::CERTIFICATE_REQUEST => {
             round_trip!(CertificateRequest, body);

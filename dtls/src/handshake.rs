@@ -20,7 +20,6 @@ use crate::key_schedule::Secrets;
 use crate::msgs::enums::{CipherSuite, HandshakeType, NamedGroup, ProtocolVersion};
 use crate::msgs::extensions::Extension;
 use crate::queue::Queue;
-use crate::record::RecordLayer;
 use crate::record::header::Epoch;
 use crate::record::{ConnectionIds, RecordLayer};
 use crate::srtp::SrtpProfile;

@@ -164,5 +164,6 @@ pub use identity::{Identity, IdentityError};
 pub use msgs::enums::{
     AlertDescription, CipherSuite, NamedGroup, ProtocolVersion, SignatureScheme,
 };
+pub use msgs::post_handshake::KeyUpdateRequest;
 pub use srtp::{SrtpKeys, SrtpProfile};
 pub use stats::{DropReason, Stats};

@@ -17,10 +17,12 @@ pub(crate) enum Timer {
     Ack,
     /// What an ACK left out counts as lost.
     Gap,
+    /// What the peer may still ask for is let go: the last flight of DTLS 1.2, older epochs of DTLS 1.3.
+    Linger,
 }
 
 impl Timer {
-    const COUNT: usize = Self::Gap as usize + 1;
+    const COUNT: usize = Self::Linger as usize + 1;
     const ALL: [Self; Self::COUNT] = [
         Self::Retransmit,
         Self::Handshake,
@@ -28,6 +30,7 @@ impl Timer {
         Self::Alert,
         Self::Ack,
         Self::Gap,
+        Self::Linger,
     ];
 }
 
@@ -52,6 +55,12 @@ impl TimerTable {
 
     pub(crate) fn stop_all(&mut self) {
         *self = Self::default();
+    }
+
+    pub(crate) fn runs(&self, timer: Timer) -> bool {
+        self.0
+            .as_ref()
+            .is_some_and(|slots| slots[timer as usize].is_some())
     }
 
     pub(crate) fn next(&self) -> Option<Instant> {

@@ -1,11 +1,14 @@
 //! The identity gate, and what is left of a handshake behind it (RFC 8827 §6.5).
 
+use super::key_update::KeyUpdates;
 use crate::association::AssociationId;
 use crate::certificate::SignatureVerified;
+use crate::config::{Config, Side};
 use crate::error::{ApiMisuse, Error};
 use crate::fingerprint::{FingerprintVerified, RemoteIdentity};
 use crate::handshake::{Completed, FinishedVerified, Negotiated, Peer, PeerCertificate};
 use crate::key_schedule::Secrets;
+use crate::record::protect::RecordKey;
 use crate::srtp::{SrtpKeys, SrtpProfile};
 
 /// A connection to a verified peer.
@@ -13,6 +16,7 @@ use crate::srtp::{SrtpKeys, SrtpProfile};
 pub(super) struct Established {
     secrets: Secrets,
     certificate: Option<Box<[u8]>>,
+    pub(super) key_updates: KeyUpdates,
 }
 
 /// Where a complete handshake stands.
@@ -76,7 +80,20 @@ impl Established {
         Box::new(Self {
             secrets,
             certificate: certificate.map(Vec::into_boxed_slice),
+            key_updates: KeyUpdates::default(),
         })
+    }
+
+    /// The key that `side` writes with from its next epoch on.
+    pub(super) fn next_record_key(
+        &mut self,
+        side: Side,
+        config: &Config,
+    ) -> Result<RecordKey, Error> {
+        match &mut self.secrets {
+            Secrets::V12(_) => Err(ApiMisuse::KeysCannotChange.into()),
+            Secrets::V13(secrets) => secrets.next_record_key(side, config),
+        }
     }
 
     pub(super) fn certificate(&self) -> Option<&[u8]> {

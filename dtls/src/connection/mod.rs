@@ -15,6 +15,8 @@
 mod amplification;
 mod established;
 mod facts;
+mod key_update;
+mod post_handshake;
 mod receive;
 
 use std::ops::Range;
@@ -92,8 +94,6 @@ pub struct Connection {
     suspected_alert: Option<AlertDescription>,
     /// What was agreed upon with a verified peer.
     negotiated: Option<Negotiated>,
-    /// When the handshake was complete.
-    completed_at: Option<Instant>,
     error: Option<Error>,
     counters: Counters,
 }
@@ -204,7 +204,6 @@ impl Connection {
             alerts: Queue::default(),
             suspected_alert: None,
             negotiated: None,
-            completed_at: None,
             error: None,
             counters: Counters::default(),
             config,
@@ -355,7 +354,6 @@ impl Connection {
 
     /// The handshake is complete.
     fn complete(&mut self, now: Instant, completed: Completed) {
-        self.completed_at = Some(now);
         let has_more = !self.reassembler.is_empty();
         self.reassembler.settle();
         self.records.refuse_plaintext();
@@ -368,8 +366,11 @@ impl Connection {
             (Some(Side::Server), true) => {
                 self.flight.finish(now, &mut self.timers);
                 self.flight.acknowledge_now(&mut self.timers);
+                let newest = self.records.write_epoch();
+                self.records.drop_write_before(newest);
+                self.timers.set(Timer::Linger, now + receive::LINGER);
             }
-            _ => {}
+            _ => self.timers.set(Timer::Linger, now + receive::LINGER),
         }
         // What came in plaintext was forgotten when the keys came: the peer did say more than a handshake.
         if has_more {
@@ -484,6 +485,7 @@ impl Connection {
                     self.counters.retransmitted_flights += u32::from(sent);
                 }
                 Timer::Ack => self.flight.acknowledge_now(&mut self.timers),
+                Timer::Linger => self.on_lingered(),
                 Timer::Handshake => self.fail(now, Error::HandshakeTimedOut),
                 Timer::Fingerprints => self.fail(now, Error::FingerprintTimedOut),
                 Timer::Alert => {
@@ -553,8 +555,9 @@ impl Connection {
             .seal(epoch, ContentType::ApplicationData, [plaintext, &[]], out)
         {
             Ok(sealed) => {
-                self.events
-                    .extend(self.records.reached_limit(epoch).map(Event::AeadLimit));
+                if let Some(limit) = self.records.reached_limit(epoch) {
+                    self.on_limit(now, limit);
+                }
                 Ok(sealed.len)
             }
             Err(SealError::Exhausted) => {

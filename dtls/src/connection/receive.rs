@@ -9,7 +9,7 @@ use super::{Connection, Path, Phase, Received};
 use crate::client::ClientState;
 use crate::config::{PlaintextAcks, PlaintextAlerts, Side};
 use crate::error::{Error, InvalidMessage, PeerMisbehaved};
-use crate::event::{Event, Reason};
+use crate::event::Reason;
 use crate::flight::{Acknowledged, CHANGE_CIPHER_SPEC};
 use crate::handshake::unexpected;
 use crate::msgs::alert::Alert;
@@ -30,8 +30,9 @@ pub(super) const MAX_EARLY: usize = 4;
 /// The longest datagram kept; a ClientHello comes in pieces of the path's MTU.
 const MAX_EARLY_LEN: usize = 2048;
 
-/// The last flight answers for twice the maximum segment lifetime of two minutes (RFC 6347 §4.2.4).
-const LAST_FLIGHT_LIFETIME: Duration = Duration::from_secs(240);
+/// The last flight answers, and older epochs open, for twice the maximum segment lifetime of two minutes
+/// (RFC 6347 §4.2.4, RFC 9147 §4.2.1).
+pub(super) const LINGER: Duration = Duration::from_secs(240);
 
 /// The first bytes that are DTLS (RFC 7983 §7).
 const DTLS_FIRST_BYTES: std::ops::RangeInclusive<u8> = 20..=63;
@@ -92,7 +93,9 @@ impl Connection {
         while next < datagram.len() {
             let opened = self.records.open(datagram, next);
             next = opened.next;
-            self.events.extend(opened.limit.map(Event::AeadLimit));
+            if let Some(limit) = opened.limit {
+                self.on_limit(now, limit);
+            }
             if let Some(fault) = opened.fault {
                 self.fail(now, fault.into());
             }
@@ -130,6 +133,9 @@ impl Connection {
         }
         let payload = datagram.get(record.payload.clone()).unwrap_or_default();
         let authentic = record.number.epoch() != Epoch::PLAINTEXT;
+        if record.number.epoch() == self.records.read_epoch() {
+            self.on_newest_epoch(now);
+        }
         if authentic {
             // Only who received our share can have made it.
             self.set_path_validated();
@@ -252,7 +258,7 @@ impl Connection {
         match &self.phase {
             Phase::Client(_) | Phase::Server(_) => {}
             Phase::Unidentified(_) | Phase::Connected(_) => {
-                return self.on_late_fragment(now, fragment);
+                return self.on_late_fragment(now, epoch, fragment);
             }
             Phase::New(_) | Phase::Closed | Phase::Failed => return Err(DropReason::Ended),
         }
@@ -283,6 +289,7 @@ impl Connection {
         {
             self.on_message(now, &message);
         }
+        self.on_post_handshake_messages(now);
     }
 
     /// Whether ACKs of this epoch, or for a repetition in it, are more than noise.
@@ -297,7 +304,8 @@ impl Connection {
         }
         match acknowledged(number.epoch(), payload) {
             Ok(numbers) => match self.flight.on_ack(now, numbers.iter(), &mut self.timers) {
-                Acknowledged::All | Acknowledged::Part | Acknowledged::Nothing => {}
+                Acknowledged::All => self.on_all_acknowledged(now),
+                Acknowledged::Part | Acknowledged::Nothing => {}
             },
             Err(error) => self.fail(now, error),
         }
@@ -314,26 +322,17 @@ impl Connection {
     fn on_late_fragment(
         &mut self,
         now: Instant,
+        epoch: Epoch,
         fragment: &Fragment<'_>,
     ) -> Result<(), DropReason> {
         let is_new = u32::from(fragment.header.message_seq) >= self.reassembler.next_seq();
         if self.flight.uses_acks() {
-            return match is_new {
-                false => Err(DropReason::StaleMessage),
-                true => Err(DropReason::LateHandshake),
-            };
+            return self.on_post_handshake_fragment(now, epoch, fragment);
         }
         match (fragment.header.handshake_type, self.side) {
             // The peer did not get our Finished.
             (HandshakeType::FINISHED, Some(Side::Server)) if !is_new => {
-                if self
-                    .completed_at
-                    .is_some_and(|at| now < at + LAST_FLIGHT_LIFETIME)
-                {
-                    self.on_peer_repeats(now);
-                } else {
-                    self.flight.abandon(&mut self.timers);
-                }
+                self.on_peer_repeats(now);
                 Err(DropReason::StaleMessage)
             }
             // Renegotiation is declined, politely (RFC 8827 §6.5, RFC 5246 §7.2.2).

@@ -158,6 +158,260 @@ fn an_authentic_message_that_no_handshake_has_is_fatal() {
     }
 }
 
+/// Both ends speak DTLS 1.3, and its handshake is done and acknowledged.
+fn connected_v13() -> Ends {
+    let mut ends = Ends::new(|config, _| {
+        config.min_version = ProtocolVersion::DTLS1_3;
+        config.max_version = ProtocolVersion::DTLS1_3;
+    });
+    ends.run();
+    for end in [&mut ends.client, &mut ends.server] {
+        assert_eq!(end.state(), State::Connected);
+        assert_eq!(end.version(), Some(ProtocolVersion::DTLS1_3));
+    }
+    ends
+}
+
+/// A message in the given epoch, which only an authentic peer can have written.
+fn late_message(
+    from: &mut Connection,
+    epoch: Epoch,
+    kind: HandshakeType,
+    seq: u16,
+    body: &[u8],
+) -> Vec<u8> {
+    let header = HandshakeHeader::whole(kind, seq, body.len() as u32).to_bytes();
+    let mut out = vec![0; 200];
+    let sealed = from
+        .records
+        .seal(epoch, ContentType::Handshake, [&header, body], &mut out);
+    out.truncate(sealed.unwrap().len);
+    out
+}
+
+impl Ends {
+    fn epochs(&self) -> [u16; 4] {
+        [
+            self.client.records.write_epoch().0,
+            self.client.records.read_epoch().0,
+            self.server.records.write_epoch().0,
+            self.server.records.read_epoch().0,
+        ]
+    }
+
+    fn talk(&mut self) {
+        let mut buf = [0; 200];
+        let len = self.client.seal(self.now, b"up", &mut buf).unwrap();
+        let received = self.server.handle_datagram(self.now, &mut buf[..len]);
+        assert!(matches!(received, Received::Data { .. }), "{received:?}");
+        let len = self.server.seal(self.now, b"down", &mut buf).unwrap();
+        let received = self.client.handle_datagram(self.now, &mut buf[..len]);
+        assert!(matches!(received, Received::Data { .. }), "{received:?}");
+    }
+}
+
+// req: T30
+#[test]
+fn keys_are_changed_on_one_side_or_on_both() {
+    use crate::KeyUpdateRequest::{NotRequested, Requested};
+    let mut ends = connected_v13();
+    assert_eq!(ends.epochs(), [3, 3, 3, 3]);
+    ends.client.update_keys(ends.now, NotRequested).unwrap();
+    assert_eq!(ends.epochs(), [3, 3, 3, 3], "not before it is acknowledged");
+    ends.talk();
+    ends.run();
+    assert_eq!(ends.epochs(), [4, 3, 3, 4]);
+    ends.talk();
+    ends.server.update_keys(ends.now, Requested).unwrap();
+    ends.run();
+    assert_eq!(ends.epochs(), [5, 4, 4, 5]);
+    ends.talk();
+    // Wanted while one is in the air: it follows, and what is wanted twice is done once.
+    for _ in 0..5 {
+        ends.client.update_keys(ends.now, Requested).unwrap();
+    }
+    ends.run();
+    assert_eq!(ends.epochs(), [7, 6, 6, 7]);
+    ends.talk();
+}
+
+// req: T30
+#[test]
+fn both_sides_may_change_their_keys_at_once() {
+    use crate::KeyUpdateRequest::Requested;
+    let mut ends = connected_v13();
+    ends.client.update_keys(ends.now, Requested).unwrap();
+    ends.server.update_keys(ends.now, Requested).unwrap();
+    ends.run();
+    let epochs = ends.epochs();
+    assert_eq!((epochs[0], epochs[2]), (epochs[3], epochs[1]));
+    assert!(epochs.iter().all(|epoch| *epoch >= 4), "{epochs:?}");
+    ends.talk();
+}
+
+// req: T30
+#[test]
+fn a_lost_key_update_or_acknowledgement_comes_again() {
+    use crate::KeyUpdateRequest::NotRequested;
+    let mut ends = connected_v13();
+    let mut buf = [0; 1500];
+    ends.client.update_keys(ends.now, NotRequested).unwrap();
+    assert!(ends.client.poll_transmit(&mut buf).is_some(), "lost");
+    ends.talk();
+    ends.now = ends.client.poll_timeout().unwrap();
+    ends.client.handle_timeout(ends.now);
+    let len = ends.client.poll_transmit(&mut buf).unwrap();
+    let _ = ends.server.handle_datagram(ends.now, &mut buf[..len]);
+    assert!(
+        ends.server.poll_transmit(&mut buf).is_some(),
+        "the ACK, lost"
+    );
+    ends.talk();
+    assert_eq!(ends.epochs(), [3, 3, 3, 4]);
+    ends.now = ends.client.poll_timeout().unwrap();
+    ends.client.handle_timeout(ends.now);
+    ends.run();
+    ends.now = ends.server.poll_timeout().unwrap();
+    ends.server.handle_timeout(ends.now);
+    ends.run();
+    assert_eq!(ends.epochs(), [4, 3, 3, 4]);
+    ends.talk();
+}
+
+// req: T33
+#[test]
+fn old_epochs_open_until_their_time_is_over() {
+    use crate::KeyUpdateRequest::NotRequested;
+    let mut ends = connected_v13();
+    let mut late = [[0; 200]; 2];
+    let lens = late
+        .each_mut()
+        .map(|buf| ends.client.seal(ends.now, b"late", buf).unwrap());
+    ends.client.update_keys(ends.now, NotRequested).unwrap();
+    ends.run();
+    ends.talk();
+    let [first, second] = &mut late;
+    let received = ends.server.handle_datagram(ends.now, &mut first[..lens[0]]);
+    assert!(matches!(received, Received::Data { .. }));
+    ends.now = ends.server.poll_timeout().unwrap();
+    ends.server.handle_timeout(ends.now);
+    assert!(!ends.server.records.has_old_epochs());
+    assert_eq!(ends.server.poll_timeout(), None);
+    let received = ends
+        .server
+        .handle_datagram(ends.now, &mut second[..lens[1]]);
+    assert_eq!(received, Received::Dropped(DropReason::UnknownEpoch));
+    ends.talk();
+}
+
+// req: T30
+#[test]
+fn keys_change_by_themselves_near_the_limit_of_the_cipher() {
+    let mut ends = connected_v13();
+    let mut out = [0; 100];
+    let near = 23_726_566 / 16 * 15 - 1;
+    ends.client.records.skip_to(near);
+    ends.server.records.received(near - 1);
+    ends.client.seal(ends.now, b"x", &mut out).unwrap();
+    ends.run();
+    assert_eq!(ends.epochs(), [4, 3, 3, 4]);
+    ends.talk();
+}
+
+// req: T30
+#[test]
+fn epochs_end_and_requests_are_ignored_then() {
+    use crate::KeyUpdateRequest::NotRequested;
+    let mut ends = connected_v13();
+    let mut updates = 0;
+    while ends.client.update_keys(ends.now, NotRequested).is_ok() {
+        ends.run();
+        updates += 1;
+    }
+    assert!((65_000..65_533).contains(&updates), "{updates}");
+    assert_eq!(ends.epochs()[0], ends.epochs()[3]);
+    ends.talk();
+    let used_up = ends.client.update_keys(ends.now, NotRequested);
+    assert_eq!(used_up, Err(Error::KeysUsedUp));
+}
+
+// req: T10
+#[test]
+fn tickets_are_acknowledged_and_forgotten() {
+    let mut ends = connected_v13();
+    // Lifetime, age, nonce, ticket, extensions.
+    let ticket = b"\0\0\x1c\x20\0\0\0\0\x01n\0\x01t\0\0";
+    let seq = ends.client.reassembler.next_seq() as u16;
+    let kind = HandshakeType::NEW_SESSION_TICKET;
+    let mut record = late_message(&mut ends.server, Epoch::APPLICATION, kind, seq, ticket);
+    let mut again = late_message(&mut ends.server, Epoch::APPLICATION, kind, seq, ticket);
+    let received = ends.client.handle_datagram(ends.now, &mut record);
+    assert_eq!(received, Received::Handled);
+    let mut buf = [0; 1200];
+    assert!(
+        ends.client.poll_transmit(&mut buf).is_some(),
+        "an ACK at once"
+    );
+    let received = ends.client.handle_datagram(ends.now, &mut again);
+    assert_eq!(received, Received::Dropped(DropReason::StaleMessage));
+    let due = ends.client.poll_timeout().unwrap();
+    ends.client.handle_timeout(due);
+    assert!(ends.client.poll_transmit(&mut buf).is_some(), "and again");
+    ends.talk();
+}
+
+// req: T4 T30
+#[test]
+fn what_may_not_come_after_the_handshake_ends_it() {
+    let unexpected = Some(PeerMisbehaved::UnexpectedMessage.into());
+    for kind in [
+        HandshakeType::CLIENT_HELLO,
+        HandshakeType::SERVER_HELLO,
+        HandshakeType::CERTIFICATE_REQUEST,
+        HandshakeType::FINISHED,
+        HandshakeType(99),
+    ] {
+        let mut ends = connected_v13();
+        let seq = ends.client.reassembler.next_seq() as u16;
+        let mut record = late_message(&mut ends.server, Epoch::APPLICATION, kind, seq, &[]);
+        let _ = ends.client.handle_datagram(ends.now, &mut record);
+        assert_eq!(ends.client.error().copied(), unexpected);
+    }
+    let mut ends = connected_v13();
+    let seq = ends.server.reassembler.next_seq() as u16;
+    let ticket = HandshakeType::NEW_SESSION_TICKET;
+    let mut record = late_message(&mut ends.client, Epoch::APPLICATION, ticket, seq, &[]);
+    let _ = ends.server.handle_datagram(ends.now, &mut record);
+    assert_eq!(
+        ends.server.error().copied(),
+        unexpected,
+        "servers give tickets"
+    );
+
+    // After a KeyUpdate nothing new comes in its epoch.
+    let mut ends = connected_v13();
+    let seq = ends.server.reassembler.next_seq() as u16;
+    let update = HandshakeType::KEY_UPDATE;
+    let mut records = [seq, seq + 1]
+        .map(|seq| late_message(&mut ends.client, Epoch::APPLICATION, update, seq, &[0]));
+    for record in &mut records {
+        let _ = ends.server.handle_datagram(ends.now, record);
+    }
+    assert_eq!(ends.server.error().copied(), unexpected);
+}
+
+#[test]
+fn dtls_1_2_has_no_key_update() {
+    let mut ends = Ends::new(|config, _| config.max_version = ProtocolVersion::DTLS1_2);
+    let request = crate::KeyUpdateRequest::Requested;
+    let early = ends.client.update_keys(ends.now, request);
+    assert_eq!(early, Err(ApiMisuse::NotConnected.into()));
+    ends.run();
+    let refused = ends.client.update_keys(ends.now, request);
+    assert_eq!(refused, Err(ApiMisuse::KeysCannotChange.into()));
+    ends.talk();
+}
+
 // req: T30
 #[test]
 fn a_usage_limit_is_an_event_and_the_end_of_the_numbers_is_an_end() {

@@ -392,6 +392,11 @@ impl Flight {
         self.mtu.into()
     }
 
+    /// Whether there is a message_seq left: they do not wrap (RFC 9147 §5.2).
+    pub(crate) fn can_say_more(&self) -> bool {
+        self.next_seq < u16::MAX
+    }
+
     /// Whether a handshake is under way: the first flight was sent.
     pub(crate) fn was_sent(&self) -> bool {
         self.next_seq > 0

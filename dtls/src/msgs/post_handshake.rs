@@ -6,14 +6,16 @@ use crate::error::InvalidMessage;
 use crate::msgs::codec::{Codec, LengthPrefix, Reader, put_vector};
 use crate::msgs::extensions::{Context, Extensions};
 
-/// Whether the sender of a KeyUpdate wants the other side to change its keys too.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum KeyUpdate {
+/// Whether the sender of a KeyUpdate wants the other side to change its keys too (RFC 8446 §4.6.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum KeyUpdateRequest {
+    /// Only the sender changes what it writes with.
     NotRequested,
+    /// Both sides do.
     Requested,
 }
 
-impl<'a> Codec<'a> for KeyUpdate {
+impl<'a> Codec<'a> for KeyUpdateRequest {
     fn encode(&self, out: &mut Vec<u8>) {
         out.push(match self {
             Self::NotRequested => 0,
@@ -146,16 +148,19 @@ mod tests {
 
     #[test]
     fn a_key_update_says_yes_or_no() {
-        for (update, wire) in [(KeyUpdate::NotRequested, [0]), (KeyUpdate::Requested, [1])] {
+        for (update, wire) in [
+            (KeyUpdateRequest::NotRequested, [0]),
+            (KeyUpdateRequest::Requested, [1]),
+        ] {
             assert_eq!(bytes(&update), wire);
-            assert_eq!(KeyUpdate::read_all(&wire), Ok(update));
+            assert_eq!(KeyUpdateRequest::read_all(&wire), Ok(update));
         }
         for (wire, error) in [
             (&[2][..], InvalidMessage::KeyUpdateUnknown),
             (&[], InvalidMessage::MessageTooShort),
             (&[0, 0], InvalidMessage::TrailingBytes),
         ] {
-            assert_eq!(KeyUpdate::read_all(wire), Err(error));
+            assert_eq!(KeyUpdateRequest::read_all(wire), Err(error));
         }
     }
 

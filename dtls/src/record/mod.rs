@@ -284,6 +284,9 @@ impl RecordLayer {
         if header.length < read.key.shortest_body() {
             return Opened::dropped(DropReason::TruncatedRecord, next);
         }
+        if read.is_worn_out() {
+            return Opened::dropped(DropReason::BadMac, next);
+        }
         let (record, _) = bytes.split_at_mut(len);
         let sequence = v13::unmask(&read.key, &header, record, read.window.next());
         if !read.window.check(sequence) {
@@ -336,11 +339,20 @@ impl RecordLayer {
         self.written
     }
 
-    /// The usage limit that the next record of `epoch` reaches.
+    /// Whether more than the newest epoch can be opened.
+    pub(crate) fn has_old_epochs(&self) -> bool {
+        self.read.len() > 1
+    }
+
+    /// The usage limit that the next record of `epoch` reaches, or in DTLS 1.3 comes near: there is time to change keys.
     pub(crate) fn reached_limit(&self, epoch: Epoch) -> Option<AeadLimit> {
         let write = self.write.iter().rev().find(|write| write.epoch == epoch)?;
-        (write.next == write.key.aead().confidentiality_limit())
-            .then_some(AeadLimit::Confidentiality)
+        let limit = write.key.aead().confidentiality_limit();
+        let told = match write.key.form {
+            Form::V12 => limit,
+            Form::V13(_) => limit / 16 * 15,
+        };
+        (write.next == told).then_some(AeadLimit::Confidentiality)
     }
 }
 
@@ -408,6 +420,20 @@ impl Plaintext {
 }
 
 impl ReadEpoch {
+    /// After how many forgeries the owner is told: in DTLS 1.3 while there is time to change keys.
+    fn told_of_forgeries(&self) -> u64 {
+        let limit = self.key.aead().integrity_limit();
+        match self.key.form {
+            Form::V12 => limit,
+            Form::V13(_) => limit / 2,
+        }
+    }
+
+    /// Whether a key of DTLS 1.3 has refused as much as it may: nothing opens with it any more (RFC 9147 §4.5.3).
+    fn is_worn_out(&self) -> bool {
+        self.forged >= self.key.aead().integrity_limit()
+    }
+
     /// What became of the record that starts at `from` of its datagram: only here does an epoch change.
     fn opened(
         &mut self,
@@ -420,7 +446,7 @@ impl ReadEpoch {
         let next = from + record.len();
         let Ok(plaintext) = opened else {
             self.forged += 1;
-            let limit = self.forged == self.key.aead().integrity_limit();
+            let limit = self.forged == self.told_of_forgeries();
             return Opened {
                 record: Err(DropReason::BadMac),
                 next,
@@ -514,6 +540,11 @@ impl RecordLayer {
     /// As if this many records of the newest epoch had been written.
     pub(crate) fn skip_to(&mut self, sequence: u64) {
         self.write.last_mut().unwrap().next = sequence;
+    }
+
+    /// As if this record of the newest epoch had come.
+    pub(crate) fn received(&mut self, sequence: u64) {
+        self.read.last_mut().unwrap().window.mark(sequence);
     }
 }
 

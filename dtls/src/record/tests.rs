@@ -170,7 +170,13 @@ fn the_last_numbers_are_kept_for_the_end_and_none_is_used_twice() {
 fn usage_limits_are_reported_once() {
     for epoch in EPOCHS {
         let (mut writer, mut reader) = layers(Aead::Aes128Gcm, epoch);
+        // DTLS 1.3 is told while there is time to change keys.
         let limit = Aead::Aes128Gcm.confidentiality_limit();
+        let forgeries = Aead::Aes128Gcm.integrity_limit();
+        let (limit, forgeries) = match epoch {
+            Epoch::DTLS1_2 => (limit, forgeries),
+            _ => (limit / 16 * 15, forgeries / 2),
+        };
         writer.skip_to(limit - 2);
         let mut reported = 0;
         for _ in 0..5 {
@@ -180,7 +186,7 @@ fn usage_limits_are_reported_once() {
         }
         assert_eq!(reported, 1);
 
-        reader.read[0].forged = Aead::Aes128Gcm.integrity_limit() - 2;
+        reader.read[0].forged = forgeries - 2;
         let limits: Vec<_> = (0..4)
             .map(|_| {
                 let mut forged = seal(&mut writer, b"x");
@@ -192,6 +198,20 @@ fn usage_limits_are_reported_once() {
             .collect();
         assert_eq!(limits, [None, Some(AeadLimit::Integrity), None, None]);
     }
+}
+
+// req: T30
+#[test]
+fn a_key_of_dtls_1_3_opens_nothing_after_as_many_forgeries_as_it_may_refuse() {
+    let (mut writer, mut reader) = layers(Aead::Aes128Gcm, Epoch::APPLICATION);
+    reader.read[0].forged = Aead::Aes128Gcm.integrity_limit() - 1;
+    let mut good = seal(&mut writer, b"good");
+    assert_eq!(open(&mut reader, &mut good), Ok(b"good".to_vec()));
+    let mut forged = seal(&mut writer, b"x");
+    *forged.last_mut().unwrap() ^= 1;
+    assert_eq!(open(&mut reader, &mut forged), Err(DropReason::BadMac));
+    let mut good = seal(&mut writer, b"good");
+    assert_eq!(open(&mut reader, &mut good), Err(DropReason::BadMac));
 }
 
 // req: T30

@@ -1,0 +1,185 @@
+//! New keys for a connection of DTLS 1.3 (RFC 9147 §8).
+//!
+//! ```text
+//!            update_keys, a request of the peer,               acknowledged:
+//!            a limit of the cipher                             we write in the next epoch
+//!    Settled ──────────────────────────────────▶ In the air ─────────────────────────────▶ Settled
+//!                                                  │      ▲
+//!                                                  └──────┘ another is wanted: it follows
+//! ```
+//!
+//! What we write changes when the peer has acknowledged our KeyUpdate; what we read changes with the peer's. One KeyUpdate
+//! is in the air at a time, and none before the handshake's last flight has left it.
+
+use std::time::Instant;
+
+use super::receive::LINGER;
+use super::{Connection, Phase};
+use crate::config::Side;
+use crate::error::{ApiMisuse, Error, PeerMisbehaved};
+use crate::event::{AeadLimit, Event};
+use crate::msgs::codec::Codec;
+use crate::msgs::enums::HandshakeType;
+use crate::msgs::post_handshake::KeyUpdateRequest;
+use crate::record::header::Epoch;
+use crate::record::protect::RecordKey;
+use crate::timer::Timer;
+
+/// Our own KeyUpdates.
+#[derive(Debug, Default)]
+pub(super) struct KeyUpdates {
+    in_air: bool,
+    /// The next one, and whether it asks the peer for one of its own.
+    wanted: Option<KeyUpdateRequest>,
+}
+
+impl KeyUpdates {
+    /// What is wanted twice is done once.
+    fn want(&mut self, request: KeyUpdateRequest) {
+        if self.wanted != Some(KeyUpdateRequest::Requested) {
+            self.wanted = Some(request);
+        }
+    }
+}
+
+impl Connection {
+    /// Changes the keys that this end writes with, and with [`KeyUpdateRequest::Requested`] the peer's too (RFC 9147 §8,
+    /// RFC 8446 §4.6.3). What is sealed before the peer acknowledges still has the old keys. Near a usage limit of the
+    /// cipher this happens by itself.
+    ///
+    /// # Errors
+    ///
+    /// [`ApiMisuse::NotConnected`]; [`ApiMisuse::KeysCannotChange`] in DTLS 1.2; [`Error::KeysUsedUp`] after 65 532 times.
+    pub fn update_keys(&mut self, now: Instant, request: KeyUpdateRequest) -> Result<(), Error> {
+        if !matches!(self.phase, Phase::Connected(_)) {
+            return Err(ApiMisuse::NotConnected.into());
+        }
+        if !self.flight.uses_acks() {
+            return Err(ApiMisuse::KeysCannotChange.into());
+        }
+        if !self.can_update_keys() {
+            return Err(Error::KeysUsedUp);
+        }
+        self.want_key_update(now, request);
+        Ok(())
+    }
+
+    /// Whether there is another epoch, and a message_seq to announce it with.
+    fn can_update_keys(&self) -> bool {
+        self.records.write_epoch().next().is_some() && self.flight.can_say_more()
+    }
+
+    fn want_key_update(&mut self, now: Instant, request: KeyUpdateRequest) {
+        if let Phase::Connected(established) = &mut self.phase {
+            established.key_updates.want(request);
+            self.send_wanted_key_update(now);
+        }
+    }
+
+    /// Sends the KeyUpdate that is wanted, if nothing else is in the air.
+    pub(super) fn send_wanted_key_update(&mut self, now: Instant) {
+        let possible = self.can_update_keys() && !self.flight.is_in_air();
+        let Phase::Connected(established) = &mut self.phase else {
+            return;
+        };
+        let updates = &mut established.key_updates;
+        if !possible || updates.in_air {
+            return;
+        }
+        let Some(request) = updates.wanted.take() else {
+            return;
+        };
+        updates.in_air = true;
+        let epoch = self.records.write_epoch();
+        self.flight.begin(now);
+        self.flight
+            .message(epoch, HandshakeType::KEY_UPDATE, |out| request.encode(out));
+        self.flight.send(now, &mut self.timers);
+    }
+
+    /// The peer has all that was in the air.
+    pub(super) fn on_all_acknowledged(&mut self, now: Instant) {
+        let newest = self.records.write_epoch();
+        self.records.drop_write_before(newest);
+        let updated = match &mut self.phase {
+            Phase::Connected(established) => std::mem::take(&mut established.key_updates.in_air),
+            _ => false,
+        };
+        if updated && let Err(error) = self.write_in_next_epoch() {
+            self.fail(now, error);
+        }
+        self.send_wanted_key_update(now);
+    }
+
+    fn write_in_next_epoch(&mut self) -> Result<(), Error> {
+        let (epoch, key) = self.next_key(self.records.write_epoch(), |side| side)?;
+        self.records.add_write_key(epoch, key);
+        self.records.drop_write_before(epoch);
+        Ok(())
+    }
+
+    /// The peer writes in the next epoch from now on; what was written before may still come.
+    pub(super) fn on_key_update(&mut self, now: Instant, body: &[u8]) -> Result<(), Error> {
+        let request = KeyUpdateRequest::read_all(body)?;
+        let current = self.records.read_epoch();
+        let (epoch, key) = self.next_key(current, Side::peer)?;
+        // The epoch before is kept until something came in the new one (RFC 9147 §8), and that of the handshake if it is
+        // next to it: it may come again while our ACK is on its way.
+        self.timers.stop(Timer::Linger);
+        self.records
+            .drop_read_before(Epoch(current.0.saturating_sub(1)));
+        self.records.add_read_key(epoch, key);
+        if request == KeyUpdateRequest::Requested {
+            // Where the epochs end it is not answered (RFC 9147 §8).
+            self.want_key_update(now, KeyUpdateRequest::NotRequested);
+        }
+        Ok(())
+    }
+
+    /// The epoch after `current` and the key of one side in it.
+    fn next_key(
+        &mut self,
+        current: Epoch,
+        which: impl Fn(Side) -> Side,
+    ) -> Result<(Epoch, RecordKey), Error> {
+        let epoch = current.next().ok_or(PeerMisbehaved::TooManyKeyUpdates)?;
+        match (&mut self.phase, self.side) {
+            (Phase::Connected(established), Some(side)) => {
+                let key = established.next_record_key(which(side), &self.config)?;
+                Ok((epoch, key))
+            }
+            _ => Err(ApiMisuse::NotConnected.into()),
+        }
+    }
+
+    /// Something authentic came in the newest epoch: older ones have their time from now on.
+    pub(super) fn on_newest_epoch(&mut self, now: Instant) {
+        if self.records.has_old_epochs() && !self.timers.runs(Timer::Linger) {
+            self.timers.set(Timer::Linger, now + LINGER);
+        }
+    }
+
+    /// What the peer might still have asked for, or sent, has had its time.
+    pub(super) fn on_lingered(&mut self) {
+        let newest = self.records.read_epoch();
+        self.records.drop_read_before(newest);
+        if !self.flight.uses_acks() {
+            self.flight.abandon(&mut self.timers);
+        }
+    }
+
+    /// A cipher is near a limit: in DTLS 1.3 its key is changed, in DTLS 1.2 the owner is told.
+    pub(super) fn on_limit(&mut self, now: Instant, limit: AeadLimit) {
+        if !self.flight.uses_acks() {
+            self.events.push_back(Event::AeadLimit(limit));
+            return;
+        }
+        self.want_key_update(
+            now,
+            match limit {
+                AeadLimit::Confidentiality => KeyUpdateRequest::NotRequested,
+                AeadLimit::Integrity => KeyUpdateRequest::Requested,
+            },
+        );
+    }
+}

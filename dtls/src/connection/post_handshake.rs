@@ -1,0 +1,79 @@
+//! Handshake messages of DTLS 1.3 that come after the handshake (RFC 9147 §5.8.4, RFC 8446 §4.6).
+//!
+//! They come in the epoch of application data, so only the verified peer can have sent them: what may not come ends the
+//! connection. Each is acknowledged at once, since nothing answers it.
+
+use std::time::Instant;
+
+use super::{Connection, Phase};
+use crate::config::Side;
+use crate::error::Error;
+use crate::handshake::unexpected;
+use crate::msgs::codec::Codec;
+use crate::msgs::enums::HandshakeType;
+use crate::msgs::handshake::Fragment;
+use crate::msgs::post_handshake::NewSessionTicket;
+use crate::reassembly::Message;
+use crate::record::header::Epoch;
+use crate::stats::DropReason;
+
+impl Connection {
+    /// A fragment that came when the handshake was complete.
+    pub(super) fn on_post_handshake_fragment(
+        &mut self,
+        now: Instant,
+        epoch: Epoch,
+        fragment: &Fragment<'_>,
+    ) -> Result<(), DropReason> {
+        // The peer did not get our ACK: it is given again.
+        if u32::from(fragment.header.message_seq) < self.reassembler.next_seq() {
+            return Err(DropReason::StaleMessage);
+        }
+        // Not acknowledged before the peer is known, it comes again.
+        if !matches!(self.phase, Phase::Connected(_)) || epoch < Epoch::APPLICATION {
+            return Err(DropReason::LateHandshake);
+        }
+        // A KeyUpdate was the last message of its epoch (RFC 9147 §8).
+        if epoch < self.records.read_epoch() {
+            self.fail(now, unexpected());
+            return Err(DropReason::LateHandshake);
+        }
+        match self.reassembler.accept(epoch, fragment) {
+            Err(DropReason::FragmentConflict) => self.counters.count(DropReason::FragmentConflict),
+            taken => taken?,
+        }
+        Ok(())
+    }
+
+    /// Handles what is complete and in its turn, and acknowledges it.
+    pub(super) fn on_post_handshake_messages(&mut self, now: Instant) {
+        let mut handled = false;
+        while let Phase::Connected(_) = self.phase
+            && let Some(message) = self.reassembler.pop()
+        {
+            handled = true;
+            if let Err(error) = self.on_post_handshake_message(now, &message) {
+                self.fail(now, error);
+            }
+        }
+        if handled {
+            self.flight.acknowledge_now(&mut self.timers);
+        }
+    }
+
+    fn on_post_handshake_message(&mut self, now: Instant, message: &Message) -> Result<(), Error> {
+        // One that waited for its turn while a KeyUpdate before it ended the epoch.
+        if message.epoch < self.records.read_epoch() {
+            return Err(unexpected());
+        }
+        match (message.handshake_type, self.side) {
+            (HandshakeType::KEY_UPDATE, _) => self.on_key_update(now, message.body()),
+            // Nothing is ever resumed: a ticket is read and forgotten.
+            (HandshakeType::NEW_SESSION_TICKET, Some(Side::Client)) => {
+                NewSessionTicket::read_all(message.body())?;
+                Ok(())
+            }
+            _ => Err(unexpected()),
+        }
+    }
+}
