@@ -368,9 +368,10 @@ impl Connection {
                 self.flight.acknowledge_now(&mut self.timers);
                 let newest = self.records.write_epoch();
                 self.records.drop_write_before(newest);
-                self.timers.set(Timer::Linger, now + receive::LINGER);
             }
-            _ => self.timers.set(Timer::Linger, now + receive::LINGER),
+            // The last flight is kept for a while.
+            (_, false) => self.timers.set(Timer::Linger, now + receive::LINGER),
+            _ => {}
         }
         // What came in plaintext was forgotten when the keys came: the peer did say more than a handshake.
         if has_more {
