@@ -15,7 +15,9 @@ mod ssl;
 
 use std::time::Duration;
 
-use floe_dtls::{CipherSuite, Config, CryptoBackend, NamedGroup, ProtocolVersion, Side};
+use floe_dtls::{
+    CipherSuite, Config, CryptoBackend, KeyUpdateRequest, NamedGroup, ProtocolVersion, Side,
+};
 use floe_interop_boring as clock;
 use guarded::Guarded;
 use interop::{
@@ -302,6 +304,13 @@ fn dtls_1_3_key_updates() {
         pair.drive();
         for _ in 0..5 {
             clock::update_keys(pair.b.stream.ssl());
+            assert_talking(&mut pair);
+            assert_all_acknowledged(&pair);
+            let now = pair.now();
+            pair.a
+                .dtls
+                .update_keys(now, KeyUpdateRequest::Requested)
+                .unwrap();
             assert_talking(&mut pair);
             assert_all_acknowledged(&pair);
         }
