@@ -157,6 +157,13 @@ impl Worker {
     }
 }
 
+/// The first connectivity check that is seen.
+fn keep_check(check: &mut Vec<u8>, datagram: &[u8]) {
+    if check.is_empty() && floe_stun::is_stun(datagram) {
+        *check = datagram.to_vec();
+    }
+}
+
 struct World {
     now: Instant,
     identity: Arc<Identity>,
@@ -216,17 +223,9 @@ impl World {
             connected(&self.client, leg.client) && connected(&self.server.endpoint, leg.server)
         }) {
             for _ in 0..4 {
-                let check = &mut self.check;
-                call::carry(
-                    self.now,
-                    &mut self.client,
-                    &mut self.server.endpoint,
-                    |datagram| {
-                        if check.is_empty() && floe_stun::is_stun(datagram) {
-                            *check = datagram.to_vec();
-                        }
-                    },
-                );
+                let (client, server) = (&mut self.client, &mut self.server.endpoint);
+                let mut see = |datagram: &[u8]| keep_check(&mut self.check, datagram);
+                call::carry(self.now, client, server, &mut see);
                 call::carry(
                     self.now,
                     &mut self.server.endpoint,

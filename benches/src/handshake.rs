@@ -92,7 +92,7 @@ fn exchange_with_aws_lc_rs(algorithm: &'static aws_agreement::Algorithm) {
     let publics = [0, 1].map(|index: usize| keys[index].compute_public_key().expect("a key"));
     for (key, public) in keys.into_iter().zip(publics.iter().rev()) {
         let public = aws_agreement::UnparsedPublicKey::new(algorithm, public);
-        aws_agreement::agree_ephemeral(key, &public, (), |secret| {
+        aws_agreement::agree_ephemeral(key, public, (), |secret| {
             black_box(secret.len());
             Ok(())
         })

@@ -63,14 +63,7 @@ impl Fixture {
         let mut silent = 0;
         while silent < 2 {
             for from in [0, 1] {
-                loop {
-                    match ends[from].poll_output(&mut buf) {
-                        Output::Packet(datagram) => datagrams.push(datagram.to_vec()),
-                        Output::Connected => connected[from] = true,
-                        Output::Timeout(_) => break,
-                        _ => {}
-                    }
-                }
+                connected[from] |= drain(&mut ends[from], &mut buf, &mut datagrams);
                 silent = if datagrams.is_empty() { silent + 1 } else { 0 };
                 for datagram in datagrams.drain(..) {
                     ends[1 - from]
@@ -80,5 +73,18 @@ impl Fixture {
             }
         }
         assert_eq!(connected, [true, true]);
+    }
+}
+
+/// What one end has to send; says whether it reports to be connected.
+fn drain(end: &mut Dtls, buf: &mut [u8], datagrams: &mut Vec<Vec<u8>>) -> bool {
+    let mut connected = false;
+    loop {
+        match end.poll_output(buf) {
+            Output::Packet(datagram) => datagrams.push(datagram.to_vec()),
+            Output::Connected => connected = true,
+            Output::Timeout(_) => return connected,
+            _ => {}
+        }
     }
 }
