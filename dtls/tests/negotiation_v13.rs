@@ -389,98 +389,35 @@ fn the_version_is_that_of_the_whole_hello_in_whatever_order_its_pieces_come() {
     }
 }
 
+fn assert_refused<const N: usize>(cases: [(&str, ClientHello, Error); N]) {
+    for (what, hello, error) in cases {
+        assert_eq!(Dialogue::new().error(&hello), error, "{what}");
+    }
+}
+
 // req: T1 T3 T4 T23
 #[test]
 fn a_server_refuses_hellos_of_the_new_version_that_break_its_rules() {
     use PeerMisbehaved::*;
     let without = |code| changed(|hello| hello.set(code, None));
-    let shares = |shares: &[(u16, &[u8])]| {
-        let body = key_share(shares);
-        changed(|hello| hello.set(wire::KEY_SHARE, Some(body.clone())))
-    };
-    let p256 = (0x0017, &[4; 65][..]);
+    let cookie = changed(|hello| hello.cookie = vec![1]);
+    let unasked = changed(|hello| hello.set(wire::COOKIE, Some(vec![0, 1, 7])));
+    let compressed = changed(|hello| hello.compression = vec![1, 0]);
     let mut psk_first = hello();
     psk_first.extensions.insert(0, (41, vec![0; 8]));
-    for (what, hello, error) in [
-        (
-            "a cookie of old",
-            changed(|hello| hello.cookie = vec![1]),
-            Error::from(CookieInvalid),
-        ),
-        (
-            "a cookie nobody gave",
-            changed(|hello| hello.set(wire::COOKIE, Some(vec![0, 1, 7]))),
-            CookieInvalid.into(),
-        ),
-        (
-            "compression",
-            changed(|hello| hello.compression = vec![1, 0]),
-            CompressionDemanded.into(),
-        ),
-        (
-            "no groups",
-            without(wire::SUPPORTED_GROUPS),
-            ExtensionMissing.into(),
-        ),
-        (
-            "no shares",
-            without(wire::KEY_SHARE),
-            ExtensionMissing.into(),
-        ),
-        (
-            "no schemes",
-            without(wire::SIGNATURE_ALGORITHMS),
-            ExtensionMissing.into(),
-        ),
-        (
-            "a share of no offered group",
-            shares(&[(0x0019, &[4; 133])]),
-            KeyShareOfUnofferedGroup.into(),
-        ),
-        (
-            "shares in another order",
-            shares(&[p256, X25519]),
-            KeyShareOfUnofferedGroup.into(),
-        ),
-        (
-            "two shares of a group",
-            shares(&[X25519, X25519]),
-            InvalidMessage::DuplicateKeyShare.into(),
-        ),
-        (
-            "an empty share",
-            shares(&[(0x001d, &[])]),
-            InvalidMessage::EmptyPublicKey.into(),
-        ),
-        (
-            "a share that is no point",
-            shares(&[p256]),
-            KeyShareInvalid.into(),
-        ),
-        (
-            "a share that is too short",
-            shares(&[(0x001d, &[9; 31])]),
-            KeyShareInvalid.into(),
-        ),
-        (
-            "a share of small order",
-            shares(&[(0x001d, &[0; 32])]),
-            KeyShareInvalid.into(),
-        ),
-        (
-            "a pre-shared key in front",
-            psk_first,
-            PreSharedKeyNotLast.into(),
-        ),
-        (
-            "no suite in common",
-            changed(|hello| hello.suites = vec![0x1304, 0xc02b]),
-            PeerIncompatible::NoCipherSuiteInCommon.into(),
-        ),
-    ] {
-        assert_eq!(Dialogue::new().error(&hello), error, "{what}");
-    }
+    let suites = changed(|hello| hello.suites = vec![0x1304, 0xc02b]);
+    let no_suite = PeerIncompatible::NoCipherSuiteInCommon;
     let missing = Error::from(ExtensionMissing);
+    assert_refused([
+        ("a cookie of old", cookie, CookieInvalid.into()),
+        ("a cookie nobody gave", unasked, CookieInvalid.into()),
+        ("compression", compressed, CompressionDemanded.into()),
+        ("no groups", without(wire::SUPPORTED_GROUPS), missing),
+        ("no shares", without(wire::KEY_SHARE), missing),
+        ("no schemes", without(wire::SIGNATURE_ALGORITHMS), missing),
+        ("a key in front", psk_first, PreSharedKeyNotLast.into()),
+        ("no suite in common", suites, no_suite.into()),
+    ]);
     assert_eq!(missing.alert(), Some(AlertDescription::MISSING_EXTENSION));
     for fault in [
         CookieInvalid,
@@ -489,11 +426,39 @@ fn a_server_refuses_hellos_of_the_new_version_that_break_its_rules() {
         SecondClientHelloDiffers,
         PreSharedKeyNotLast,
     ] {
-        assert_eq!(
-            Error::from(fault).alert(),
-            Some(AlertDescription::ILLEGAL_PARAMETER)
-        );
+        let illegal = Some(AlertDescription::ILLEGAL_PARAMETER);
+        assert_eq!(Error::from(fault).alert(), illegal);
     }
+}
+
+// req: T1 T3 T23
+#[test]
+fn a_server_refuses_key_shares_that_break_their_rules() {
+    use PeerMisbehaved::*;
+    let shares = |shares: &[(u16, &[u8])]| {
+        let body = key_share(shares);
+        changed(|hello| hello.set(wire::KEY_SHARE, Some(body.clone())))
+    };
+    let p256 = (0x0017, &[4; 65][..]);
+    let unoffered = shares(&[(0x0019, &[4; 133])]);
+    let short = shares(&[(0x001d, &[9; 31])]);
+    let small = shares(&[(0x001d, &[0; 32])]);
+    let duplicate = InvalidMessage::DuplicateKeyShare;
+    let empty = InvalidMessage::EmptyPublicKey;
+    let misplaced = Error::from(KeyShareOfUnofferedGroup);
+    assert_refused([
+        ("of no offered group", unoffered, misplaced),
+        ("in another order", shares(&[p256, X25519]), misplaced),
+        (
+            "two of a group",
+            shares(&[X25519, X25519]),
+            duplicate.into(),
+        ),
+        ("an empty one", shares(&[(0x001d, &[])]), empty.into()),
+        ("no point", shares(&[p256]), KeyShareInvalid.into()),
+        ("too short", short, KeyShareInvalid.into()),
+        ("of small order", small, KeyShareInvalid.into()),
+    ]);
 }
 
 // req: T4
