@@ -20,7 +20,7 @@
 //! | CVE-2023-51443, CVE-2023-49786: a spoofed ClientHello ends a call | [`a_spoofed_client_hello_with_a_null_suite_ends_nothing`] |
 //! | CVE-2022-39368: failed handshakes leave something behind | [`failed_handshakes_give_everything_back`] |
 //! | plaintext that is marked as protected | [`a_plaintext_client_hello_marked_as_protected_is_ignored`] |
-//! | alerts in plaintext, numbers that wrap, keys dropped too early in DTLS 1.3 (2026) | the tests in [`of_dtls_1_3`] |
+//! | alerts in plaintext, numbers that wrap, tickets, KeyUpdate and keys dropped too early in DTLS 1.3 (2026) | the tests in [`of_dtls_1_3`] |
 //! | CVE-2011-4108, Lucky 13: CBC padding | [`there_is_no_cbc`] |
 #![cfg(feature = "deterministic")]
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
@@ -861,5 +861,85 @@ mod of_dtls_1_3 {
             "{:?}",
             stage.puppet.acks
         );
+    }
+
+    // req: T62 T10 T21
+    #[test]
+    fn a_ticket_is_acknowledged_as_often_as_it_comes() {
+        let mut stage = connected(Side::Client);
+        let before = stage.puppet.acks.len();
+        let (outgoing, first) =
+            stage
+                .puppet
+                .say_in_pieces(Letter::NewSessionTicket, |_| (), |len| vec![(0, len)]);
+        let (_, again) =
+            stage
+                .puppet
+                .say_in_pieces(Letter::NewSessionTicket, |_| (), |len| vec![(0, len)]);
+        for (nth, datagram) in [first, again].concat().into_iter().enumerate() {
+            let _ = stage.give(datagram);
+            stage.acknowledge();
+            assert_eq!(stage.puppet.acks.len(), before + nth + 1);
+        }
+        let newest = last_record(&stage, 3);
+        assert!(
+            stage.puppet.acks.last().unwrap().contains(&newest),
+            "{:?}",
+            stage.puppet.acks
+        );
+        stage.puppet.taken(outgoing);
+        stage.assert_talking();
+    }
+
+    // req: T62 T30
+    #[test]
+    fn keys_are_updated_when_everything_before_the_update_has_come() {
+        let mut stage = connected(Side::Client);
+        let whole = |len: usize| vec![(0, len)];
+        let (ticket, lost) = stage
+            .puppet
+            .say_in_pieces(Letter::NewSessionTicket, |_| (), whole);
+        stage.puppet.taken(ticket);
+        let (update, overtaking) = stage.puppet.say_in_pieces(Letter::KeyUpdate, |_| (), whole);
+        stage.puppet.taken(update);
+        for datagram in overtaking {
+            let _ = stage.give(datagram);
+        }
+        stage.acknowledge();
+        stage.assert_talking();
+        for datagram in lost {
+            let _ = stage.give(datagram);
+        }
+        stage.acknowledge();
+        // What was under way in the old epoch, then the new one.
+        stage.assert_talking();
+        stage.puppet.update_keys();
+        stage.assert_talking();
+    }
+
+    // req: T62
+    #[test]
+    fn message_numbers_go_on_after_the_handshake() {
+        for victim in SIDES {
+            let mut stage = connected(victim);
+            // One that starts anew is an old one: nothing is done, and the old keys are good.
+            let anew = Fragment::whole(24, 0, &[0]).to_bytes();
+            let record = stage.puppet.seal(3, wire::HANDSHAKE, &anew);
+            let _ = stage.give(record);
+            stage.assert_talking();
+            // Ours go on too, or the puppet would not read them. A client's come when its Finished has arrived.
+            let mut ack = vec![0, 160];
+            (0..10_u64).for_each(|sequence| {
+                ack.extend([2_u64.to_be_bytes(), sequence.to_be_bytes()].concat());
+            });
+            let ack = stage.puppet.seal(3, wire::ACK, &ack);
+            let _ = stage.give(ack);
+            let _ = stage.say_changed(Letter::KeyUpdate, |body| body[0] = 1);
+            stage.acknowledge();
+            let answer = stage.puppet.heard.last().unwrap();
+            assert_eq!(*answer, (24, vec![0]), "{victim}");
+            stage.puppet.update_keys();
+            stage.assert_talking();
+        }
     }
 }
