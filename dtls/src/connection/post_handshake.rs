@@ -1,7 +1,7 @@
 //! Handshake messages of DTLS 1.3 that come after the handshake (RFC 9147 §5.8.4, RFC 8446 §4.6).
 //!
 //! They come in the epoch of application data, so only the verified peer can have sent them: what may not come ends the
-//! connection. Each is acknowledged at once, since nothing answers it.
+//! connection. Nothing answers them: they are acknowledged after the usual while (RFC 9147 §7.1).
 
 use std::time::Instant;
 
@@ -45,19 +45,14 @@ impl Connection {
         Ok(())
     }
 
-    /// Handles what is complete and in its turn, and acknowledges it.
+    /// Handles what is complete and in its turn. It is acknowledged in a while, like all that nothing answers.
     pub(super) fn on_post_handshake_messages(&mut self, now: Instant) {
-        let mut handled = false;
         while let Phase::Connected(_) = self.phase
             && let Some(message) = self.reassembler.pop()
         {
-            handled = true;
             if let Err(error) = self.on_post_handshake_message(now, &message) {
                 self.fail(now, error);
             }
-        }
-        if handled {
-            self.flight.acknowledge_now(&mut self.timers);
         }
     }
 

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use floe_dtls::{
     AlertDescription, ClientAuth, Config, Connection, CryptoBackend, Error, Event, Identity,
-    PlaintextAcks, PlaintextAlerts, ProtocolVersion, Received, RemoteIdentity, Setup, Side, State,
+    KeyUpdateRequest, PlaintextAcks, PlaintextAlerts, ProtocolVersion, Received, RemoteIdentity,
+    Setup, Side, State,
 };
 
 use crate::flags::{Export, Flags, Verify};
@@ -40,7 +41,6 @@ pub(crate) enum Failure {
     /// The runner's certificate, as it had told us to.
     Refused,
     Identity(String),
-    NotImplemented(&'static str),
 }
 
 impl fmt::Display for Failure {
@@ -54,7 +54,6 @@ impl fmt::Display for Failure {
             Self::EndedEarly => f.write_str("the runner ended before the handshake did"),
             Self::Refused => f.write_str(":CERTIFICATE_VERIFY_FAILED:"),
             Self::Identity(what) => write!(f, "our certificate: {what}"),
-            Self::NotImplemented(what) => f.write_str(what),
         }
     }
 }
@@ -326,7 +325,9 @@ impl Session<'_> {
 
     fn before_read(&mut self) -> Result<(), Failure> {
         if self.flags.updates_keys_before_read {
-            return Err(Failure::NotImplemented("-key-update-before-read"));
+            let request = KeyUpdateRequest::NotRequested;
+            self.connection.update_keys(self.now, request)?;
+            self.flush()?;
         }
         Ok(())
     }

@@ -20,6 +20,7 @@ pub(crate) fn tokens(error: &Error) -> &'static str {
         }
         Error::IdentityRefused(_) => ":CERTIFICATE_VERIFY_FAILED:",
         Error::AlertReceived(description) => alert(*description),
+        Error::KeysUsedUp => ":TOO_MANY_KEY_UPDATES: :overflow:",
         Error::HandshakeTimedOut => ":READ_TIMEOUT_EXPIRED:",
         Error::ApiMisuse(ApiMisuse::NothingConfigured) => ":NO_SUPPORTED_VERSIONS_ENABLED:",
         _ => ":INTERNAL_ERROR:",
@@ -61,6 +62,7 @@ fn misbehaved(fault: PeerMisbehaved) -> &'static str {
         PeerMisbehaved::CertificateDoesNotFitCipherSuite => ":WRONG_CERTIFICATE_TYPE:",
         PeerMisbehaved::SignatureInvalid => ":BAD_SIGNATURE:",
         PeerMisbehaved::KeyShareInvalid => ":BAD_ECPOINT:",
+        PeerMisbehaved::TooManyKeyUpdates => ":TOO_MANY_KEY_UPDATES:",
         PeerMisbehaved::RecordTooLong => ":DATA_LENGTH_TOO_LONG:",
         PeerMisbehaved::RecordTypeUnknown => {
             ":DECRYPTION_FAILED_OR_BAD_RECORD_MAC: :UNEXPECTED_RECORD:"
