@@ -11,7 +11,8 @@ use std::{
 
 use arbitrary::{Arbitrary, Unstructured};
 use floe_dtls::{
-    Config, Connection, Event, ProtocolVersion, Received, RemoteIdentity, Setup, State,
+    Config, Connection, Event, KeyUpdateRequest, ProtocolVersion, Received, RemoteIdentity, Setup,
+    State,
 };
 
 use crate::{
@@ -53,6 +54,7 @@ enum Versions {
 enum Own {
     SetFingerprints(End),
     SetMtu(End, u16),
+    UpdateKeys(End, bool),
 }
 
 /// Runs the operations.
@@ -243,6 +245,13 @@ impl World for Network {
             Own::SetFingerprints(end) => {
                 let dtls = &mut self.end(end).dtls;
                 ignore(dtls.set_remote_fingerprints(now, identities::fingerprints()));
+            }
+            Own::UpdateKeys(end, both) => {
+                let request = match both {
+                    true => KeyUpdateRequest::Requested,
+                    false => KeyUpdateRequest::NotRequested,
+                };
+                ignore(self.end(end).dtls.update_keys(now, request));
             }
             Own::SetMtu(end, mtu) => {
                 ignore(self.end(end).dtls.set_mtu(usize::from(mtu % 2048)));
