@@ -58,7 +58,7 @@ impl Ends {
         ends
     }
 
-    /// Carries datagrams until there are none.
+    /// Carries datagrams until there are none, and lets the time pass that acknowledgements take.
     fn run(&mut self) {
         let mut buf = [0; 1500];
         loop {
@@ -66,6 +66,12 @@ impl Ends {
                 let _ = self.server.handle_datagram(self.now, &mut buf[..len]);
             } else if let Some(len) = self.server.poll_transmit(&mut buf) {
                 let _ = self.client.handle_datagram(self.now, &mut buf[..len]);
+            } else if [&self.client, &self.server].map(|end| end.timers.runs(Timer::Ack))
+                != [false; 2]
+            {
+                self.now += Duration::from_millis(100);
+                self.client.handle_timeout(self.now);
+                self.server.handle_timeout(self.now);
             } else {
                 return;
             }
