@@ -268,6 +268,8 @@ fn a_lost_key_update_or_acknowledgement_comes_again() {
     ends.client.handle_timeout(ends.now);
     let len = ends.client.poll_transmit(&mut buf).unwrap();
     let _ = ends.server.handle_datagram(ends.now, &mut buf[..len]);
+    ends.now += Duration::from_millis(100);
+    ends.server.handle_timeout(ends.now);
     assert!(
         ends.server.poll_transmit(&mut buf).is_some(),
         "the ACK, lost"
@@ -354,9 +356,12 @@ fn tickets_are_acknowledged_and_forgotten() {
     let received = ends.client.handle_datagram(ends.now, &mut record);
     assert_eq!(received, Received::Handled);
     let mut buf = [0; 1200];
+    assert_eq!(ends.client.poll_transmit(&mut buf), None);
+    ends.now += Duration::from_millis(100);
+    ends.client.handle_timeout(ends.now);
     assert!(
         ends.client.poll_transmit(&mut buf).is_some(),
-        "an ACK at once"
+        "an ACK after a while"
     );
     let received = ends.client.handle_datagram(ends.now, &mut again);
     assert_eq!(received, Received::Dropped(DropReason::StaleMessage));
