@@ -125,6 +125,7 @@ fn assert_success(output: &Output) {
     );
 }
 
+// req: T63
 #[test]
 fn on_either_side_it_connects_and_answers_by_the_complement() {
     for setup in [Setup::Active, Setup::Passive] {
@@ -149,6 +150,7 @@ fn it_says_hello_first_if_told_to() {
     assert_success(&shim.join().unwrap());
 }
 
+// req: T63
 #[test]
 fn time_passes_when_the_runner_says_so_and_the_flight_goes_out_again() {
     let (mut runner, shim) = start(Setup::Passive, &[]);
@@ -178,6 +180,7 @@ fn time_passes_when_the_runner_says_so_and_the_flight_goes_out_again() {
     assert_eq!(output.status.code(), Some(1), "800 ms are not 799");
 }
 
+// req: T63
 #[test]
 fn what_goes_wrong_has_the_runners_word() {
     let flags = ["-verify-fail", "-verify-peer", "-no-tls13"];
