@@ -7,6 +7,7 @@
 //!
 //! The whole caller's side of a sans-IO machine stands in `run`: drain, wait, feed.
 
+use std::collections::HashMap;
 use std::error::Error;
 use std::fmt::Write as _;
 use std::net::{SocketAddr, UdpSocket};
@@ -16,7 +17,7 @@ use std::{env, fs, io};
 
 use floe_dtls::{
     CertificateFingerprint, Config, Connection, CookieGate, Event, FingerprintSet, HashAlgorithm,
-    Identity, Received, RemoteIdentity, Setup, Side, State, Verdict,
+    Identity, PartialHello, Received, RemoteIdentity, Setup, Side, State, Verdict,
 };
 
 const HELP: &str = "\
@@ -160,25 +161,23 @@ impl Session {
             false => None,
         };
         let (mut buffer, mut answer) = (vec![0; 65_536], [0; CookieGate::MAX_ANSWER]);
+        let mut partial = Partial::default();
         loop {
             wait(&socket, deadline)?;
             let Some((len, peer)) = arrival(socket.recv_from(&mut buffer))? else {
                 return Err("timed out".into());
             };
-            let (client, now) = (peer.to_string(), now());
-            let verdict = gate.as_ref().map(|gate| {
-                gate.handle_datagram(now, client.as_bytes(), &buffer[..len], &mut answer)
-            });
-            let dtls = match (&gate, verdict) {
-                (Some(gate), Some(Verdict::Proven(proof))) => {
-                    gate.accept(now, proof, options.remote.clone())?
-                }
-                (_, Some(Verdict::Answer(len))) => {
-                    socket.send_to(&answer[..len], peer)?;
-                    continue;
-                }
-                (_, Some(_)) => continue,
-                (_, None) => believing(config, options, now)?,
+            let now = now();
+            let dtls = match &gate {
+                Some(gate) => match partial.judge(gate, now, peer, &buffer[..len], &mut answer) {
+                    Verdict::Proven(proof) => gate.accept(now, proof, options.remote.clone())?,
+                    Verdict::Answer(len) => {
+                        socket.send_to(&answer[..len], peer)?;
+                        continue;
+                    }
+                    _ => continue,
+                },
+                None => believing(config, options, now)?,
             };
             let mut session = Self::new(options, socket, peer, dtls);
             session.buffer = buffer;
@@ -293,6 +292,38 @@ impl Session {
             _ => {}
         }
         Ok(())
+    }
+}
+
+/// The ClientHellos in pieces, of as many clients as we are willing to keep something for.
+#[derive(Default)]
+struct Partial(HashMap<SocketAddr, PartialHello>);
+
+impl Partial {
+    const MOST: usize = 64;
+
+    fn judge(
+        &mut self,
+        gate: &CookieGate,
+        now: Instant,
+        peer: SocketAddr,
+        datagram: &[u8],
+        answer: &mut [u8],
+    ) -> Verdict {
+        let client = peer.to_string();
+        self.0.retain(|_, partial| now < partial.expires_at());
+        if !self.0.contains_key(&peer) {
+            match gate.handle_datagram(now, client.as_bytes(), datagram, answer) {
+                Verdict::Fragment if self.0.len() < Self::MOST => {}
+                verdict => return verdict,
+            }
+        }
+        let partial = self.0.entry(peer).or_insert_with(|| PartialHello::new(now));
+        let verdict = gate.collect(now, client.as_bytes(), partial, datagram, answer);
+        if partial.is_empty() {
+            self.0.remove(&peer);
+        }
+        verdict
     }
 }
 

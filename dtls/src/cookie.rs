@@ -14,29 +14,35 @@
 //! the gate needs no memory. In DTLS 1.3 it also carries what the HelloRetryRequest chose and the hash of the first hello,
 //! which the transcript begins with (RFC 8446 §4.2.2, §4.4.1).
 //!
-//! Where ICE has shown the path (an answered check) none of this is of use. A ClientHello that needs two datagrams, as one
-//! with a post-quantum share does, cannot be answered without keeping its first half: the gate says
-//! [`Verdict::Fragment`], and a [`Connection`] can be made of it that sends no more than three times what it received until
-//! its peer has shown that it is there.
+//! Where ICE has shown the path (an answered check) none of this is of use.
+//!
+//! A ClientHello that needs two datagrams, because it has a post-quantum share or because the cookie made it too long for
+//! the client's MTU, cannot be answered without keeping its first half: the gate says [`Verdict::Fragment`]. A caller who
+//! serves such clients keeps a [`PartialHello`] for the address, up to as many as it likes, and has the gate
+//! [`collect`](CookieGate::collect) into it: the hello that comes out is judged as one in a single datagram is.
 
+mod partial;
 mod token;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
+pub use self::partial::PartialHello;
+use self::partial::{WholeHello, hello_record};
 use self::token::{Kept, Secret, Subject};
 use crate::config::Config;
 use crate::connection::{Beginning, Connection};
-use crate::error::{ApiMisuse, Error, PeerIncompatible, PeerMisbehaved};
+use crate::error::{ApiMisuse, Error, InvalidMessage, PeerIncompatible, PeerMisbehaved};
 use crate::fingerprint::RemoteIdentity;
 use crate::msgs::alert::Alert;
 use crate::msgs::codec::{Codec, Reader};
 use crate::msgs::enums::{AlertDescription, HandshakeType, ProtocolVersion};
 use crate::msgs::handshake::{Fragment, HandshakeHeader};
 use crate::msgs::hello::{ClientHello, HelloVerifyRequest};
+use crate::reassembly::Message;
 use crate::record::RecordLayer;
-use crate::record::header::{ContentType, Epoch, Header, RecordNumber};
+use crate::record::header::{ContentType, Epoch, RecordNumber};
 use crate::server::{ExpectSecondClientHello, Retry, ServerState};
 use crate::stats::DropReason;
 
@@ -53,8 +59,8 @@ pub enum Verdict {
     /// A ClientHello from where it says it is from: make a connection with [`CookieGate::accept`] and give it the datagram.
     Proven(Proof),
     /// A part of a ClientHello that needs more than one datagram. It cannot be answered without keeping it: drop it, or
-    /// give it to a [`Connection`] of its own, which sends no more than three times what it received until its peer has
-    /// shown that it is there. How many of those there may be at a time is the caller's to limit.
+    /// [`collect`](CookieGate::collect) it into the [`PartialHello`] of this client. How many of those there may be at a
+    /// time is the caller's to limit. From `collect`: it is kept, and more is missing.
     Fragment,
     /// Not the beginning of a handshake, or one that earns no answer.
     Dropped(DropReason),
@@ -85,6 +91,12 @@ enum Examined {
     Proven(ServerState),
     /// It must come again with the cookie in this message.
     Again(Vec<u8>),
+}
+
+/// What a whole ClientHello has shown.
+enum Judged {
+    Proven(ServerState),
+    Not(Verdict),
 }
 
 impl CookieGate {
@@ -143,19 +155,64 @@ impl CookieGate {
             out.len() >= Self::MAX_ANSWER,
             "the buffer must hold an answer"
         );
-        let arrival = match Arrival::read(datagram) {
-            Ok(arrival) => arrival,
-            Err(Unread::Fragment) => return Verdict::Fragment,
-            Err(Unread::Dropped(reason)) => return Verdict::Dropped(reason),
+        match Arrival::read(datagram) {
+            Ok(arrival) => match self.judge(now, client, &arrival, datagram.len(), out) {
+                Judged::Proven(state) => Verdict::Proven(arrival.proof(state, None)),
+                Judged::Not(verdict) => verdict,
+            },
+            Err(Unread::Fragment) => Verdict::Fragment,
+            Err(Unread::Dropped(reason)) => Verdict::Dropped(reason),
+        }
+    }
+
+    /// As [`CookieGate::handle_datagram`] for a client of whom pieces are kept: any datagram may bring more of them.
+    ///
+    /// Nothing is answered before the ClientHello is whole, and the answer is not longer than three times the datagrams it
+    /// came in. With any verdict but [`Verdict::Fragment`] and [`Verdict::Dropped`] nothing is kept any more, and
+    /// `partial` can be forgotten.
+    ///
+    /// # Panics
+    ///
+    /// As [`CookieGate::handle_datagram`].
+    pub fn collect(
+        &self,
+        now: Instant,
+        client: &[u8],
+        partial: &mut PartialHello,
+        datagram: &[u8],
+        out: &mut [u8],
+    ) -> Verdict {
+        assert!(
+            out.len() >= Self::MAX_ANSWER,
+            "the buffer must hold an answer"
+        );
+        let whole = match partial.take(now, datagram) {
+            Ok(Some(whole)) => whole,
+            Ok(None) => return Verdict::Fragment,
+            Err(reason) => return Verdict::Dropped(reason),
         };
-        let (content_type, body) = match self.examine(now, client, &arrival) {
-            Ok(Examined::Proven(state)) => {
-                return Verdict::Proven(Proof(Box::new(Beginning {
-                    state,
-                    message_seq: arrival.message_seq,
-                    record: arrival.number,
-                })));
+        let Ok(arrival) = Arrival::collected(&whole) else {
+            return Verdict::Dropped(DropReason::MalformedFragment);
+        };
+        match self.judge(now, client, &arrival, whole.received, out) {
+            Judged::Proven(state) => {
+                Verdict::Proven(arrival.proof(state, Some(whole.message.clone())))
             }
+            Judged::Not(verdict) => verdict,
+        }
+    }
+
+    /// Looks at a whole ClientHello that came in `received` bytes, and answers it if it proves nothing.
+    fn judge(
+        &self,
+        now: Instant,
+        client: &[u8],
+        arrival: &Arrival<'_>,
+        received: usize,
+        out: &mut [u8],
+    ) -> Judged {
+        let (content_type, body) = match self.examine(now, client, arrival) {
+            Ok(Examined::Proven(state)) => return Judged::Proven(state),
             Ok(Examined::Again(message)) => (ContentType::Handshake, message),
             Err(error) => {
                 let description = error.alert().unwrap_or(AlertDescription::INTERNAL_ERROR);
@@ -166,16 +223,18 @@ impl CookieGate {
         // Numbered as what it answers is, so that it is not taken for a repetition (RFC 6347 §4.2.1).
         let mut records = RecordLayer::default();
         records.begin_plaintext_at(arrival.number.sequence());
-        let room = out.len().min(AMPLIFICATION * datagram.len());
+        let room = out.len().min(AMPLIFICATION * received);
         let (out, _) = out.split_at_mut(room);
-        match records.seal(Epoch::PLAINTEXT, content_type, [&body, &[]], out) {
-            Ok(sealed) => Verdict::Answer(sealed.len),
-            Err(_) => Verdict::Dropped(DropReason::MalformedFragment),
-        }
+        Judged::Not(
+            match records.seal(Epoch::PLAINTEXT, content_type, [&body, &[]], out) {
+                Ok(sealed) => Verdict::Answer(sealed.len),
+                Err(_) => Verdict::Dropped(DropReason::MalformedFragment),
+            },
+        )
     }
 
-    /// The connection that a proven ClientHello begins: started, its path taken for validated. Give it the datagram with
-    /// that ClientHello next.
+    /// The connection that a proven ClientHello begins: started, its path taken for validated. Give it the datagram that
+    /// proved it next; the pieces that came before it, if any, it has.
     ///
     /// # Errors
     ///
@@ -291,13 +350,7 @@ impl<'a> Arrival<'a> {
     /// A datagram that begins with a whole ClientHello.
     fn read(datagram: &'a [u8]) -> Result<Self, Unread> {
         let dropped = Unread::Dropped;
-        let header = Header::read(datagram, &[]).map_err(dropped)?;
-        let is_handshake = header.content_type == Some(ContentType::Handshake);
-        if header.number.epoch() != Epoch::PLAINTEXT || !is_handshake {
-            return Err(dropped(DropReason::UnexpectedPlaintext));
-        }
-        let end = Header::LEN + header.length;
-        let message = datagram.get(Header::LEN..end).unwrap_or_default();
+        let (number, message, _) = hello_record(datagram).map_err(dropped)?;
         let malformed = |_| dropped(DropReason::MalformedFragment);
         let fragment = Fragment::read(&mut Reader::new(message)).map_err(malformed)?;
         let first = fragment.header;
@@ -308,13 +361,32 @@ impl<'a> Arrival<'a> {
             return Err(Unread::Fragment);
         }
         Ok(Self {
-            number: header.number,
+            number,
             message_seq: first.message_seq,
             message: message
                 .get(..HandshakeHeader::LEN + fragment.body.len())
                 .unwrap_or_default(),
             hello: ClientHello::read_all(fragment.body).map_err(malformed)?,
         })
+    }
+
+    /// A ClientHello made of its pieces.
+    fn collected(whole: &'a WholeHello) -> Result<Self, InvalidMessage> {
+        Ok(Self {
+            number: whole.number,
+            message_seq: whole.message_seq,
+            message: &whole.message.bytes,
+            hello: ClientHello::read_all(whole.message.body())?,
+        })
+    }
+
+    fn proof(&self, state: ServerState, collected: Option<Message>) -> Proof {
+        Proof(Box::new(Beginning {
+            state,
+            message_seq: self.message_seq,
+            record: self.number,
+            collected,
+        }))
     }
 
     /// A message that answers this one.

@@ -102,7 +102,10 @@
 //! (declined with a warning), CBC suites, certificate chains (a fingerprint names one certificate). As a client it answers
 //! HelloVerifyRequest and HelloRetryRequest. As a server it sends no more than three times what it received until the
 //! client has shown that it is there or [`Connection::set_path_validated`] says so; a listener that ICE does not help puts a
-//! [`CookieGate`] before its connections.
+//! [`CookieGate`] before its connections, and keeps a [`PartialHello`] for clients whose ClientHello comes in pieces.
+//!
+//! The version is settled before anything else, and the newest that both have is taken: a client that offers DTLS 1.3 but
+//! shares no suite or group of it with us is refused with `handshake_failure`, DTLS 1.2 or not (RFC 8446 §4.1.1).
 //!
 //! Features: `rcgen` (default) makes self-signed identities; `aws-lc-rs` adds `CryptoBackend::AwsLcRs` and with it
 //! X25519MLKEM768; `deterministic` and `fuzzing` are for tests only.
@@ -150,7 +153,7 @@ pub use config::{
 };
 pub use connection::{Connection, Received};
 pub use connection_id::ConnectionId;
-pub use cookie::{CookieGate, Proof, Verdict};
+pub use cookie::{CookieGate, PartialHello, Proof, Verdict};
 pub use crypto::CryptoBackend;
 pub use error::{
     ApiMisuse, Error, IdentityRefused, InvalidMessage, PeerIncompatible, PeerMisbehaved,

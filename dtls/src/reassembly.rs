@@ -70,6 +70,23 @@ impl Reassembler {
         self.next = u32::from(message_seq);
     }
 
+    /// As [`Reassembler::begin_at`], with that message there already.
+    pub(crate) fn begin_with(&mut self, message_seq: u16, message: Option<Message>) {
+        self.begin_at(message_seq);
+        if let Some(message) = message {
+            let (epoch, body) = (message.epoch, message.body().len());
+            let header = HandshakeHeader::whole(message.handshake_type, message_seq, body as u32);
+            let whole = Partial {
+                header: Some((epoch, header)),
+                received: body,
+                whole: Some(message.bytes),
+                pages: Vec::new(),
+            };
+            self.pages += whole.size();
+            self.messages.push_back(whole);
+        }
+    }
+
     /// The message_seq expected next.
     pub(crate) fn next_seq(&self) -> u32 {
         self.next

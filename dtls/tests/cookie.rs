@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use common::*;
 use floe_dtls::{
-    AlertDescription, Config, Connection, CookieGate, DropReason, Error, NamedGroup,
+    AlertDescription, Config, Connection, CookieGate, DropReason, Error, NamedGroup, PartialHello,
     PeerIncompatible, ProtocolVersion, Received, RemoteIdentity, Setup, State, Verdict,
 };
 use proptest::prelude::*;
@@ -301,6 +301,218 @@ fn a_hello_in_two_datagrams_cannot_be_answered_without_keeping_it() {
             assert!(matches!(verdict, Verdict::Fragment), "{verdict:?}");
         }
     }
+}
+
+fn collect(
+    gate: &CookieGate,
+    now: Instant,
+    from: &[u8],
+    partial: &mut PartialHello,
+    pieces: &[Vec<u8>],
+) -> (Verdict, Vec<u8>) {
+    let mut out = [0; CookieGate::MAX_ANSWER];
+    let (last, first) = pieces.split_last().unwrap();
+    for piece in first {
+        let verdict = gate.collect(now, from, partial, piece, &mut out);
+        assert!(matches!(verdict, Verdict::Fragment), "{verdict:?}");
+    }
+    let verdict = gate.collect(now, from, partial, last, &mut out);
+    let len = match verdict {
+        Verdict::Answer(len) => len,
+        _ => 0,
+    };
+    let received: usize = pieces.iter().map(Vec::len).sum();
+    assert!(len <= 3 * received);
+    (verdict, out[..len].to_vec())
+}
+
+/// A client at the smallest MTU, and the pieces of its hello with the cookie.
+fn second_hello_in_pieces(
+    gate: &CookieGate,
+    version: ProtocolVersion,
+) -> (Connection, Vec<Vec<u8>>) {
+    let now = Clock::epoch();
+    let mut config = config_of(CLIENT, version);
+    config.mtu = 256;
+    config.groups = [[NamedGroup::X25519; 100], [NamedGroup::SECP256R1; 100]].concat();
+    let mut client = client_of(config);
+    let mut partial = PartialHello::new(now);
+    let first = datagrams(&mut client);
+    let (verdict, mut answer) = collect(gate, now, ALICE, &mut partial, &first);
+    assert!(matches!(verdict, Verdict::Answer(_)), "{verdict:?}");
+    assert!(partial.is_empty());
+    assert_eq!(client.handle_datagram(now, &mut answer), Received::Handled);
+    let second = datagrams(&mut client);
+    assert!(second.len() > 2);
+    (client, second)
+}
+
+fn collected(gate: &CookieGate, pieces: &[Vec<u8>]) -> Connection {
+    let now = Clock::epoch();
+    let (verdict, _) = collect(gate, now, ALICE, &mut PartialHello::new(now), pieces);
+    let Verdict::Proven(proof) = verdict else {
+        panic!("{verdict:?}");
+    };
+    let mut server = gate.accept(now, proof, expecting(CLIENT)).unwrap();
+    let last = pieces.last().unwrap();
+    let received = server.handle_datagram(now, &mut last.clone());
+    assert_eq!(received, Received::Handled);
+    server
+}
+
+// req: T9 T2
+#[test]
+fn who_brings_the_cookie_back_in_pieces_is_let_in_in_any_order() {
+    for version in VERSIONS {
+        for rotated in 0..3 {
+            let gate = gate_of(config_of(SERVER, version));
+            let (mut client, mut pieces) = second_hello_in_pieces(&gate, version);
+            pieces.rotate_left(rotated);
+            let mut server = collected(&gate, &pieces);
+            let answers = datagrams(&mut server);
+            let hello = pieces.last().unwrap();
+            assert_eq!(answers[0][3..11], hello[3..11], "the record's number");
+            for mut answer in answers {
+                let _ = client.handle_datagram(Clock::epoch(), &mut answer);
+            }
+            talk(&mut client, &mut server);
+            assert_eq!(client.state(), State::Connected, "{:?}", client.error());
+            assert_eq!(server.state(), State::Connected, "{:?}", server.error());
+            assert_eq!(server.version(), Some(version));
+        }
+    }
+}
+
+// req: T9
+#[test]
+fn a_cookie_in_pieces_is_worth_nothing_elsewhere_later_or_changed() {
+    for version in VERSIONS {
+        let gate = gate_of(config_of(SERVER, version));
+        let (_, pieces) = second_hello_in_pieces(&gate, version);
+        let epoch = Clock::epoch();
+        let refused = |from, now, pieces: &[Vec<u8>]| {
+            let mut partial = PartialHello::new(now);
+            let (verdict, answer) = collect(&gate, now, from, &mut partial, pieces);
+            assert!(matches!(verdict, Verdict::Answer(_)), "{verdict:?}");
+            assert!(partial.is_empty(), "nothing is kept of it");
+            // Asked again, or told illegal_parameter.
+            let expected = if version == V12 { 22 } else { 21 };
+            assert_eq!(answer[0], expected);
+        };
+        refused(MALLORY, epoch, &pieces);
+        refused(ALICE, epoch + Duration::from_secs(120), &pieces);
+        let mut changed = pieces.clone();
+        changed[0][13 + 12 + 2] ^= 1;
+        refused(ALICE, epoch, &changed);
+        let now = epoch + Duration::from_secs(119);
+        let (verdict, _) = collect(&gate, now, ALICE, &mut PartialHello::new(now), &pieces);
+        assert!(matches!(verdict, Verdict::Proven(_)), "{verdict:?}");
+    }
+}
+
+// req: T9
+#[test]
+fn pieces_are_kept_for_ten_seconds() {
+    let gate = gate_of(config_of(SERVER, V13));
+    let (_, pieces) = second_hello_in_pieces(&gate, V13);
+    let (last, first) = pieces.split_last().unwrap();
+    for (late, is_whole) in [(Duration::from_millis(1), true), (Duration::ZERO, false)] {
+        let mut partial = PartialHello::new(Clock::epoch());
+        for piece in first {
+            let _ = collect(
+                &gate,
+                Clock::epoch(),
+                ALICE,
+                &mut partial,
+                std::slice::from_ref(piece),
+            );
+        }
+        let now = partial.expires_at() - late;
+        assert_eq!(
+            partial.expires_at(),
+            Clock::epoch() + PartialHello::LIFETIME
+        );
+        let (verdict, _) = collect(&gate, now, ALICE, &mut partial, std::slice::from_ref(last));
+        assert_eq!(
+            matches!(verdict, Verdict::Proven(_)),
+            is_whole,
+            "{verdict:?}"
+        );
+        assert_eq!(
+            matches!(verdict, Verdict::Fragment),
+            !is_whole,
+            "{verdict:?}"
+        );
+    }
+}
+
+// req: T9 T2
+#[test]
+fn pieces_of_too_much_of_the_past_or_of_something_else_are_dropped() {
+    let gate = gate_of(config_of(SERVER, V13));
+    let (_, pieces) = second_hello_in_pieces(&gate, V13);
+    let mut partial = PartialHello::new(Clock::epoch());
+    let _ = collect(&gate, Clock::epoch(), ALICE, &mut partial, &pieces[..1]);
+    let mut too_long = pieces[1].clone();
+    too_long[13 + 1..13 + 4].copy_from_slice(&[0, 0x40, 1]);
+    let mut past = pieces[1].clone();
+    past[13 + 5] = 0;
+    let mut finished = pieces[1].clone();
+    finished[13] = 20;
+    let mut cut = pieces[1].clone();
+    cut.pop();
+    for (piece, reason) in [
+        (too_long, DropReason::ReassemblyFull),
+        (past, DropReason::StaleMessage),
+        (finished, DropReason::UnexpectedPlaintext),
+        (cut, DropReason::TruncatedRecord),
+        (vec![], DropReason::TruncatedRecord),
+    ] {
+        match collect(&gate, Clock::epoch(), ALICE, &mut partial, &[piece]).0 {
+            Verdict::Dropped(dropped) => assert_eq!(dropped, reason),
+            other => panic!("{other:?}"),
+        }
+    }
+    let (verdict, _) = collect(&gate, Clock::epoch(), ALICE, &mut partial, &pieces[1..]);
+    assert!(matches!(verdict, Verdict::Proven(_)), "{verdict:?}");
+}
+
+/// The length that is claimed takes none.
+// req: T9 T2
+#[test]
+fn pieces_take_memory_for_what_came() {
+    let gate = gate_of(config_of(SERVER, V13));
+    let mut piece = second_hello_in_pieces(&gate, V13).1.remove(0);
+    let claimed = (PartialHello::MAX_LEN as u32).to_be_bytes();
+    piece[13 + 1..13 + 4].copy_from_slice(&claimed[1..]);
+    let mut partial = PartialHello::new(Clock::epoch());
+    let counted = allocation_counter::measure(|| {
+        let mut out = [0; CookieGate::MAX_ANSWER];
+        let verdict = gate.collect(Clock::epoch(), ALICE, &mut partial, &piece, &mut out);
+        assert!(matches!(verdict, Verdict::Fragment), "{verdict:?}");
+    });
+    assert!(counted.bytes_max <= 2048, "{} bytes", counted.bytes_max);
+}
+
+// req: T9
+#[test]
+fn a_whole_hello_and_pieces_that_contradict_each_other_get_through_too() {
+    let gate = gate_of(config_of(SERVER, V12));
+    let (_, pieces) = second_hello_in_pieces(&gate, V12);
+    let now = Clock::epoch();
+    let mut partial = PartialHello::new(now);
+    let mut forged = pieces[0].clone();
+    forged[40] ^= 1;
+    let _ = collect(&gate, now, ALICE, &mut partial, &[forged]);
+    let (verdict, _) = collect(&gate, now, ALICE, &mut partial, &pieces[..1]);
+    let conflict = matches!(verdict, Verdict::Dropped(DropReason::FragmentConflict));
+    assert!(conflict, "{verdict:?}");
+    let (verdict, _) = collect(&gate, now, ALICE, &mut partial, &pieces[1..]);
+    assert!(matches!(verdict, Verdict::Proven(_)), "{verdict:?}");
+    let mut client = client_of(config_of(CLIENT, V12));
+    let hello = only_datagram(&mut client);
+    let (verdict, _) = collect(&gate, now, ALICE, &mut PartialHello::new(now), &[hello]);
+    assert!(matches!(verdict, Verdict::Answer(_)), "{verdict:?}");
 }
 
 // req: T9

@@ -37,7 +37,7 @@ use crate::handshake::{Completed, Context, Negotiated};
 use crate::msgs::alert::Alert;
 use crate::msgs::enums::{AlertDescription, ProtocolVersion};
 use crate::queue::Queue;
-use crate::reassembly::Reassembler;
+use crate::reassembly::{Message, Reassembler};
 use crate::record::header::{ContentType, Epoch, MAX_PLAINTEXT, RecordNumber};
 use crate::record::{RecordLayer, SealError};
 use crate::server::ServerState;
@@ -137,6 +137,8 @@ pub(crate) struct Beginning {
     pub(crate) message_seq: u16,
     /// That of the record it comes in, and so of our first record (RFC 6347 §4.2.1).
     pub(crate) record: RecordNumber,
+    /// The ClientHello, if it came in pieces: the last of them comes again and finds it whole.
+    pub(crate) collected: Option<Message>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -219,7 +221,9 @@ impl Connection {
     ) -> Result<Self, ApiMisuse> {
         let mut connection = Self::new(config, Setup::Passive, remote)?;
         connection.set_path_validated();
-        connection.reassembler.begin_at(beginning.message_seq);
+        connection
+            .reassembler
+            .begin_with(beginning.message_seq, beginning.collected);
         connection.flight.begin_at(beginning.message_seq);
         connection
             .records
