@@ -178,7 +178,7 @@ impl World for Network {
         &mut self.from(to).sent
     }
 
-    fn from_a_stranger(&mut self, _: End) {}
+    fn path_of_a_stranger(&mut self, _: End) {}
 
     fn deliver(&mut self, to: End, (): (), mut datagram: Vec<u8>) {
         let now = self.now;

@@ -161,7 +161,7 @@ impl World for Pair {
         &mut self.from(to).sent
     }
 
-    fn from_a_stranger(&mut self, to: End) -> FiveTuple {
+    fn path_of_a_stranger(&mut self, to: End) -> FiveTuple {
         FiveTuple::udp(self.side(to).at, address(77))
     }
 

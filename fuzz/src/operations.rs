@@ -65,7 +65,7 @@ pub(crate) trait World {
     /// What is under way to `to`, first come first.
     fn under_way(&mut self, to: End) -> &mut VecDeque<(Self::Path, Vec<u8>)>;
     /// How a datagram of a stranger's comes.
-    fn from_a_stranger(&mut self, to: End) -> Self::Path;
+    fn path_of_a_stranger(&mut self, to: End) -> Self::Path;
     fn deliver(&mut self, to: End, path: Self::Path, datagram: Vec<u8>);
     fn advance(&mut self, by: Duration);
     fn say(&mut self, from: End, len: u8);
@@ -87,7 +87,7 @@ pub(crate) trait World {
                 }
             }
             Operation::Inject { to, datagram } => {
-                let path = self.from_a_stranger(to);
+                let path = self.path_of_a_stranger(to);
                 self.deliver(to, path, datagram);
             }
             Operation::Advance { millis } => self.advance(Duration::from_millis(millis.into())),
