@@ -5,11 +5,12 @@
 //!            a limit of the cipher                             we write in the next epoch
 //!    Settled ──────────────────────────────────▶ In the air ─────────────────────────────▶ Settled
 //!                                                  │      ▲
-//!                                                  └──────┘ another is wanted: it follows
+//!                                                  └──────┘ another is wanted: this is it
 //! ```
 //!
 //! What we write changes when the peer has acknowledged our KeyUpdate; what we read changes with the peer's. One KeyUpdate
-//! is in the air at a time, and none before the handshake's last flight has left it.
+//! is in the air at a time, and none before the handshake's last flight has left it. It does for all that want one before
+//! it is acknowledged, the peer's requests too (RFC 8446 §4.6.3); only a request of our own that it does not make follows.
 
 use std::time::Instant;
 
@@ -28,15 +29,19 @@ use crate::timer::Timer;
 /// Our own KeyUpdates.
 #[derive(Debug, Default)]
 pub(super) struct KeyUpdates {
-    in_air: bool,
-    /// The next one, and whether it asks the peer for one of its own.
+    /// The one that waits for its ACK, and whether it asks the peer for one of its own.
+    in_air: Option<KeyUpdateRequest>,
+    /// The next one.
     wanted: Option<KeyUpdateRequest>,
 }
 
 impl KeyUpdates {
     /// What is wanted twice is done once.
     fn want(&mut self, request: KeyUpdateRequest) {
-        if self.wanted != Some(KeyUpdateRequest::Requested) {
+        let is_done_by = |other: Option<KeyUpdateRequest>| {
+            other.is_some_and(|other| other == request || other == KeyUpdateRequest::Requested)
+        };
+        if !is_done_by(self.in_air) && !is_done_by(self.wanted) {
             self.wanted = Some(request);
         }
     }
@@ -46,6 +51,10 @@ impl Connection {
     /// Changes the keys that this end writes with, and with [`KeyUpdateRequest::Requested`] the peer's too (RFC 9147 §8,
     /// RFC 8446 §4.6.3). What is sealed before the peer acknowledges still has the old keys. Near a usage limit of the
     /// cipher this happens by itself.
+    ///
+    /// Calls are not counted: before the peer has acknowledged, another call asks for what is on its way already and adds
+    /// nothing, unless it is the first with [`KeyUpdateRequest::Requested`]. During the handshake's last flight one is
+    /// remembered and follows.
     ///
     /// # Errors
     ///
@@ -83,13 +92,13 @@ impl Connection {
             return;
         };
         let updates = &mut established.key_updates;
-        if !possible || updates.in_air {
+        if !possible || updates.in_air.is_some() {
             return;
         }
         let Some(request) = updates.wanted.take() else {
             return;
         };
-        updates.in_air = true;
+        updates.in_air = Some(request);
         let epoch = self.records.write_epoch();
         self.flight.begin(now);
         self.flight
@@ -102,10 +111,12 @@ impl Connection {
         let newest = self.records.write_epoch();
         self.records.drop_write_before(newest);
         let updated = match &mut self.phase {
-            Phase::Connected(established) => std::mem::take(&mut established.key_updates.in_air),
-            _ => false,
+            Phase::Connected(established) => established.key_updates.in_air.take(),
+            _ => None,
         };
-        if updated && let Err(error) = self.write_in_next_epoch() {
+        if updated.is_some()
+            && let Err(error) = self.write_in_next_epoch()
+        {
             self.fail(now, error);
         }
         self.send_wanted_key_update(now);

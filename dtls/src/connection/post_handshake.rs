@@ -29,13 +29,14 @@ impl Connection {
         if u32::from(fragment.header.message_seq) < self.reassembler.next_seq() {
             return Err(DropReason::StaleMessage);
         }
-        // Not acknowledged before the peer is known, it comes again.
-        if !matches!(self.phase, Phase::Connected(_)) || epoch < Epoch::APPLICATION {
+        // The handshake's epoch ended with its Finished, any other with its KeyUpdate (RFC 9147 §8).
+        let has_ended = epoch == Epoch::HANDSHAKE || epoch < self.records.read_epoch();
+        if has_ended && epoch != Epoch::PLAINTEXT {
+            self.fail(now, unexpected());
             return Err(DropReason::LateHandshake);
         }
-        // A KeyUpdate was the last message of its epoch (RFC 9147 §8).
-        if epoch < self.records.read_epoch() {
-            self.fail(now, unexpected());
+        // Not acknowledged before the peer is known, it comes again.
+        if !matches!(self.phase, Phase::Connected(_)) || epoch < Epoch::APPLICATION {
             return Err(DropReason::LateHandshake);
         }
         match self.reassembler.accept(epoch, fragment) {

@@ -50,6 +50,13 @@ impl Ends {
         ends
     }
 
+    fn of_v13() -> Self {
+        Self::new(|config, _| {
+            config.min_version = ProtocolVersion::DTLS1_3;
+            config.max_version = ProtocolVersion::DTLS1_3;
+        })
+    }
+
     fn connected() -> Self {
         let mut ends = Self::new(|_, _| ());
         ends.run();
@@ -166,10 +173,7 @@ fn an_authentic_message_that_no_handshake_has_is_fatal() {
 
 /// Both ends speak DTLS 1.3, and its handshake is done and acknowledged.
 fn connected_v13() -> Ends {
-    let mut ends = Ends::new(|config, _| {
-        config.min_version = ProtocolVersion::DTLS1_3;
-        config.max_version = ProtocolVersion::DTLS1_3;
-    });
+    let mut ends = Ends::of_v13();
     ends.run();
     for end in [&mut ends.client, &mut ends.server] {
         assert_eq!(end.state(), State::Connected);
@@ -232,12 +236,21 @@ fn keys_are_changed_on_one_side_or_on_both() {
     ends.run();
     assert_eq!(ends.epochs(), [5, 4, 4, 5]);
     ends.talk();
-    // Wanted while one is in the air: it follows, and what is wanted twice is done once.
+    // The one in the air does for all that want what it does.
+    for _ in 0..5 {
+        ends.client.update_keys(ends.now, Requested).unwrap();
+        ends.client.update_keys(ends.now, NotRequested).unwrap();
+    }
+    ends.run();
+    assert_eq!(ends.epochs(), [6, 5, 5, 6]);
+    ends.talk();
+    // It asks the peer for nothing: one that does follows.
+    ends.client.update_keys(ends.now, NotRequested).unwrap();
     for _ in 0..5 {
         ends.client.update_keys(ends.now, Requested).unwrap();
     }
     ends.run();
-    assert_eq!(ends.epochs(), [7, 6, 6, 7]);
+    assert_eq!(ends.epochs(), [8, 6, 6, 8]);
     ends.talk();
 }
 
@@ -385,6 +398,26 @@ fn what_may_not_come_after_the_handshake_ends_it() {
         let _ = ends.client.handle_datagram(ends.now, &mut record);
         assert_eq!(ends.client.error().copied(), unexpected);
     }
+    // Nor does anything in the handshake's epoch.
+    let mut ends = Ends::of_v13();
+    let mut buf = [0; 1500];
+    while ends.client.state() != State::Connected {
+        if let Some(len) = ends.client.poll_transmit(&mut buf) {
+            let _ = ends.server.handle_datagram(ends.now, &mut buf[..len]);
+        }
+        while let Some(len) = ends.server.poll_transmit(&mut buf) {
+            let _ = ends.client.handle_datagram(ends.now, &mut buf[..len]);
+        }
+    }
+    // Behind the client's flight, which is on its way.
+    let seq = ends.server.reassembler.next_seq() as u16 + 9;
+    let finished = HandshakeType::FINISHED;
+    let mut record = late_message(&mut ends.client, Epoch::HANDSHAKE, finished, seq, &[0; 32]);
+    ends.run();
+    assert_eq!(ends.server.state(), State::Connected);
+    let _ = ends.server.handle_datagram(ends.now, &mut record);
+    assert_eq!(ends.server.error().copied(), unexpected);
+
     let mut ends = connected_v13();
     let seq = ends.server.reassembler.next_seq() as u16;
     let ticket = HandshakeType::NEW_SESSION_TICKET;

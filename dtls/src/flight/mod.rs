@@ -99,8 +99,8 @@ pub(crate) struct Flight {
     acks: Option<Box<Acks>>,
     tracking: Tracking,
     pacing: FlightPacing,
-    /// message_seq of the next message.
-    next_seq: u16,
+    /// message_seq of the next message; wider than the wire's, so that it cannot wrap.
+    next_seq: u32,
     mtu: u16,
     fallback_mtu: u16,
     /// Microseconds.
@@ -164,7 +164,7 @@ impl Flight {
         let air = self.air.get_or_insert_default();
         **air = Air {
             load: std::mem::take(&mut air.load).emptied(),
-            first_seq: self.next_seq,
+            first_seq: self.next_seq as u16,
             ..Air::default()
         };
     }
@@ -183,7 +183,7 @@ impl Flight {
 
     /// The first message that is sent is this one.
     pub(crate) fn begin_at(&mut self, message_seq: u16) {
-        self.next_seq = message_seq;
+        self.next_seq = message_seq.into();
     }
 
     /// Adds a message and gives it back as the transcript has it: one fragment with its header.
@@ -199,8 +199,8 @@ impl Flight {
         load.bytes.extend_from_slice(&[0; HandshakeHeader::LEN]);
         encode(&mut load.bytes);
         let length = load.bytes.len() - start - HandshakeHeader::LEN;
-        let header = HandshakeHeader::whole(handshake_type, self.next_seq, length as u32);
-        self.next_seq = self.next_seq.wrapping_add(1);
+        let header = HandshakeHeader::whole(handshake_type, self.next_seq as u16, length as u32);
+        self.next_seq = self.next_seq.saturating_add(1);
         let range = start..load.bytes.len();
         load.items.push(Item::Message {
             epoch,
@@ -394,7 +394,7 @@ impl Flight {
 
     /// Whether there is a message_seq left: they do not wrap (RFC 9147 §5.2).
     pub(crate) fn can_say_more(&self) -> bool {
-        self.next_seq < u16::MAX
+        self.next_seq <= u16::MAX.into()
     }
 
     /// Whether a handshake is under way: the first flight was sent.
