@@ -60,6 +60,29 @@ fn the_newest_version_that_both_have_is_taken() {
     }
 }
 
+/// The version is settled first (RFC 8446 §4.1.1).
+// req: T1
+#[test]
+fn who_shares_no_suite_of_the_newest_version_is_refused_although_an_older_one_would_do() {
+    let both_versions = |host, suite_of_v13| {
+        let mut config = both(host);
+        config.cipher_suites = vec![
+            suite_of_v13,
+            CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+        ];
+        config
+    };
+    let client = both_versions(CLIENT, CipherSuite::TLS13_AES_256_GCM_SHA384);
+    let server = both_versions(SERVER, CipherSuite::TLS13_AES_128_GCM_SHA256);
+    let nothing = PeerIncompatible::NoCipherSuiteInCommon;
+    let mut pair = pair_with(1, client, server);
+    start(&mut pair);
+    pair.drive();
+    assert_eq!(pair.b.dtls.error(), Some(&nothing.into()));
+    let alert = AlertDescription::HANDSHAKE_FAILURE;
+    assert_eq!(Error::from(nothing).alert(), Some(alert));
+}
+
 // req: T50
 #[test]
 fn the_newer_version_takes_three_flights_and_the_older_four() {
