@@ -82,8 +82,12 @@ impl Reason {
             ) => Self::VerificationFailed,
             Error::PeerMisbehaved(_) => Self::PeerMisbehaved,
             Error::PeerIncompatible(_) => Self::PeerIncompatible,
-            Error::IdentityRefused(IdentityRefused::NoCertificate) => Self::NoCertificate,
-            Error::IdentityRefused(_) => Self::FingerprintMismatch,
+            Error::IdentityRefused(
+                IdentityRefused::NoCertificate | IdentityRefused::CertificateRequired,
+            ) => Self::NoCertificate,
+            Error::IdentityRefused(IdentityRefused::FingerprintMismatch) => {
+                Self::FingerprintMismatch
+            }
             Error::AlertReceived(_) => Self::PeerAlert,
             Error::HandshakeTimedOut => Self::HandshakeTimedOut,
             Error::FingerprintTimedOut => Self::FingerprintsNeverSet,

@@ -110,11 +110,6 @@
 //! Features: `rcgen` (default) makes self-signed identities; `aws-lc-rs` adds `CryptoBackend::AwsLcRs` and with it
 //! X25519MLKEM768; `deterministic` and `fuzzing` are for tests only.
 
-#![allow(
-    dead_code,
-    reason = "the scripts of DTLS 1.3 that use it all are on their way"
-)]
-
 mod association;
 mod certificate;
 mod client;

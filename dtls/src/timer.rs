@@ -1,6 +1,6 @@
 //! The deadlines of one connection, one slot each.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -39,6 +39,14 @@ impl Timer {
 pub(crate) struct TimerTable(Option<Box<[Option<Instant>; Timer::COUNT]>>);
 
 impl TimerTable {
+    /// Expires so long after `now`; never, if no clock goes that far.
+    pub(crate) fn set_after(&mut self, timer: Timer, now: Instant, delay: Duration) {
+        match now.checked_add(delay) {
+            Some(at) => self.set(timer, at),
+            None => self.stop(timer),
+        }
+    }
+
     pub(crate) fn set(&mut self, timer: Timer, at: Instant) {
         self.0.get_or_insert_default()[timer as usize] = Some(at);
     }

@@ -6,8 +6,8 @@ mod common;
 use common::puppet::stage::Stage;
 use common::puppet::{Cast, Letter, Version, Who};
 use floe_dtls::{
-    AlertDescription, ClientAuth, Config, Error, IdentityRefused, InvalidMessage, PeerMisbehaved,
-    RemoteIdentity, Side, State,
+    AlertDescription, ClientAuth, Config, Error, Event, IdentityRefused, InvalidMessage,
+    PeerMisbehaved, Reason, RemoteIdentity, Side, State,
 };
 
 const SIDES: [Side; 2] = [Side::Client, Side::Server];
@@ -65,6 +65,9 @@ fn no_certificate_is_refused_where_one_is_required() {
     let _ = server.say(nobody);
     let required = IdentityRefused::CertificateRequired;
     assert_refused(&server, required, AlertDescription::CERTIFICATE_REQUIRED);
+    let mut said = std::iter::from_fn(|| server.victim.poll_event());
+    let ended = |event| matches!(event, Event::StateChange(change) if change.reason == Reason::NoCertificate);
+    assert!(said.any(ended), "and why");
     let mut client = opened(Side::Client, &cast);
     let _ = client.say(nobody);
     let none = PeerMisbehaved::NoServerCertificate;

@@ -326,8 +326,8 @@ impl Connection {
             return;
         };
         let kept = std::mem::take(&mut early.datagrams);
-        self.timers
-            .set(Timer::Handshake, now + self.config.retransmission.deadline);
+        let deadline = self.config.retransmission.deadline;
+        self.timers.set_after(Timer::Handshake, now, deadline);
         self.enter(now, Phase::Server(ServerState::start()), Reason::Started);
         if side == Side::Client {
             self.set_path_validated();
@@ -395,8 +395,8 @@ impl Connection {
                     .extend(negotiated.srtp_profile.map(Event::SrtpReady));
             }
             Ok(Gate::Shut(completed)) => {
-                self.timers
-                    .set(Timer::Fingerprints, now + self.config.fingerprint_deadline);
+                let deadline = self.config.fingerprint_deadline;
+                self.timers.set_after(Timer::Fingerprints, now, deadline);
                 self.phase = Phase::Unidentified(completed);
             }
             Err(error) => self.fail(now, error),
@@ -405,19 +405,18 @@ impl Connection {
 
     /// Ends the connection by an error and tells the peer, if that is of use.
     fn fail(&mut self, now: Instant, error: Error) {
-        self.give_up(error.alert());
+        self.give_up(error.alert().map(Alert::fatal));
         self.error = Some(error);
         self.end(now, Phase::Failed, Reason::of(&error));
     }
 
     /// Lets go of what was still to be said, but for why: where the flight would have begun if it was not sent.
-    fn give_up(&mut self, alert: Option<AlertDescription>) {
+    fn give_up(&mut self, alert: Option<Alert>) {
         let unsent = self.flight.unsent_epoch();
         let epoch = unsent.unwrap_or_else(|| self.records.write_epoch());
         self.flight.abandon(&mut self.timers);
         self.alerts.clear();
-        self.alerts
-            .extend(alert.map(|description| (epoch, Alert::fatal(description))));
+        self.alerts.extend(alert.map(|alert| (epoch, alert)));
     }
 
     fn end(&mut self, now: Instant, phase: Phase, reason: Reason) {
@@ -453,8 +452,7 @@ impl Connection {
             Phase::Closed | Phase::Failed => return,
             Phase::New(_) => {}
             Phase::Client(_) | Phase::Server(_) => {
-                self.flight.abandon(&mut self.timers);
-                self.queue_alert(Alert::warning(AlertDescription::CLOSE_NOTIFY));
+                self.give_up(Some(Alert::warning(AlertDescription::CLOSE_NOTIFY)));
             }
             // The last flight still goes out, if it has not yet.
             Phase::Unidentified(_) | Phase::Connected(_) => {
@@ -471,7 +469,7 @@ impl Connection {
             Phase::Closed | Phase::Failed => return,
             Phase::New(_) => {}
             Phase::Client(_) | Phase::Server(_) | Phase::Unidentified(_) | Phase::Connected(_) => {
-                self.give_up(Some(description));
+                self.give_up(Some(Alert::fatal(description)));
             }
         }
         self.end(now, Phase::Closed, Reason::ClosedLocally);

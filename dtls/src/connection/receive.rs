@@ -181,10 +181,23 @@ impl Connection {
                 self.end(now, Phase::Closed, Reason::ClosedByPeer);
             }
             (description, AlertLevel::FATAL) => self.fail(now, Error::AlertReceived(description)),
+            // DTLS 1.3 has no other warnings: what is said so is an error all the same (RFC 8446 §6).
+            (AlertDescription::USER_CANCELED, AlertLevel::WARNING) => {
+                return Outcome::Dropped(DropReason::IgnoredAlert);
+            }
+            (description, AlertLevel::WARNING) if self.flight.uses_acks() => {
+                self.fail(now, Error::AlertReceived(description));
+            }
             (_, AlertLevel::WARNING) => return Outcome::Dropped(DropReason::IgnoredAlert),
             _ => self.fail(now, InvalidMessage::UnknownAlertLevel.into()),
         }
         Outcome::Handled
+    }
+
+    /// Whether whatever the peer has to say comes under keys: a server of DTLS 1.3 has them from its ServerHello on.
+    fn peer_has_keys(&self) -> bool {
+        let expected = self.phase.expected_epoch();
+        self.side == Some(Side::Client) && expected == Epoch::HANDSHAKE
     }
 
     /// A fatal alert that anybody may have written: believed only if the handshake then stands still.
@@ -192,6 +205,7 @@ impl Connection {
         if let Ok(alert) = Alert::read_all(payload)
             && alert.level == AlertLevel::FATAL
             && self.flight.was_sent()
+            && !self.peer_has_keys()
         {
             match self.config.plaintext_alerts {
                 PlaintextAlerts::Immediate => {

@@ -7,7 +7,7 @@ use crate::fingerprint::HashAlgorithm;
 use crate::identity::Identity;
 use crate::msgs::enums::{HandshakeType, ProtocolVersion};
 use crate::msgs::handshake::HandshakeHeader;
-use crate::record::header::RecordNumber;
+use crate::record::header::{Header, RecordNumber};
 
 #[expect(
     clippy::disallowed_methods,
@@ -582,6 +582,90 @@ fn an_alert_is_suspected_anew_after_it_was_disproved() {
     ends.client.handle_timeout(grace);
     let received = Error::AlertReceived(AlertDescription::HANDSHAKE_FAILURE);
     assert_eq!(ends.client.error(), Some(&received));
+}
+
+// req: T32
+#[test]
+fn a_server_of_dtls_1_3_alerts_under_keys_so_what_is_plain_is_not_even_suspected() {
+    let mut ends = Ends::new(|config, _| {
+        config.max_version = ProtocolVersion::DTLS1_3;
+        config.plaintext_alerts = PlaintextAlerts::Immediate;
+    });
+    let mut buf = [0; 1200];
+    let len = ends.client.poll_transmit(&mut buf).unwrap();
+    let _ = ends.server.handle_datagram(ends.now, &mut buf[..len]);
+    let len = ends.server.poll_transmit(&mut buf).unwrap();
+    // The ServerHello alone: its record and nothing behind it.
+    let hello = Header::LEN + usize::from(u16::from_be_bytes([buf[11], buf[12]]));
+    assert!(hello < len);
+    let _ = ends
+        .client
+        .handle_datagram(ends.now, &mut buf.clone()[..hello]);
+    let dropped = Received::Dropped(DropReason::UnauthenticatedAlert);
+    let received = ends.client.handle_datagram(ends.now, &mut ALERT.clone());
+    assert_eq!(received, dropped);
+    assert_eq!(ends.client.suspected_alert, None);
+    let _ = ends.client.handle_datagram(ends.now, &mut buf[..len]);
+    ends.run();
+    assert_eq!(ends.client.version(), Some(ProtocolVersion::DTLS1_3));
+    assert_eq!(ends.client.state(), State::Connected);
+}
+
+// req: T23
+#[test]
+fn dtls_1_3_has_no_warnings_but_that_the_user_thinks_otherwise() {
+    let warn = |ends: &mut Ends, description| {
+        let mut out = [0; 100];
+        let alert = Alert::warning(description).to_bytes();
+        let epoch = ends.server.records.write_epoch();
+        let parts: [&[u8]; 2] = [&alert, &[]];
+        let sealed = ends
+            .server
+            .records
+            .seal(epoch, ContentType::Alert, parts, &mut out);
+        let len = sealed.unwrap().len;
+        ends.client.handle_datagram(ends.now, &mut out[..len])
+    };
+    let (canceled, other) = (
+        AlertDescription::USER_CANCELED,
+        AlertDescription::HANDSHAKE_FAILURE,
+    );
+    let ignored = Received::Dropped(DropReason::IgnoredAlert);
+    let mut ends = connected_v13();
+    assert_eq!(warn(&mut ends, canceled), ignored);
+    assert_eq!(ends.client.state(), State::Connected);
+    assert_eq!(warn(&mut ends, other), Received::Handled);
+    assert_eq!(ends.client.error(), Some(&Error::AlertReceived(other)));
+
+    let mut ends = Ends::connected();
+    assert_eq!(warn(&mut ends, other), ignored);
+    assert_eq!(ends.client.state(), State::Connected);
+}
+
+// req: T23
+#[test]
+fn a_server_that_closes_before_its_flight_leaves_says_so_where_the_client_can_read_it() {
+    let mut ends = Ends::new(|config, _| config.max_version = ProtocolVersion::DTLS1_3);
+    let mut buf = [0; 1200];
+    let len = ends.client.poll_transmit(&mut buf).unwrap();
+    let _ = ends.server.handle_datagram(ends.now, &mut buf[..len]);
+    ends.server.close(ends.now);
+    let len = ends.server.poll_transmit(&mut buf).unwrap();
+    assert_eq!(buf[..5], [21, 0xfe, 0xfd, 0, 0], "an alert in plaintext");
+    assert_eq!(buf[Header::LEN..len], [1, 0]);
+    assert_eq!(ends.server.poll_transmit(&mut buf), None);
+}
+
+// req: T20
+#[test]
+fn deadlines_may_be_so_far_that_they_never_come() {
+    let mut ends = Ends::new(|config, _| {
+        config.retransmission.deadline = Duration::MAX;
+        config.fingerprint_deadline = Duration::MAX;
+    });
+    ends.run();
+    assert_eq!(ends.client.state(), State::Connected);
+    assert_eq!(ends.server.state(), State::Connected);
 }
 
 // req: T32

@@ -64,6 +64,7 @@ impl NamedGroup {
 pub(crate) struct KeyExchange(Box<dyn ActiveKeyExchange>);
 
 impl KeyExchange {
+    #[cfg(feature = "deterministic")]
     pub(super) fn new(active: Box<dyn ActiveKeyExchange>) -> Self {
         Self(active)
     }
@@ -131,6 +132,7 @@ pub(crate) struct Accepted {
 pub(crate) struct SharedSecret(crypto::SharedSecret);
 
 impl SharedSecret {
+    #[cfg(feature = "deterministic")]
     pub(super) fn new(secret: crypto::SharedSecret) -> Self {
         Self(secret)
     }

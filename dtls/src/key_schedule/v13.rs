@@ -23,7 +23,7 @@ use super::key_log_line;
 use crate::config::{Config, Side};
 use crate::crypto::SuiteV13;
 use crate::error::{ApiMisuse, Error};
-use crate::record::protect::RecordKey;
+use crate::record::protect::{Aead, RecordKey};
 
 /// What TLS calls "tls13 " (RFC 9147 §5.9).
 const PREFIX: &[u8] = b"dtls13";
@@ -36,7 +36,6 @@ const INFO_MAX: usize = 2 + 256 + 1 + HASH_MAX + 1;
 
 /// The longest key and the nonce of a record cipher, in bytes.
 const KEY_MAX: usize = 32;
-const IV_LEN: usize = 12;
 
 /// A secret as long as the suite's hash. Wiped when dropped, never printed.
 #[derive(Clone)]
@@ -264,7 +263,7 @@ impl TrafficSecrets {
 /// What a record key is made of (RFC 8446 §7.3, RFC 9147 §4.2.3).
 struct RecordSecrets {
     key: Zeroizing<[u8; KEY_MAX]>,
-    iv: Zeroizing<[u8; IV_LEN]>,
+    iv: Zeroizing<[u8; Aead::IV_LEN]>,
     sn: Zeroizing<[u8; KEY_MAX]>,
 }
 
@@ -272,7 +271,7 @@ impl RecordSecrets {
     fn of(secret: &Secret, suite: SuiteV13) -> Self {
         let mut secrets = Self {
             key: Zeroizing::new([0; KEY_MAX]),
-            iv: Zeroizing::new([0; IV_LEN]),
+            iv: Zeroizing::new([0; Aead::IV_LEN]),
             sn: Zeroizing::new([0; KEY_MAX]),
         };
         let key_len = suite.aead.key_len();

@@ -242,7 +242,6 @@ code_points! {
 
     /// How a pre-shared key may be used (RFC 8446 §4.2.9).
     pub(crate) struct PskKeyExchangeMode(u8) {
-        PSK_KE = 0 => "psk_ke",
         PSK_DHE_KE = 1 => "psk_dhe_ke",
     }
 

@@ -352,7 +352,6 @@ macro_rules! accessors {
 }
 
 accessors! {
-    server_name -> &'a [u8]: Extension::ServerName(name) => name;
     selected_version -> ProtocolVersion: Extension::SelectedVersion(version) => version;
     alpn -> ProtocolNames<'a>: Extension::Alpn(names) => names;
     key_shares -> KeyShares<'a>: Extension::KeyShares(shares) => shares;

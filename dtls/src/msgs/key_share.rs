@@ -76,13 +76,6 @@ impl<'a> KeyShares<'a> {
         std::iter::from_fn(move || KeyShareEntry::read(&mut reader).ok())
             .chain(items.iter().copied())
     }
-
-    /// The public key of the share in `group`, if there is one.
-    pub(crate) fn of(self, group: NamedGroup) -> Option<&'a [u8]> {
-        self.iter()
-            .find(|share| share.group == group)
-            .map(|share| share.key_exchange)
-    }
 }
 
 impl PartialEq for KeyShares<'_> {
@@ -123,9 +116,6 @@ mod tests {
         assert_eq!(read(&[]), Ok(0));
         let two = [share(0x11ec, &[1; 1216]), share(29, &[2; 32])];
         assert_eq!(read(&two), Ok(2));
-        let shares = KeyShares::Items(&two);
-        assert_eq!(shares.of(NamedGroup::X25519), Some(&[2; 32][..]));
-        assert_eq!(shares.of(NamedGroup::SECP256R1), None);
     }
 
     // req: T1
