@@ -17,7 +17,8 @@ pub(crate) enum Timer {
     Ack,
     /// What an ACK left out counts as lost.
     Gap,
-    /// What the peer may still ask for is let go: the last flight of DTLS 1.2, older epochs of DTLS 1.3.
+    /// What the peer may still ask for is let go: the last flight of DTLS 1.2, older epochs of DTLS 1.3. It wakes nobody:
+    /// the next input is early enough.
     Linger,
 }
 
@@ -71,8 +72,24 @@ impl TimerTable {
             .is_some_and(|slots| slots[timer as usize].is_some())
     }
 
+    /// The next one that somebody must be woken for.
     pub(crate) fn next(&self) -> Option<Instant> {
-        self.0.as_ref()?.iter().flatten().min().copied()
+        let slots = self.0.as_ref()?;
+        slots[..Timer::Linger as usize]
+            .iter()
+            .flatten()
+            .min()
+            .copied()
+    }
+
+    /// Takes this timer if it has expired by `now`.
+    pub(crate) fn take(&mut self, timer: Timer, now: Instant) -> bool {
+        let at = self.0.as_ref().and_then(|slots| slots[timer as usize]);
+        let has_expired = at.is_some_and(|at| at <= now);
+        if has_expired {
+            self.stop(timer);
+        }
+        has_expired
     }
 
     /// Takes one timer that has expired by `now`; call until `None`.

@@ -170,6 +170,13 @@ impl Connection {
         }
     }
 
+    /// At every input: nobody is woken to let go of something.
+    pub(super) fn let_go_in_time(&mut self, now: Instant) {
+        if self.timers.take(Timer::Linger, now) {
+            self.on_lingered();
+        }
+    }
+
     /// What the peer might still have asked for, or sent, has had its time.
     pub(super) fn on_lingered(&mut self) {
         let newest = self.records.read_epoch();

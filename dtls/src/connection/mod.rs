@@ -549,6 +549,7 @@ impl Connection {
     /// [`Error::KeysUsedUp`] where the record numbers end; the connection is closed then.
     pub fn seal(&mut self, now: Instant, plaintext: &[u8], out: &mut [u8]) -> Result<usize, Error> {
         let longest = self.max_plaintext().ok_or(ApiMisuse::NotConnected)?;
+        self.let_go_in_time(now);
         if plaintext.len() > longest {
             return Err(ApiMisuse::PlaintextTooLong.into());
         }

@@ -57,6 +57,7 @@ impl Connection {
             return Received::NotMine;
         }
         self.amplification.on_received(datagram.len());
+        self.let_go_in_time(now);
         match self.phase {
             Phase::New(_) => self.on_early_datagram(now, datagram),
             Phase::Closed | Phase::Failed => self.dropped(DropReason::Ended),
