@@ -123,19 +123,18 @@ impl Stats {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Drops([u32; DropReason::COUNT]);
 
-/// What a connection counts itself; small while nothing is dropped.
+/// What a connection counts itself. All in its place: what is dropped must not allocate.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     pub(crate) datagrams_sent: u64,
     pub(crate) records_received: u64,
     pub(crate) retransmitted_flights: u32,
-    dropped: Option<Box<Drops>>,
+    dropped: Drops,
 }
 
 impl Counters {
     pub(crate) fn count(&mut self, reason: DropReason) {
-        let dropped = self.dropped.get_or_insert_default();
-        if let Some(counter) = dropped.0.get_mut(reason as usize) {
+        if let Some(counter) = self.dropped.0.get_mut(reason as usize) {
             *counter = counter.saturating_add(1);
         }
     }
@@ -148,7 +147,7 @@ impl Counters {
             records_received: self.records_received,
             retransmitted_flights: self.retransmitted_flights,
             round_trip_time,
-            dropped: self.dropped.as_deref().copied().unwrap_or_default(),
+            dropped: self.dropped,
         }
     }
 }

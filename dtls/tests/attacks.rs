@@ -238,8 +238,6 @@ fn hostile_datagrams_do_not_allocate() {
         let mut arsenal = arsenal();
         arsenal.push(vec![22; 1200]);
         let now = pair.now();
-        // The counters of what is dropped take their place once.
-        let _ = pair.b.dtls.handle_datagram(now, &mut [20; 20]);
         let counted = measure(|| {
             for shot in &mut arsenal {
                 let received = pair.b.dtls.handle_datagram(now, shot);
@@ -267,8 +265,6 @@ fn a_flood_of_fragments_of_the_future_takes_no_memory_and_ends_nothing() {
         flood.push(fragment.in_record(u64::from(message_seq)).to_bytes());
     }
     let now = pair.now();
-    // The counters of what is dropped take their place once.
-    let _ = pair.b.dtls.handle_datagram(now, &mut [20; 20]);
     let counted = measure(|| {
         for datagram in &mut flood {
             let received = pair.b.dtls.handle_datagram(now, datagram);
