@@ -597,9 +597,8 @@ fn a_server_of_dtls_1_3_alerts_under_keys_so_what_is_plain_is_not_even_suspected
     // The ServerHello alone: its record and nothing behind it.
     let hello = Header::LEN + usize::from(u16::from_be_bytes([buf[11], buf[12]]));
     assert!(hello < len);
-    let _ = ends
-        .client
-        .handle_datagram(ends.now, &mut buf.clone()[..hello]);
+    let mut alone = buf;
+    let _ = ends.client.handle_datagram(ends.now, &mut alone[..hello]);
     let dropped = Received::Dropped(DropReason::UnauthenticatedAlert);
     let received = ends.client.handle_datagram(ends.now, &mut ALERT.clone());
     assert_eq!(received, dropped);
