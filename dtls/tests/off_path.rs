@@ -54,14 +54,13 @@ fn shoot(duel: &mut Duel, victim: Side, shot: &[u8]) {
     let now = duel.now;
     let end = &mut duel.ends[index(victim)];
     let before = end.stats().total_dropped();
-    let first = before == 0 || is_fatal_plaintext_alert(shot);
     let mut datagram = shot.to_vec();
     let mut received = Received::Handled;
     let memory = measure(|| received = end.handle_datagram(now, &mut datagram));
-    // Where nothing was dropped yet, the counters of drops are made, and a suspicion makes the timers.
-    assert!(
-        memory.bytes_current <= if first { 1024 } else { 0 },
-        "{victim}, {:?}: {memory:?} {shot:02x?}",
+    assert_eq!(
+        memory.bytes_current,
+        0,
+        "{victim}, {:?}: {shot:02x?}",
         end.state()
     );
     let counted = end.stats().total_dropped() > before;
