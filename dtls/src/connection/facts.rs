@@ -95,7 +95,8 @@ impl Connection {
         self.established()?.srtp_keys(self.association, profile)
     }
 
-    /// Derives keying material (RFC 5705 §4) into the whole of `out`. In DTLS 1.2 no context and an empty one differ.
+    /// Derives keying material (RFC 5705 §4, RFC 8446 §7.5) into the whole of `out`. In DTLS 1.2 no context and an empty one
+    /// differ. Any label may be used, the empty one too, but those that the protocol uses itself.
     ///
     /// # Errors
     ///
