@@ -58,7 +58,8 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// [`ApiMisuse::NotConnected`]; [`ApiMisuse::KeysCannotChange`] in DTLS 1.2; [`Error::KeysUsedUp`] after 65 532 times.
+    /// [`ApiMisuse::NotConnected`]; [`ApiMisuse::KeysCannotChange`] in DTLS 1.2; [`Error::KeysUsedUp`] where
+    /// epochs or message numbers end: after 65 532 times, or a few less where the handshake took more messages of this end.
     pub fn update_keys(&mut self, now: Instant, request: KeyUpdateRequest) -> Result<(), Error> {
         if !matches!(self.phase, Phase::Connected(_)) {
             return Err(ApiMisuse::NotConnected.into());

@@ -335,21 +335,80 @@ fn keys_change_by_themselves_near_the_limit_of_the_cipher() {
     ends.talk();
 }
 
+/// What a connection has used up before a test of the end begins.
+#[derive(Clone, Copy, Debug)]
+enum Used {
+    Epochs,
+    EpochsAndMessages,
+}
+
+impl Ends {
+    /// As if one side had changed its keys this often.
+    fn skip_updates(&mut self, side: Side, used: Used, count: u16) {
+        let (from, to) = match side {
+            Side::Client => (&mut self.client, &mut self.server),
+            Side::Server => (&mut self.server, &mut self.client),
+        };
+        from.records.skip_write_epochs(count);
+        to.records.skip_read_epochs(count);
+        if let Used::EpochsAndMessages = used {
+            let next = to.reassembler.next_seq() as u16 + count;
+            from.flight.begin_at(next);
+            to.reassembler.begin_at(next);
+        }
+    }
+}
+
 // req: T30
 #[test]
 fn epochs_end_and_requests_are_ignored_then() {
-    use crate::KeyUpdateRequest::NotRequested;
-    let mut ends = connected_v13();
-    let mut updates = 0;
-    while ends.client.update_keys(ends.now, NotRequested).is_ok() {
+    use crate::KeyUpdateRequest::{NotRequested, Requested};
+    const SKIPPED: u16 = 65_500;
+    for (side, used, most) in [
+        (Side::Client, Used::Epochs, 65_532),
+        (Side::Client, Used::EpochsAndMessages, 65_532),
+        (Side::Server, Used::Epochs, 65_532),
+        // The handshake took six of its message numbers and four of the client's.
+        (Side::Server, Used::EpochsAndMessages, 65_530),
+    ] {
+        let mut ends = connected_v13();
+        ends.skip_updates(side, used, SKIPPED);
+        let mut updates = SKIPPED;
+        let written = |ends: &Ends| match side {
+            Side::Client => [ends.epochs()[0], ends.epochs()[3]],
+            Side::Server => [ends.epochs()[2], ends.epochs()[1]],
+        };
+        loop {
+            let end = match side {
+                Side::Client => &mut ends.client,
+                Side::Server => &mut ends.server,
+            };
+            let updated = end.update_keys(ends.now, NotRequested);
+            if updated.is_err() {
+                assert_eq!(updated, Err(Error::KeysUsedUp));
+                break;
+            }
+            ends.run();
+            updates += 1;
+            assert_eq!(written(&ends), [updates + 3; 2]);
+        }
+        assert_eq!(updates, most, "{side:?} {used:?}");
+        ends.talk();
+        // The peer changes its own keys, and asks in vain.
+        let peer = match side {
+            Side::Client => &mut ends.server,
+            Side::Server => &mut ends.client,
+        };
+        peer.update_keys(ends.now, Requested).unwrap();
         ends.run();
-        updates += 1;
+        assert_eq!(written(&ends), [most + 3; 2]);
+        let others = match side {
+            Side::Client => [ends.epochs()[2], ends.epochs()[1]],
+            Side::Server => [ends.epochs()[0], ends.epochs()[3]],
+        };
+        assert_eq!(others, [4; 2]);
+        ends.talk();
     }
-    assert!((65_000..65_533).contains(&updates), "{updates}");
-    assert_eq!(ends.epochs()[0], ends.epochs()[3]);
-    ends.talk();
-    let used_up = ends.client.update_keys(ends.now, NotRequested);
-    assert_eq!(used_up, Err(Error::KeysUsedUp));
 }
 
 // req: T10

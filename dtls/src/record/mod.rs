@@ -542,6 +542,16 @@ impl RecordLayer {
         self.write.last_mut().unwrap().next = sequence;
     }
 
+    /// As if so many epochs more had been written before the newest.
+    pub(crate) fn skip_write_epochs(&mut self, count: u16) {
+        self.write.last_mut().unwrap().epoch.0 += count;
+    }
+
+    /// As if so many epochs more had been read before the newest.
+    pub(crate) fn skip_read_epochs(&mut self, count: u16) {
+        self.read.last_mut().unwrap().epoch.0 += count;
+    }
+
     /// As if this record of the newest epoch had come.
     pub(crate) fn received(&mut self, sequence: u64) {
         self.read.last_mut().unwrap().window.mark(sequence);
