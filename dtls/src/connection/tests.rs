@@ -457,16 +457,7 @@ fn what_may_not_come_after_the_handshake_ends_it() {
         assert_eq!(ends.client.error().copied(), unexpected);
     }
     // Nor does anything in the handshake's epoch.
-    let mut ends = Ends::of_v13();
-    let mut buf = [0; 1500];
-    while ends.client.state() != State::Connected {
-        if let Some(len) = ends.client.poll_transmit(&mut buf) {
-            let _ = ends.server.handle_datagram(ends.now, &mut buf[..len]);
-        }
-        while let Some(len) = ends.server.poll_transmit(&mut buf) {
-            let _ = ends.client.handle_datagram(ends.now, &mut buf[..len]);
-        }
-    }
+    let mut ends = half_connected_v13();
     // Behind the client's flight, which is on its way.
     let seq = ends.server.reassembler.next_seq() as u16 + 9;
     let finished = HandshakeType::FINISHED;
@@ -497,6 +488,72 @@ fn what_may_not_come_after_the_handshake_ends_it() {
         let _ = ends.server.handle_datagram(ends.now, record);
     }
     assert_eq!(ends.server.error().copied(), unexpected);
+}
+
+/// A record that only an authentic peer can have written.
+fn late_record(
+    from: &mut Connection,
+    epoch: Epoch,
+    content_type: ContentType,
+    body: &[u8],
+) -> Vec<u8> {
+    let mut out = vec![0; 200];
+    let sealed = from
+        .records
+        .seal(epoch, content_type, [body, &[]], &mut out);
+    out.truncate(sealed.unwrap().len);
+    out
+}
+
+/// The client is connected; the server has the keys of the handshake, and waits for the client's flight.
+fn half_connected_v13() -> Ends {
+    let mut ends = Ends::of_v13();
+    let mut buf = [0; 1500];
+    while ends.client.state() != State::Connected {
+        if let Some(len) = ends.client.poll_transmit(&mut buf) {
+            let _ = ends.server.handle_datagram(ends.now, &mut buf[..len]);
+        }
+        while let Some(len) = ends.server.poll_transmit(&mut buf) {
+            let _ = ends.client.handle_datagram(ends.now, &mut buf[..len]);
+        }
+    }
+    assert_eq!(ends.server.state(), State::Connecting);
+    ends
+}
+
+// req: T30 T32
+#[test]
+fn data_under_the_keys_of_the_handshake_is_fatal_and_never_delivered() {
+    let data = |from: &mut Connection| {
+        late_record(
+            from,
+            Epoch::HANDSHAKE,
+            ContentType::ApplicationData,
+            b"data",
+        )
+    };
+    let assert_refused = |to: &mut Connection, now, record: &mut [u8]| {
+        assert_eq!(to.handle_datagram(now, record), Received::Handled);
+        let error = Error::from(PeerMisbehaved::UnexpectedMessage);
+        assert_eq!(to.error(), Some(&error));
+        assert_eq!(error.alert(), Some(AlertDescription::UNEXPECTED_MESSAGE));
+        assert_eq!(to.state(), State::Failed);
+    };
+    // During the handshake, and at an end that is connected already.
+    let mut ends = half_connected_v13();
+    let mut record = data(&mut ends.client);
+    assert_refused(&mut ends.server, ends.now, &mut record);
+
+    let mut ends = half_connected_v13();
+    let mut record = data(&mut ends.server);
+    assert_refused(&mut ends.client, ends.now, &mut record);
+
+    // Behind the flight that connects the server.
+    let mut ends = half_connected_v13();
+    let mut record = data(&mut ends.client);
+    ends.run();
+    assert_eq!(ends.server.state(), State::Connected);
+    assert_refused(&mut ends.server, ends.now, &mut record);
 }
 
 #[test]
