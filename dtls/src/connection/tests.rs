@@ -5,8 +5,10 @@ use crate::config::{ExtendedMasterSecret, PlaintextAlerts};
 use crate::error::{PeerIncompatible, PeerMisbehaved};
 use crate::fingerprint::HashAlgorithm;
 use crate::identity::Identity;
+use crate::msgs::codec::Codec;
 use crate::msgs::enums::{HandshakeType, ProtocolVersion};
 use crate::msgs::handshake::HandshakeHeader;
+use crate::msgs::post_handshake::{Ack, AckNumber};
 use crate::record::header::{Header, RecordNumber};
 
 #[expect(
@@ -554,6 +556,54 @@ fn data_under_the_keys_of_the_handshake_is_fatal_and_never_delivered() {
     ends.run();
     assert_eq!(ends.server.state(), State::Connected);
     assert_refused(&mut ends.server, ends.now, &mut record);
+}
+
+// req: T21
+#[test]
+fn an_authentic_acknowledgement_of_what_cannot_have_come_is_fatal() {
+    const LAST: u64 = RecordNumber::SEQUENCES - 1;
+    let ack = |from: &mut Connection, epoch, number: (u64, u64)| {
+        // A possible one stands before it.
+        let numbers = [(0, 0), number].map(|(epoch, sequence)| AckNumber { epoch, sequence });
+        let mut body = Vec::new();
+        Ack::Items(&numbers).encode(&mut body);
+        late_record(from, epoch, ContentType::Ack, &body)
+    };
+    let of_handshake = (half_connected_v13 as fn() -> Ends, Epoch::HANDSHAKE);
+    let of_data = (connected_v13 as fn() -> Ends, Epoch::APPLICATION);
+    for ((ends, epoch), number, possible) in [
+        (of_handshake, (2, LAST), true),
+        (of_handshake, (2, LAST + 1), false),
+        (of_handshake, (3, 0), false),
+        (of_handshake, (u64::MAX, 0), false),
+        (of_data, (4, 0), true),
+        (of_data, (65_535, LAST), true),
+        (of_data, (3, LAST + 1), false),
+        (of_data, (3, u64::MAX), false),
+        (of_data, (65_536, 0), false),
+        (of_data, (1 << 32 | 3, 0), false),
+    ] {
+        let mut ends = ends();
+        let mut record = ack(&mut ends.client, epoch, number);
+        let received = ends.server.handle_datagram(ends.now, &mut record);
+        assert_eq!(received, Received::Handled);
+        let impossible = Error::from(PeerMisbehaved::AcknowledgedTheImpossible);
+        assert_eq!(
+            ends.server.error(),
+            (!possible).then_some(&impossible),
+            "{number:?}"
+        );
+        assert_eq!(
+            impossible.alert(),
+            Some(AlertDescription::ILLEGAL_PARAMETER)
+        );
+        ends.run();
+        let state = match possible {
+            true => State::Connected,
+            false => State::Failed,
+        };
+        assert_eq!(ends.server.state(), state, "{number:?}");
+    }
 }
 
 #[test]
