@@ -152,6 +152,30 @@ fn a_retry_asks_for_a_group_that_was_offered_without_a_share() {
     assert_refused(&stage, PeerMisbehaved::SelectedUnofferedGroup, ILLEGAL);
 }
 
+// req: T1 T3 T23
+#[test]
+fn a_retry_for_a_group_that_the_backend_has_and_nobody_offered_is_refused() {
+    let cast = Cast::new();
+    for (group, code) in [
+        (NamedGroup::SECP256R1, 0x0017),
+        (NamedGroup::SECP384R1, 0x0018),
+    ] {
+        let mut stage = dual_with(&cast, |config| {
+            assert!(config.groups.contains(&group));
+            config.groups.retain(|kept| *kept != group);
+        });
+        hello(&mut stage, Letter::HelloRetryRequest, with_group(code));
+        assert_refused(&stage, PeerMisbehaved::SelectedUnofferedGroup, ILLEGAL);
+        assert_eq!(stage.puppet.heard.len(), 1, "no second ClientHello");
+
+        // Where it is offered, the same request is answered.
+        let mut stage = dual(&cast);
+        hello(&mut stage, Letter::HelloRetryRequest, with_group(code));
+        assert_eq!(stage.victim.error(), None);
+        assert_eq!(stage.puppet.heard.len(), 2);
+    }
+}
+
 // req: T3 T4 T23
 #[test]
 fn a_server_hello_without_a_usable_share_is_refused() {
