@@ -9,6 +9,7 @@ use crate::msgs::codec::Codec;
 use crate::msgs::enums::{HandshakeType, ProtocolVersion};
 use crate::msgs::handshake::HandshakeHeader;
 use crate::msgs::post_handshake::{Ack, AckNumber};
+use crate::reassembly::Message;
 use crate::record::header::{Header, RecordNumber};
 
 #[expect(
@@ -864,6 +865,45 @@ fn a_certificate_verify_in_the_protected_epoch_is_out_of_order() {
     ends.run();
     let unexpected = PeerMisbehaved::UnexpectedMessage;
     assert_eq!(ends.server.error(), Some(&unexpected.into()));
+}
+
+// req: T1 T61
+#[test]
+fn a_message_of_a_later_epoch_than_its_turn_is_fatal_to_a_client() {
+    for (version, later) in [
+        (ProtocolVersion::DTLS1_2, Epoch::DTLS1_2),
+        (ProtocolVersion::DTLS1_3, Epoch::HANDSHAKE),
+        (ProtocolVersion::DTLS1_3, Epoch::APPLICATION),
+    ] {
+        for epoch in [Epoch::PLAINTEXT, later] {
+            let mut ends = Ends::new(|config, _| {
+                (config.min_version, config.max_version) = (version, version);
+            });
+            let mut buf = [0; 1500];
+            let len = ends.client.poll_transmit(&mut buf).unwrap();
+            let _ = ends.server.handle_datagram(ends.now, &mut buf[..len]);
+            let len = ends.server.poll_transmit(&mut buf).unwrap();
+            // A whole ServerHello, the first message of the first record, as if it had come in that epoch.
+            let hello = &buf[Header::LEN..];
+            let length = u32::from_be_bytes([0, hello[1], hello[2], hello[3]]) as usize;
+            let message = Message {
+                epoch,
+                handshake_type: HandshakeType::SERVER_HELLO,
+                bytes: hello[..HandshakeHeader::LEN + length].to_vec(),
+            };
+            assert_eq!(message.bytes[0], HandshakeType::SERVER_HELLO.0);
+            ends.client.reassembler.begin_with(0, Some(message));
+            let _ = ends.client.handle_datagram(ends.now, &mut buf[..len]);
+            ends.run();
+            let unexpected = Error::from(PeerMisbehaved::UnexpectedMessage);
+            let (error, state) = match epoch {
+                Epoch::PLAINTEXT => (None, State::Connected),
+                _ => (Some(&unexpected), State::Failed),
+            };
+            assert_eq!(ends.client.error(), error, "{version} {epoch}");
+            assert_eq!(ends.client.state(), state, "{version} {epoch}");
+        }
+    }
 }
 
 // req: T67
