@@ -107,11 +107,6 @@ impl KeyExchange {
         let secret = self.0.complete_hybrid_component(peer_public);
         Ok(SharedSecret(secret.map_err(agreement_failed)?))
     }
-
-    /// For the PRF of DTLS 1.2, which completes the exchange itself.
-    pub(crate) fn into_inner(self) -> Box<dyn ActiveKeyExchange> {
-        self.0
-    }
 }
 
 impl fmt::Debug for KeyExchange {

@@ -1,9 +1,11 @@
 //! The seam to the cryptographic backend: key exchange, suites, signature verifiers, randomness.
 //!
 //! A backend is a `CryptoProvider` of rustls behind our own [`CryptoBackend`], so that no type of it stands in a public
-//! signature. Record ciphers have a seam of their own in `record::protect`: rustls keeps its AEADs to itself.
+//! signature. Record ciphers have a seam of their own in `record::protect`: rustls keeps its AEADs to itself. The MACs of the
+//! key schedules are our own choice: `hmac`.
 
 mod exchange;
+pub(crate) mod hmac;
 pub(crate) mod random;
 
 use std::fmt;
@@ -11,8 +13,6 @@ use std::sync::LazyLock;
 
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::hash::Hash;
-use rustls::crypto::tls12::Prf;
-use rustls::crypto::tls13::Hkdf;
 use rustls::{SupportedCipherSuite, Tls12CipherSuite, Tls13CipherSuite};
 use rustls_pki_types::{AlgorithmIdentifier, SignatureVerificationAlgorithm};
 
@@ -26,7 +26,8 @@ static RING: LazyLock<CryptoProvider> = LazyLock::new(rustls::crypto::ring::defa
 static AWS_LC_RS: LazyLock<CryptoProvider> =
     LazyLock::new(rustls::crypto::aws_lc_rs::default_provider);
 
-/// Where all cryptography of a connection comes from: key exchange, signatures, hashes, record ciphers, randomness.
+/// Where the cryptography of a connection comes from: key exchange, signatures, hashes of the handshake, record ciphers,
+/// randomness. The MACs of the key schedule are the same in all.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum CryptoBackend {
@@ -193,10 +194,6 @@ impl SuiteV12 {
     pub(crate) fn hash(&self) -> &'static dyn Hash {
         self.provided.common.hash_provider
     }
-
-    pub(crate) fn prf(&self) -> &'static dyn Prf {
-        self.provided.prf_provider
-    }
 }
 
 impl fmt::Debug for SuiteV12 {
@@ -217,10 +214,6 @@ impl SuiteV13 {
     /// The hash of the transcript and of the key schedule.
     pub(crate) fn hash(&self) -> &'static dyn Hash {
         self.provided.common.hash_provider
-    }
-
-    pub(crate) fn hkdf(&self) -> &'static dyn Hkdf {
-        self.provided.hkdf_provider
     }
 }
 

@@ -14,8 +14,8 @@ use zeroize::Zeroizing;
 
 use super::key_log_line;
 use crate::config::Side;
-use crate::crypto::{KeyExchange, SuiteV12};
-use crate::error::{ApiMisuse, Error, PeerMisbehaved};
+use crate::crypto::{KeyExchange, SuiteV12, hmac};
+use crate::error::{ApiMisuse, Error};
 use crate::msgs::key_exchange::Finished;
 
 /// What the hellos contributed.
@@ -65,17 +65,9 @@ impl MasterSecret {
             Binding::SessionHash(hash) => (&b"extended master secret"[..], hash),
             Binding::Randoms => (&b"master secret"[..], both_randoms.as_flattened()),
         };
+        let shared = key_exchange.complete(peer_public)?;
         let mut secret = Zeroizing::new([0; 48]);
-        suite
-            .prf()
-            .for_key_exchange(
-                &mut secret,
-                key_exchange.into_inner(),
-                peer_public,
-                label,
-                seed,
-            )
-            .map_err(|_| PeerMisbehaved::KeyShareInvalid)?;
+        prf(suite, shared.as_bytes(), label, seed, &mut *secret);
         Ok(Self {
             secret,
             randoms,
@@ -135,7 +127,7 @@ impl MasterSecret {
     }
 
     fn prf(&self, label: &[u8], seed: &[u8], out: &mut [u8]) {
-        self.suite.prf().for_secret(out, &*self.secret, label, seed);
+        prf(self.suite, &*self.secret, label, seed, out);
     }
 }
 
@@ -144,6 +136,19 @@ impl fmt::Debug for MasterSecret {
         f.debug_struct("MasterSecret")
             .field("suite", &self.suite)
             .finish_non_exhaustive()
+    }
+}
+
+/// The PRF (RFC 5246 §5).
+fn prf(suite: SuiteV12, secret: &[u8], label: &[u8], seed: &[u8], out: &mut [u8]) {
+    let key = hmac::Key::new(suite.hash(), secret);
+    let mut chained = key.sign(&[label, seed]);
+    for out in out.chunks_mut(key.tag_len()) {
+        let block = key.sign(&[chained.as_ref(), label, seed]);
+        for (to, from) in out.iter_mut().zip(block.as_ref()) {
+            *to = *from;
+        }
+        chained = key.sign(&[chained.as_ref()]);
     }
 }
 
@@ -192,6 +197,7 @@ mod tests {
 
     use super::*;
     use crate::crypto::CryptoBackend;
+    use crate::error::PeerMisbehaved;
     use crate::key_schedule::{RESERVED_LABELS, Secrets};
     use crate::msgs::enums::{CipherSuite, NamedGroup};
 

@@ -10,29 +10,22 @@
 //!  of each traffic secret: "key", "iv", "sn" ──▶ record keys; "finished" ──▶ verify_data; "traffic upd" ──▶ the next one
 //! ```
 //!
-//! The labels have DTLS's prefix (RFC 9147 §5.9). HKDF (RFC 5869) is done here on the backend's HMAC: nothing is allocated,
-//! and every secret on the way is wiped.
+//! The labels have DTLS's prefix (RFC 9147 §5.9). HKDF (RFC 5869) is done here: nothing is allocated, every secret on the
+//! way is wiped, and one that much is expanded from is made a key once.
 
 use std::fmt;
 
-use rustls::crypto::hmac::Tag;
-use rustls::crypto::tls13::OkmBlock;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::key_log_line;
 use crate::config::{Config, Side};
 use crate::crypto::SuiteV13;
+use crate::crypto::hmac::{self, TAG_MAX as HASH_MAX, Tag};
 use crate::error::{ApiMisuse, Error};
 use crate::record::protect::{Aead, RecordKey};
 
 /// What TLS calls "tls13 " (RFC 9147 §5.9).
 const PREFIX: &[u8] = b"dtls13";
-
-/// The longest hash of a suite, in bytes.
-const HASH_MAX: usize = 48;
-
-/// The longest HkdfLabel (RFC 8446 §7.1) with the counter behind it: no context is longer than a hash.
-const INFO_MAX: usize = 2 + 256 + 1 + HASH_MAX + 1;
 
 /// The longest key and the nonce of a record cipher, in bytes.
 const KEY_MAX: usize = 32;
@@ -44,60 +37,9 @@ struct Secret(Zeroizing<[u8; HASH_MAX]>);
 impl Secret {
     /// HKDF-Extract (RFC 5869 §2.2) with another secret, or none, as the salt.
     fn extract(suite: SuiteV13, salt: Option<&Self>, input: &[u8]) -> Self {
-        let salt = match salt {
-            Some(salt) => salt.key(suite),
-            None => OkmBlock::new(zeros(suite)),
-        };
-        let tag = suite.hkdf().hmac_sign(&salt, input);
-        let mut secret = Zeroizing::new([0; HASH_MAX]);
-        for (to, from) in secret.iter_mut().zip(tag.as_ref()) {
-            *to = *from;
-        }
-        Self(secret)
-    }
-
-    /// Derive-Secret (RFC 8446 §7.1), of a transcript whose hash is known.
-    fn derive(&self, suite: SuiteV13, label: &[u8], transcript_hash: &[u8]) -> Self {
-        let mut secret = Zeroizing::new([0; HASH_MAX]);
-        let (used, _) = secret.split_at_mut(suite.hash().output_len().min(HASH_MAX));
-        let expanded = self.expand(suite, label, transcript_hash, used);
-        debug_assert!(expanded.is_some(), "a label and a hash are short");
-        Self(secret)
-    }
-
-    /// HKDF-Expand-Label (RFC 8446 §7.1, RFC 5869 §2.3); `None` if output or label are longer than that can say.
-    #[must_use]
-    fn expand(&self, suite: SuiteV13, label: &[u8], context: &[u8], out: &mut [u8]) -> Option<()> {
-        let length = u16::try_from(out.len()).ok()?;
-        let label_length = u8::try_from(PREFIX.len() + label.len()).ok()?;
-        let context_length = u8::try_from(context.len()).ok()?;
-        let block = suite.hash().output_len().min(HASH_MAX);
-        // The block before, HkdfLabel, counter.
-        let mut message = Zeroizing::new([0; HASH_MAX + INFO_MAX]);
-        let mut end = block;
-        for part in [
-            &length.to_be_bytes()[..],
-            &[label_length],
-            PREFIX,
-            label,
-            &[context_length],
-            context,
-        ] {
-            message
-                .get_mut(end..end + part.len())?
-                .copy_from_slice(part);
-            end += part.len();
-        }
-        let key = self.key(suite);
-        let mut start = block;
-        for (counter, out) in (1..).zip(out.chunks_mut(block)) {
-            *message.get_mut(end)? = u8::try_from(counter).ok()?;
-            let tag = suite.hkdf().hmac_sign(&key, message.get(start..=end)?);
-            out.copy_from_slice(tag.as_ref().get(..out.len())?);
-            message.get_mut(..block)?.copy_from_slice(tag.as_ref());
-            start = 0;
-        }
-        Some(())
+        let salt = salt.map_or_else(|| zeros(suite), |salt| salt.bytes(suite));
+        let key = hmac::Key::new(suite.hash(), salt);
+        Self(key.sign(&[input]).into_bytes())
     }
 
     fn bytes(&self, suite: SuiteV13) -> &[u8] {
@@ -105,14 +47,52 @@ impl Secret {
         used
     }
 
-    fn key(&self, suite: SuiteV13) -> OkmBlock {
-        OkmBlock::new(self.bytes(suite))
+    fn expander(&self, suite: SuiteV13) -> Expander {
+        Expander(hmac::Key::new(suite.hash(), self.bytes(suite)))
     }
 }
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Secret").finish_non_exhaustive()
+    }
+}
+
+/// What a secret is expanded with.
+struct Expander(hmac::Key);
+
+impl Expander {
+    /// Derive-Secret (RFC 8446 §7.1), of a transcript whose hash is known.
+    fn derive(&self, label: &[u8], transcript_hash: &[u8]) -> Secret {
+        let mut secret = Zeroizing::new([0; HASH_MAX]);
+        let (used, _) = secret.split_at_mut(self.0.tag_len());
+        let expanded = self.expand(label, transcript_hash, used);
+        debug_assert!(expanded.is_some(), "a label and a hash are short");
+        Secret(secret)
+    }
+
+    /// HKDF-Expand-Label (RFC 8446 §7.1, RFC 5869 §2.3); `None` if output or label are longer than that can say.
+    #[must_use]
+    fn expand(&self, label: &[u8], context: &[u8], out: &mut [u8]) -> Option<()> {
+        let length = u16::try_from(out.len()).ok()?.to_be_bytes();
+        let label_length = [u8::try_from(PREFIX.len() + label.len()).ok()?];
+        let context_length = [u8::try_from(context.len()).ok()?];
+        let mut before: Option<Tag> = None;
+        for (counter, out) in (1..).zip(out.chunks_mut(self.0.tag_len())) {
+            let tag = self.0.sign(&[
+                before.as_ref().map_or(&[], Tag::as_ref),
+                &length,
+                &label_length,
+                PREFIX,
+                label,
+                &context_length,
+                context,
+                &[u8::try_from(counter).ok()?],
+            ]);
+            out.copy_from_slice(tag.as_ref().get(..out.len())?);
+            before = Some(tag);
+        }
+        Some(())
     }
 }
 
@@ -125,7 +105,9 @@ fn zeros(suite: SuiteV13) -> &'static [u8] {
 
 /// "derived": what one stage leaves to the next.
 fn derived(suite: SuiteV13, secret: &Secret) -> Secret {
-    secret.derive(suite, b"derived", suite.hash().hash(&[]).as_ref())
+    secret
+        .expander(suite)
+        .derive(b"derived", suite.hash().hash(&[]).as_ref())
 }
 
 /// The first stage. There are no pre-shared keys, and so nothing comes of it but the next.
@@ -162,7 +144,8 @@ pub(crate) struct HandshakeSecret {
 impl HandshakeSecret {
     /// What protects the rest of the handshake; the transcript ends with the ServerHello.
     pub(crate) fn traffic_secrets(&self, transcript_hash: &[u8]) -> TrafficSecrets {
-        let derive = |label| self.secret.derive(self.suite, label, transcript_hash);
+        let expander = self.secret.expander(self.suite);
+        let derive = |label| expander.derive(label, transcript_hash);
         TrafficSecrets {
             suite: self.suite,
             client: derive(b"c hs traffic"),
@@ -189,7 +172,8 @@ pub(crate) struct MasterSecret {
 impl MasterSecret {
     /// What the association lives on; the transcript ends with the server's Finished.
     pub(crate) fn application(self, transcript_hash: &[u8]) -> Application {
-        let derive = |label| self.secret.derive(self.suite, label, transcript_hash);
+        let expander = self.secret.expander(self.suite);
+        let derive = |label| expander.derive(label, transcript_hash);
         Application {
             traffic: TrafficSecrets {
                 suite: self.suite,
@@ -244,9 +228,9 @@ impl TrafficSecrets {
 
     /// What `side`'s Finished says about a transcript with this hash (RFC 8446 §4.4.4).
     pub(crate) fn verify_data(&self, side: Side, transcript_hash: &[u8]) -> Tag {
-        let key = self.of(side).derive(self.suite, b"finished", &[]);
-        let key = key.key(self.suite);
-        self.suite.hkdf().hmac_sign(&key, transcript_hash)
+        let secret = self.of(side).expander(self.suite).derive(b"finished", &[]);
+        let key = hmac::Key::new(self.suite.hash(), secret.bytes(self.suite));
+        key.sign(&[transcript_hash])
     }
 
     /// Both lines of the key log for the traffic of the handshake.
@@ -275,12 +259,13 @@ impl RecordSecrets {
             sn: Zeroizing::new([0; KEY_MAX]),
         };
         let key_len = suite.aead.key_len();
+        let expander = secret.expander(suite);
         for (label, out) in [
             (&b"key"[..], secrets.key.split_at_mut(key_len).0),
             (b"iv", &mut secrets.iv[..]),
             (b"sn", secrets.sn.split_at_mut(key_len).0),
         ] {
-            let expanded = secret.expand(suite, label, &[], out);
+            let expanded = expander.expand(label, &[], out);
             debug_assert!(expanded.is_some(), "a key is short");
         }
         secrets
@@ -307,7 +292,11 @@ impl Application {
         config: &Config,
     ) -> Result<RecordKey, Error> {
         let suite = self.traffic.suite;
-        let next = self.traffic.of(side).derive(suite, b"traffic upd", &[]);
+        let next = self
+            .traffic
+            .of(side)
+            .expander(suite)
+            .derive(b"traffic upd", &[]);
         match side {
             Side::Client => self.traffic.client = next,
             Side::Server => self.traffic.server = next,
@@ -328,14 +317,14 @@ impl Application {
             .0
             .split_at_mut(suite.hash().output_len().min(HASH_MAX));
         let context = suite.hash().hash(context.unwrap_or_default());
+        let of_none = suite.hash().hash(&[]);
         self.exporter
-            .expand(
-                suite,
-                label.as_bytes(),
-                suite.hash().hash(&[]).as_ref(),
-                secret,
-            )
-            .and_then(|()| of_label.expand(suite, b"exporter", context.as_ref(), out))
+            .expander(suite)
+            .expand(label.as_bytes(), of_none.as_ref(), secret)
+            .and_then(|()| {
+                let expander = of_label.expander(suite);
+                expander.expand(b"exporter", context.as_ref(), out)
+            })
             .ok_or_else(|| {
                 out.zeroize();
                 ApiMisuse::ExportRefused
