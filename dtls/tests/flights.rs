@@ -364,6 +364,42 @@ fn a_datagram_of_a_flight_keeps_its_name_and_its_bytes() {
     );
 }
 
+// req: T21 T40
+#[test]
+fn acknowledged_datagrams_of_a_flight_are_no_longer_listed() {
+    let mut pair = pair_v13(13);
+    let now = pair.now();
+    for peer in [&mut pair.a, &mut pair.b] {
+        peer.dtls.set_flight_pacing(now, FlightPacing::External);
+        peer.dtls.set_mtu(256).unwrap();
+    }
+    start(&mut pair);
+    let now = pair.now();
+    carry(now, &mut pair.a, &mut pair.b, 1);
+    let ids: Vec<_> = pair.b.dtls.flight_datagrams().collect();
+    assert!(ids.len() > 2, "{ids:?}");
+    // Every other one arrives.
+    let (arrived, lost): (Vec<_>, Vec<_>) = ids
+        .iter()
+        .enumerate()
+        .partition(|(place, _)| place % 2 == 0);
+    for (_, id) in arrived {
+        let mut datagram = pair.b.dtls.flight_datagram(*id).unwrap().to_vec();
+        let _ = pair.a.dtls.handle_datagram(now, &mut datagram);
+    }
+    let listed: Vec<_> = pair.b.dtls.flight_datagrams().collect();
+    assert_eq!(listed, ids, "nothing is acknowledged yet");
+    pair.run_for(Duration::from_secs(2));
+    let lost: Vec<_> = lost.into_iter().map(|(_, id)| *id).collect();
+    let listed: Vec<_> = pair.b.dtls.flight_datagrams().collect();
+    assert_eq!(listed, lost);
+    assert!(!pair.a.is_connected());
+    // What is listed is all that is missing.
+    let now = pair.now();
+    assert_eq!(carry(now, &mut pair.b, &mut pair.a, 1), lost.len());
+    assert!(pair.a.is_connected());
+}
+
 // req: T40
 #[test]
 fn the_same_flight_on_both_paths_does_no_harm() {
