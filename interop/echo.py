@@ -49,6 +49,11 @@ class Identities:
         return ["--cert", self.path("floe", "crt"), "--key", self.path("floe", "key"), "--fingerprint", fingerprint]
 
 
+def at_every_mtu(story, *options):
+    """Tells `story` at each MTU, and says what it said first."""
+    return [story(mtu, *options) for mtu in MTUS][0]
+
+
 def own_port():
     """A port of this row's own, below those that the kernel hands out: nobody takes it before it is used."""
     return 20_000 + os.getpid() % 10_000

@@ -7,7 +7,7 @@ import subprocess
 
 import echo
 from case import Program, check, equal, row
-from echo import MTUS, RSA, Identities
+from echo import RSA, Identities, at_every_mtu
 
 SRTP = ("SRTP_AES128_CM_HMAC_SHA1_80", ("SRTP profile: ", "SRTP_AES128_CM_HMAC_SHA1_80"))
 OPTIONS = ["--udp", "--priority", "NORMAL:-VERS-ALL:+VERS-DTLS1.2", f"--srtp-profiles={SRTP[0]}"]
@@ -73,19 +73,19 @@ def floe_connects(mtu, **keys):
 # req: T64
 @row("gnutls-cli", "client, MTU 256, 900, 1200")
 def gnutls_client():
-    return [floe_serves(mtu) for mtu in MTUS][0]
+    return at_every_mtu(floe_serves)
 
 
 # req: T64
 @row("gnutls-serv", "server, HelloVerifyRequest, MTU 256, 900, 1200")
 def gnutls_server():
-    return [floe_connects(mtu) for mtu in MTUS][0]
+    return at_every_mtu(floe_connects)
 
 
 # req: T9 T64
 @row("gnutls-cli", "client, cookie of floe, MTU 256, 900, 1200")
 def gnutls_client_cookie():
-    return [floe_serves(mtu, "--cookies") for mtu in MTUS][0]
+    return at_every_mtu(floe_serves, "--cookies")
 
 
 # req: T64

@@ -2,7 +2,7 @@
 
 import echo
 from case import Program, check, equal, row
-from echo import MTUS, P384, RSA, Identities
+from echo import P384, RSA, Identities, at_every_mtu
 
 PROFILE = "SRTP_AEAD_AES_128_GCM"
 SRTP = (PROFILE, ("SRTP Extension negotiated, profile=", PROFILE))
@@ -65,10 +65,6 @@ def floe_connects(mtu, *options, **keys):
             return f"{version()}, {agreed}"
 
 
-def at_every_mtu(story, *options):
-    return [story(mtu, *options) for mtu in MTUS][0]
-
-
 # req: T64
 @row("OpenSSL s_client", "client, MTU 256, 900, 1200")
 def openssl_client():
@@ -90,7 +86,7 @@ def openssl_server_hello_verify_request():
 # req: T9 T64
 @row("OpenSSL s_client", "client, cookie of floe, MTU 256, 900, 1200")
 def openssl_client_cookie():
-    return [floe_serves(mtu, "--cookies") for mtu in MTUS][0]
+    return at_every_mtu(floe_serves, "--cookies")
 
 
 # req: T64

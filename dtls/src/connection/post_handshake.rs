@@ -26,7 +26,7 @@ impl Connection {
         fragment: &Fragment<'_>,
     ) -> Result<(), DropReason> {
         // The peer did not get our ACK: it is given again.
-        if u32::from(fragment.header.message_seq) < self.reassembler.next_seq() {
+        if self.was_handled(fragment) {
             return Err(DropReason::StaleMessage);
         }
         // The handshake's epoch ended with its Finished, any other with its KeyUpdate (RFC 9147 §8).
@@ -39,11 +39,7 @@ impl Connection {
         if !matches!(self.phase, Phase::Connected(_)) || epoch < Epoch::APPLICATION {
             return Err(DropReason::LateHandshake);
         }
-        match self.reassembler.accept(epoch, fragment) {
-            Err(DropReason::FragmentConflict) => self.counters.count(DropReason::FragmentConflict),
-            taken => taken?,
-        }
-        Ok(())
+        self.reassemble(epoch, fragment)
     }
 
     /// Handles what is complete and in its turn. It is acknowledged in a while, like all that nothing answers.

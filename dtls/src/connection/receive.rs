@@ -277,7 +277,7 @@ impl Connection {
             }
             Phase::New(_) | Phase::Closed | Phase::Failed => return Err(DropReason::Ended),
         }
-        if u32::from(fragment.header.message_seq) < self.reassembler.next_seq() {
+        if self.was_handled(fragment) {
             self.on_peer_repeats(now);
             return Err(DropReason::StaleMessage);
         }
@@ -285,16 +285,33 @@ impl Connection {
             return Err(DropReason::PlaintextAfterKeys);
         }
         let held = self.reassembler.held();
-        match self.reassembler.accept(epoch, fragment) {
-            // What it contradicts is what was dropped: the fragment itself is kept, and may complete its message.
-            Err(DropReason::FragmentConflict) => self.counters.count(DropReason::FragmentConflict),
-            taken => taken?,
-        }
+        self.reassemble(epoch, fragment)?;
         // A part of an answer implies an ACK, and may be as forged as one.
         if self.believes_acks(epoch) && self.reassembler.held() > held {
             self.flight.on_answer(now, epoch, &mut self.timers);
         }
         Ok(())
+    }
+
+    /// Whether the message that a fragment belongs to was complete before.
+    pub(super) fn was_handled(&self, fragment: &Fragment<'_>) -> bool {
+        u32::from(fragment.header.message_seq) < self.reassembler.next_seq()
+    }
+
+    /// Keeps a fragment until its message is complete.
+    pub(super) fn reassemble(
+        &mut self,
+        epoch: Epoch,
+        fragment: &Fragment<'_>,
+    ) -> Result<(), DropReason> {
+        match self.reassembler.accept(epoch, fragment) {
+            // What it contradicts is what was dropped: the fragment itself is kept, and may complete its message.
+            Err(DropReason::FragmentConflict) => {
+                self.counters.count(DropReason::FragmentConflict);
+                Ok(())
+            }
+            taken => taken,
+        }
     }
 
     /// Hands on what is complete and in its turn.
@@ -340,10 +357,10 @@ impl Connection {
         epoch: Epoch,
         fragment: &Fragment<'_>,
     ) -> Result<(), DropReason> {
-        let is_new = u32::from(fragment.header.message_seq) >= self.reassembler.next_seq();
         if self.flight.uses_acks() {
             return self.on_post_handshake_fragment(now, epoch, fragment);
         }
+        let is_new = !self.was_handled(fragment);
         match (fragment.header.handshake_type, self.side) {
             // The peer did not get our Finished.
             (HandshakeType::FINISHED, Some(Side::Server)) if !is_new => {

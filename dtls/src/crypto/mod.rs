@@ -101,18 +101,9 @@ impl CryptoBackend {
             | CipherSuite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256 => Authentication::Rsa,
             _ => return None,
         };
-        let provided = self
-            .provider()
-            .cipher_suites
-            .iter()
-            .find_map(|suite| match suite {
-                SupportedCipherSuite::Tls12(suite)
-                    if u16::from(suite.common.suite) == cipher_suite.0 =>
-                {
-                    Some(*suite)
-                }
-                _ => None,
-            })?;
+        let SupportedCipherSuite::Tls12(provided) = self.provided_suite(cipher_suite)? else {
+            return None;
+        };
         Some(SuiteV12 {
             cipher_suite,
             authentication,
@@ -128,23 +119,19 @@ impl CryptoBackend {
             CipherSuite::TLS13_CHACHA20_POLY1305_SHA256 => Aead::ChaCha20Poly1305,
             _ => return None,
         };
-        let provided = self
-            .provider()
-            .cipher_suites
-            .iter()
-            .find_map(|suite| match suite {
-                SupportedCipherSuite::Tls13(suite)
-                    if u16::from(suite.common.suite) == cipher_suite.0 =>
-                {
-                    Some(*suite)
-                }
-                _ => None,
-            })?;
+        let SupportedCipherSuite::Tls13(provided) = self.provided_suite(cipher_suite)? else {
+            return None;
+        };
         Some(SuiteV13 {
             cipher_suite,
             aead,
             provided,
         })
+    }
+
+    fn provided_suite(self, cipher_suite: CipherSuite) -> Option<SupportedCipherSuite> {
+        let mut suites = self.provider().cipher_suites.iter().copied();
+        suites.find(|suite| u16::from(suite.suite()) == cipher_suite.0)
     }
 
     /// What verifies signatures of this scheme by a key of this algorithm. A scheme for ECDSA names one curve in DTLS 1.3
