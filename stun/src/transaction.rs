@@ -179,6 +179,16 @@ impl Transaction {
         TransactionAction::Retransmit
     }
 
+    /// Other figures from now on: the pending interval is counted anew from the last time the request was sent. What is due
+    /// by them already is due at the next [`handle_timeout`](Self::handle_timeout).
+    pub fn reschedule(&mut self, schedule: Schedule) {
+        let (old, _) = self.schedule.wait(self.sent);
+        let (new, _) = schedule.wait(self.sent);
+        self.schedule = schedule;
+        let moved = |deadline: Instant| deadline.checked_sub(old)?.checked_add(new);
+        self.deadline = self.deadline.and_then(moved);
+    }
+
     /// A response, already authenticated where that applies. The first that carries this id ends the transaction; any other gets `None`.
     pub fn on_response(&mut self, now: Instant, id: &TransactionId) -> Option<Answer> {
         if *id != self.id {

@@ -138,6 +138,30 @@ fn a_forged_answer_leaves_the_transaction_open_and_names_the_end() {
     assert!(transaction.on_response(start + ms(1), &ID).is_some());
 }
 
+// req: S7
+#[test]
+fn other_figures_hold_for_the_interval_that_is_pending() {
+    let start = epoch();
+    let mut transaction = Transaction::new(start, ID, Schedule::unreliable(ms(4000)));
+    transaction.reschedule(Schedule::custom(ms(100), 3, 2));
+    let (sent, end, _) = run(start, &mut transaction);
+    assert_eq!(sent, [0, 100, 300].map(ms));
+    assert_eq!(end, ms(500));
+    // What the old figures would have sent by now is not made up for.
+    let mut transaction = Transaction::new(start, ID, Schedule::unreliable(ms(4000)));
+    transaction.reschedule(Schedule::custom(ms(100), 3, 2));
+    let late = start + ms(3000);
+    assert_eq!(
+        transaction.handle_timeout(late),
+        TransactionAction::Retransmit
+    );
+    assert_eq!(transaction.handle_timeout(late), TransactionAction::Idle);
+    // An end is an end.
+    assert!(transaction.on_response(late, &ID).is_some());
+    transaction.reschedule(Schedule::default());
+    assert_eq!(transaction.poll_timeout(), None);
+}
+
 proptest! {
     /// Whatever the schedule and however late it is called: a deadline lies ahead or there is none, and there is an end.
     // req: S7
