@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::candidate::CandidateId;
 use crate::error::DropReason;
 use crate::pair::{CandidatePair, PairState};
 
@@ -58,6 +59,10 @@ impl Stats {
 pub struct CandidatePairStats {
     /// The pair.
     pub pair: CandidatePair,
+    /// Our candidate, of [`Agent::local_candidates`](crate::Agent::local_candidates) (`localCandidateId`).
+    pub local_candidate: CandidateId,
+    /// Theirs, as [`Agent::add_remote_candidate`](crate::Agent::add_remote_candidate) named it (`remoteCandidateId`).
+    pub remote_candidate: CandidateId,
     /// Its state.
     pub state: PairState,
     /// Its priority (RFC 8445 §6.1.2.3).
@@ -66,13 +71,13 @@ pub struct CandidatePairStats {
     pub current_round_trip_time: Option<Duration>,
     /// The sum of all round-trip times measured.
     pub total_round_trip_time: Duration,
-    /// Checks sent on it, consent checks not included.
+    /// Checks sent on it, without repetitions and consent checks.
     pub requests_sent: u64,
-    /// Authenticated requests received on it.
+    /// Authenticated requests received on it, repetitions and consent checks included: they look alike.
     pub requests_received: u64,
     /// Answers sent on it.
     pub responses_sent: u64,
-    /// Authenticated answers received on it.
+    /// Authenticated answers received on it, to consent checks as well.
     pub responses_received: u64,
     /// Consent checks sent on it.
     pub consent_requests_sent: u64,

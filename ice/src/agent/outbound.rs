@@ -47,11 +47,13 @@ fn write_request(
         .as_ref()
         .filter(|s| s.nominated)
         .map(|s| s.pair);
-    let under_way = |check: &Check| check.transaction.id() == request.id && !check.cancelled;
-    if request.purpose != Purpose::Consent && !generation.checklist.checks.iter().any(under_way) {
+    let under_way = |check: &&Check| check.transaction.id() == request.id && !check.cancelled;
+    let check = generation.checklist.checks.iter().find(under_way);
+    if request.purpose != Purpose::Consent && check.is_none() {
         // Answered or given up while it waited here.
         return None;
     }
+    let repeated = check.is_some_and(|check| check.transaction.sent() > 1);
     let pending = generation.pending_nomination(request.pair);
     let pair = generation.checklist.get_mut(request.pair)?;
     let (remote, local) = (
@@ -76,7 +78,7 @@ fn write_request(
     if request.purpose == Purpose::Consent {
         shared.stats.consent_requests_sent += 1;
         pair.counters.consent_requests_sent += 1;
-    } else {
+    } else if !repeated {
         pair.counters.requests_sent += 1;
     }
     Some(Transmit {

@@ -217,6 +217,8 @@ pub(super) fn pair_stats(generation: &Generation) -> impl Iterator<Item = Candid
                 nominated: Some(pair.id) == selected,
                 ..pair.view()
             },
+            local_candidate: pair.local.id,
+            remote_candidate: pair.remote.id,
             state: pair.state(),
             priority: pair.priority,
             current_round_trip_time: pair.round_trip.current,
