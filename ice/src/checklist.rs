@@ -207,11 +207,22 @@ impl Checklist {
         foundations: impl Fn(&Pair) -> FoundationPair,
     ) -> PairState {
         let lite = shared.mode == Mode::Lite;
-        let like = |pair: &Pair| pair.state().is_unfinished() && foundations(pair) == foundation;
-        match shared.config.freezing {
-            _ if lite => PairState::Succeeded,
-            Freezing::On if self.pairs.iter().any(like) => PairState::Frozen,
-            _ => PairState::Waiting,
+        if lite {
+            return PairState::Succeeded;
+        }
+        if shared.config.freezing == Freezing::Off {
+            return PairState::Waiting;
+        }
+        let alike = || {
+            let alike = |pair: &&Pair| foundations(pair) == foundation;
+            self.pairs.iter().filter(alike).map(Pair::state)
+        };
+        // A foundation that has proven itself stays released (RFC 8838 §12).
+        let released = alike().any(|state| state == PairState::Succeeded);
+        if !released && alike().any(PairState::is_unfinished) {
+            PairState::Frozen
+        } else {
+            PairState::Waiting
         }
     }
 

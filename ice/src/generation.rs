@@ -169,6 +169,7 @@ impl Generation {
             r.address == address && r.candidate.protocol() == candidate.protocol()
         };
         let known = self.remotes.iter_mut().find(same)?;
+        let id = known.id;
         if known.candidate.kind() == CandidateType::PeerReflexive {
             known.candidate = candidate.clone();
             let end = known.end();
@@ -184,7 +185,7 @@ impl Generation {
                 self.checklist.reprioritize(role);
             }
         }
-        Some(known_id(&self.remotes, address))
+        Some(id)
     }
 
     /// At the cap the candidate with the lowest priority goes (I43).
@@ -281,13 +282,6 @@ impl Generation {
             self.lose_selected(Reason::PairsFailed);
         }
     }
-}
-
-fn known_id(remotes: &[Remote], address: SocketAddr) -> CandidateId {
-    remotes
-        .iter()
-        .find(|r| r.address == address)
-        .map_or(CandidateId(0), |r| r.id)
 }
 
 pub(crate) fn foundation_of(

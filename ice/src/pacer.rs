@@ -40,8 +40,9 @@ impl Pacer {
         self.state().interval = interval;
     }
 
-    /// The next free slot, now or later. It is the asker's.
-    pub(crate) fn reserve(&self, now: Instant) -> Instant {
+    /// The next free slot, now or later. It is the asker's: a caller that gathers with its own STUN requests sends each
+    /// in a slot of its own (RFC 8445 §14.2 paces both together).
+    pub fn reserve(&self, now: Instant) -> Instant {
         let mut state = self.state();
         let slot = state.next.map_or(now, |next| next.max(now));
         state.next = Some(slot + state.interval);

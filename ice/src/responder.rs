@@ -7,7 +7,7 @@ use std::time::Instant;
 use floe_stun::{AttributeType, IntegrityError, RoleAttribute, TransactionId, Verified};
 
 use crate::address::{FiveTuple, is_sendable};
-use crate::candidate::{Candidate, CandidateType};
+use crate::candidate::{Candidate, CandidateType, Foundation};
 use crate::check::Check;
 use crate::checklist::Remote;
 use crate::config::MAX_HEARD;
@@ -116,7 +116,6 @@ impl Generation {
     }
 
     fn conflict(&self, shared: &Shared, theirs: Option<RoleAttribute>) -> Conflict {
-        // Two lite agents send no checks; whatever this is, there is nothing to switch.
         let mode = shared.mode;
         shared.role.map_or(Conflict::None, |role| {
             conflict(role, mode, shared.tie_breaker, theirs)
@@ -226,10 +225,12 @@ impl Generation {
             shared.stats.candidates_ignored += 1;
         }
         let priority = priority.clamp(1, crate::priority::MAX);
+        let id = shared.next_candidate_id();
         let candidate =
-            Candidate::peer_reflexive(path.protocol, path.remote, path.remote, priority);
+            Candidate::peer_reflexive(path.protocol, path.remote, path.remote, priority)
+                .with_foundation(Foundation::of_stranger(id));
         let remote = Remote {
-            id: shared.next_candidate_id(),
+            id,
             candidate,
             address: path.remote,
         };

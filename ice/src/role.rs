@@ -86,8 +86,8 @@ pub(crate) enum Conflict {
     Switch,
 }
 
-/// RFC 8445 §7.3.1.1, all four cases. A lite agent never switches against a full peer: there is nothing to nominate
-/// with (RFC 8445 §6.1.1).
+/// RFC 8445 §7.3.1.1, all four cases. A lite agent never switches: its role follows from what the two sides are
+/// (RFC 8445 §6.1.1), and it has nothing to nominate with.
 pub(crate) fn conflict(
     role: Role,
     mode: Mode,
@@ -95,7 +95,10 @@ pub(crate) fn conflict(
     theirs: Option<RoleAttribute>,
 ) -> Conflict {
     match (role, theirs) {
-        (Role::Controlled, Some(RoleAttribute::Controlled(_))) if mode == Mode::Lite => {
+        (Role::Controlled, Some(RoleAttribute::Controlled(_)))
+        | (Role::Controlling, Some(RoleAttribute::Controlling(_)))
+            if mode == Mode::Lite =>
+        {
             Conflict::Refuse
         }
         (Role::Controlling, Some(RoleAttribute::Controlling(other))) if tie_breaker >= other => {
@@ -164,6 +167,12 @@ mod tests {
         for theirs in [controlled(0), controlled(9)] {
             assert_eq!(
                 conflict(Role::Controlled, Mode::Lite, 5, theirs),
+                Conflict::Refuse
+            );
+        }
+        for theirs in [controlling(0), controlling(9)] {
+            assert_eq!(
+                conflict(Role::Controlling, Mode::Lite, 5, theirs),
                 Conflict::Refuse
             );
         }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use super::CandidateType;
+use super::{CandidateId, CandidateType};
 use crate::address::Protocol;
 use crate::error::InvalidCandidate;
 
@@ -50,6 +50,11 @@ impl Foundation {
             }
         }
         Self::new(&hash.to_string()).expect("ten digits are ice-chars")
+    }
+
+    /// Of a remote candidate that a check revealed: like no other (RFC 8445 §7.3.1.3).
+    pub(crate) fn of_stranger(id: CandidateId) -> Self {
+        Self::new(&format!("unsignalled+{}", id.0)).expect("letters and digits are ice-chars")
     }
 
     /// As it is signalled.

@@ -142,6 +142,7 @@ impl Candidate {
     ) -> Self {
         let mut candidate = Self::found(CandidateType::PeerReflexive, address, base, Some(base));
         candidate.protocol = protocol;
+        candidate.foundation = Foundation::compute(candidate.kind, base.ip(), None, protocol);
         candidate.priority = priority;
         candidate
     }
@@ -197,8 +198,22 @@ impl Candidate {
     /// Addresses of one host should differ here; [`local_preferences`](crate::local_preferences) gives them their order.
     #[must_use]
     pub fn with_local_preference(mut self, preference: u16) -> Self {
-        self.priority =
-            priority::candidate(Preference::of_type(self.kind), preference, self.component);
+        let of_type = match self.protocol {
+            Protocol::Udp => Preference::of_type(self.kind),
+            Protocol::Tcp => Preference::of_type_over_tcp(self.kind),
+        };
+        self.priority = priority::candidate(of_type, preference, self.component);
+        self
+    }
+
+    /// The same candidate, found through the STUN or TURN server at `server`: what other servers showed has another
+    /// foundation (RFC 8445 §5.1.1.3).
+    #[must_use]
+    pub fn found_through(mut self, server: IpAddr) -> Self {
+        if let Some(base) = self.base {
+            let server = Some(server.to_canonical());
+            self.foundation = Foundation::compute(self.kind, base.ip(), server, self.protocol);
+        }
         self
     }
 
