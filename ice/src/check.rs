@@ -20,6 +20,7 @@ use crate::role::{Mode, Role};
 use crate::selection::Selection;
 use crate::shared::{Purpose, Request, Shared};
 use crate::state::Reason;
+use crate::timing::Timing;
 
 /// A connectivity or nomination check under way.
 #[derive(Debug)]
@@ -135,12 +136,7 @@ impl Generation {
         let (Some(role), Some(pair)) = (shared.role, self.checklist.get(id)) else {
             return;
         };
-        let timing = &shared.timing;
-        let schedule = if Checklist::is_tcp(&pair.path) {
-            Schedule::reliable()
-        } else {
-            Schedule::custom(self.rto(shared), timing.transmissions, timing.last_wait)
-        };
+        let schedule = schedule_of(&pair.path, self.rto(shared), &shared.timing);
         let transaction = Transaction::new(now, shared.mint(), schedule);
         let request = Request {
             generation: self.serial,
@@ -157,6 +153,18 @@ impl Generation {
             last_sent: now,
             cancelled: false,
         });
+    }
+
+    /// Other timers hold for the checks that are under way (I24).
+    pub(crate) fn reschedule(&mut self, shared: &Shared) {
+        let rto = self.rto(shared);
+        let Checklist { pairs, checks, .. } = &mut self.checklist;
+        for check in checks {
+            if let Some(pair) = pairs.iter().find(|pair| pair.id == check.pair) {
+                let schedule = schedule_of(&pair.path, rto, &shared.timing);
+                check.transaction.reschedule(schedule);
+            }
+        }
     }
 
     /// RFC 8445 §14.3, capped.
@@ -369,6 +377,15 @@ impl Generation {
                 self.checklist.trigger(pair);
             }
         }
+    }
+}
+
+/// Over TCP nothing is repeated (RFC 8489 §6.2.2).
+fn schedule_of(path: &FiveTuple, rto: Duration, timing: &Timing) -> Schedule {
+    if Checklist::is_tcp(path) {
+        Schedule::reliable()
+    } else {
+        Schedule::custom(rto, timing.transmissions, timing.last_wait)
     }
 }
 

@@ -192,11 +192,14 @@ impl Consent {
         }
     }
 
-    /// Other timers hold from now on (I24): the pending check is drawn again.
-    pub(crate) fn retime(&mut self, now: Instant, interval: Duration) {
-        if self.unanswered_since.is_none() {
-            let since = self.last_sent.unwrap_or(self.fresh);
-            self.next_check = (since + interval).max(now + Duration::from_millis(1));
-        }
+    /// Other timers hold from now on (I24): the pending check is drawn again. While one is unanswered, it is a probe that
+    /// follows after `wait`.
+    pub(crate) fn retime(&mut self, now: Instant, interval: Duration, wait: Duration) {
+        let since = self.last_sent.unwrap_or(self.fresh);
+        let after = match self.unanswered_since {
+            None => interval,
+            Some(_) => wait,
+        };
+        self.next_check = (since + after).max(now + Duration::from_millis(1));
     }
 }

@@ -9,12 +9,12 @@ use crate::consent::Liveness;
 use crate::error::DropReason;
 use crate::generation::Generation;
 use crate::pair::PairId;
+use crate::selection::Selected;
 use crate::shared::{Purpose, Request, Shared};
 use crate::state::Reason;
 
 impl Generation {
     pub(crate) fn run_consent(&mut self, shared: &mut Shared, now: Instant) {
-        let probe = self.probe_wait(shared);
         let (Some(selected), Some(role)) = (self.selected.as_mut(), shared.role) else {
             return;
         };
@@ -32,12 +32,10 @@ impl Generation {
         }
         let pair = selected.pair;
         let id = shared.mint();
-        let wait = if selected.consent.is_suspect() {
-            probe.max(shared.timing.disconnected_probe)
-        } else {
-            probe
-        };
-        selected.consent.on_sent(now, id, role, wait);
+        let wait = self.probe_wait(shared);
+        if let Some(selected) = self.selected.as_mut() {
+            selected.consent.on_sent(now, id, role, wait);
+        }
         shared.request(Request {
             generation: self.serial,
             id,
@@ -53,7 +51,30 @@ impl Generation {
             .selected_pair()
             .and_then(|pair| pair.round_trip.smoothed)
             .unwrap_or_default();
-        shared.timing.rto.max(rtt * 2)
+        let wait = shared.timing.rto.max(rtt * 2);
+        let suspect = |selected: &Selected| selected.consent.is_suspect();
+        if self.selected.as_ref().is_some_and(suspect) {
+            wait.max(shared.timing.disconnected_probe)
+        } else {
+            wait
+        }
+    }
+
+    /// Other timers hold from now on: what is pending is armed anew (I24).
+    pub(crate) fn retime(&mut self, shared: &mut Shared, now: Instant) {
+        self.reschedule(shared);
+        let interval = shared.jittered(shared.timing.consent_interval);
+        let wait = self.probe_wait(shared);
+        let Some((pair, since)) = self.selected.as_ref().map(|s| (s.pair, s.since)) else {
+            return;
+        };
+        let switch = since + self.switch_interval(shared, pair);
+        if let Some((until, _)) = &mut self.deferred {
+            *until = switch;
+        }
+        if let Some(selected) = &mut self.selected {
+            selected.consent.retime(now, interval, wait);
+        }
     }
 
     /// Pairs that were kept in case the peer nominates them go with the first consent check (RFC 7675 §11: nothing is

@@ -8,7 +8,7 @@ use floe_stun::{AttributeType, IntegrityAlgorithm, TransactionId, TransactionIds
 
 use crate::address::FiveTuple;
 use crate::candidate::CandidateId;
-use crate::config::{CONSENT_JITTER, Config, MAX_PENDING_RESPONSES, MIN_PACING};
+use crate::config::{CONSENT_JITTER, Config, MAX_PENDING_RESPONSES};
 use crate::error::DropReason;
 use crate::event::EventQueue;
 use crate::local::LocalCandidates;
@@ -114,10 +114,7 @@ impl Shared {
 
     /// Ta, given what the peer asked for.
     pub(crate) fn pacing(&self, remote: Option<Duration>) -> Duration {
-        self.timing
-            .pacing
-            .max(remote.unwrap_or_default())
-            .max(MIN_PACING)
+        self.timing.pacing_with(remote)
     }
 
     /// Whether the pacer that is shared with other agents lets an ordinary check go.

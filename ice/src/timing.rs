@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::candidate::CandidateType;
+use crate::config::MIN_PACING;
 
 /// How long an agent waits for what.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,6 +71,11 @@ impl Default for Timing {
 }
 
 impl Timing {
+    /// Ta with a peer that asks for `remote`: the larger counts, and never less than 5 ms (RFC 8445 §14.2).
+    pub(crate) fn pacing_with(&self, remote: Option<Duration>) -> Duration {
+        self.pacing.max(remote.unwrap_or_default()).max(MIN_PACING)
+    }
+
     /// libwebrtc's pace: a check every 48 ms, a first wait of 250 ms, probes every 480 ms. Deviates from RFC 8445 §14.3
     /// (RTO below 500 ms) as browsers do.
     pub fn webrtc() -> Self {

@@ -7,7 +7,6 @@ use floe_stun::{IntegrityKey, RouteKey};
 
 use super::Agent;
 use crate::candidate::{Candidate, CandidateId, CandidateType};
-use crate::consent::Liveness;
 use crate::error::ApiMisuse;
 use crate::generation::{EndOfCandidates, Peer};
 use crate::local::Local;
@@ -310,21 +309,15 @@ impl Agent {
 
     /// Other timers, from now on: what is pending is armed anew (I24).
     pub fn set_timing(&mut self, now: Instant, timing: Timing) {
-        self.shared.timing = timing;
-        let interval = self.shared.jittered(self.shared.timing.consent_interval);
+        let remote = self.current.peer.as_ref().and_then(|peer| peer.pacing);
+        let old = std::mem::replace(&mut self.shared.timing, timing);
+        let (before, after) = (old.pacing_with(remote), self.shared.pacing(remote));
+        rearm(&mut self.shared.next_check, before, after);
+        let linger = self.shared.timing.generation_linger;
+        rearm(&mut self.retire_at, old.generation_linger, linger);
         for generation in std::iter::once(&mut self.current).chain(self.previous.as_deref_mut()) {
-            if let Some(selected) = generation
-                .selected
-                .as_mut()
-                .filter(|s| s.consent.liveness() != Liveness::None)
-            {
-                selected.consent.retime(now, interval);
-            }
+            generation.retime(&mut self.shared, now);
         }
-        let pacing = self
-            .shared
-            .pacing(self.current.peer.as_ref().and_then(|peer| peer.pacing));
-        self.shared.next_check = self.shared.next_check.map(|at| at.min(now + pacing));
         if self.state != State::Closed {
             self.update(now);
         }
@@ -348,6 +341,13 @@ impl Agent {
         } else {
             Ok(())
         }
+    }
+}
+
+/// What was due `before` after something happened is due `after` it.
+fn rearm(at: &mut Option<Instant>, before: Duration, after: Duration) {
+    if let Some(at) = at {
+        *at = at.checked_sub(before).unwrap_or(*at) + after;
     }
 }
 

@@ -142,6 +142,10 @@ impl Agent {
         if !is_stun(datagram) {
             return Received::NotMine;
         }
+        // What time alone has ended by now cannot be revived by what comes after.
+        if self.deadline.is_some_and(|deadline| deadline <= now) {
+            self.update(now);
+        }
         self.shared.unchanged = false;
         let result = self.receive(now, path.canonical(), datagram);
         match result {
