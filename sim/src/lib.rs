@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!             poll_transmit                                         handle_datagram
-//!   Node A ───────────────────▶ taps ─▶ link ─▶ (in flight) ───────────────────────▶ Node B
-//!          ◀─────────────────── (in flight) ◀─ link ◀─ taps ◀──────────────────────
+//!   Node A ─────────────▶ taps ─▶ NATs ─▶ link ─▶ (in flight) ─▶ NATs ─────────────▶ Node B
+//!          ◀───────────── NATs ◀─ (in flight) ◀─ link ◀─ NATs ◀─ taps ◀────────────
 //!                                     ▲
 //!                                  inject: an attacker who knows addresses and nothing else
 //! ```
@@ -11,6 +11,9 @@
 //! * [`Node`]: what a machine under test looks like from outside; each crate adapts its own machines to it.
 //! * [`Pair`]: two nodes and the loop that a caller of floe would write. It checks the timer law on every step.
 //! * [`Link`]: delay, jitter, loss, duplication, reordering, corruption, MTU, cut; changed at any time.
+//! * [`Nat`]: address translation in the words of RFC 4787, nested at will ([`Network::place_behind`]); mappings end in
+//!   silence, or by force ([`Network::rebind`]).
+//! * [`Pair::add_server`]: whom both talk to besides each other.
 //! * [`Network::tap`]: a closure that sees every datagram before its link does and may change, drop or hold it;
 //!   [`Network::wiretap`] keeps copies.
 //! * [`Attacker`]: seeded garbage, and mutations of what was really sent.
@@ -45,26 +48,27 @@
 //! pair.drive_until(|a, b| a.heard >= 10 && b.heard >= 10);
 //! assert!(pair.network.counters().lost > 0);
 //! ```
-//!
-//! Left out: address translation. A NAT is one more element between tap and link, and belongs beside `link.rs`; until
-//! then a tap that rewrites `source` one way and `destination` the other does the same job in a test.
 
 mod attacker;
 mod clock;
 mod link;
+mod nat;
 mod network;
 mod node;
 mod pair;
 mod random;
 mod tap;
+mod topology;
 mod trace;
 
 pub use attacker::Attacker;
 pub use clock::Clock;
 pub use link::Link;
+pub use nat::{Dependence, Nat};
 pub use network::{Datagram, Network};
 pub use node::{Node, address, address_v6};
 pub use pair::{End, Pair};
 pub use random::Random;
 pub use tap::{Verdict, Wire, Wiretap};
+pub use topology::NatId;
 pub use trace::{Counters, Delivery, Fate};

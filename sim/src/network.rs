@@ -1,12 +1,12 @@
-//! Everything between the nodes: taps, then links, then datagrams in flight.
+//! Everything between the nodes: taps, then NATs, then links, then datagrams in flight.
 
 use crate::{
-    Counters, Delivery, Fate, Link, Random, Verdict, Wire, Wiretap, link::Route, tap::Tap,
-    trace::Trace,
+    Counters, Delivery, Fate, Link, Nat, NatId, Random, Verdict, Wire, Wiretap, link::Route,
+    tap::Tap, topology::Topology, trace::Trace,
 };
 use std::{
     collections::{BTreeMap, VecDeque},
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     time::Instant,
 };
 
@@ -25,7 +25,10 @@ pub struct Datagram {
 #[derive(Debug)]
 pub struct Network {
     random: Random,
+    /// Every node's.
+    addresses: Vec<SocketAddr>,
     routes: BTreeMap<(SocketAddr, SocketAddr), Route>,
+    topology: Topology,
     taps: Vec<Tap>,
     held: Vec<(SocketAddr, Datagram)>,
     /// By arrival, then by order of sending.
@@ -38,7 +41,9 @@ impl Network {
     pub(crate) fn new(seed: u64) -> Self {
         Self {
             random: Random::new(seed),
+            addresses: Vec::new(),
             routes: BTreeMap::new(),
+            topology: Topology::default(),
             taps: Vec::new(),
             held: Vec::new(),
             in_flight: BTreeMap::new(),
@@ -47,13 +52,68 @@ impl Network {
         }
     }
 
-    /// Joins two addresses, both ways, by default links.
-    pub(crate) fn join(&mut self, one: SocketAddr, other: SocketAddr) {
-        for route in [(one, other), (other, one)] {
-            self.routes
-                .entry(route)
-                .or_insert_with(|| Route::new(Link::default()));
+    /// A new address of a node, joined both ways by default links to these, and one way to every NAT.
+    pub(crate) fn add_address<'a>(
+        &mut self,
+        address: SocketAddr,
+        others: impl Iterator<Item = &'a SocketAddr>,
+    ) {
+        self.addresses.push(address);
+        for other in others {
+            self.join(address, *other);
+            self.join(*other, address);
         }
+        for entrance in self.topology.entrances().collect::<Vec<_>>() {
+            self.join(address, entrance);
+        }
+    }
+
+    fn join(&mut self, source: SocketAddr, destination: SocketAddr) {
+        self.routes
+            .entry((source, destination))
+            .or_insert_with(|| Route::new(Link::default()));
+    }
+
+    /// Puts a NAT into the internet, with nothing behind it yet. Every node gets a link to it, by default links; that
+    /// link ends at port 0 of its [public address](Nat::public).
+    ///
+    /// # Panics
+    ///
+    /// If that address is another NAT's.
+    pub fn add_nat(&mut self, nat: Nat) -> NatId {
+        let id = self.topology.add(nat);
+        for entrance in self.topology.entrances().collect::<Vec<_>>() {
+            for index in 0..self.addresses.len() {
+                self.join(self.addresses[index], entrance);
+            }
+        }
+        id
+    }
+
+    /// Puts the host that has `ip` behind a NAT, or another NAT whose public address that is. Who is behind the same
+    /// NAT is reached directly, others through it; nobody outside reaches `ip` itself.
+    ///
+    /// # Panics
+    ///
+    /// If that puts a NAT behind itself.
+    pub fn place_behind(&mut self, nat: NatId, ip: IpAddr) {
+        self.topology.place(ip, nat);
+    }
+
+    /// How a NAT behaves, to be changed.
+    pub fn nat(&mut self, nat: NatId) -> &mut Nat {
+        &mut self.topology.translator(nat).nat
+    }
+
+    /// A NAT forgets its mappings, as when it is switched off and on: what is sent next has another source, and what
+    /// was in use before leads nowhere.
+    pub fn rebind(&mut self, nat: NatId) {
+        self.topology.translator(nat).forget();
+    }
+
+    /// How the outside of a NAT sees `inside`: its mappings, oldest first.
+    pub fn mappings(&mut self, nat: NatId, inside: SocketAddr) -> impl Iterator<Item = SocketAddr> {
+        self.topology.translator(nat).mappings_of(inside)
     }
 
     /// Makes every link, in both directions, like `link`.
@@ -90,7 +150,7 @@ impl Network {
         self.each_link(|_, _, link| link.up = true);
     }
 
-    /// Cuts what leaves from or goes to `address`.
+    /// Cuts what leaves from or goes to `address`. Behind a NAT, only what leaves: what comes goes to the NAT.
     pub fn cut_address(&mut self, address: SocketAddr) {
         self.each_link(|source, destination, link| {
             link.up &= source != address && destination != address
@@ -98,7 +158,8 @@ impl Network {
     }
 
     /// Attaches a tap behind those already there. It sees every datagram that a node sends, before its link does, and
-    /// may change bytes and addresses. The link is that of the true source and the destination the taps leave.
+    /// may change bytes and addresses. The NATs come behind the taps. The link is that of the true source and the
+    /// destination the taps leave.
     pub fn tap(&mut self, tap: impl FnMut(&mut Datagram, &mut Wire) -> Verdict + 'static) {
         self.taps.push(Tap::new(tap));
     }
@@ -187,6 +248,11 @@ impl Network {
         (first.key().0 <= now).then(|| first.remove())
     }
 
+    /// Takes what has arrived through the NATs of its receiver.
+    pub(crate) fn enter(&mut self, now: Instant, datagram: &mut Datagram) -> Result<(), Fate> {
+        self.topology.enter(now, datagram)
+    }
+
     pub(crate) fn note(&mut self, at: Instant, datagram: &Datagram, fate: Fate) {
         let (source, destination, len) =
             (datagram.source, datagram.destination, datagram.bytes.len());
@@ -207,7 +273,11 @@ impl Network {
     }
 
     fn enter_link(&mut self, now: Instant, origin: SocketAddr, mut datagram: Datagram) {
-        let Some(route) = self.routes.get_mut(&(origin, datagram.destination)) else {
+        let far_end = match self.topology.leave(now, origin, &mut datagram) {
+            Ok(far_end) => far_end,
+            Err(fate) => return self.note(now, &datagram, fate),
+        };
+        let Some(route) = self.routes.get_mut(&(origin, far_end)) else {
             return self.note(now, &datagram, Fate::Unroutable);
         };
         if let Err(fate) = route.admit(&mut self.random, datagram.bytes.len()) {

@@ -4,12 +4,22 @@ mod steps;
 
 use crate::{Clock, Datagram, Network, Node};
 use std::{
+    fmt,
     net::SocketAddr,
     time::{Duration, Instant},
 };
 
 /// Room for any UDP payload.
 const BUFFER: usize = 65_536;
+
+/// Whom both nodes talk to besides each other.
+struct Server(Box<dyn Node>);
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Server")
+    }
+}
 
 /// One end of a [`Pair`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -18,6 +28,15 @@ pub enum End {
     A,
     /// The second node.
     B,
+}
+
+impl End {
+    fn index(self) -> usize {
+        match self {
+            Self::A => 0,
+            Self::B => 1,
+        }
+    }
 }
 
 /// Two nodes that talk to each other.
@@ -36,7 +55,9 @@ pub struct Pair<A, B> {
     pub b: B,
     /// What lies between them.
     pub network: Network,
-    addresses: [Vec<SocketAddr>; 2],
+    servers: Vec<Server>,
+    /// By node: A, B, then the servers.
+    addresses: Vec<Vec<SocketAddr>>,
     clock: Clock,
     seed: u64,
     patience: Duration,
@@ -53,7 +74,8 @@ impl<A: Node, B: Node> Pair<A, B> {
             a,
             b,
             network: Network::new(seed),
-            addresses: [Vec::new(), Vec::new()],
+            servers: Vec::new(),
+            addresses: vec![Vec::new(), Vec::new()],
             clock: Clock::new(),
             seed,
             patience: Duration::from_secs(1),
@@ -67,16 +89,27 @@ impl<A: Node, B: Node> Pair<A, B> {
         pair
     }
 
-    /// Gives a node one more address, joined to all of the other's.
+    /// Gives a node one more address, joined to all of the others'.
     pub fn add_address(&mut self, end: End, address: SocketAddr) {
-        let (own, others) = match end {
-            End::A => (0, 1),
-            End::B => (1, 0),
-        };
-        self.addresses[own].push(address);
-        for other in &self.addresses[others] {
-            self.network.join(address, *other);
+        self.give_address(end.index(), address);
+    }
+
+    /// Adds a machine that both may talk to, a STUN server or a relay, joined to both by default links. What a test
+    /// wants to know of it later, it shares with it.
+    pub fn add_server(&mut self, server: impl Node + 'static, addresses: &[SocketAddr]) {
+        self.servers.push(Server(Box::new(server)));
+        self.addresses.push(Vec::new());
+        for address in addresses {
+            self.give_address(self.addresses.len() - 1, *address);
         }
+    }
+
+    fn give_address(&mut self, node: usize, address: SocketAddr) {
+        let others = self.addresses.iter().enumerate();
+        let others = others.filter(|(other, _)| *other != node);
+        let others = others.flat_map(|(_, addresses)| addresses);
+        self.network.add_address(address, others);
+        self.addresses[node].push(address);
     }
 
     /// The time.

@@ -16,6 +16,8 @@ pub enum Fate {
     TooBig,
     /// No node has the destination address.
     Unroutable,
+    /// A NAT did not let it in: no mapping, a filter, no hairpinning.
+    Filtered,
     /// A tap dropped it.
     Dropped,
     /// A tap holds it.
@@ -71,6 +73,8 @@ pub struct Counters {
     pub too_big: u64,
     /// To an address that nobody has.
     pub unroutable: u64,
+    /// Not let in by a NAT.
+    pub filtered: u64,
     /// Dropped by a tap.
     pub dropped: u64,
     /// Held by a tap, released or not.
@@ -101,6 +105,7 @@ impl Trace {
             Fate::Cut => &mut counters.cut,
             Fate::TooBig => &mut counters.too_big,
             Fate::Unroutable => &mut counters.unroutable,
+            Fate::Filtered => &mut counters.filtered,
             Fate::Dropped => &mut counters.dropped,
             Fate::Held => &mut counters.held,
         } += 1;

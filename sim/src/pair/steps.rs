@@ -1,7 +1,7 @@
 //! One step of a pair: who has something to send, who has something to receive, who wants to be woken, and whether each
 //! of them keeps the laws.
 
-use super::{End, Pair};
+use super::Pair;
 use crate::{Datagram, Fate, Node};
 use std::{net::SocketAddr, time::Instant};
 
@@ -11,35 +11,36 @@ const LONGEST_BURST: usize = 4096;
 const LONGEST_INSTANT: usize = 4096;
 
 impl<A: Node, B: Node> Pair<A, B> {
-    fn node(&mut self, end: End) -> &mut dyn Node {
-        match end {
-            End::A => &mut self.a,
-            End::B => &mut self.b,
+    /// A is 0, B is 1, the servers follow.
+    fn node(&mut self, index: usize) -> &mut dyn Node {
+        match index {
+            0 => &mut self.a,
+            1 => &mut self.b,
+            _ => &mut *self.servers[index - 2].0,
         }
     }
 
-    fn owner(&self, address: SocketAddr) -> Option<End> {
-        let [a, b] = &self.addresses;
-        let a = a.contains(&address).then_some(End::A);
-        a.or_else(|| b.contains(&address).then_some(End::B))
+    fn owner(&self, address: SocketAddr) -> Option<usize> {
+        let has = |addresses: &Vec<SocketAddr>| addresses.contains(&address);
+        self.addresses.iter().position(has)
     }
 
-    fn deadline(&mut self, end: End) -> Option<Instant> {
-        let node = self.node(end);
+    fn deadline(&mut self, index: usize) -> Option<Instant> {
+        let node = self.node(index);
         let deadline = node.poll_timeout();
         if node.poll_timeout() != deadline {
-            self.fail(&format!("poll_timeout of {end:?} is not pure"));
+            self.fail(&format!("poll_timeout of {} is not pure", name(index)));
         }
         deadline
     }
 
     pub(super) fn next(&mut self) -> Option<Instant> {
-        let deadlines = [
-            self.deadline(End::A),
-            self.deadline(End::B),
-            self.network.next_arrival(),
-        ];
-        deadlines.into_iter().flatten().min()
+        let deadlines = (0..self.addresses.len()).filter_map(|index| self.deadline(index));
+        let deadline = deadlines.min();
+        deadline
+            .into_iter()
+            .chain(self.network.next_arrival())
+            .min()
     }
 
     pub(super) fn advance(&mut self, to: Instant) -> bool {
@@ -50,9 +51,14 @@ impl<A: Node, B: Node> Pair<A, B> {
     /// Lets everything happen that is due now, until only the future is left; false if nothing was.
     pub(super) fn settle(&mut self) -> bool {
         for round in 0..LONGEST_INSTANT {
-            self.drain(End::A);
-            self.drain(End::B);
-            if !(self.deliver() | self.expire(End::A) | self.expire(End::B)) {
+            for index in 0..self.addresses.len() {
+                self.drain(index);
+            }
+            let mut busy = self.deliver();
+            for index in 0..self.addresses.len() {
+                busy |= self.expire(index);
+            }
+            if !busy {
                 return round > 0;
             }
         }
@@ -65,9 +71,16 @@ impl<A: Node, B: Node> Pair<A, B> {
         let mut any = false;
         while let Some(mut datagram) = self.network.take_arrived(now) {
             any = true;
-            let Some(end) = self.owner(datagram.destination) else {
-                self.network.note(now, &datagram, Fate::Unroutable);
-                continue;
+            let owner = match self.network.enter(now, &mut datagram) {
+                Ok(()) => self.owner(datagram.destination).ok_or(Fate::Unroutable),
+                Err(fate) => Err(fate),
+            };
+            let end = match owner {
+                Ok(end) => end,
+                Err(fate) => {
+                    self.network.note(now, &datagram, fate);
+                    continue;
+                }
             };
             self.network.note(now, &datagram, Fate::Delivered);
             let (local, remote) = (datagram.destination, datagram.source);
@@ -79,7 +92,7 @@ impl<A: Node, B: Node> Pair<A, B> {
     }
 
     /// Wakes a node whose deadline has come, and holds it to the timer law.
-    fn expire(&mut self, end: End) -> bool {
+    fn expire(&mut self, end: usize) -> bool {
         let now = self.now();
         if self.deadline(end).is_none_or(|deadline| deadline > now) {
             return false;
@@ -88,7 +101,8 @@ impl<A: Node, B: Node> Pair<A, B> {
         if let Some(deadline) = self.deadline(end).filter(|deadline| *deadline <= now) {
             let late = now - deadline;
             self.fail(&format!(
-                "timer law: after handle_timeout, {end:?} wants to be woken {late:?} ago"
+                "timer law: after handle_timeout, {} wants to be woken {late:?} ago",
+                name(end)
             ));
         }
         self.drain(end);
@@ -96,17 +110,17 @@ impl<A: Node, B: Node> Pair<A, B> {
     }
 
     /// Takes everything a node has to send.
-    fn drain(&mut self, end: End) {
+    fn drain(&mut self, end: usize) {
         let now = self.now();
         let mut buffer = std::mem::take(&mut self.buffer);
         let mut burst = 0;
         while let Some((source, destination, len)) = self.node(end).poll_transmit(&mut buffer) {
             burst += 1;
             if burst > LONGEST_BURST {
-                self.fail(&format!("{end:?} does not stop sending"));
+                self.fail(&format!("{} does not stop sending", name(end)));
             }
             if len == 0 || len > buffer.len() || self.owner(source) != Some(end) {
-                self.fail(&format!("{end:?} sent {len} bytes from {source}"));
+                self.fail(&format!("{} sent {len} bytes from {source}", name(end)));
             }
             self.network.send(
                 now,
@@ -133,5 +147,13 @@ impl<A: Node, B: Node> Pair<A, B> {
             "sim: {complaint}, at {elapsed:?}, seed {seed}; last on the wire:\n{}",
             self.network.trace_tail()
         );
+    }
+}
+
+fn name(index: usize) -> String {
+    match index {
+        0 => "A".to_owned(),
+        1 => "B".to_owned(),
+        _ => format!("server {}", index - 2),
     }
 }
