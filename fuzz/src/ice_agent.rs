@@ -11,9 +11,10 @@ use std::{
 };
 
 use arbitrary::{Arbitrary, Unstructured};
+use floe_ice::nomination::Continuous;
 use floe_ice::{
-    Agent, Candidate, Config, Event, FiveTuple, Freezing, Initiation, Mode, Nomination, Parameters,
-    Reason, RemoteParameters, State, Timing,
+    Agent, Candidate, Config, Event, FiveTuple, Freezing, Initiation, Mode, Parameters, Reason,
+    RemoteParameters, State, Timing,
 };
 use floe_stun::{
     Class, ErrorCode, IntegrityKey, Message, Method, RoleAttribute, TransactionId, Writer,
@@ -165,7 +166,7 @@ impl World {
             config.freezing = Freezing::On;
         }
         if input.renomination {
-            config.nomination = Nomination::Renomination;
+            config.nomination = Arc::new(Continuous::default());
         }
         Self {
             now: clock::epoch(),

@@ -46,7 +46,7 @@ impl Generation {
         self.fall_back(shared, now);
         self.run_deferred(shared, now);
         self.assume_end_of_candidates(shared, now);
-        self.nominate(shared, now);
+        self.apply_policy(shared, now);
         self.start_checks(shared, now);
     }
 
@@ -259,6 +259,10 @@ impl Generation {
         if let Some(sample) = round_trip {
             pair.round_trip.record(sample);
         }
+        if pair.state() == PairState::Succeeded {
+            // Whatever it says, it came from the peer and the way it should.
+            pair.answered = Some(now);
+        }
         let understood = response.unknown_required().next().is_none();
         match (response.class(), response.xor_mapped_address()) {
             (Class::SuccessResponse, Some(mapped)) if understood => {
@@ -360,7 +364,7 @@ impl Generation {
     /// The role has changed: priorities turn around, nominations of ours are void, checks claim the new role.
     pub(crate) fn on_role_change(&mut self, role: Role) {
         self.checklist.reprioritize(role);
-        self.acceptance = None;
+        self.look_again = None;
         let voided: Vec<(PairId, Purpose)> = self
             .checklist
             .checks
@@ -420,7 +424,8 @@ impl Shared {
             return current;
         }
         let candidate =
-            Candidate::peer_reflexive(path.protocol, mapped, path.local, check_priority);
+            Candidate::peer_reflexive(path.protocol, mapped, path.local, check_priority)
+                .with_epoch(current.epoch);
         let local = Local {
             id: self.next_candidate_id(),
             candidate,

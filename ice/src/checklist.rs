@@ -28,6 +28,7 @@ impl Remote {
             id: self.id,
             kind: self.candidate.kind(),
             priority: self.candidate.priority(),
+            epoch: self.candidate.epoch(),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::nomination;
 use crate::pacer::Pacer;
 use crate::timing::Timing;
 
@@ -13,8 +14,9 @@ use crate::timing::Timing;
 pub struct Config {
     /// The timers an agent starts with; [`Agent::set_timing`](crate::Agent::set_timing) changes them later.
     pub timing: Timing,
-    /// How the controlling agent nominates. Default: [`Nomination::Regular`].
-    pub nomination: Nomination,
+    /// Which pair to nominate, which nomination to follow, what to keep beside it. Default:
+    /// [`Regular`](nomination::Regular).
+    pub nomination: Arc<dyn nomination::Policy>,
     /// Whether pairs start frozen and are released by foundation (RFC 8445 §6.1.2.6). Default: no, because with BUNDLE
     /// there is one checklist of one component and freezing can only delay it.
     pub freezing: Freezing,
@@ -40,7 +42,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             timing: Timing::default(),
-            nomination: Nomination::Regular,
+            nomination: Arc::new(nomination::Regular),
             freezing: Freezing::Off,
             trickle: Trickle::UntilEndOfCandidates,
             pacer: None,
@@ -62,20 +64,6 @@ impl Config {
             ..Self::default()
         }
     }
-}
-
-/// How the controlling agent nominates.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Nomination {
-    /// One pair, when it has succeeded and the waits of [`AcceptanceWaits`](crate::AcceptanceWaits) are over
-    /// (RFC 8445 §8.1.1). Another pair only when that one is lost.
-    Regular,
-    /// The same, and again whenever a better pair succeeds later, with NOMINATION counting up
-    /// (draft-thatcher-ice-renomination).
-    Renomination,
-    /// Only what [`Agent::nominate`](crate::Agent::nominate) says.
-    ByApplication,
 }
 
 /// Whether pairs start frozen.

@@ -83,6 +83,11 @@ impl Consent {
         self.liveness
     }
 
+    /// When the first check left that nothing has answered since.
+    pub(crate) fn unanswered_since(&self) -> Option<Instant> {
+        self.unanswered_since
+    }
+
     pub(crate) fn is_suspect(&self) -> bool {
         self.suspect
     }

@@ -7,7 +7,7 @@ use floe_stun::RoleAttribute;
 use crate::address::FiveTuple;
 use crate::config::MAX_EARLY_REQUESTS;
 use crate::generation::Generation;
-use crate::pair::Wish;
+use crate::nomination::Wish;
 use crate::shared::Shared;
 
 /// An authenticated request that was answered and could not be acted on yet: the peer's parameters or the candidate it

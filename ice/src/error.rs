@@ -34,6 +34,9 @@ pub enum ApiMisuse {
     /// No pair of the newest generation has that id, or it has not succeeded.
     #[error("that pair has not succeeded")]
     PairNotSucceeded,
+    /// No pair of a live generation has that id.
+    #[error("no pair has that id")]
+    UnknownPair,
     /// Only the controlling agent nominates.
     #[error("only the controlling agent nominates")]
     NotControlling,

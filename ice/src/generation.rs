@@ -13,7 +13,7 @@ use crate::candidate::{Candidate, CandidateId, CandidateType};
 use crate::checklist::{Checklist, FoundationPair, Remote, path_of};
 use crate::config::Trickle;
 use crate::early::EarlyRequest;
-use crate::pair::{End, PairId, PairState};
+use crate::pair::{End, PairId, PairState, Ruling};
 use crate::parameters::Parameters;
 use crate::paths::Paths;
 use crate::role::Mode;
@@ -40,8 +40,8 @@ pub(crate) struct Generation {
     pub(crate) selected: Option<Selected>,
     /// A switch that has to wait for its round trip to pass.
     pub(crate) deferred: Option<(Instant, PairId)>,
-    /// When the nomination's acceptance wait ends.
-    pub(crate) acceptance: Option<Instant>,
+    /// When the policy wants to be asked again, or a backup is to be checked.
+    pub(crate) look_again: Option<Instant>,
     /// The last value of NOMINATION sent.
     pub(crate) nominations: u32,
     pub(crate) early: Vec<EarlyRequest>,
@@ -92,7 +92,7 @@ impl Generation {
             checklist: Checklist::default(),
             selected: None,
             deferred: None,
-            acceptance: None,
+            look_again: None,
             nominations: 0,
             early: Vec::new(),
             paths: Paths::default(),
@@ -272,6 +272,9 @@ impl Generation {
             .filter(|pair| pair.state() != PairState::Failed)
         {
             pair.become_state(PairState::Failed);
+            if pair.ruling == Ruling::Forced {
+                pair.ruling = Ruling::Open;
+            }
         }
         self.checklist.checks.retain(|check| check.pair != id);
         if self

@@ -95,7 +95,7 @@
 //! | §7.2 | checks | yes; all of §7.2.5 |
 //! | §7.3 | answering checks | yes; unauthenticated ones silently dropped instead of 400 and 401 |
 //! | §7.3.1.4 | triggered checks | yes; a check under way is replaced only when its answer is overdue |
-//! | §8 | nomination | regular; USE-CANDIDATE of aggressive peers is understood |
+//! | §8 | nomination | a replaceable [policy](nomination), regular by default; USE-CANDIDATE of aggressive peers is understood |
 //! | §9 | restarts | yes, make before break |
 //! | §11 | keepalives | by consent checks |
 //! | §14 | Ta, RTO | yes; RTO capped |
@@ -106,6 +106,8 @@
 //! | RFC 8421 | dual stack | [`local_preferences`] |
 //! | RFC 6544 | TCP candidates | text, priorities and pairing; connections are the caller's |
 //! | draft-thatcher-ice-renomination | NOMINATION | both roles |
+
+pub mod nomination;
 
 mod address;
 mod agent;
@@ -122,7 +124,6 @@ mod generation;
 mod giving_up;
 mod liveness;
 mod local;
-mod nomination;
 mod pacer;
 mod pair;
 mod parameters;
@@ -142,7 +143,7 @@ mod timing;
 pub use address::{FiveTuple, Protocol, Transmit};
 pub use agent::{Agent, Received, RemoteParameters, Removal};
 pub use candidate::{Candidate, CandidateId, CandidateType, Foundation, TcpType};
-pub use config::{Config, Freezing, Nomination, Trickle};
+pub use config::{Config, Freezing, Trickle};
 pub use error::{ApiMisuse, DropReason, InvalidCandidate, InvalidParameters};
 pub use event::Event;
 pub use pacer::Pacer;

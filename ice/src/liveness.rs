@@ -42,7 +42,7 @@ impl Generation {
             pair,
             purpose: Purpose::Consent,
         });
-        self.settle(pair);
+        self.settle(shared, now);
     }
 
     /// How long to wait for an answer before it counts as missed.
@@ -75,17 +75,6 @@ impl Generation {
         if let Some(selected) = &mut self.selected {
             selected.consent.retime(now, interval, wait);
         }
-    }
-
-    /// Pairs that were kept in case the peer nominates them go with the first consent check (RFC 7675 §11: nothing is
-    /// kept alive that is not used).
-    fn settle(&mut self, pair: PairId) {
-        let Some(selected) = self.selected.as_mut().filter(|s| s.nominated && !s.settled) else {
-            return;
-        };
-        selected.settled = true;
-        self.checklist
-            .retain(|other| other.id == pair || other.state().is_unfinished());
     }
 
     pub(crate) fn on_consent_response(

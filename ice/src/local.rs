@@ -22,6 +22,7 @@ impl Local {
             id: self.id,
             kind: self.candidate.kind(),
             priority: self.candidate.priority(),
+            epoch: self.candidate.epoch(),
         }
     }
 }

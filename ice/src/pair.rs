@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use crate::address::FiveTuple;
 use crate::candidate::{CandidateId, CandidateType};
+use crate::nomination::Wish;
 
 /// Names a pair of one agent. Kept when a peer-reflexive candidate turns out to be a signalled one; never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -95,11 +96,15 @@ impl RoundTrip {
     }
 }
 
-/// What a USE-CANDIDATE said about this pair (controlled side).
+/// What the application said about a pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Wish {
-    pub(crate) at: Instant,
-    pub(crate) nomination: Option<u32>,
+pub(crate) enum Ruling {
+    /// Nothing: the policy decides.
+    Open,
+    /// It is the one to nominate.
+    Forced,
+    /// It is never to be used.
+    Vetoed,
 }
 
 /// Message counters of W3C's candidate-pair statistics.
@@ -125,6 +130,7 @@ pub(crate) struct Pair {
     /// When a check was answered last: consent on this path counts from here.
     pub(crate) answered: Option<Instant>,
     pub(crate) wish: Option<Wish>,
+    pub(crate) ruling: Ruling,
     pub(crate) round_trip: RoundTrip,
     pub(crate) counters: PairCounters,
 }
@@ -135,6 +141,7 @@ pub(crate) struct End {
     pub(crate) id: CandidateId,
     pub(crate) kind: CandidateType,
     pub(crate) priority: u32,
+    pub(crate) epoch: u16,
 }
 
 impl Pair {
@@ -155,6 +162,7 @@ impl Pair {
             state,
             answered: None,
             wish: None,
+            ruling: Ruling::Open,
             round_trip: RoundTrip::default(),
             counters: PairCounters::default(),
         }
@@ -171,6 +179,15 @@ impl Pair {
             self.state
         );
         self.state = to;
+    }
+
+    pub(crate) fn is_vetoed(&self) -> bool {
+        self.ruling == Ruling::Vetoed
+    }
+
+    /// Greater on a newer network, of either side.
+    pub(crate) fn epoch(&self) -> u32 {
+        u32::from(self.local.epoch) + u32::from(self.remote.epoch)
     }
 
     /// The pair as it is reported, not nominated.

@@ -14,7 +14,8 @@ use crate::config::MAX_HEARD;
 use crate::early::Seen;
 use crate::error::DropReason;
 use crate::generation::Generation;
-use crate::pair::{End, PairId, PairState, Wish};
+use crate::nomination::Wish;
+use crate::pair::{End, PairId, PairState};
 use crate::role::{Conflict, Mode, Role, conflict};
 use crate::shared::{Answer, Response, Shared};
 

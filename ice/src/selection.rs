@@ -1,15 +1,16 @@
 //! The pair in use: put there provisionally, by our nomination or by the peer's, and lost again (RFC 8445 §8).
 //!
-//! The decisions are [`nomination`]'s; this file carries them out.
+//! What to choose is the [`Policy`](crate::nomination::Policy)'s business; this file carries it out.
 
 use std::time::{Duration, Instant};
 
 use crate::address::FiveTuple;
-use crate::config::{MAX_REFUSED_PATHS, Nomination};
+use crate::check::Check;
+use crate::config::MAX_REFUSED_PATHS;
 use crate::consent::{Consent, Liveness};
 use crate::generation::Generation;
-use crate::nomination::{self, Choice, Contender, Standing, Wanted};
-use crate::pair::{CandidatePair, Pair, PairId, PairState, Wish};
+use crate::nomination::{Decision, Keep, Situation, Wish};
+use crate::pair::{CandidatePair, Pair, PairId, PairState, Ruling};
 use crate::role::{Mode, Role};
 use crate::shared::{Purpose, Shared};
 use crate::state::Reason;
@@ -32,6 +33,20 @@ pub(crate) struct Selected {
     pub(crate) consent: Consent,
     /// Whether the pairs that were not chosen have been dropped.
     pub(crate) settled: bool,
+}
+
+#[cfg(test)]
+impl Selected {
+    pub(crate) fn nominated_for_test(pair: &Pair, now: Instant) -> Self {
+        Self {
+            pair: pair.id,
+            path: pair.path,
+            nominated: true,
+            since: now,
+            consent: Consent::new(now, now, Liveness::Responses, Duration::from_secs(5)),
+            settled: false,
+        }
+    }
 }
 
 /// A nomination of ours that is not answered yet.
@@ -65,7 +80,7 @@ impl Generation {
         id: PairId,
         selection: Selection,
     ) {
-        let Some(pair) = self.checklist.get(id) else {
+        let Some(pair) = self.checklist.get(id).filter(|pair| !pair.is_vetoed()) else {
             return;
         };
         let path = pair.path;
@@ -86,7 +101,7 @@ impl Generation {
                 self.liveness(shared),
                 shared.jittered(shared.timing.consent_interval),
             );
-            self.selected = Some(Selected {
+            let replaced = self.selected.replace(Selected {
                 pair: id,
                 path,
                 nominated,
@@ -94,11 +109,28 @@ impl Generation {
                 consent,
                 settled: false,
             });
+            let silent = replaced.filter(|old| old.consent.unanswered_since().is_some());
+            if let Some(old) = silent {
+                self.prove_again(shared, now, old.pair);
+            }
         }
         if nominated {
             self.deferred = None;
-            self.acceptance = None;
-            self.drop_contenders(shared, id);
+            self.look_again = None;
+            self.drop_others(shared, now, |_, keep| keep != Keep::Drop);
+        }
+    }
+
+    /// A pair that was left because it did not answer is not used again before it does.
+    fn prove_again(&mut self, shared: &Shared, now: Instant, id: PairId) {
+        if let Some(pair) = self.checklist.get_mut(id) {
+            pair.become_state(PairState::Failed);
+            self.checklist.checks.retain(|check| check.pair != id);
+            self.checklist.trigger(id);
+        }
+        let vetoed = self.checklist.get(id).is_some_and(Pair::is_vetoed);
+        if !vetoed && self.keep(shared, now, id) == Keep::Drop {
+            self.checklist.retain(|pair| pair.id != id);
         }
     }
 
@@ -149,19 +181,54 @@ impl Generation {
         }
     }
 
-    /// Nomination ends the search (RFC 8445 §8.1.2). The controlled side keeps what the peer may yet nominate until
-    /// the first consent check.
-    pub(crate) fn drop_contenders(&mut self, shared: &Shared, selected: PairId) {
-        let Some(priority) = self.checklist.get(selected).map(|pair| pair.priority) else {
+    /// What the policy is shown.
+    fn situation<'a>(&'a self, shared: &Shared, now: Instant) -> Option<Situation<'a>> {
+        Some(Situation {
+            now,
+            began: self.began.unwrap_or(now),
+            role: shared.role?,
+            acceptance: shared.timing.acceptance,
+            pairs: &self.checklist.pairs,
+            selected: self.selected.as_ref(),
+        })
+    }
+
+    /// What becomes of a pair beside the nominated one.
+    fn keep(&self, shared: &Shared, now: Instant, id: PairId) -> Keep {
+        let (Some(situation), Some(pair)) = (self.situation(shared, now), self.checklist.get(id))
+        else {
+            return Keep::ForNow;
+        };
+        let policy = &shared.config.nomination;
+        policy.keep(&situation.contender(pair), &situation)
+    }
+
+    /// Drops the pairs beside the one in use that are not `worth` keeping. Vetoed ones stay: dropped, they could come
+    /// again under another name.
+    fn drop_others(&mut self, shared: &Shared, now: Instant, worth: impl Fn(&Pair, Keep) -> bool) {
+        let Some(in_use) = self.selected.as_ref().map(|selected| selected.pair) else {
             return;
         };
-        let keep_better = shared.config.nomination != Nomination::Regular;
-        let keep = |pair: &Pair| match shared.role {
-            _ if pair.id == selected => true,
-            Some(Role::Controlled) => pair.state() == PairState::Succeeded || pair.wish.is_some(),
-            _ => keep_better && pair.priority > priority,
+        let others = self.checklist.pairs.iter().filter(|pair| pair.id != in_use);
+        let dropped: Vec<PairId> = others
+            .filter(|pair| !pair.is_vetoed() && !worth(pair, self.keep(shared, now, pair.id)))
+            .map(|pair| pair.id)
+            .collect();
+        self.checklist.retain(|pair| !dropped.contains(&pair.id));
+    }
+
+    /// With the first consent check go the pairs that were kept in case they are nominated (RFC 7675 §11: nothing is
+    /// kept alive that is not used), except backups.
+    pub(crate) fn settle(&mut self, shared: &Shared, now: Instant) {
+        let Some(selected) = self.selected.as_mut().filter(|s| s.nominated && !s.settled) else {
+            return;
         };
-        self.checklist.retain(keep);
+        selected.settled = true;
+        if self.checklist.pairs.len() > 1 {
+            self.drop_others(shared, now, |pair, keep| {
+                pair.state().is_unfinished() || matches!(keep, Keep::Backup(_))
+            });
+        }
     }
 
     pub(crate) fn liveness(&self, shared: &Shared) -> Liveness {
@@ -179,11 +246,16 @@ impl Generation {
         };
         self.lost = Some(reason);
         self.deferred = None;
-        let revoked = !matches!(reason, Reason::CandidateRemoved | Reason::PairsFailed);
+        let revoked = !matches!(
+            reason,
+            Reason::CandidateRemoved | Reason::PairsFailed | Reason::PairVetoed
+        );
         if revoked {
             self.refuse(selected.path);
         }
-        self.checklist.retain(|pair| pair.id != selected.pair);
+        if reason != Reason::PairVetoed {
+            self.checklist.retain(|pair| pair.id != selected.pair);
+        }
     }
 
     /// The pair in use is lost: the best of those that had succeeded beside it takes over while its own consent lasts.
@@ -192,7 +264,7 @@ impl Generation {
         if self.selected.is_some() || shared.mode == Mode::Lite {
             return;
         }
-        let succeeded = |pair: &&Pair| pair.state() == PairState::Succeeded;
+        let succeeded = |pair: &&Pair| pair.state() == PairState::Succeeded && !pair.is_vetoed();
         let fresh = |pair: &&Pair| !is_stale(pair, shared, now);
         let pairs = || self.checklist.pairs.iter().filter(succeeded);
         if let Some(best) = pairs()
@@ -222,58 +294,114 @@ impl Generation {
         self.paths.forget_path(path);
     }
 
+    /// Does what the policy and the application want now: nominates, and checks the backups that are due.
+    pub(crate) fn apply_policy(&mut self, shared: &mut Shared, now: Instant) {
+        self.look_again = None;
+        if shared.mode == Mode::Full {
+            self.nominate(shared, now);
+            self.check_backups(shared, now);
+        }
+    }
+
     /// The controlling side nominates when it is time (RFC 8445 §8.1.1).
-    pub(crate) fn nominate(&mut self, shared: &mut Shared, now: Instant) {
-        self.acceptance = None;
-        let (Some(Role::Controlling), Mode::Full, Some(began)) =
-            (shared.role, shared.mode, self.began)
-        else {
+    fn nominate(&mut self, shared: &mut Shared, now: Instant) {
+        let under_way = |check: &Check| matches!(check.purpose, Purpose::Nomination(_));
+        if shared.role != Some(Role::Controlling)
+            || self.began.is_none()
+            || self.checklist.checks.iter().any(under_way)
+        {
+            return;
+        }
+        let Some(situation) = self.situation(shared, now) else {
             return;
         };
-        let under_way = self
-            .checklist
-            .checks
-            .iter()
-            .any(|c| matches!(c.purpose, Purpose::Nomination(_)));
-        let nominated = self
-            .selected
-            .as_ref()
-            .filter(|selected| selected.nominated)
-            .map(|selected| selected.pair);
-        let settled = nominated.is_some() && shared.config.nomination != Nomination::Renomination;
-        if under_way || settled || shared.config.nomination == Nomination::ByApplication {
+        let decision = match self.forced() {
+            Some(pair) => Decision::Nominate(pair),
+            None => shared.config.nomination.nominate(&situation),
+        };
+        let open = |id: PairId| {
+            let mut pairs = situation.pairs();
+            pairs.any(|c| c.pair.id == id && c.has_succeeded() && !c.pair.nominated)
+        };
+        match decision {
+            Decision::Nominate(pair) if open(pair) => self.nominate_pair(shared, now, pair),
+            Decision::LookAgain(at) => self.look_again_at(now, at),
+            Decision::Nominate(_) | Decision::Nothing => {}
+        }
+    }
+
+    fn look_again_at(&mut self, now: Instant, at: Instant) {
+        if at > now {
+            self.look_again = Some(self.look_again.map_or(at, |earlier| earlier.min(at)));
+        }
+    }
+
+    /// Checks the backups that are due, one per Ta (I23).
+    fn check_backups(&mut self, shared: &mut Shared, now: Instant) {
+        let settled = self.selected.as_ref().is_some_and(|s| s.settled);
+        if !settled || self.checklist.pairs.len() < 2 {
             return;
         }
-        let acceptance = shared.timing.acceptance;
-        let contenders = self.checklist.pairs.iter().filter_map(|pair| {
-            let standing = match pair.state() {
-                PairState::Succeeded => Standing::Succeeded,
-                PairState::Failed => return None,
-                _ => Standing::Untested,
-            };
-            let wait = acceptance.of(pair.local.kind, pair.remote.kind);
-            Some(Contender {
-                pair: pair.id,
-                priority: pair.priority,
-                wait,
-                standing,
-            })
-        });
-        match nomination::choose(now, began, contenders) {
-            Choice::Nominate(pair) if Some(pair) != nominated => {
-                self.nominate_pair(shared, now, pair)
+        let mut next: Option<(Instant, PairId)> = None;
+        for pair in &self.checklist.pairs {
+            if let Some(due) = self.backup_due(shared, now, pair)
+                && next.is_none_or(|(earliest, _)| due < earliest)
+            {
+                next = Some((due, pair.id));
             }
-            Choice::Wait(at) => self.acceptance = Some(at),
-            _ => {}
         }
+        let Some((due, id)) = next else { return };
+        let due = shared.next_check.map_or(due, |turn| due.max(turn));
+        if now < due {
+            return self.look_again_at(now, due);
+        }
+        let pacing = shared.pacing(self.peer.as_ref().and_then(|peer| peer.pacing));
+        shared.next_check = Some(now + pacing);
+        self.send_check(shared, now, id, Purpose::Connectivity);
+        // Another one may be due.
+        self.look_again_at(now, now + pacing);
+    }
+
+    /// When a pair is to be checked as a backup, if it is one and no check of it is under way.
+    fn backup_due(&self, shared: &Shared, now: Instant, pair: &Pair) -> Option<Instant> {
+        let in_use = self.selected.as_ref().map(|selected| selected.pair);
+        let checked = |check: &Check| check.pair == pair.id && !check.cancelled;
+        let idle = pair.state() == PairState::Succeeded
+            && !pair.is_vetoed()
+            && Some(pair.id) != in_use
+            && !self.checklist.checks.iter().any(checked);
+        match idle.then(|| self.keep(shared, now, pair.id))? {
+            Keep::Backup(interval) => Some(pair.answered.map_or(now, |at| at + interval)),
+            Keep::Drop | Keep::ForNow => None,
+        }
+    }
+
+    /// The pair that the application nominated, while it works.
+    pub(crate) fn forced(&self) -> Option<PairId> {
+        let forced =
+            |pair: &&Pair| pair.ruling == Ruling::Forced && pair.state() == PairState::Succeeded;
+        self.checklist.pairs.iter().find(forced).map(|pair| pair.id)
     }
 
     /// Sends the check that nominates. It does not wait for Ta: there is one at a time.
     pub(crate) fn nominate_pair(&mut self, shared: &mut Shared, now: Instant, pair: PairId) {
-        let counted = shared.config.nomination != Nomination::Regular;
+        self.withdraw_nomination();
+        let counted = shared.config.nomination.counts_nominations();
         self.nominations += 1;
         let value = counted.then_some(self.nominations);
         self.send_check(shared, now, pair, Purpose::Nomination(value));
+    }
+
+    pub(crate) fn withdraw_nomination_of(&mut self, pair: PairId) {
+        if self.pending_nomination(pair).is_some() {
+            self.withdraw_nomination();
+        }
+    }
+
+    /// What a nomination under way is answered with does not count any more.
+    fn withdraw_nomination(&mut self) {
+        let other = |check: &Check| !matches!(check.purpose, Purpose::Nomination(_));
+        self.checklist.checks.retain(other);
     }
 
     /// Whether this wish is for what is in use already.
@@ -285,40 +413,40 @@ impl Generation {
 
     /// The controlled side follows the peer's nomination; at most one switch per round trip (I10).
     pub(crate) fn follow(&mut self, shared: &mut Shared, now: Instant, id: PairId) {
-        let wanted = |pair: &Pair| {
-            let wish = pair.wish.filter(|_| pair.state() == PairState::Succeeded)?;
-            Some(Wanted {
-                pair: pair.id,
-                priority: pair.priority,
-                wish,
-            })
-        };
-        let Some(latest) = self.checklist.get(id).and_then(wanted) else {
+        let Some(pair) = self.checklist.get(id) else {
             return;
         };
-        if self
-            .checklist
-            .get(id)
-            .is_some_and(|pair| is_stale(pair, shared, now))
-        {
+        if pair.wish.is_none() || pair.state() != PairState::Succeeded || pair.is_vetoed() {
+            return;
+        }
+        if is_stale(pair, shared, now) {
             // The wish stays with the pair and counts when it has succeeded again.
             return self.check_again(id);
         }
+        let Some(situation) = self.situation(shared, now) else {
+            return;
+        };
+        let wished = situation.contender(pair);
+        let Some(target) = shared.config.nomination.follow(&wished, &situation) else {
+            return;
+        };
         let nominated = self.selected.as_ref().filter(|selected| selected.nominated);
-        let selected = nominated
-            .and_then(|s| self.checklist.get(s.pair))
-            .and_then(wanted);
-        let target = nomination::follow(
-            latest,
-            selected,
-            self.checklist.pairs.iter().filter_map(wanted),
-        );
         let hold = nominated
             .filter(|s| s.pair != target)
             .map(|s| s.since + self.switch_interval(shared, s.pair));
         match hold.filter(|until| now < *until) {
             Some(until) => self.deferred = Some((until, target)),
             None => self.select(shared, now, target, Selection::Nominated),
+        }
+    }
+
+    /// A pair whose wishes were not followed for a while may be followed now, unless the peer has wished for another since.
+    pub(crate) fn follow_again(&mut self, shared: &mut Shared, now: Instant, id: PairId) {
+        let wish = |pair: &Pair| pair.wish.map(|wish| wish.at);
+        let latest = self.checklist.pairs.iter().filter_map(wish).max();
+        let is_latest = |pair: &Pair| wish(pair).is_some() && wish(pair) == latest;
+        if shared.role == Some(Role::Controlled) && self.checklist.get(id).is_some_and(is_latest) {
+            self.follow(shared, now, id);
         }
     }
 

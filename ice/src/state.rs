@@ -141,6 +141,8 @@ pub enum Reason {
     RequestsStopped,
     /// The selected pair's candidate was removed.
     CandidateRemoved,
+    /// The application vetoed the selected pair.
+    PairVetoed,
     /// A restart began.
     Restarted,
     /// A restart was given up and the old generation goes on.
@@ -172,6 +174,7 @@ impl fmt::Display for Reason {
             Self::DtlsFailed => "the DTLS connection failed",
             Self::RequestsStopped => "the peer sent no check for too long",
             Self::CandidateRemoved => "a candidate of the selected pair was removed",
+            Self::PairVetoed => "the application vetoed the selected pair",
             Self::Restarted => "an ICE restart began",
             Self::RolledBack => "an ICE restart was rolled back",
             Self::Closed => "the agent was closed",

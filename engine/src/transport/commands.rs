@@ -194,13 +194,35 @@ impl Transport {
         Ok(())
     }
 
-    /// Nominates a pair, where [`ice::Nomination::ByApplication`] leaves that to the caller.
+    /// Nominates a pair: the caller's own choice, against the policy of the configuration.
     ///
     /// # Errors
     ///
     /// What the agent refuses; see [`Agent::nominate`].
     pub fn nominate(&mut self, now: Instant, pair: PairId) -> Result<(), ApiMisuse> {
         self.ice.nominate(now, pair)?;
+        self.settle(now);
+        Ok(())
+    }
+
+    /// Forbids a pair: it is neither nominated nor used, until it is [released](Self::release_pair).
+    ///
+    /// # Errors
+    ///
+    /// What the agent refuses; see [`Agent::veto`].
+    pub fn veto_pair(&mut self, now: Instant, pair: PairId) -> Result<(), ApiMisuse> {
+        self.ice.veto(now, pair)?;
+        self.settle(now);
+        Ok(())
+    }
+
+    /// Takes back what was said of a pair: the policy decides again.
+    ///
+    /// # Errors
+    ///
+    /// What the agent refuses; see [`Agent::release`].
+    pub fn release_pair(&mut self, now: Instant, pair: PairId) -> Result<(), ApiMisuse> {
+        self.ice.release(now, pair)?;
         self.settle(now);
         Ok(())
     }

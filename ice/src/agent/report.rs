@@ -187,7 +187,7 @@ impl Agent {
                 generation.checklist.deadline(),
                 generation.next_check_deadline(&self.shared),
                 generation.giving_up_deadline(&self.shared),
-                generation.acceptance,
+                generation.look_again,
                 consent,
                 deferred,
             ]

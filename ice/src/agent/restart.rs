@@ -163,6 +163,7 @@ impl Agent {
             .checklist
             .pairs
             .iter()
+            .filter(|pair| !pair.is_vetoed())
             .max_by_key(|pair| pair.priority)
             .map(|pair| pair.id);
         let current: Option<PairId> = self.current.selected.as_ref().map(|selected| selected.pair);

@@ -102,6 +102,8 @@ pub struct Candidate {
     component: u16,
     priority: u32,
     username_fragment: Option<Box<str>>,
+    /// Not signalled.
+    epoch: u16,
 }
 
 impl Candidate {
@@ -168,6 +170,7 @@ impl Candidate {
                 1,
             ),
             username_fragment: None,
+            epoch: 0,
         }
     }
 
@@ -239,6 +242,15 @@ impl Candidate {
         self
     }
 
+    /// The same candidate on a network that was joined later than those of candidates with smaller epochs; they begin at 0.
+    /// Not signalled, and of no meaning but to a policy like [`Mobile`](crate::nomination::Mobile): whoever notices a change of
+    /// network counts on. A signalled candidate of the peer may be given one too, if the caller knows that the peer has moved.
+    #[must_use]
+    pub fn with_epoch(mut self, epoch: u16) -> Self {
+        self.epoch = epoch;
+        self
+    }
+
     /// The candidate with its name resolved.
     #[must_use]
     pub fn resolved(mut self, ip: IpAddr) -> Self {
@@ -302,6 +314,11 @@ impl Candidate {
     /// The priority, 1 to 2³¹−1.
     pub fn priority(&self) -> u32 {
         self.priority
+    }
+
+    /// How new its network is.
+    pub fn epoch(&self) -> u16 {
+        self.epoch
     }
 
     /// The username fragment of the generation it belongs to, if signalled.

@@ -47,6 +47,7 @@ impl FromStr for Candidate {
             component,
             priority,
             username_fragment: None,
+            epoch: 0,
         };
         candidate.read_extensions(fields)?;
         if (candidate.protocol == Protocol::Tcp) != candidate.tcp_type.is_some() {

@@ -203,7 +203,7 @@ fn frozen_pairs_wait_for_one_of_their_foundation() {
 fn a_success_releases_its_foundation() {
     let mut config = Config::default();
     config.freezing = Freezing::On;
-    config.nomination = floe_ice::Nomination::ByApplication;
+    config.nomination = std::sync::Arc::new(floe_ice::nomination::ByApplication::default());
     let mut solo = Solo::new(Mode::Full, Initiation::Initiating, config);
     solo.agent
         .add_local_candidate(solo.now, Candidate::host(local()))

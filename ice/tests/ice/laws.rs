@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use floe_ice::nomination::{ByApplication, Continuous, LiteServer, Mobile, Policy, Regular};
 use floe_ice::{
-    Agent, Candidate, Config, Event, FiveTuple, Freezing, Initiation, Mode, Nomination, Parameters,
+    Agent, Candidate, Config, Event, FiveTuple, Freezing, Initiation, Mode, PairId, Parameters,
     RemoteParameters, State, Timing,
 };
 use proptest::prelude::*;
@@ -81,6 +82,9 @@ enum Step {
         index: usize,
         error: Option<u16>,
     },
+    Nominate(usize),
+    Veto(usize),
+    Release(usize),
     Garbage(Vec<u8>),
     Traffic,
     Revoke,
@@ -107,11 +111,24 @@ fn any_step() -> impl Strategy<Value = Step> {
             .prop_map(|(from, nominate, nomination, role)| Step::Request { from, nominate, nomination, role }),
         12 => (any::<usize>(), error).prop_map(|(index, error)| Step::Answer { index, error }),
         1 => prop::collection::vec(any::<u8>(), 0..80).prop_map(Step::Garbage),
+        1 => any::<usize>().prop_map(Step::Nominate),
+        1 => any::<usize>().prop_map(Step::Veto),
+        1 => any::<usize>().prop_map(Step::Release),
         1 => Just(Step::Traffic),
         1 => Just(Step::Revoke),
         1 => (0_u8..4).prop_map(Step::Timing),
         12 => prop_oneof![0_u64..100, 0_u64..1000, 0_u64..45_000].prop_map(Step::Wait),
         1 => Just(Step::Close),
+    ]
+}
+
+fn policies() -> Vec<Arc<dyn Policy>> {
+    vec![
+        Arc::new(Regular),
+        Arc::new(Continuous::default()),
+        Arc::new(Mobile::default()),
+        Arc::new(LiteServer),
+        Arc::new(ByApplication::default()),
     ]
 }
 
@@ -182,6 +199,15 @@ impl Walk {
                 });
                 let _ = solo.receive(remote(from), &check.bytes());
             }
+            Step::Nominate(n) => {
+                let _ = self.any_pair(n).map(|id| self.solo.agent.nominate(now, id));
+            }
+            Step::Veto(n) => {
+                let _ = self.any_pair(n).map(|id| self.solo.agent.veto(now, id));
+            }
+            Step::Release(n) => {
+                let _ = self.any_pair(n).map(|id| self.solo.agent.release(now, id));
+            }
             Step::Answer { index, error } => self.answer(index, error),
             Step::Garbage(bytes) => {
                 let _ = solo.receive(remote(0), &bytes);
@@ -202,6 +228,12 @@ impl Walk {
         }
         self.solo.drain();
         self.requests.extend(self.solo.take_requests());
+    }
+
+    fn any_pair(&self, n: usize) -> Option<PairId> {
+        let pairs = || self.solo.agent.candidate_pairs();
+        let index = n.checked_rem(pairs().count())?;
+        pairs().nth(index).map(|pair| pair.pair.id)
     }
 
     fn answer(&mut self, index: usize, error: Option<u16>) {
@@ -247,11 +279,11 @@ proptest! {
         steps in prop::collection::vec(any_step(), 1..60),
         lite in any::<bool>(),
         initiating in any::<bool>(),
-        renominating in any::<bool>(),
+        policy in 0_usize..5,
         freezing in any::<bool>(),
     ) {
         let mut config = Config::default();
-        config.nomination = if renominating { Nomination::Renomination } else { Nomination::Regular };
+        config.nomination = policies().swap_remove(policy);
         config.freezing = if freezing { Freezing::On } else { Freezing::Off };
         let mode = if lite { Mode::Lite } else { Mode::Full };
         let initiation = if initiating { Initiation::Initiating } else { Initiation::Responding };

@@ -1,18 +1,19 @@
 //! Nomination from both sides (RFC 8445 §8.1, draft-thatcher-ice-renomination).
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
+use floe_ice::nomination::{ByApplication, Continuous, Policy};
 use floe_ice::{
-    ApiMisuse, Candidate, CandidateType, Config, Event, Initiation, Nomination, PairId, PairState,
-    State,
+    ApiMisuse, Candidate, CandidateType, Config, Event, Initiation, PairId, PairState, State,
 };
 
 use crate::support::solo::{Sent, Solo, controlled_with_pairs, local, remote};
 use crate::support::{ms, secs};
 
-fn config(nomination: Nomination) -> Config {
+fn config(policy: impl Policy + 'static) -> Config {
     let mut config = Config::default();
-    config.nomination = nomination;
+    config.nomination = Arc::new(policy);
     config
 }
 
@@ -200,11 +201,7 @@ fn the_greater_nomination_wins_at_once_and_a_smaller_one_never() {
 // req: I10
 #[test]
 fn renomination_moves_to_a_better_pair_and_counts() {
-    let mut solo = Solo::checking(
-        Initiation::Initiating,
-        config(Nomination::Renomination),
-        &[],
-    );
+    let mut solo = Solo::checking(Initiation::Initiating, config(Continuous::default()), &[]);
     let relayed = remote_of(CandidateType::Relayed, 1);
     solo.agent.add_remote_candidate(solo.now, relayed).unwrap();
     let checks = solo.take_requests();
@@ -275,7 +272,7 @@ fn regular_nomination_stays_with_its_pair() {
 fn the_application_may_nominate() {
     let mut solo = Solo::checking(
         Initiation::Initiating,
-        config(Nomination::ByApplication),
+        config(ByApplication::default()),
         &[remote(0), remote(1)],
     );
     solo.run_for(ms(60));
@@ -343,7 +340,7 @@ fn a_nomination_that_fails_is_followed_by_another() {
 fn consent_checks_help_a_nomination_whose_own_datagrams_are_lost() {
     let mut solo = Solo::checking(
         Initiation::Initiating,
-        config(Nomination::Renomination),
+        config(Continuous::default()),
         &[remote(0)],
     );
     let checks = solo.take_requests();
