@@ -62,6 +62,8 @@ mod integrity;
 #[warn(clippy::indexing_slicing)]
 mod message;
 #[warn(clippy::indexing_slicing)]
+mod nonce;
+#[warn(clippy::indexing_slicing)]
 mod reader;
 mod route;
 mod transaction;
@@ -73,6 +75,7 @@ pub use fingerprint::FingerprintStatus;
 pub use header::{Class, Method, TransactionId, is_stun};
 pub use integrity::{IntegrityAlgorithm, IntegrityKey, Verified};
 pub use message::{Message, RoleAttribute};
+pub use nonce::{SecurityFeatures, is_bid_down};
 pub use route::{RouteKey, TransactionIds};
 pub use transaction::{Answer, Schedule, TimeoutReason, Transaction, TransactionAction};
 pub use writer::{Open, Protected, Writer};

@@ -39,6 +39,8 @@ impl AttributeType {
     pub const PRIORITY: Self = Self(0x0024);
     /// USE-CANDIDATE (RFC 8445 §16.1).
     pub const USE_CANDIDATE: Self = Self(0x0025);
+    /// PASSWORD-ALGORITHMS.
+    pub const PASSWORD_ALGORITHMS: Self = Self(0x8002);
     /// SOFTWARE.
     pub const SOFTWARE: Self = Self(0x8022);
     /// FINGERPRINT.
@@ -118,6 +120,7 @@ impl AttributeType {
             Self::XOR_MAPPED_ADDRESS => "XOR-MAPPED-ADDRESS",
             Self::PRIORITY => "PRIORITY",
             Self::USE_CANDIDATE => "USE-CANDIDATE",
+            Self::PASSWORD_ALGORITHMS => "PASSWORD-ALGORITHMS",
             Self::SOFTWARE => "SOFTWARE",
             Self::FINGERPRINT => "FINGERPRINT",
             Self::ICE_CONTROLLED => "ICE-CONTROLLED",
