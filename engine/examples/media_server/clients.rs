@@ -362,6 +362,7 @@ fn offer(
         session_id: random_u64() >> 2,
         parameters: transport.ice().local_parameters(),
         mode: Mode::Full,
+        pacing: transport.ice().ice_pacing(),
         fingerprint,
         setup: Setup::ActPass,
         candidates,

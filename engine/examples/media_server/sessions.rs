@@ -138,9 +138,15 @@ impl Sessions {
         answer: Answer,
         setup: Setup,
     ) -> Result<String, Rejection> {
+        let ice = self
+            .endpoint
+            .transport(transport)
+            .ok_or(Rejection::NoSession)?
+            .ice();
         let local = Local {
             session_id: random_u64() >> 2,
-            parameters: &self.local_parameters(transport)?,
+            parameters: ice.local_parameters(),
+            pacing: ice.ice_pacing(),
             mode: self.settings.mode,
             fingerprint: self.settings.fingerprint,
             setup,

@@ -300,6 +300,14 @@ impl Agent {
         self.shared.mode
     }
 
+    /// What our `ice-pacing` says (RFC 8839 §5.5): Ta, in whole milliseconds. `None` for a lite agent, which sends no
+    /// checks.
+    pub fn ice_pacing(&self) -> Option<Duration> {
+        let ours = self.shared.timing.pacing_with(None).as_micros();
+        let milliseconds = u64::try_from(ours.div_ceil(1000)).unwrap_or(u64::MAX);
+        (self.mode() == Mode::Full).then_some(Duration::from_millis(milliseconds))
+    }
+
     /// The newest generation's credentials: what is to be signalled.
     pub fn local_parameters(&self) -> &Parameters {
         &self.current.local

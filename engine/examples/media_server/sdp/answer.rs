@@ -1,6 +1,7 @@
 //! Writes the answer to an offer, section by section, and the offer of this server's own clients.
 
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use floe_dtls::{CertificateFingerprint, Setup};
 use floe_ice::{Candidate, Mode, Parameters};
@@ -31,6 +32,7 @@ pub(crate) struct Local<'a> {
     pub(crate) session_id: u64,
     pub(crate) parameters: &'a Parameters,
     pub(crate) mode: Mode,
+    pub(crate) pacing: Option<Duration>,
     pub(crate) fingerprint: CertificateFingerprint,
     pub(crate) setup: Setup,
     pub(crate) candidates: &'a [Candidate],
@@ -126,6 +128,9 @@ fn blank(local: &Local<'_>, bundle: &[String]) -> Result<SdpSession, Refusal> {
     let mut attributes = vec![SdpAttribute::Group(group)];
     if local.mode == Mode::Lite {
         attributes.push(SdpAttribute::IceLite);
+    }
+    if let Some(pacing) = local.pacing {
+        attributes.push(SdpAttribute::IcePacing(pacing.as_millis() as u64));
     }
     attributes.push(ice_options());
     for attribute in attributes {

@@ -65,6 +65,7 @@ fn is_malformed(text: &str) -> bool {
     matches!(refusal(text), Refusal::Malformed(_))
 }
 
+// req: I5
 #[test]
 fn a_browser_s_offer_gives_the_transport_s_facts() {
     let facts = Description::parse(OFFER).unwrap().facts;
@@ -239,6 +240,7 @@ fn local<'a>(parameters: &'a Parameters, candidates: &'a [Candidate], mode: Mode
         session_id: 7,
         parameters,
         mode,
+        pacing: (mode == Mode::Full).then_some(Duration::from_millis(50)),
         fingerprint: format!("sha-256 {DIGEST}").parse().unwrap(),
         setup: Setup::Passive,
         candidates,
@@ -255,6 +257,7 @@ fn answer_to(offer: &str, mode: Mode) -> String {
         .unwrap()
 }
 
+// req: I5
 #[test]
 fn the_answer_mirrors_the_sections_and_holds_the_transport_once() {
     let answer = answer_to(OFFER, Mode::Full);
@@ -266,6 +269,8 @@ fn the_answer_mirrors_the_sections_and_holds_the_transport_once() {
         "{session}"
     );
     assert!(!session.contains("ice-lite"));
+    assert!(session.contains("a=ice-pacing:50\r\n"));
+    assert!(!answer_to(OFFER, Mode::Lite).contains("ice-pacing"));
     assert!(audio.starts_with("9 UDP/TLS/RTP/SAVPF 111\r\n"), "{audio}");
     for line in [
         "a=mid:0",
