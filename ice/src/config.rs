@@ -89,7 +89,7 @@ pub(crate) const MAX_PENDING_RESPONSES: usize = 64;
 pub(crate) const MAX_EARLY_REQUESTS: usize = 32;
 pub(crate) const MAX_HEARD: usize = 32;
 pub(crate) const MAX_EVENTS: usize = 32;
-pub(crate) const MAX_REFUSED_PATHS: usize = 16;
+pub(crate) const MAX_REFUSED_PATHS: usize = 64;
 /// An agent's longest message, with two username fragments of 256 characters, fits.
 pub(crate) const MIN_MTU: usize = 640;
 /// How much a consent interval varies (RFC 7675 §5.1), in thousandths.

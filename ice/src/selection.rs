@@ -286,12 +286,17 @@ impl Generation {
         }
     }
 
+    /// Under these credentials nothing is sent there any more (RFC 7675 §5.1). No refusal is ever forgotten: a peer that
+    /// takes its consent back on more paths than are remembered has taken it back on all.
     pub(crate) fn refuse(&mut self, path: FiveTuple) {
-        if self.refused.len() >= MAX_REFUSED_PATHS {
-            self.refused.remove(0);
-        }
-        self.refused.push(path);
         self.paths.forget_path(path);
+        if self.refused.len() < MAX_REFUSED_PATHS {
+            return self.refused.push(path);
+        }
+        let reason = self.lost.unwrap_or(Reason::ConsentRevoked);
+        self.selected = None;
+        self.lost = Some(reason);
+        self.failed = Some(reason);
     }
 
     /// Does what the policy and the application want now: nominates, and checks the backups that are due.
