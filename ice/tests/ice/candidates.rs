@@ -116,6 +116,7 @@ fn any_candidate() -> impl Strategy<Value = String> {
     let kind = prop_oneof![
         Just("host".to_owned()),
         (any_ip(), any::<u16>()).prop_map(|(ip, port)| format!("srflx raddr {ip} rport {port}")),
+        (any_ip(), any::<u16>()).prop_map(|(ip, port)| format!("prflx raddr {ip} rport {port}")),
         (any_ip(), any::<u16>()).prop_map(|(ip, port)| format!("relay raddr {ip} rport {port}")),
     ];
     let tcp = prop::option::of(prop_oneof![Just("active"), Just("passive"), Just("so")]);
@@ -156,6 +157,9 @@ fn what_the_constructors_make_is_signalled_and_read_back() {
         Candidate::server_reflexive(seen, base),
         Candidate::relayed(seen, base),
         Candidate::host(base).over_tcp(TcpType::Passive),
+        Candidate::host(base).over_tcp(TcpType::Active),
+        Candidate::host(base).over_tcp(TcpType::SimultaneousOpen),
+        Candidate::host("[2001:db8::7]:5000".parse().unwrap()),
         Candidate::host(base)
             .with_foundation(Foundation::new("f0").unwrap())
             .with_priority(77),
@@ -448,5 +452,260 @@ fn misuse_is_an_error() {
         solo.agent
             .add_local_candidate(now, Candidate::host(local())),
         Err(ApiMisuse::Closed)
+    );
+}
+
+// req: I2
+#[test]
+fn foundations_tell_apart_what_may_behave_differently() {
+    let base: SocketAddr = "10.0.0.1:5000".parse().unwrap();
+    let seen: SocketAddr = "203.0.113.1:6000".parse().unwrap();
+    let other_port: SocketAddr = "203.0.113.1:6001".parse().unwrap();
+    let server = |n: u8| IpAddr::V4(Ipv4Addr::new(198, 51, 100, n));
+    let through = |n| Candidate::server_reflexive(seen, base).found_through(server(n));
+    // One type, base, server and protocol: alike, whatever the port.
+    let again = Candidate::server_reflexive(other_port, base).found_through(server(1));
+    assert_eq!(through(1).foundation(), again.foundation());
+    let different = [
+        through(1),
+        through(2),
+        Candidate::server_reflexive(seen, base),
+        Candidate::host(base),
+        Candidate::host("10.0.0.2:5000".parse().unwrap()),
+        Candidate::host(base).over_tcp(TcpType::Passive),
+        Candidate::relayed(seen, base).found_through(server(1)),
+        Candidate::relayed(seen, base).found_through(server(2)),
+    ];
+    let foundations: std::collections::HashSet<_> =
+        different.iter().map(|c| c.foundation()).collect();
+    assert_eq!(foundations.len(), different.len());
+}
+
+// req: I2
+#[test]
+fn tcp_candidates_are_liked_less_than_udp_ones_and_by_who_connects() {
+    let base: SocketAddr = "10.0.0.1:5000".parse().unwrap();
+    let over = |tcp_type| Candidate::host(base).over_tcp(tcp_type).priority();
+    assert!(over(TcpType::Active) > over(TcpType::Passive));
+    assert!(over(TcpType::Passive) > over(TcpType::SimultaneousOpen));
+    let seen = Candidate::server_reflexive("203.0.113.1:6000".parse().unwrap(), base);
+    let reflexive = |tcp_type| seen.clone().over_tcp(tcp_type).priority();
+    assert!(reflexive(TcpType::SimultaneousOpen) > reflexive(TcpType::Active));
+    assert!(reflexive(TcpType::Active) > reflexive(TcpType::Passive));
+    // A preference of the caller's stays below UDP's too.
+    let liked = Candidate::host(base)
+        .over_tcp(TcpType::Active)
+        .with_local_preference(65_535);
+    assert_eq!(liked.priority(), 90 << 24 | 65_535 << 8 | 255);
+    assert!(liked.priority() < Candidate::server_reflexive(base, base).priority());
+}
+
+// req: I2
+#[test]
+fn a_stranger_has_a_foundation_of_its_own_and_the_priority_it_promised() {
+    let mut config = Config::default();
+    config.freezing = floe_ice::Freezing::On;
+    let mut solo = Solo::new(Mode::Full, Initiation::Responding, config);
+    solo.agent
+        .add_local_candidate(solo.now, Candidate::host(local()))
+        .unwrap();
+    solo.meet();
+    // Two from one address: were they alike, the second would be frozen behind the first.
+    for n in 0..2 {
+        let mut request = solo.check();
+        request.priority = Some(1000 + u32::from(n));
+        let _ = solo.receive(remote(n), &request.bytes());
+    }
+    let pairs: Vec<_> = solo.agent.candidate_pairs().collect();
+    assert_eq!(pairs.len(), 2);
+    assert!(
+        pairs
+            .iter()
+            .all(|p| p.pair.remote == CandidateType::PeerReflexive
+                && p.state != floe_ice::PairState::Frozen)
+    );
+    // 2³² × the lesser, which is theirs: RFC 8445 §6.1.2.3.
+    assert_eq!(
+        [pairs[0].priority >> 32, pairs[1].priority >> 32],
+        [1000, 1001]
+    );
+}
+
+// req: I3
+#[test]
+fn the_default_cap_is_a_hundred_and_holds_for_strangers_too() {
+    let mut config = Config::default();
+    assert_eq!(config.max_pairs, 100);
+    config.max_remote_candidates = 1000;
+    config.max_peer_reflexive = 1000;
+    let mut solo = Solo::new(Mode::Full, Initiation::Initiating, config);
+    for n in 0..2 {
+        solo.agent
+            .add_local_candidate(solo.now, Candidate::host(address(1, n)))
+            .unwrap();
+    }
+    solo.meet();
+    for n in 0..49 {
+        solo.agent
+            .add_remote_candidate(solo.now, Candidate::host(remote(n)))
+            .unwrap();
+    }
+    assert_eq!(solo.agent.candidate_pairs().count(), 98);
+    for n in 100..110 {
+        let check = solo.check().bytes();
+        let _ = solo.receive(remote(n), &check);
+    }
+    assert_eq!(solo.agent.candidate_pairs().count(), 100);
+    assert_eq!(solo.agent.stats().pairs_dropped, 8);
+    // Answered all the same.
+    assert_eq!(solo.agent.stats().responses_sent, 10);
+}
+
+// req: I3
+#[test]
+fn of_the_failed_pairs_the_least_makes_room_and_none_that_may_yet_work() {
+    let mut config = Config::default();
+    config.max_pairs = 3;
+    let remotes: Vec<SocketAddr> = (0..3).map(remote).collect();
+    let mut solo = Solo::checking(Initiation::Initiating, config, &remotes);
+    solo.run_for(ms(200));
+    let checks = solo.take_requests();
+    let add = |solo: &mut Solo, n: u16| {
+        let candidate = Candidate::host(remote(n)).with_local_preference(65_000);
+        let _ = solo.agent.add_remote_candidate(solo.now, candidate);
+        solo.agent
+            .candidate_pairs()
+            .map(|p| p.pair.path.remote)
+            .collect::<Vec<_>>()
+    };
+    // All are under way: the newcomer is dropped, however good.
+    assert_eq!(add(&mut solo, 7), remotes);
+    assert_eq!(solo.agent.stats().pairs_dropped, 1);
+    for check in checks.iter().filter(|c| c.path.remote != remote(2)).take(2) {
+        let refusal = solo.error_to(check, floe_stun::ErrorCode::BAD_REQUEST);
+        let _ = solo.receive(check.path.remote, &refusal);
+    }
+    let _ = solo.agent.remove_remote_candidate(solo.now, remote(7));
+    // Of the two that failed the one with the lower priority goes first.
+    assert_eq!(add(&mut solo, 8), [remote(0), remote(2), remote(8)]);
+}
+
+// req: I3
+#[test]
+fn pairs_are_formed_as_candidates_come_on_either_side() {
+    let mut solo = Solo::new(Mode::Full, Initiation::Initiating, Config::default());
+    solo.meet();
+    let count = |solo: &Solo| solo.agent.candidate_pairs().count();
+    let add_local = |solo: &mut Solo, n| {
+        let candidate = Candidate::host(address(1, n));
+        solo.agent.add_local_candidate(solo.now, candidate).unwrap();
+    };
+    let add_remote = |solo: &mut Solo, n| {
+        let candidate = Candidate::host(remote(n));
+        solo.agent
+            .add_remote_candidate(solo.now, candidate)
+            .unwrap();
+    };
+    add_local(&mut solo, 0);
+    assert_eq!(count(&solo), 0);
+    add_remote(&mut solo, 0);
+    assert_eq!(count(&solo), 1);
+    let first = solo.agent.candidate_pairs().next().unwrap().pair.id;
+    add_local(&mut solo, 1);
+    assert_eq!(count(&solo), 2);
+    add_remote(&mut solo, 1);
+    assert_eq!(count(&solo), 4);
+    assert_eq!(
+        solo.agent.candidate_pairs().next().unwrap().pair.id,
+        first,
+        "what was formed before stays"
+    );
+}
+
+// req: I13
+#[test]
+fn removing_goes_by_transport_address() {
+    let mut solo = Solo::new(Mode::Full, Initiation::Initiating, Config::default());
+    let seen: SocketAddr = "203.0.113.1:6000".parse().unwrap();
+    let add = |solo: &mut Solo| {
+        for candidate in [
+            Candidate::host(local()),
+            Candidate::server_reflexive(seen, local()),
+        ] {
+            solo.agent.add_local_candidate(solo.now, candidate).unwrap();
+        }
+    };
+    add(&mut solo);
+    solo.meet();
+    solo.agent
+        .add_remote_candidate(solo.now, Candidate::host(remote(0)))
+        .unwrap();
+    let pairs = |solo: &Solo| solo.agent.candidate_pairs().count();
+    // The reflexive one goes alone: its base still has a candidate, and its pairs.
+    assert_eq!(
+        solo.agent.remove_local_candidate(solo.now, seen),
+        Removal::Removed
+    );
+    assert_eq!(
+        (solo.agent.local_candidates().count(), pairs(&solo)),
+        (1, 1)
+    );
+    // With the base go all that stand on it.
+    add(&mut solo);
+    let mapped = SocketAddr::new(local().ip().to_canonical(), local().port());
+    assert_eq!(
+        solo.agent.remove_local_candidate(solo.now, mapped),
+        Removal::Removed
+    );
+    assert_eq!(
+        (solo.agent.local_candidates().count(), pairs(&solo)),
+        (0, 0)
+    );
+    solo.take();
+    solo.run_for(secs(5));
+    assert!(
+        solo.take().is_empty(),
+        "nothing leaves a socket that is gone"
+    );
+    // Another port of the same host is another address.
+    add(&mut solo);
+    assert_eq!(
+        solo.agent.remove_remote_candidate(solo.now, remote(1)),
+        Removal::NotFound
+    );
+    assert_eq!(
+        solo.agent.remove_remote_candidate(solo.now, remote(0)),
+        Removal::Removed
+    );
+    assert_eq!(pairs(&solo), 0);
+    // Coming back is a new candidate.
+    solo.agent
+        .add_remote_candidate(solo.now, Candidate::host(remote(0)))
+        .unwrap();
+    assert_eq!(pairs(&solo), 1);
+}
+
+// req: I13
+#[test]
+fn a_candidate_that_goes_while_its_check_is_under_way_takes_the_check_along() {
+    let mut solo = Solo::checking(
+        Initiation::Initiating,
+        Config::default(),
+        &[remote(0), remote(1)],
+    );
+    let checks = solo.take_requests();
+    assert_eq!(
+        solo.agent.remove_remote_candidate(solo.now, remote(0)),
+        Removal::Removed
+    );
+    solo.run_for(secs(3));
+    assert!(
+        solo.take_requests()
+            .iter()
+            .all(|check| check.path.remote == remote(1))
+    );
+    assert_eq!(
+        solo.answer(&checks[0]),
+        floe_ice::Received::Dropped(floe_ice::DropReason::UnknownTransaction)
     );
 }

@@ -251,3 +251,170 @@ fn a_role_that_flips_in_mid_session_costs_nothing() {
         "no state changed after connecting"
     );
 }
+
+// req: I9
+#[test]
+fn the_tie_breaker_changes_with_each_conflict_answer_that_is_accepted() {
+    let mut solo = Solo::checking(Initiation::Initiating, Config::default(), &[remote(0)]);
+    let mut seen = std::collections::HashSet::new();
+    for turn in 0..6 {
+        let check = solo.take_requests().pop().expect("checked anew");
+        let (role, tie_breaker) = match check.message().role().unwrap() {
+            RoleAttribute::Controlling(tie_breaker) => (Role::Controlling, tie_breaker),
+            RoleAttribute::Controlled(tie_breaker) => (Role::Controlled, tie_breaker),
+        };
+        assert!(seen.insert(tie_breaker), "turn {turn}: the old one");
+        assert_eq!(role == Role::Controlling, turn % 2 == 0);
+        let conflict = solo.error_to(&check, ErrorCode::ROLE_CONFLICT);
+        let _ = solo.receive(remote(0), &conflict);
+        solo.run_for(ms(50));
+    }
+    // A role taken because of the peer's request keeps it (RFC 8445 §7.3.1.1 has nothing to change).
+    let before = solo.take_requests().pop().unwrap().message().role();
+    let claim = match before.unwrap() {
+        RoleAttribute::Controlling(_) => RoleAttribute::Controlling(u64::MAX),
+        RoleAttribute::Controlled(_) => RoleAttribute::Controlled(0),
+    };
+    assert_eq!(answer_to(&mut solo, claim), None);
+    solo.run_for(ms(300));
+    let after = solo.take_requests().pop().unwrap().message().role();
+    let number = |role: Option<RoleAttribute>| match role.unwrap() {
+        RoleAttribute::Controlling(n) | RoleAttribute::Controlled(n) => n,
+    };
+    assert_eq!(number(before), number(after));
+}
+
+// req: I9
+#[test]
+fn equal_tie_breakers_are_refused_by_the_controlling_side_and_obeyed_by_the_other() {
+    for initiation in [Initiation::Initiating, Initiation::Responding] {
+        let mut solo = Solo::checking(initiation, Config::default(), &[remote(0)]);
+        let claim = solo.take_requests()[0].message().role().unwrap();
+        let answer = answer_to(&mut solo, claim);
+        let refused = initiation == Initiation::Initiating;
+        assert_eq!(answer.is_some(), refused, "RFC 8445 §7.3.1.1 says ≥");
+        assert_eq!(solo.agent.role(), Some(Role::Controlling));
+    }
+}
+
+// req: I9
+#[test]
+fn conflict_answers_that_cross_leave_one_controlling_side() {
+    // Both sides refuse the other's first check at the same instant: a tie-breaker is larger than itself nowhere, but a
+    // middlebox can hold one side's checks back until both have sent. Every interleaving has to end.
+    for seed in 0..10 {
+        for held in [0, 30, 49, 51, 120, 400] {
+            let peer = |seed, host| {
+                Peer::new(
+                    seed,
+                    Mode::Full,
+                    Initiation::Initiating,
+                    Config::default(),
+                    &addresses(host, 1),
+                )
+            };
+            let mut story = between(peer(seed, 1), peer(seed + 100, 2));
+            let now = story.now();
+            story.a.gather(now);
+            story.b.gather(now);
+            let (of_a, of_b) = (story.a.remote_parameters(), story.b.remote_parameters());
+            let (candidates_a, candidates_b) = (story.a.candidates(), story.b.candidates());
+            story.a.learn(now, of_b, &candidates_b);
+            story.run_for(ms(held));
+            let now = story.now();
+            story.b.learn(now, of_a, &candidates_a);
+            story.drive_until(both_in_use);
+            assert_ne!(story.a.agent.role(), story.b.agent.role());
+            assert!(
+                story.elapsed() < ms(held) + secs(1),
+                "{:?}",
+                story.elapsed()
+            );
+        }
+    }
+}
+
+// req: I9
+#[test]
+fn a_conflict_answer_is_believed_only_with_its_mac() {
+    let mut solo = Solo::checking(Initiation::Initiating, Config::default(), &[remote(0)]);
+    let check = solo.take_requests().pop().unwrap();
+    let genuine = solo.error_to(&check, ErrorCode::ROLE_CONFLICT);
+    let peer = solo.peer.clone();
+    solo.peer = floe_ice::Parameters::new("peer", "a-password-somebody-guessed").unwrap();
+    let forged = solo.error_to(&check, ErrorCode::ROLE_CONFLICT);
+    solo.peer = peer;
+    let mut bare = [0; 60];
+    let len = floe_stun::Writer::error(
+        &mut bare,
+        floe_stun::Method::BINDING,
+        check.id(),
+        ErrorCode::ROLE_CONFLICT,
+    )
+    .fingerprint()
+    .unwrap();
+    for (bytes, reason) in [
+        (&forged[..], DropReason::BadIntegrity),
+        (&bare[..len], DropReason::MissingIntegrity),
+    ] {
+        assert_eq!(solo.receive(remote(0), bytes), Received::Dropped(reason));
+        assert_eq!(solo.agent.role(), Some(Role::Controlling));
+    }
+    assert_eq!(solo.receive(remote(0), &genuine), Received::Handled);
+    assert_eq!(solo.agent.role(), Some(Role::Controlled));
+}
+
+// req: I9
+#[test]
+fn both_sides_flip_in_mid_session_and_nothing_is_lost() {
+    // Each side's checks turn around at once, as after a renegotiation the other way round in a browser that swaps roles.
+    let mut story = connected(2);
+    let path = |story: &crate::support::Story| (story.a.path(), story.b.path());
+    let before = path(&story);
+    for _ in 0..3 {
+        let now = story.now();
+        let (a, b) = (story.a.agent.role().unwrap(), story.b.agent.role().unwrap());
+        assert_ne!(a, b);
+        // What the peer's own conflict answer does: each is told that its role is taken.
+        for (peer, other) in [(&mut story.a, a), (&mut story.b, b)] {
+            claim(peer, now, other);
+        }
+        for _ in 0..200 {
+            story.run_for(ms(100));
+            assert!(story.a.agent.send_path().is_some() && story.b.agent.send_path().is_some());
+        }
+        assert_ne!(story.a.agent.role(), story.b.agent.role());
+    }
+    assert_eq!(path(&story), before);
+    assert_eq!(
+        (story.a.state(), story.b.state()),
+        (State::Completed, State::Completed)
+    );
+    assert_eq!(
+        (story.a.transitions().len(), story.b.transitions().len()),
+        (3, 3),
+        "no state changed after connecting"
+    );
+}
+
+/// A request in the peer's name that claims the role the agent has, and wins.
+fn claim(peer: &mut Peer, now: std::time::Instant, role: Role) {
+    let ours = peer.agent.local_parameters().clone();
+    let key = IntegrityKey::short_term(ours.password().as_bytes());
+    let path = peer.path();
+    let theirs = peer.remote_fragment();
+    let role = match role {
+        Role::Controlling => RoleAttribute::Controlling(u64::MAX),
+        Role::Controlled => RoleAttribute::Controlled(0),
+    };
+    let mut buf = [0; 200];
+    let id = floe_stun::TransactionId::from_bytes([77; 12]);
+    let len = floe_stun::Writer::request(&mut buf, floe_stun::Method::BINDING, id)
+        .ice_username(ours.username_fragment(), &theirs)
+        .priority(1)
+        .role(role)
+        .integrity(&key)
+        .fingerprint()
+        .unwrap();
+    let _ = peer.agent.handle_datagram(now, path, &buf[..len]);
+}

@@ -369,3 +369,78 @@ fn the_candidate_in_use_is_never_dropped_for_a_better_one() {
         .collect();
     assert_eq!(remotes, [remote(0), remote(4)]);
 }
+
+// req: I13
+#[test]
+fn end_of_candidates_closes_its_own_fragment_only() {
+    let mut solo = Solo::checking(Initiation::Initiating, Config::default(), &[remote(0)]);
+    solo.agent.remote_candidates_complete(solo.now);
+    let checks = solo.take_requests();
+    let _ = solo.answer(&checks[0]);
+    let checks = solo.take_requests();
+    let _ = solo.answer(&checks[0]);
+    let next = Parameters::new("next", "0123456789abcdefghijkl").unwrap();
+    solo.agent
+        .restart(solo.now, None, Some(RemoteParameters::new(next)))
+        .unwrap();
+    let of = |fragment, n| Candidate::host(remote(n)).with_username_fragment(fragment);
+    let mut add = |candidate| {
+        solo.agent
+            .add_remote_candidate(solo.now, candidate)
+            .unwrap()
+    };
+    assert_eq!(add(of("peer", 5)), None, "that generation is complete");
+    assert!(add(of("next", 6)).is_some());
+    assert!(
+        add(Candidate::host(remote(7))).is_some(),
+        "the newest is meant"
+    );
+    assert_eq!(add(of("else", 8)), None);
+}
+
+// req: I12
+#[test]
+fn end_of_candidates_is_told_and_heard_once_each_way() {
+    let mut solo = Solo::checking(Initiation::Initiating, Config::default(), &[remote(0)]);
+    for _ in 0..2 {
+        solo.agent.local_candidates_complete(solo.now);
+        solo.drain();
+    }
+    let told = solo
+        .events
+        .iter()
+        .filter(|event| **event == Event::GatheringStateChange(GatheringState::Complete));
+    assert_eq!(told.count(), 1, "what the caller signals onward");
+    let checks = solo.take_requests();
+    let _ = solo.answer(&checks[0]);
+    let checks = solo.take_requests();
+    let _ = solo.answer(&checks[0]);
+    assert_eq!(solo.agent.state(), State::Connected);
+    for _ in 0..2 {
+        solo.agent.remote_candidates_complete(solo.now);
+        assert_eq!(solo.agent.state(), State::Completed);
+    }
+}
+
+// req: I13
+#[test]
+fn what_came_before_the_parameters_can_go_before_them_too() {
+    let mut solo = Solo::new(Mode::Full, Initiation::Initiating, Config::default());
+    for n in 0..2 {
+        let candidate = Candidate::host(remote(n)).with_username_fragment("peer");
+        solo.agent
+            .add_remote_candidate(solo.now, candidate)
+            .unwrap();
+    }
+    assert_eq!(
+        solo.agent.remove_remote_candidate(solo.now, remote(1)),
+        floe_ice::Removal::Removed
+    );
+    solo.agent
+        .add_local_candidate(solo.now, Candidate::host(local()))
+        .unwrap();
+    solo.meet();
+    let pairs: Vec<_> = solo.agent.candidate_pairs().collect();
+    assert_eq!(pairs.len(), 1);
+    assert_eq!(pairs[0].pair.path.remote, remote(0));
+}

@@ -18,6 +18,8 @@ pub(crate) struct Peer {
     pub(crate) events: Vec<(Instant, Event)>,
     pub(crate) received: Vec<Received>,
     pub(crate) addresses: Vec<SocketAddr>,
+    /// The username fragment of the peer, once learnt.
+    pub(crate) remote_fragment: Option<String>,
 }
 
 pub(crate) type Story = Pair<Peer, Peer>;
@@ -73,6 +75,7 @@ impl Peer {
             events: Vec::new(),
             received: Vec::new(),
             addresses: addresses.to_vec(),
+            remote_fragment: None,
         }
     }
 
@@ -105,6 +108,8 @@ impl Peer {
         remote: RemoteParameters,
         candidates: &[Candidate],
     ) {
+        let fragment = remote.parameters.username_fragment().to_owned();
+        self.remote_fragment = Some(fragment);
         self.agent.set_remote_parameters(now, remote).unwrap();
         for candidate in candidates {
             self.agent
@@ -112,6 +117,10 @@ impl Peer {
                 .unwrap();
         }
         self.agent.remote_candidates_complete(now);
+    }
+
+    pub(crate) fn remote_fragment(&self) -> String {
+        self.remote_fragment.clone().expect("the peer is known")
     }
 
     pub(crate) fn state(&self) -> State {
