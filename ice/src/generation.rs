@@ -119,7 +119,7 @@ impl Generation {
         self.failed = None;
         self.quiet_since = Some(now);
         self.paired_at = Some(now);
-        self.form_pairs(shared, now);
+        self.form_pairs(shared, now, None);
         self.replay_early(shared, now);
     }
 
@@ -153,7 +153,7 @@ impl Generation {
             candidate,
             address,
         });
-        self.form_pairs(shared, now);
+        self.form_pairs(shared, now, Some(id));
         Some(id)
     }
 
@@ -218,8 +218,14 @@ impl Generation {
         self.selected_pair().map(|pair| pair.remote.id)
     }
 
-    /// Forms the pairs that are possible and not there yet (RFC 8445 §6.1.2; incrementally, RFC 8838 §10).
-    pub(crate) fn form_pairs(&mut self, shared: &mut Shared, now: Instant) {
+    /// Forms the pairs that are possible with `newcomer`, or all (RFC 8445 §6.1.2; incrementally, RFC 8838 §10). Those of
+    /// others were formed before: what has failed and made room since does not come back by itself.
+    pub(crate) fn form_pairs(
+        &mut self,
+        shared: &mut Shared,
+        now: Instant,
+        newcomer: Option<CandidateId>,
+    ) {
         let Some(peer) = &self.peer else { return };
         if self.began.is_none() && !self.remotes.is_empty() {
             self.began = Some(now);
@@ -232,7 +238,8 @@ impl Generation {
         let mut possible: Vec<(FiveTuple, End, End)> = Vec::new();
         for remote in &self.remotes {
             for local in shared.locals.iter() {
-                let Some(path) = path_of(local, remote) else {
+                let wanted = newcomer.is_none_or(|id| id == local.id || id == remote.id);
+                let Some(path) = path_of(local, remote).filter(|_| wanted) else {
                     continue;
                 };
                 possible.push((path, local.end(), remote.end()));

@@ -114,7 +114,7 @@ mod tests {
     // req: S9
     #[test]
     fn a_challenge_without_the_algorithms_that_its_nonce_promises_is_a_bid_down() {
-        let is_bid_down = |code, nonce: Option<&str>, algorithms: bool| {
+        let is_refused = |code, nonce: Option<&str>, algorithms: bool| {
             let mut buf = [0; 200];
             let id = TransactionId::from_bytes([4; 12]);
             let mut writer = Writer::error(&mut buf, Method::new(3).unwrap(), id, code)
@@ -126,16 +126,17 @@ mod tests {
                 writer = writer.attribute(AttributeType::PASSWORD_ALGORITHMS, &MD5_AND_SHA256);
             }
             let len = writer.finish().unwrap();
-            super::is_bid_down(&Message::parse(&buf[..len]).unwrap())
+            let (challenge, _) = buf.split_at(len);
+            is_bid_down(&Message::parse(challenge).unwrap())
         };
         for code in [ErrorCode::UNAUTHENTICATED, ErrorCode::STALE_NONCE] {
             for promising in ["obMatJos2AAAB-1", "obMatJos2gAAA-1", "obMatJos2AAAD-1"] {
-                assert!(is_bid_down(code, Some(promising), false), "{promising}");
-                assert!(!is_bid_down(code, Some(promising), true), "{promising}");
+                assert!(is_refused(code, Some(promising), false), "{promising}");
+                assert!(!is_refused(code, Some(promising), true), "{promising}");
             }
             for silent in [Some("obMatJos2AAAC-1"), Some("an older server's"), None] {
-                assert!(!is_bid_down(code, silent, false), "{silent:?}");
-                assert!(!is_bid_down(code, silent, true), "{silent:?}");
+                assert!(!is_refused(code, silent, false), "{silent:?}");
+                assert!(!is_refused(code, silent, true), "{silent:?}");
             }
         }
     }

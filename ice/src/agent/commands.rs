@@ -94,7 +94,7 @@ impl Agent {
             address,
             base,
         });
-        self.current.form_pairs(&mut self.shared, now);
+        self.current.form_pairs(&mut self.shared, now, Some(id));
         self.current.replay_early(&mut self.shared, now);
         self.update(now);
         Ok(id)
