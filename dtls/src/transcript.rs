@@ -1,18 +1,17 @@
 //! The handshake messages so far, as both sides hash them (RFC 6347 §4.2.6, RFC 5246 §7.4.9; RFC 8446 §4.4.1, RFC 9147 §5.2).
 //!
 //! ```text
-//!                        DTLS 1.2: the messages themselves, until the handshake is complete
-//!   ClientHello ──▶ Transcript ─────────────────────────────────────────────────────────────▶
-//!                       │ DTLS 1.3: one running hash
+//!                        DTLS 1.2: the messages and their running hash
+//!   ClientHello ──▶ Transcript ── v12 ────────▶ SessionTranscript ───────────────────────────▶
+//!                       │ DTLS 1.3: the running hash alone
 //!                       ├── v13 ───────────────▶ TranscriptHash ─────────────────────────────▶
 //!                       └── v13_after_retry ──▶ message_hash(ClientHello1), HelloRetryRequest ▶
 //! ```
 //!
-//! DTLS 1.2 keeps the bytes: its CertificateVerify signs them with the hash of the signature scheme, which is not known when
-//! the first of them is sent. DTLS 1.3 hashes them as TLS has them, without the fields that DTLS adds to the header.
+//! DTLS 1.2 keeps the bytes too: its CertificateVerify signs them with the hash of the signature scheme, which is not known
+//! when the first of them is sent. DTLS 1.3 hashes them as TLS has them, without the fields that DTLS adds to the header.
 
-use rustls::crypto::hash::{Context, Hash, Output};
-
+use crate::crypto::hash::{Digest, Hash, Running};
 use crate::msgs::enums::HandshakeType;
 use crate::msgs::handshake::HandshakeHeader;
 
@@ -28,7 +27,7 @@ pub(crate) trait Messages {
     fn add(&mut self, message: &[u8]);
 }
 
-/// The messages of DTLS 1.2, or those before the version is known.
+/// The messages before the version is known.
 pub(crate) struct Transcript {
     bytes: Vec<u8>,
 }
@@ -42,24 +41,25 @@ impl Transcript {
         Self { bytes }
     }
 
-    /// What CertificateVerify signs.
-    pub(crate) fn messages(&self) -> &[u8] {
-        &self.bytes
-    }
-
-    pub(crate) fn hash(&self, hash: &dyn Hash) -> Output {
-        hash.hash(&self.bytes)
+    /// The version is DTLS 1.2, and this the hash of its suite.
+    pub(crate) fn v12(self, hash: Hash) -> SessionTranscript {
+        let mut running = hash.start();
+        running.update(&self.bytes);
+        SessionTranscript {
+            messages: self,
+            running,
+        }
     }
 
     /// The version is DTLS 1.3: the ClientHello, which is all there is, is hashed.
-    pub(crate) fn v13(&self, hash: &'static dyn Hash) -> TranscriptHash {
+    pub(crate) fn v13(&self, hash: Hash) -> TranscriptHash {
         let mut transcript = TranscriptHash::new(hash);
         transcript.add(&self.bytes);
         transcript
     }
 
     /// As [`Self::v13`], but the ClientHello is answered by a HelloRetryRequest: only its hash counts.
-    pub(crate) fn v13_after_retry(&self, hash: &'static dyn Hash) -> TranscriptHash {
+    pub(crate) fn v13_after_retry(&self, hash: Hash) -> TranscriptHash {
         TranscriptHash::after_retry(hash, self.v13(hash).current().as_ref())
     }
 }
@@ -76,33 +76,60 @@ impl std::fmt::Debug for Transcript {
     }
 }
 
+/// The messages of DTLS 1.2 and their hash.
+#[derive(Debug)]
+pub(crate) struct SessionTranscript {
+    messages: Transcript,
+    running: Running,
+}
+
+impl SessionTranscript {
+    /// What CertificateVerify signs.
+    pub(crate) fn messages(&self) -> &[u8] {
+        &self.messages.bytes
+    }
+
+    /// The hash of all messages so far.
+    pub(crate) fn current(&self) -> Digest {
+        self.running.current()
+    }
+}
+
+impl Messages for SessionTranscript {
+    fn add(&mut self, message: &[u8]) {
+        self.messages.add(message);
+        self.running.update(message);
+    }
+}
+
 /// The running hash of DTLS 1.3.
+#[derive(Debug)]
 pub(crate) struct TranscriptHash {
-    context: Box<dyn Context>,
+    running: Running,
 }
 
 impl TranscriptHash {
-    fn new(hash: &'static dyn Hash) -> Self {
+    fn new(hash: Hash) -> Self {
         Self {
-            context: hash.start(),
+            running: hash.start(),
         }
     }
 
     /// Begins with the hash of a ClientHello that is answered by a HelloRetryRequest, which is added next: all that a
     /// stateless server has kept of it in its cookie.
-    pub(crate) fn after_retry(hash: &'static dyn Hash, client_hello: &[u8]) -> Self {
+    pub(crate) fn after_retry(hash: Hash, client_hello: &[u8]) -> Self {
         let mut transcript = Self::new(hash);
         let length = client_hello.len() as u8;
         transcript
-            .context
+            .running
             .update(&[HandshakeType::MESSAGE_HASH.0, 0, 0, length]);
-        transcript.context.update(client_hello);
+        transcript.running.update(client_hello);
         transcript
     }
 
     /// The hash of all messages so far.
-    pub(crate) fn current(&self) -> Output {
-        self.context.fork_finish()
+    pub(crate) fn current(&self) -> Digest {
+        self.running.current()
     }
 }
 
@@ -110,14 +137,8 @@ impl Messages for TranscriptHash {
     fn add(&mut self, message: &[u8]) {
         let header = message.get(..TLS_HEADER).unwrap_or_default();
         let body = message.get(HandshakeHeader::LEN..).unwrap_or_default();
-        self.context.update(header);
-        self.context.update(body);
-    }
-}
-
-impl std::fmt::Debug for TranscriptHash {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("TranscriptHash").finish_non_exhaustive()
+        self.running.update(header);
+        self.running.update(body);
     }
 }
 
@@ -130,17 +151,9 @@ impl Transcript {
 
 #[cfg(test)]
 mod tests {
-    use sha2::{Digest, Sha256, Sha384};
+    use sha2::{Digest as _, Sha256, Sha384};
 
     use super::*;
-    use crate::crypto::CryptoBackend;
-    use crate::msgs::enums::CipherSuite;
-
-    fn hash(cipher_suite: CipherSuite) -> &'static dyn Hash {
-        let suite = CryptoBackend::default().suite_v13(cipher_suite);
-        suite.unwrap().hash()
-    }
-
     fn message(handshake_type: HandshakeType, seq: u16, body: &[u8]) -> Vec<u8> {
         let header = HandshakeHeader::whole(handshake_type, seq, body.len() as u32);
         [&header.to_bytes()[..], body].concat()
@@ -149,13 +162,15 @@ mod tests {
     // req: T1
     #[test]
     fn one_version_hashes_the_header_of_dtls_and_the_other_that_of_tls() {
-        let mut transcript = Transcript::begin(&message(HandshakeType::CLIENT_HELLO, 0, b"hello"));
-        let mut running = transcript.v13(hash(CipherSuite::TLS13_AES_128_GCM_SHA256));
+        let transcript = Transcript::begin(&message(HandshakeType::CLIENT_HELLO, 0, b"hello"));
+        let mut running = transcript.v13(Hash::Sha256);
+        let mut session = transcript.v12(Hash::Sha384);
         let answer = message(HandshakeType::SERVER_HELLO, 1, b"hi");
-        transcript.add(&answer);
+        session.add(&answer);
         running.add(&answer);
         let v12 = b"\x01\0\0\x05\0\0\0\0\0\0\0\x05hello\x02\0\0\x02\0\x01\0\0\0\0\0\x02hi";
-        assert_eq!(transcript.messages(), v12);
+        assert_eq!(session.messages(), v12);
+        assert_eq!(session.current().as_ref(), &Sha384::digest(v12)[..]);
         let v13 = Sha256::digest(b"\x01\0\0\x05hello\x02\0\0\x02hi");
         assert_eq!(running.current().as_ref(), &v13[..]);
     }
@@ -164,7 +179,7 @@ mod tests {
     #[test]
     fn a_client_hello_that_is_answered_by_a_retry_counts_by_its_hash() {
         let transcript = Transcript::begin(&message(HandshakeType::CLIENT_HELLO, 0, b"hello"));
-        let mut running = transcript.v13_after_retry(hash(CipherSuite::TLS13_AES_256_GCM_SHA384));
+        let mut running = transcript.v13_after_retry(Hash::Sha384);
         running.add(&message(HandshakeType::SERVER_HELLO, 0, b"again"));
         let expected = Sha384::new()
             .chain_update([254, 0, 0, 48])

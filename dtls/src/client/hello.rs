@@ -32,7 +32,7 @@ enum Asked {
     /// It has the cookie of a HelloVerifyRequest: only DTLS 1.2 has those.
     Verified(Transcript),
     /// It is what a HelloRetryRequest asked for, in DTLS 1.3 and with this suite.
-    Retried(TranscriptHash, SuiteV13),
+    Retried(Box<TranscriptHash>, SuiteV13),
 }
 
 impl ExpectServerHello {
@@ -111,7 +111,7 @@ impl ExpectServerHello {
         self.offer.send(cookie, &mut transcript, cx);
         Ok(ClientState::ServerHello(Self {
             offer: self.offer,
-            asked: Asked::Retried(transcript, suite),
+            asked: Asked::Retried(Box::new(transcript), suite),
         }))
     }
 
@@ -140,7 +140,7 @@ impl ExpectServerHello {
             Asked::First(transcript) => transcript.v13(suite.hash()),
             Asked::Verified(_) => return Err(PeerMisbehaved::VersionChanged.into()),
             Asked::Retried(transcript, before) if before.cipher_suite == suite.cipher_suite => {
-                transcript
+                *transcript
             }
             Asked::Retried(..) => return Err(PeerMisbehaved::CipherSuiteChanged.into()),
         };

@@ -26,29 +26,35 @@ use crate::msgs::hello::{RANDOM_LEN, ServerHello};
 use crate::msgs::key_exchange::{ClientKeyExchange, ServerKeyExchange};
 use crate::reassembly::Message;
 use crate::record::header::Epoch;
-use crate::transcript::{Messages, Transcript};
+use crate::transcript::{Messages, SessionTranscript, Transcript};
 
 /// The version is DTLS 1.2.
 pub(super) fn begin(
     server_hello: &ServerHello<'_>,
     message: &Message,
     client_random: [u8; RANDOM_LEN],
-    mut transcript: Transcript,
+    transcript: Transcript,
     cx: &mut Context<'_>,
 ) -> Result<ClientState, Error> {
     let agreed = hello::check(server_hello, client_random, cx.config)?;
     cx.use_connection_ids(server_hello.extensions.connection_id());
+    let mut transcript = transcript.v12(agreed.suite.hash());
     transcript.add(&message.bytes);
     Ok(ClientState::Certificate(ExpectCertificate {
-        agreed,
-        transcript,
+        session: Box::new(Session { agreed, transcript }),
     }))
+}
+
+/// What all states after the ServerHello have.
+#[derive(Debug)]
+struct Session {
+    agreed: Agreed,
+    transcript: SessionTranscript,
 }
 
 #[derive(Debug)]
 pub(crate) struct ExpectCertificate {
-    agreed: Agreed,
-    transcript: Transcript,
+    session: Box<Session>,
 }
 
 impl ExpectCertificate {
@@ -58,14 +64,15 @@ impl ExpectCertificate {
         cx: &mut Context<'_>,
     ) -> Result<ClientState, Error> {
         let der = read_certificate(message)?.ok_or(PeerMisbehaved::NoServerCertificate)?;
-        if PublicKey::of(der)?.algorithm.authentication() != self.agreed.suite.authentication {
+        if PublicKey::of(der)?.algorithm.authentication()
+            != self.session.agreed.suite.authentication
+        {
             return Err(PeerMisbehaved::CertificateDoesNotFitCipherSuite.into());
         }
         let certificate = cx.admit(der)?;
-        self.transcript.add(&message.bytes);
+        self.session.transcript.add(&message.bytes);
         Ok(ClientState::ServerKeyExchange(ExpectServerKeyExchange {
-            agreed: self.agreed,
-            transcript: self.transcript,
+            session: self.session,
             certificate,
         }))
     }
@@ -73,8 +80,7 @@ impl ExpectCertificate {
 
 #[derive(Debug)]
 pub(crate) struct ExpectServerKeyExchange {
-    agreed: Agreed,
-    transcript: Transcript,
+    session: Box<Session>,
     certificate: PeerCertificate,
 }
 
@@ -101,7 +107,7 @@ impl ExpectServerKeyExchange {
         if !offered.any(|group| group == exchange.params.group) {
             return Err(PeerMisbehaved::SelectedUnofferedGroup.into());
         }
-        let randoms = &self.agreed.randoms;
+        let randoms = &self.session.agreed.randoms;
         let signed_message = exchange
             .params
             .signed_message(&randoms.client, &randoms.server);
@@ -111,7 +117,7 @@ impl ExpectServerKeyExchange {
             &signed_message,
             exchange.signed,
         )?;
-        self.transcript.add(&message.bytes);
+        self.session.transcript.add(&message.bytes);
         Ok(ClientState::CertificateRequest(ExpectCertificateRequest {
             server: Server {
                 certificate: self.certificate,
@@ -119,8 +125,7 @@ impl ExpectServerKeyExchange {
                 group: exchange.params.group,
                 public: exchange.params.public.to_vec(),
             },
-            agreed: self.agreed,
-            transcript: self.transcript,
+            session: self.session,
         }))
     }
 }
@@ -128,8 +133,7 @@ impl ExpectServerKeyExchange {
 /// A CertificateRequest, or the ServerHelloDone at once.
 #[derive(Debug)]
 pub(crate) struct ExpectCertificateRequest {
-    agreed: Agreed,
-    transcript: Transcript,
+    session: Box<Session>,
     server: Server,
 }
 
@@ -145,7 +149,7 @@ impl ExpectCertificateRequest {
         let request = CertificateRequest::read_all(message.body())?;
         let mut schemes = Vec::with_capacity(USUAL_SCHEMES);
         schemes.extend(request.signature_algorithms.iter());
-        self.transcript.add(&message.bytes);
+        self.session.transcript.add(&message.bytes);
         Ok(ClientState::ServerHelloDone(ExpectServerHelloDone {
             request: Some(schemes),
             ..self.without_request()
@@ -154,8 +158,7 @@ impl ExpectCertificateRequest {
 
     fn without_request(self) -> ExpectServerHelloDone {
         ExpectServerHelloDone {
-            agreed: self.agreed,
-            transcript: self.transcript,
+            session: self.session,
             server: self.server,
             request: None,
         }
@@ -164,8 +167,7 @@ impl ExpectCertificateRequest {
 
 #[derive(Debug)]
 pub(crate) struct ExpectServerHelloDone {
-    agreed: Agreed,
-    transcript: Transcript,
+    session: Box<Session>,
     server: Server,
     /// The signature schemes the server takes, if it asked for a certificate.
     request: Option<Vec<SignatureScheme>>,
@@ -183,48 +185,47 @@ impl ExpectServerHelloDone {
         if !message.body().is_empty() {
             return Err(InvalidMessage::TrailingBytes.into());
         }
-        self.transcript.add(&message.bytes);
+        self.session.transcript.add(&message.bytes);
         self.answer(cx)
     }
 
     /// The client's second flight: its certificate and key, the proof of both, and everything so far confirmed.
     fn answer(self, cx: &mut Context<'_>) -> Result<ClientState, Error> {
         let Self {
-            agreed,
-            mut transcript,
+            mut session,
             server,
             request,
         } = self;
+        let Session { agreed, transcript } = &mut *session;
         cx.flight.begin(cx.now);
         let certificate_sent = request
             .as_ref()
-            .map(|schemes| say_certificate(schemes, &mut transcript, cx));
+            .map(|schemes| say_certificate(schemes, transcript, cx));
         let key_exchange = cx
             .random
             .start_key_exchange(cx.config.backend, server.group)?;
         let public = key_exchange.public();
         cx.say(
-            &mut transcript,
+            transcript,
             Epoch::PLAINTEXT,
             HandshakeType::CLIENT_KEY_EXCHANGE,
             |out| {
                 ClientKeyExchange { public }.encode(out);
             },
         );
-        let secret = agreed.agree(key_exchange, &server.public, &transcript)?;
+        let secret = agreed.agree(key_exchange, &server.public, transcript)?;
         cx.log_secrets(|| [secret.key_log_line()]);
         if let (Some(schemes), Some(CertificateSent::Ours)) = (request, certificate_sent) {
-            say_certificate_verify(&schemes, &mut transcript, cx)?;
+            say_certificate_verify(&schemes, transcript, cx)?;
         }
         let (write, read) = RecordKeys::new(&agreed.suite, &secret, cx.config)?.into_parts();
         cx.flight.change_cipher_spec();
         cx.records.add_write_key(Epoch::DTLS1_2, write);
         cx.records.add_read_key(Epoch::DTLS1_2, read);
-        say_finished(Side::Client, &agreed.suite, &secret, &mut transcript, cx);
+        say_finished(Side::Client, &secret, transcript, cx);
         cx.send_flight();
         Ok(ClientState::Finished(ExpectFinished {
-            agreed,
-            transcript,
+            session,
             server,
             secret,
         }))
@@ -241,7 +242,7 @@ enum CertificateSent {
 
 fn say_certificate(
     schemes: &[SignatureScheme],
-    transcript: &mut Transcript,
+    transcript: &mut SessionTranscript,
     cx: &mut Context<'_>,
 ) -> CertificateSent {
     let identity = cx.config.identity.clone();
@@ -260,7 +261,7 @@ fn say_certificate(
 
 fn say_certificate_verify(
     schemes: &[SignatureScheme],
-    transcript: &mut Transcript,
+    transcript: &mut SessionTranscript,
     cx: &mut Context<'_>,
 ) -> Result<(), Error> {
     let (scheme, signature) = cx.config.identity.sign(
@@ -286,24 +287,27 @@ fn say_certificate_verify(
 
 #[derive(Debug)]
 pub(crate) struct ExpectFinished {
-    agreed: Agreed,
-    transcript: Transcript,
+    session: Box<Session>,
     server: Server,
     secret: MasterSecret,
 }
 
 impl ExpectFinished {
     pub(super) fn handle(self, message: &Message) -> Result<ClientState, Error> {
-        let suite = &self.agreed.suite;
-        let finished =
-            check_finished(Side::Server, suite, &self.secret, &self.transcript, message)?;
+        let suite = &self.session.agreed.suite;
+        let finished = check_finished(
+            Side::Server,
+            &self.secret,
+            &self.session.transcript,
+            message,
+        )?;
         Ok(ClientState::Completed(Box::new(Completed {
             negotiated: Negotiated {
                 version: ProtocolVersion::DTLS1_2,
                 cipher_suite: suite.cipher_suite,
                 group: self.server.group,
-                srtp_profile: self.agreed.srtp_profile,
-                protocol: self.agreed.protocol,
+                srtp_profile: self.session.agreed.srtp_profile,
+                protocol: self.session.agreed.protocol,
             },
             secrets: Secrets::V12(self.secret),
             peer: Peer::Proven(self.server.certificate, self.server.signature),

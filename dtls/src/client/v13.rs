@@ -24,7 +24,7 @@ use crate::handshake::v13::{
 };
 use crate::handshake::{Completed, Context, Negotiated, Peer, PeerCertificate, unexpected};
 use crate::key_schedule::Secrets;
-use crate::key_schedule::v13::{EarlySecret, HandshakeSecret, TrafficSecrets};
+use crate::key_schedule::v13::{EarlySecret, HandshakeSecret, HandshakeTraffic};
 use crate::msgs::certificate_v13::{CertificateRequestV13, EncryptedExtensions};
 use crate::msgs::codec::{Codec, List};
 use crate::msgs::enums::{ExtensionType, HandshakeType, ProtocolVersion, SignatureScheme};
@@ -40,7 +40,7 @@ struct Handshake {
     client_random: [u8; RANDOM_LEN],
     transcript: TranscriptHash,
     secret: HandshakeSecret,
-    traffic: TrafficSecrets,
+    traffic: HandshakeTraffic,
 }
 
 /// Agrees with the server's share: from here on everything is protected.
@@ -60,7 +60,7 @@ pub(super) fn begin(
     let shared_secret = offer.agree(share)?;
     transcript.add(&message.bytes);
     let secret = EarlySecret::without_psk(suite).handshake(shared_secret.as_bytes());
-    let traffic = secret.traffic_secrets(transcript.current().as_ref());
+    let traffic = secret.traffic(transcript.current().as_ref());
     cx.log_secrets(|| traffic.key_log_lines(&client_random));
     let [read, write] =
         [Side::Server, Side::Client].map(|side| traffic.record_key(side, cx.config));
@@ -69,7 +69,7 @@ pub(super) fn begin(
     cx.records.add_write_key(Epoch::HANDSHAKE, write?);
     Ok(ClientState::EncryptedExtensions(
         ExpectEncryptedExtensions {
-            handshake: Handshake {
+            handshake: Box::new(Handshake {
                 negotiated: Negotiated {
                     version: ProtocolVersion::DTLS1_3,
                     cipher_suite: suite.cipher_suite,
@@ -81,14 +81,14 @@ pub(super) fn begin(
                 transcript,
                 secret,
                 traffic,
-            },
+            }),
         },
     ))
 }
 
 #[derive(Debug)]
 pub(crate) struct ExpectEncryptedExtensions {
-    handshake: Handshake,
+    handshake: Box<Handshake>,
 }
 
 impl ExpectEncryptedExtensions {
@@ -123,7 +123,7 @@ impl ExpectEncryptedExtensions {
 /// A CertificateRequest, or the Certificate at once.
 #[derive(Debug)]
 pub(crate) struct ExpectCertificateRequest {
-    handshake: Handshake,
+    handshake: Box<Handshake>,
 }
 
 impl ExpectCertificateRequest {
@@ -161,7 +161,7 @@ impl ExpectCertificateRequest {
 
 #[derive(Debug)]
 pub(crate) struct ExpectCertificate {
-    handshake: Handshake,
+    handshake: Box<Handshake>,
     /// The signature schemes the server takes, if it asked for a certificate.
     request: Option<Vec<SignatureScheme>>,
 }
@@ -187,7 +187,7 @@ impl ExpectCertificate {
 
 #[derive(Debug)]
 pub(crate) struct ExpectCertificateVerify {
-    handshake: Handshake,
+    handshake: Box<Handshake>,
     request: Option<Vec<SignatureScheme>>,
     certificate: PeerCertificate,
 }
@@ -212,7 +212,7 @@ impl ExpectCertificateVerify {
 
 #[derive(Debug)]
 pub(crate) struct ExpectFinished {
-    handshake: Handshake,
+    handshake: Box<Handshake>,
     request: Option<Vec<SignatureScheme>>,
     certificate: PeerCertificate,
     signature: SignatureVerified,
@@ -230,7 +230,7 @@ impl ExpectFinished {
             mut transcript,
             secret,
             traffic,
-        } = self.handshake;
+        } = *self.handshake;
         let finished = check_finished(Side::Server, &traffic, &mut transcript, message)?;
         let secrets = secret.master().application(transcript.current().as_ref());
         cx.log_secrets(|| secrets.key_log_lines(&client_random));

@@ -1,22 +1,23 @@
 //! The seam to the cryptographic backend: key exchange, suites, signature verifiers, randomness.
 //!
 //! A backend is a `CryptoProvider` of rustls behind our own [`CryptoBackend`], so that no type of it stands in a public
-//! signature. Record ciphers have a seam of their own in `record::protect`: rustls keeps its AEADs to itself. The MACs of the
-//! key schedules are our own choice: `hmac`.
+//! signature. Record ciphers have a seam of their own in `record::protect`: rustls keeps its AEADs to itself. The hashes of
+//! the handshake and the MACs of the key schedules are our own choice, the same for every backend: `hash`, `hmac`.
 
 mod exchange;
+pub(crate) mod hash;
 pub(crate) mod hmac;
 pub(crate) mod random;
 
 use std::fmt;
 use std::sync::LazyLock;
 
+use rustls::SupportedCipherSuite;
 use rustls::crypto::CryptoProvider;
-use rustls::crypto::hash::Hash;
-use rustls::{SupportedCipherSuite, Tls12CipherSuite, Tls13CipherSuite};
 use rustls_pki_types::{AlgorithmIdentifier, SignatureVerificationAlgorithm};
 
 pub(crate) use self::exchange::{Accepted, KeyExchange, SharedSecret};
+use self::hash::Hash;
 use crate::error::Error;
 use crate::msgs::enums::{CipherSuite, ProtocolVersion, SignatureScheme};
 use crate::record::protect::Aead;
@@ -26,8 +27,8 @@ static RING: LazyLock<CryptoProvider> = LazyLock::new(rustls::crypto::ring::defa
 static AWS_LC_RS: LazyLock<CryptoProvider> =
     LazyLock::new(rustls::crypto::aws_lc_rs::default_provider);
 
-/// Where the cryptography of a connection comes from: key exchange, signatures, hashes of the handshake, record ciphers,
-/// randomness. The MACs of the key schedule are the same in all.
+/// Where the cryptography of a connection comes from: key exchange, signatures, record ciphers, randomness. The hash of the
+/// handshake, the MACs of the key schedule and the mask over record numbers are the same in all.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum CryptoBackend {
@@ -101,13 +102,10 @@ impl CryptoBackend {
             | CipherSuite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256 => Authentication::Rsa,
             _ => return None,
         };
-        let SupportedCipherSuite::Tls12(provided) = self.provided_suite(cipher_suite)? else {
-            return None;
-        };
-        Some(SuiteV12 {
+        let provided = self.provided_suite(cipher_suite)?;
+        matches!(provided, SupportedCipherSuite::Tls12(_)).then_some(SuiteV12 {
             cipher_suite,
             authentication,
-            provided,
         })
     }
 
@@ -119,14 +117,9 @@ impl CryptoBackend {
             CipherSuite::TLS13_CHACHA20_POLY1305_SHA256 => Aead::ChaCha20Poly1305,
             _ => return None,
         };
-        let SupportedCipherSuite::Tls13(provided) = self.provided_suite(cipher_suite)? else {
-            return None;
-        };
-        Some(SuiteV13 {
-            cipher_suite,
-            aead,
-            provided,
-        })
+        let provided = self.provided_suite(cipher_suite)?;
+        matches!(provided, SupportedCipherSuite::Tls13(_))
+            .then_some(SuiteV13 { cipher_suite, aead })
     }
 
     fn provided_suite(self, cipher_suite: CipherSuite) -> Option<SupportedCipherSuite> {
@@ -168,18 +161,17 @@ impl SignatureScheme {
     }
 }
 
-/// A cipher suite of DTLS 1.2 with the backend's functions for it.
+/// A cipher suite of DTLS 1.2 that a backend has.
 #[derive(Clone, Copy)]
 pub(crate) struct SuiteV12 {
     pub(crate) cipher_suite: CipherSuite,
     pub(crate) authentication: Authentication,
-    provided: &'static Tls12CipherSuite,
 }
 
 impl SuiteV12 {
     /// The hash of the transcript and of the PRF.
-    pub(crate) fn hash(&self) -> &'static dyn Hash {
-        self.provided.common.hash_provider
+    pub(crate) fn hash(&self) -> Hash {
+        Hash::of(self.cipher_suite)
     }
 }
 
@@ -189,18 +181,17 @@ impl fmt::Debug for SuiteV12 {
     }
 }
 
-/// A cipher suite of DTLS 1.3 with the backend's functions for it.
+/// A cipher suite of DTLS 1.3 that a backend has.
 #[derive(Clone, Copy)]
 pub(crate) struct SuiteV13 {
     pub(crate) cipher_suite: CipherSuite,
     pub(crate) aead: Aead,
-    provided: &'static Tls13CipherSuite,
 }
 
 impl SuiteV13 {
     /// The hash of the transcript and of the key schedule.
-    pub(crate) fn hash(&self) -> &'static dyn Hash {
-        self.provided.common.hash_provider
+    pub(crate) fn hash(&self) -> Hash {
+        Hash::of(self.cipher_suite)
     }
 }
 

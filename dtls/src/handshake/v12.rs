@@ -13,7 +13,7 @@ use crate::reassembly::Message;
 use crate::record::header::Epoch;
 use crate::record::protect::{Aead, RecordKey};
 use crate::srtp::SrtpProfile;
-use crate::transcript::Transcript;
+use crate::transcript::SessionTranscript;
 
 /// What the two hellos settle.
 #[derive(Debug)]
@@ -51,9 +51,9 @@ impl Agreed {
         &self,
         key_exchange: KeyExchange,
         peer_public: &[u8],
-        transcript: &Transcript,
+        transcript: &SessionTranscript,
     ) -> Result<MasterSecret, Error> {
-        let session_hash = transcript.hash(self.suite.hash());
+        let session_hash = transcript.current();
         let binding = match self.master_secret {
             MasterSecretKind::Extended => Binding::SessionHash(session_hash.as_ref()),
             MasterSecretKind::Plain => Binding::Randoms,
@@ -96,7 +96,7 @@ impl RecordKeys {
 /// Our certificate, or the empty list of a client that has none for its peer.
 pub(crate) fn say_certificate(
     der: Option<&[u8]>,
-    transcript: &mut Transcript,
+    transcript: &mut SessionTranscript,
     cx: &mut Context<'_>,
 ) {
     let certificate = Certificate {
@@ -122,12 +122,11 @@ pub(crate) fn read_certificate(message: &Message) -> Result<Option<&[u8]>, Error
 /// Our Finished, in the protected epoch.
 pub(crate) fn say_finished(
     side: Side,
-    suite: &SuiteV12,
     secret: &MasterSecret,
-    transcript: &mut Transcript,
+    transcript: &mut SessionTranscript,
     cx: &mut Context<'_>,
 ) {
-    let verify_data = secret.verify_data(side, transcript.hash(suite.hash()).as_ref());
+    let verify_data = secret.verify_data(side, transcript.current().as_ref());
     cx.say(transcript, Epoch::DTLS1_2, HandshakeType::FINISHED, |out| {
         Finished { verify_data }.encode(out);
     });
@@ -136,15 +135,14 @@ pub(crate) fn say_finished(
 /// The peer's Finished over the transcript before it.
 pub(crate) fn check_finished(
     peer: Side,
-    suite: &SuiteV12,
     secret: &MasterSecret,
-    transcript: &Transcript,
+    transcript: &SessionTranscript,
     message: &Message,
 ) -> Result<FinishedVerified, Error> {
     if message.handshake_type != HandshakeType::FINISHED {
         return Err(unexpected());
     }
-    let expected = secret.verify_data(peer, transcript.hash(suite.hash()).as_ref());
+    let expected = secret.verify_data(peer, transcript.current().as_ref());
     // One of another length is one that does not verify.
     FinishedVerified::check(&expected, message.body())
 }

@@ -1,7 +1,7 @@
 //! What a backend does to a record: a cipher that works in place, and the mask over its number.
 //!
-//! `ring` keeps expanded keys without wiping them, and so does `aws-lc-rs` with masks: those copies are out of our reach,
-//! the raw key and the nonce salt are wiped.
+//! `ring` keeps expanded keys without wiping them: those copies are out of our reach, the raw key and the nonce salt are
+//! wiped. Its masks serve every backend: one of `aws-lc-rs` expands its key for decryption too, which no mask ever does.
 
 use ring::aead::quic as ring_quic;
 use ring::aead::{self as ring_aead};
@@ -103,9 +103,7 @@ impl Cipher {
 /// What hides record numbers (RFC 9147 §4.2.3).
 pub(super) enum Mask {
     /// As large as half a cipher, so it is not in the keys of DTLS 1.2 too.
-    Ring(Box<ring_quic::HeaderProtectionKey>),
-    #[cfg(feature = "aws-lc-rs")]
-    AwsLcRs(Box<aws_lc_rs::aead::quic::HeaderProtectionKey>),
+    Real(Box<ring_quic::HeaderProtectionKey>),
     #[cfg(feature = "fuzzing")]
     Null,
 }
@@ -114,25 +112,14 @@ impl Mask {
     /// `None` if the key is not as long as the cipher's.
     pub(super) fn new(aead: Aead, key: &[u8], protection: Protection) -> Option<Self> {
         Some(match protection {
-            Protection::Real(CryptoBackend::Ring) => {
+            Protection::Real(_) => {
                 let algorithm = match aead {
                     Aead::Aes128Gcm => &ring_quic::AES_128,
                     Aead::Aes256Gcm => &ring_quic::AES_256,
                     Aead::ChaCha20Poly1305 => &ring_quic::CHACHA20,
                 };
                 let key = ring_quic::HeaderProtectionKey::new(algorithm, key).ok()?;
-                Self::Ring(Box::new(key))
-            }
-            #[cfg(feature = "aws-lc-rs")]
-            Protection::Real(CryptoBackend::AwsLcRs) => {
-                use aws_lc_rs::aead::quic;
-                let algorithm = match aead {
-                    Aead::Aes128Gcm => &quic::AES_128,
-                    Aead::Aes256Gcm => &quic::AES_256,
-                    Aead::ChaCha20Poly1305 => &quic::CHACHA20,
-                };
-                let key = quic::HeaderProtectionKey::new(algorithm, key).ok()?;
-                Self::AwsLcRs(Box::new(key))
+                Self::Real(Box::new(key))
             }
             #[cfg(feature = "fuzzing")]
             Protection::Null => Self::Null,
@@ -143,9 +130,7 @@ impl Mask {
     #[inline]
     pub(super) fn of(&self, sample: &[u8; SAMPLE_LEN]) -> [u8; 2] {
         let mask = match self {
-            Self::Ring(key) => key.new_mask(sample).ok(),
-            #[cfg(feature = "aws-lc-rs")]
-            Self::AwsLcRs(key) => key.new_mask(sample).ok(),
+            Self::Real(key) => key.new_mask(sample).ok(),
             #[cfg(feature = "fuzzing")]
             Self::Null => None,
         };

@@ -46,13 +46,13 @@ pub(crate) enum ServerState {
     // DTLS 1.2
     Certificate(ExpectCertificate),
     ClientKeyExchange(ExpectClientKeyExchange),
-    CertificateVerify(Box<ExpectCertificateVerify>),
-    Finished(Box<ExpectFinished>),
+    CertificateVerify(ExpectCertificateVerify),
+    Finished(ExpectFinished),
     // DTLS 1.3
     SecondClientHello(ExpectSecondClientHello),
-    CertificateV13(Box<v13::ExpectCertificate>),
-    CertificateVerifyV13(Box<v13::ExpectCertificateVerify>),
-    FinishedV13(Box<v13::ExpectFinished>),
+    CertificateV13(v13::ExpectCertificate),
+    CertificateVerifyV13(v13::ExpectCertificateVerify),
+    FinishedV13(v13::ExpectFinished),
 
     Completed(Box<Completed>),
 }

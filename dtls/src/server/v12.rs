@@ -37,7 +37,7 @@ use crate::msgs::key_exchange::{ClientKeyExchange, EcdhParams, ServerKeyExchange
 use crate::reassembly::Message;
 use crate::record::header::Epoch;
 use crate::record::protect::RecordKey;
-use crate::transcript::{Messages, Transcript};
+use crate::transcript::{Messages, SessionTranscript};
 
 /// The kinds of client certificates we ask for: a signature by any key we can verify.
 const CERTIFICATE_TYPES: &[ClientCertificateType] = &[
@@ -48,7 +48,7 @@ const CERTIFICATE_TYPES: &[ClientCertificateType] = &[
 /// Sends the server's first flight.
 fn answer(
     choice: Choice<'_>,
-    mut transcript: Transcript,
+    mut transcript: SessionTranscript,
     cx: &mut Context<'_>,
 ) -> Result<ServerState, Error> {
     cx.flight.begin(cx.now);
@@ -68,11 +68,11 @@ fn answer(
         |_| {},
     );
     cx.send_flight();
-    let hello = Hello {
+    let hello = Box::new(Hello {
         agreed: choice.agreed,
         key_exchange,
         transcript,
-    };
+    });
     Ok(match ask {
         true => ServerState::Certificate(ExpectCertificate { hello }),
         false => ServerState::ClientKeyExchange(ExpectClientKeyExchange {
@@ -82,7 +82,7 @@ fn answer(
     })
 }
 
-fn say_server_hello(choice: &Choice<'_>, transcript: &mut Transcript, cx: &mut Context<'_>) {
+fn say_server_hello(choice: &Choice<'_>, transcript: &mut SessionTranscript, cx: &mut Context<'_>) {
     let (agreed, config) = (&choice.agreed, cx.config);
     let extended = agreed.master_secret == MasterSecretKind::Extended;
     let answered = [
@@ -120,7 +120,7 @@ fn say_server_hello(choice: &Choice<'_>, transcript: &mut Transcript, cx: &mut C
 
 fn say_key_exchange(
     choice: &Choice<'_>,
-    transcript: &mut Transcript,
+    transcript: &mut SessionTranscript,
     cx: &mut Context<'_>,
 ) -> Result<KeyExchange, Error> {
     let key_exchange = cx
@@ -153,7 +153,7 @@ fn say_key_exchange(
     Ok(key_exchange)
 }
 
-fn say_certificate_request(transcript: &mut Transcript, cx: &mut Context<'_>) {
+fn say_certificate_request(transcript: &mut SessionTranscript, cx: &mut Context<'_>) {
     let request = CertificateRequest {
         certificate_types: List::Items(CERTIFICATE_TYPES),
         signature_algorithms: List::Items(CryptoBackend::SIGNATURE_SCHEMES),
@@ -174,7 +174,7 @@ fn say_certificate_request(transcript: &mut Transcript, cx: &mut Context<'_>) {
 struct Hello {
     agreed: Agreed,
     key_exchange: KeyExchange,
-    transcript: Transcript,
+    transcript: SessionTranscript,
 }
 
 /// The client before it has proved anything.
@@ -186,7 +186,7 @@ enum Client {
 
 #[derive(Debug)]
 pub(crate) struct ExpectCertificate {
-    hello: Hello,
+    hello: Box<Hello>,
 }
 
 impl ExpectCertificate {
@@ -210,7 +210,7 @@ impl ExpectCertificate {
 
 #[derive(Debug)]
 pub(crate) struct ExpectClientKeyExchange {
-    hello: Hello,
+    hello: Box<Hello>,
     client: Client,
 }
 
@@ -227,7 +227,7 @@ impl ExpectClientKeyExchange {
             agreed,
             key_exchange,
             mut transcript,
-        } = self.hello;
+        } = *self.hello;
         let exchange = ClientKeyExchange::read_all(message.body())?;
         transcript.add(&message.bytes);
         let group = key_exchange.group();
@@ -236,7 +236,7 @@ impl ExpectClientKeyExchange {
         let (read, write) = RecordKeys::new(&agreed.suite, &secret, cx.config)?.into_parts();
         // A Finished that overtakes the CertificateVerify is kept until its turn.
         cx.records.add_read_key(Epoch::DTLS1_2, read);
-        let session = Session {
+        let session = Box::new(Session {
             negotiated: Negotiated {
                 version: ProtocolVersion::DTLS1_2,
                 cipher_suite: agreed.suite.cipher_suite,
@@ -244,22 +244,21 @@ impl ExpectClientKeyExchange {
                 srtp_profile: agreed.srtp_profile,
                 protocol: agreed.protocol,
             },
-            agreed,
             secret,
             write,
             transcript,
-        };
+        });
         Ok(match self.client {
             Client::Certificate(certificate) => {
-                ServerState::CertificateVerify(Box::new(ExpectCertificateVerify {
+                ServerState::CertificateVerify(ExpectCertificateVerify {
                     session,
                     certificate,
-                }))
+                })
             }
-            Client::Anonymous(accepted) => ServerState::Finished(Box::new(ExpectFinished {
+            Client::Anonymous(accepted) => ServerState::Finished(ExpectFinished {
                 session,
                 peer: Peer::Anonymous(accepted),
-            })),
+            }),
         })
     }
 }
@@ -268,21 +267,20 @@ impl ExpectClientKeyExchange {
 #[derive(Debug)]
 struct Session {
     negotiated: Negotiated,
-    agreed: Agreed,
     secret: MasterSecret,
     write: RecordKey,
-    transcript: Transcript,
+    transcript: SessionTranscript,
 }
 
 #[derive(Debug)]
 pub(crate) struct ExpectCertificateVerify {
-    session: Session,
+    session: Box<Session>,
     certificate: PeerCertificate,
 }
 
 impl ExpectCertificateVerify {
     pub(super) fn handle(
-        mut self: Box<Self>,
+        mut self,
         message: &Message,
         cx: &mut Context<'_>,
     ) -> Result<ServerState, Error> {
@@ -297,39 +295,37 @@ impl ExpectCertificateVerify {
             signed,
         )?;
         self.session.transcript.add(&message.bytes);
-        Ok(ServerState::Finished(Box::new(ExpectFinished {
+        Ok(ServerState::Finished(ExpectFinished {
             session: self.session,
             peer: Peer::Proven(self.certificate, signature),
-        })))
+        }))
     }
 }
 
 #[derive(Debug)]
 pub(crate) struct ExpectFinished {
-    session: Session,
+    session: Box<Session>,
     peer: Peer,
 }
 
 impl ExpectFinished {
     pub(super) fn handle(
-        self: Box<Self>,
+        self,
         message: &Message,
         cx: &mut Context<'_>,
     ) -> Result<ServerState, Error> {
         let Session {
             negotiated,
-            agreed,
             secret,
             write,
             mut transcript,
-        } = self.session;
-        let suite = &agreed.suite;
-        let finished = check_finished(Side::Client, suite, &secret, &transcript, message)?;
+        } = *self.session;
+        let finished = check_finished(Side::Client, &secret, &transcript, message)?;
         transcript.add(&message.bytes);
         cx.flight.begin(cx.now);
         cx.flight.change_cipher_spec();
         cx.records.add_write_key(Epoch::DTLS1_2, write);
-        say_finished(Side::Server, suite, &secret, &mut transcript, cx);
+        say_finished(Side::Server, &secret, &mut transcript, cx);
         cx.send_last_flight();
         Ok(ServerState::Completed(Box::new(Completed {
             negotiated,

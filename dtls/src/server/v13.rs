@@ -29,7 +29,7 @@ use crate::handshake::v13::{
 };
 use crate::handshake::{Completed, Context, Negotiated, Peer, PeerCertificate};
 use crate::key_schedule::Secrets;
-use crate::key_schedule::v13::{Application, EarlySecret, TrafficSecrets};
+use crate::key_schedule::v13::{Application, EarlySecret, HandshakeTraffic};
 use crate::msgs::certificate_v13::{CertificateRequestV13, EncryptedExtensions};
 use crate::msgs::codec::{Codec, List};
 use crate::msgs::enums::{HandshakeType, ProtocolVersion};
@@ -83,7 +83,7 @@ fn answer(
     say_server_hello(choice, ours, &mut transcript, cx)?;
     cx.use_connection_ids(choice.connection_id);
     let secret = EarlySecret::without_psk(choice.suite).handshake(accepted.secret.as_bytes());
-    let traffic = secret.traffic_secrets(transcript.current().as_ref());
+    let traffic = secret.traffic(transcript.current().as_ref());
     cx.log_secrets(|| traffic.key_log_lines(&choice.client_random));
     let [read, write] =
         [Side::Client, Side::Server].map(|side| traffic.record_key(side, cx.config));
@@ -96,7 +96,7 @@ fn answer(
     let write = application.record_key(Side::Server, cx.config)?;
     cx.records.add_write_key(Epoch::APPLICATION, write);
     cx.send_flight();
-    let handshake = Handshake {
+    let handshake = Box::new(Handshake {
         negotiated: Negotiated {
             version: VERSION,
             cipher_suite: choice.suite.cipher_suite,
@@ -107,19 +107,19 @@ fn answer(
         transcript,
         traffic,
         application,
-    };
+    });
     expect_client(handshake, cx)
 }
 
 /// Whom to expect after our flight.
-fn expect_client(handshake: Handshake, cx: &Context<'_>) -> Result<ServerState, Error> {
+fn expect_client(handshake: Box<Handshake>, cx: &Context<'_>) -> Result<ServerState, Error> {
     Ok(match cx.config.client_auth {
-        ClientAuth::None => ServerState::FinishedV13(Box::new(ExpectFinished {
+        ClientAuth::None => ServerState::FinishedV13(ExpectFinished {
             peer: Peer::Anonymous(anonymous(cx)?),
             handshake,
-        })),
+        }),
         ClientAuth::Required | ClientAuth::Requested => {
-            ServerState::CertificateV13(Box::new(ExpectCertificate { handshake }))
+            ServerState::CertificateV13(ExpectCertificate { handshake })
         }
     })
 }
@@ -164,7 +164,7 @@ fn say_server_hello(
 /// Everything after the ServerHello.
 fn say_encrypted(
     choice: &Choice<'_>,
-    traffic: &TrafficSecrets,
+    traffic: &HandshakeTraffic,
     transcript: &mut TranscriptHash,
     cx: &mut Context<'_>,
 ) -> Result<(), Error> {
@@ -225,18 +225,18 @@ fn say_certificate_request(transcript: &mut TranscriptHash, cx: &mut Context<'_>
 struct Handshake {
     negotiated: Negotiated,
     transcript: TranscriptHash,
-    traffic: TrafficSecrets,
+    traffic: HandshakeTraffic,
     application: Application,
 }
 
 #[derive(Debug)]
 pub(crate) struct ExpectCertificate {
-    handshake: Handshake,
+    handshake: Box<Handshake>,
 }
 
 impl ExpectCertificate {
     pub(super) fn handle(
-        mut self: Box<Self>,
+        mut self,
         message: &Message,
         cx: &mut Context<'_>,
     ) -> Result<ServerState, Error> {
@@ -244,16 +244,14 @@ impl ExpectCertificate {
         self.handshake.transcript.add(&message.bytes);
         let handshake = self.handshake;
         Ok(match (certificate, cx.config.client_auth) {
-            (Some(der), _) => {
-                ServerState::CertificateVerifyV13(Box::new(ExpectCertificateVerify {
-                    certificate: cx.admit(der)?,
-                    handshake,
-                }))
-            }
-            (None, ClientAuth::Requested) => ServerState::FinishedV13(Box::new(ExpectFinished {
+            (Some(der), _) => ServerState::CertificateVerifyV13(ExpectCertificateVerify {
+                certificate: cx.admit(der)?,
+                handshake,
+            }),
+            (None, ClientAuth::Requested) => ServerState::FinishedV13(ExpectFinished {
                 peer: Peer::Anonymous(anonymous(cx)?),
                 handshake,
-            })),
+            }),
             (None, _) => return Err(IdentityRefused::CertificateRequired.into()),
         })
     }
@@ -261,35 +259,35 @@ impl ExpectCertificate {
 
 #[derive(Debug)]
 pub(crate) struct ExpectCertificateVerify {
-    handshake: Handshake,
+    handshake: Box<Handshake>,
     certificate: PeerCertificate,
 }
 
 impl ExpectCertificateVerify {
     pub(super) fn handle(
-        mut self: Box<Self>,
+        mut self,
         message: &Message,
         cx: &mut Context<'_>,
     ) -> Result<ServerState, Error> {
         let transcript = &mut self.handshake.transcript;
         let der = &self.certificate.der;
         let signature = check_certificate_verify(Side::Client, der, transcript, message, cx)?;
-        Ok(ServerState::FinishedV13(Box::new(ExpectFinished {
+        Ok(ServerState::FinishedV13(ExpectFinished {
             handshake: self.handshake,
             peer: Peer::Proven(self.certificate, signature),
-        })))
+        }))
     }
 }
 
 #[derive(Debug)]
 pub(crate) struct ExpectFinished {
-    handshake: Handshake,
+    handshake: Box<Handshake>,
     peer: Peer,
 }
 
 impl ExpectFinished {
     pub(super) fn handle(
-        self: Box<Self>,
+        self,
         message: &Message,
         cx: &mut Context<'_>,
     ) -> Result<ServerState, Error> {
@@ -298,7 +296,7 @@ impl ExpectFinished {
             mut transcript,
             traffic,
             application,
-        } = self.handshake;
+        } = *self.handshake;
         let finished = check_finished(Side::Client, &traffic, &mut transcript, message)?;
         let read = application.record_key(Side::Client, cx.config)?;
         cx.records.add_read_key(Epoch::APPLICATION, read);

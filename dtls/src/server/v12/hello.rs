@@ -58,7 +58,8 @@ pub(in crate::server) fn on_client_hello(
         point_formats: hello.extensions.ec_point_formats().is_some(),
         connection_id: hello.extensions.connection_id(),
     };
-    answer(choice, Transcript::begin(&message.bytes), cx)
+    let transcript = Transcript::begin(&message.bytes).v12(choice.agreed.suite.hash());
+    answer(choice, transcript, cx)
 }
 
 /// Its end says so if we could have done better (RFC 8446 §4.1.3).

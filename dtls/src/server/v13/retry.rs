@@ -105,7 +105,7 @@ pub(crate) struct ExpectSecondClientHello {
     suite: SuiteV13,
     group: Option<NamedGroup>,
     cookie: Vec<u8>,
-    transcript: TranscriptHash,
+    transcript: Box<TranscriptHash>,
 }
 
 impl ExpectSecondClientHello {
@@ -115,7 +115,7 @@ impl ExpectSecondClientHello {
             suite: retry.suite,
             group: retry.group,
             cookie: retry.cookie,
-            transcript,
+            transcript: Box::new(transcript),
         }
     }
 
@@ -161,7 +161,7 @@ impl ExpectSecondClientHello {
         match choice.exchange {
             Exchange::Now(share) if self.is_as_requested(&hello, share.group) => {
                 self.transcript.add(&message.bytes);
-                answer(&choice, share, self.transcript, cx)
+                answer(&choice, share, *self.transcript, cx)
             }
             _ => Err(PeerMisbehaved::KeyShareNotAsRequested.into()),
         }
