@@ -24,6 +24,14 @@ impl Generation {
         self.quiet_since.get_or_insert(now);
     }
 
+    /// There is a path meanwhile: the answer to a restart can be waited for.
+    pub(crate) fn answer_may_take_its_time(&mut self) {
+        if self.peer.is_none() {
+            self.paired_at = None;
+            self.quiet_since = None;
+        }
+    }
+
     /// Whether everything that could give us a pair is over, and why (W3C webrtc-pc §5.6.3, RFC 8863 §4).
     pub(crate) fn gives_up(&self, shared: &Shared, now: Instant) -> Option<Reason> {
         let paired_at = self.paired_at?;

@@ -80,7 +80,8 @@ impl Generation {
         id: PairId,
         selection: Selection,
     ) {
-        let Some(pair) = self.checklist.get(id).filter(|pair| !pair.is_vetoed()) else {
+        let usable = |pair: &&Pair| !pair.is_vetoed() && self.failed.is_none();
+        let Some(pair) = self.checklist.get(id).filter(usable) else {
             return;
         };
         let path = pair.path;

@@ -44,6 +44,8 @@ pub(crate) struct Shared {
     pub(crate) unchanged: bool,
     pub(crate) last_candidate: u32,
     pub(crate) last_pair: u32,
+    /// Counts the generations, also those rolled back.
+    pub(crate) last_generation: u32,
 }
 
 /// One datagram to send, small until it is written.

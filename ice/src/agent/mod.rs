@@ -122,6 +122,7 @@ impl Agent {
             unchanged: false,
             last_candidate: 0,
             last_pair: 0,
+            last_generation: 0,
         };
         Self {
             shared,

@@ -94,7 +94,8 @@ impl Agent {
             return State::New;
         }
         // Checking comes first, also for a restart: W3C knows no other way out of `failed`.
-        if self.state == State::New || self.restarted.is_some() || self.state == State::Failed {
+        let restarted = self.restarted == Some(Reason::Restarted);
+        if self.state == State::New || restarted || self.state == State::Failed {
             return State::Checking;
         }
         let pairs = &current.checklist.pairs;
@@ -107,7 +108,9 @@ impl Agent {
                 self.state,
                 State::Connected | State::Completed | State::Disconnected
             );
-        let dead_end = (all_failed && open) || (was_in_use && !current.checklist.is_unfinished());
+        let mut generations = self.generations();
+        let unfinished = generations.any(|generation| generation.checklist.is_unfinished());
+        let dead_end = (all_failed && open) || (was_in_use && !unfinished);
         if dead_end {
             State::Disconnected
         } else {
@@ -183,10 +186,15 @@ impl Agent {
                 .as_ref()
                 .and_then(|s| s.consent.deadline(&self.shared.timing));
             let deferred = generation.deferred.map(|(until, _)| until);
+            // The older of two does not give up by itself.
+            let newest = generation.serial == self.current.serial;
+            let gives_up = newest
+                .then(|| generation.giving_up_deadline(&self.shared))
+                .flatten();
             [
                 generation.checklist.deadline(),
                 generation.next_check_deadline(&self.shared),
-                generation.giving_up_deadline(&self.shared),
+                gives_up,
                 generation.look_again,
                 consent,
                 deferred,

@@ -3,11 +3,14 @@
 //! ```text
 //!   one generation ──restart──► two: the old one carries and answers, the new one checks
 //!         ▲                          │                             │
-//!         │        new one has its   │                             │ new one gives up,
+//!         │        new one has its   │                             │ new one gives up while the old one carries,
 //!         │        nominated pair    ▼                             ▼ or rollback_restart
 //!         └──linger──── the new one carries,              the old one goes on alone
 //!                       the old one still answers
 //! ```
+//!
+//! An old generation that has no path (any more) carries nothing, but is kept too: it is what a rollback restores, it may
+//! still find its path, and it answers. If both are without one, the agent fails when the new one gives up.
 
 use std::time::Instant;
 
@@ -25,9 +28,17 @@ use crate::state::{GatheringState, Reason, State};
 impl Agent {
     /// Restarts ICE with new credentials of ours (generated if `None`), and of the peer's if they are known already.
     ///
-    /// Local candidates stay; gathering begins anew. The old generation keeps answering, consenting and carrying traffic
-    /// until the new one has a nominated pair. At most two generations live: a restart during a restart replaces the
-    /// unconfirmed one.
+    /// Local candidates and the role stay (RFC 8445 §6.1.1); gathering begins anew. The old generation keeps answering,
+    /// consenting and carrying traffic until the new one has a nominated pair; then
+    /// [`Event::RestartConfirmed`](crate::Event::RestartConfirmed). If the new one gives up while the old one carries,
+    /// [`Event::RestartRolledBack`](crate::Event::RestartRolledBack).
+    ///
+    /// At most two generations live: a restart during a restart replaces the unconfirmed one (unless that has found a path and
+    /// the old one has lost its own), a restart right after a confirmed one ends the one before.
+    ///
+    /// When both sides restart at once, each with `remote` unknown, either will do: one takes its restart back
+    /// ([`rollback_restart`](Self::rollback_restart)) and restarts with the other's parameters, or both give what the other
+    /// signalled to [`set_remote_parameters`](Self::set_remote_parameters).
     pub fn restart(
         &mut self,
         now: Instant,
@@ -50,21 +61,17 @@ impl Agent {
             }
         }
         let local = local.unwrap_or_else(|| Parameters::random(&mut self.shared.random));
-        let next = Generation::new(self.current.serial + 1, local);
+        self.shared.last_generation += 1;
+        let next = Generation::new(self.shared.last_generation, local);
         let mut old = std::mem::replace(&mut self.current, next);
-        if old.selected.is_some() {
-            // What carries the traffic stays; an earlier one was confirmed away or is given up now.
-            let carries =
-                old.selected.as_ref().is_some_and(|s| s.nominated) || self.previous.is_none();
-            if carries {
-                old.gathered = self.shared.gathering;
-                self.previous = Some(Box::new(old));
-            }
-        }
-        if self.previous.is_none() && self.state != State::New {
-            self.current.await_answer(now);
+        if self.goes_on(&old) {
+            old.gathered = self.shared.gathering;
+            self.previous = Some(Box::new(old));
         }
         self.retire_at = None;
+        if !self.old_one_carries() && self.state != State::New {
+            self.current.await_answer(now);
+        }
         self.restarted = Some(Reason::Restarted);
         self.set_gathering(if self.shared.locals.is_empty() {
             GatheringState::New
@@ -79,7 +86,23 @@ impl Agent {
         Ok(())
     }
 
-    /// Gives up an unconfirmed restart, because the peer refused it: the old generation goes on as if nothing had been.
+    /// Whether the generation that is now the older one is the one to live on beside the new one.
+    fn goes_on(&self, old: &Generation) -> bool {
+        match &self.previous {
+            None => old.peer.is_some(),
+            Some(_) if self.retire_at.is_some() => true,
+            // The older one is what was agreed upon last, unless only the unconfirmed one has a path.
+            Some(previous) => previous.selected.is_none() && old.selected.is_some(),
+        }
+    }
+
+    fn old_one_carries(&self) -> bool {
+        let carries = |previous: &Generation| previous.selected.is_some();
+        self.previous.as_deref().is_some_and(carries)
+    }
+
+    /// Gives up an unconfirmed restart, because the peer refused it: the old generation goes on as if nothing had been, with a
+    /// path, looking for one, or failed.
     pub fn rollback_restart(&mut self, now: Instant) -> Result<(), ApiMisuse> {
         self.check_open()?;
         if self.retire_at.is_some() || self.previous.is_none() {
@@ -109,24 +132,28 @@ impl Agent {
 
     /// A generation that has tried everything ends: in `failed`, or in the old one if that still works.
     pub(super) fn give_up_or_roll_back(&mut self, now: Instant) {
-        if self
-            .previous
-            .as_ref()
-            .is_some_and(|previous| previous.selected.is_none())
-        {
-            // The old path is gone: the new generation is all there is.
-            self.current.lost = self.current.lost.or_else(|| self.previous.as_ref()?.lost);
-            self.current.await_answer(now);
-            self.previous = None;
-            self.retire_at = None;
+        let carried = self.is_restarting() && self.old_one_carries();
+        match &self.previous {
+            Some(_) if carried => self.current.answer_may_take_its_time(),
+            Some(previous) if self.retire_at.is_none() && self.state != State::New => {
+                if self.selected.is_some() && self.current.selected.is_none() {
+                    // It is lost just now.
+                    self.current.lost = self.current.lost.or(previous.lost);
+                }
+                self.current.await_answer(now);
+            }
+            _ => {}
         }
         let Some(reason) = self.current.gives_up(&self.shared, now) else {
             return;
         };
-        if self.is_restarting() {
-            self.roll_back(reason);
-        } else {
-            self.current.failed.get_or_insert(reason);
+        if carried {
+            return self.roll_back(reason);
+        }
+        self.current.failed.get_or_insert(reason);
+        if let Some(previous) = &mut self.previous {
+            // Nothing but a restart leads out of `failed`.
+            previous.failed.get_or_insert(reason);
         }
     }
 

@@ -1,6 +1,7 @@
 //! Agents as nodes of the simulator, and the signaling between two of them.
 
 pub(crate) mod solo;
+pub(crate) mod talker;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
