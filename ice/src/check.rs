@@ -18,7 +18,7 @@ use crate::pair::{End, Pair, PairId, PairState};
 use crate::priority;
 use crate::role::{Mode, Role};
 use crate::selection::Selection;
-use crate::shared::{Purpose, Request, Shared};
+use crate::shared::{Purpose, Shared};
 use crate::state::Reason;
 use crate::timing::Timing;
 
@@ -31,6 +31,8 @@ pub(crate) struct Check {
     /// The role it claimed.
     pub(crate) role: Role,
     pub(crate) last_sent: Instant,
+    /// Whether it is to be written (again).
+    pub(crate) due: bool,
     /// Replaced by a triggered check: not sent again and not missed, but its answer counts (RFC 8445 §7.3.1.4).
     pub(crate) cancelled: bool,
 }
@@ -41,7 +43,7 @@ impl Generation {
         if self.failed.is_some() {
             return;
         }
-        self.run_checks(shared, now);
+        self.run_checks(now);
         self.run_consent(shared, now);
         self.fall_back(shared, now);
         self.run_deferred(shared, now);
@@ -50,7 +52,7 @@ impl Generation {
         self.start_checks(shared, now);
     }
 
-    fn run_checks(&mut self, shared: &mut Shared, now: Instant) {
+    fn run_checks(&mut self, now: Instant) {
         let mut given_up: Vec<(PairId, TimeoutReason)> = Vec::new();
         for check in self
             .checklist
@@ -62,12 +64,7 @@ impl Generation {
                 TransactionAction::Idle => {}
                 TransactionAction::Retransmit => {
                     check.last_sent = now;
-                    shared.request(Request {
-                        generation: self.serial,
-                        id: check.transaction.id(),
-                        pair: check.pair,
-                        purpose: check.purpose,
-                    });
+                    check.due = true;
                 }
                 TransactionAction::TimedOut(reason) => given_up.push((check.pair, reason)),
             }
@@ -138,19 +135,13 @@ impl Generation {
         };
         let schedule = schedule_of(&pair.path, self.rto(shared), &shared.timing);
         let transaction = Transaction::new(now, shared.mint(), schedule);
-        let request = Request {
-            generation: self.serial,
-            id: transaction.id(),
-            pair: id,
-            purpose,
-        };
-        shared.request(request);
         self.checklist.checks.push(Check {
             transaction,
             pair: id,
             purpose,
             role,
             last_sent: now,
+            due: true,
             cancelled: false,
         });
     }
@@ -159,7 +150,7 @@ impl Generation {
     pub(crate) fn reschedule(&mut self, shared: &Shared) {
         let rto = self.rto(shared);
         let Checklist { pairs, checks, .. } = &mut self.checklist;
-        for check in checks {
+        for check in checks.iter_mut() {
             if let Some(pair) = pairs.iter().find(|pair| pair.id == check.pair) {
                 let schedule = schedule_of(&pair.path, rto, &shared.timing);
                 check.transaction.reschedule(schedule);
@@ -226,7 +217,7 @@ impl Generation {
             .iter()
             .position(|c| c.transaction.id() == id)
         {
-            let check = self.checklist.checks.swap_remove(position);
+            let check = self.checklist.checks.remove(position);
             return self.on_check_response(shared, now, path, check, &verified);
         }
         self.on_consent_response(shared, now, path, &verified)
@@ -368,7 +359,8 @@ impl Generation {
         let voided: Vec<(PairId, Purpose)> = self
             .checklist
             .checks
-            .drain(..)
+            .take()
+            .into_iter()
             .map(|c| (c.pair, c.purpose))
             .collect();
         for (pair, purpose) in voided {
@@ -429,8 +421,6 @@ impl Shared {
         let local = Local {
             id: self.next_candidate_id(),
             candidate,
-            address: mapped,
-            base: path.local,
         };
         let end = local.end();
         self.locals.push(local);

@@ -1,66 +1,47 @@
 //! The checklist (RFC 8445 §6.1.2): forming, pruning and ordering pairs, and which to check next.
 
-use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::time::Instant;
 
 use crate::address::{FiveTuple, Protocol, in_zone_of, is_link_local};
-use crate::candidate::{Candidate, CandidateId, Foundation, TcpType};
+use crate::candidate::{Foundation, TcpType};
 use crate::check::Check;
 use crate::config::Freezing;
+use crate::list::List;
 use crate::local::Local;
 use crate::pair::{End, Pair, PairId, PairState};
 use crate::priority;
+use crate::remote::Remote;
 use crate::role::{Mode, Role};
 use crate::shared::Shared;
-
-/// A candidate of the peer.
-#[derive(Debug)]
-pub(crate) struct Remote {
-    pub(crate) id: CandidateId,
-    pub(crate) candidate: Candidate,
-    pub(crate) address: SocketAddr,
-}
-
-impl Remote {
-    pub(crate) fn end(&self) -> End {
-        End {
-            id: self.id,
-            kind: self.candidate.kind(),
-            priority: self.candidate.priority(),
-            epoch: self.candidate.epoch(),
-        }
-    }
-}
 
 #[derive(Debug, Default)]
 pub(crate) struct Checklist {
     pub(crate) pairs: Vec<Pair>,
     /// Pairs to check before all others (RFC 8445 §6.1.4.1).
-    pub(crate) triggered: VecDeque<PairId>,
-    pub(crate) checks: Vec<Check>,
+    pub(crate) triggered: List<PairId>,
+    /// The checks under way.
+    pub(crate) checks: List<Check>,
 }
 
 /// The path of a pair of these two, if one can be (RFC 8445 §6.1.2.2, RFC 6544 §6.2).
 pub(crate) fn path_of(local: &Local, remote: &Remote) -> Option<FiveTuple> {
-    let protocol = local.candidate.protocol();
-    let wildcard_v6 = local.base.is_ipv6() && local.base.ip().is_unspecified();
-    let same_family = local.base.is_ipv4() == remote.address.is_ipv4() || wildcard_v6;
-    let link_local = is_link_local(local.base.ip()) == is_link_local(remote.address.ip())
-        || local.base.ip().is_unspecified();
-    let tcp = match (local.candidate.tcp_type(), remote.candidate.tcp_type()) {
+    let (protocol, base) = (local.candidate.protocol(), local.base()?);
+    let wildcard_v6 = base.is_ipv6() && base.ip().is_unspecified();
+    let same_family = base.is_ipv4() == remote.address.is_ipv4() || wildcard_v6;
+    let link_local = is_link_local(base.ip()) == is_link_local(remote.address.ip())
+        || base.ip().is_unspecified();
+    let tcp = match (local.candidate.tcp_type(), remote.tcp_type) {
         // Whoever is passive waits: the pair comes into being when the connection does.
         (Some(TcpType::Passive), _) => false,
         (Some(ours), Some(theirs)) => ours.pairs_with(theirs),
         (None, None) => true,
         _ => false,
     };
-    let alike = protocol == remote.candidate.protocol()
-        && local.candidate.component() == remote.candidate.component();
+    let alike = protocol == remote.protocol && local.candidate.component() == remote.component;
     (same_family && link_local && tcp && alike).then(|| FiveTuple {
         protocol,
-        local: local.base,
-        remote: in_zone_of(remote.address, local.base),
+        local: base,
+        remote: in_zone_of(remote.address, base),
     })
 }
 
@@ -140,7 +121,7 @@ impl Checklist {
         let Some(pair) = self.get_mut(id) else { return };
         pair.become_state(PairState::Waiting);
         if !self.triggered.contains(&id) {
-            self.triggered.push_back(id);
+            self.triggered.push(id);
         }
     }
 

@@ -11,11 +11,11 @@
 //! A check is a transaction of its own and is not retransmitted; when it goes unanswered for an RTO, the next one is a
 //! probe. Media never renews consent; traffic that its owner authenticated only delays the suspicion.
 
-use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use floe_stun::TransactionId;
 
+use crate::list::List;
 use crate::role::Role;
 use crate::timing::Timing;
 
@@ -52,7 +52,12 @@ pub(crate) struct Consent {
     last_sent: Option<Instant>,
     /// When the first check left that nothing has answered since.
     unanswered_since: Option<Instant>,
-    outstanding: VecDeque<Sent>,
+    /// The latest check, until it is answered.
+    latest: Option<Sent>,
+    /// Whether it is still to be written.
+    due: bool,
+    /// Those before it that went unanswered, the oldest first.
+    older: List<Sent>,
     misses: u32,
     suspect: bool,
     traffic: Option<Instant>,
@@ -72,7 +77,9 @@ impl Consent {
             next_check: (fresh + interval).max(now + Duration::from_millis(1)),
             last_sent: None,
             unanswered_since: None,
-            outstanding: VecDeque::new(),
+            latest: None,
+            due: false,
+            older: List::default(),
             misses: 0,
             suspect: false,
             traffic: None,
@@ -116,13 +123,30 @@ impl Consent {
         id: &TransactionId,
         timing: &Timing,
     ) -> Option<Sent> {
-        let position = self.outstanding.iter().position(|sent| sent.id == *id)?;
-        let sent = self.outstanding.remove(position)?;
-        (now.saturating_duration_since(sent.at) <= timing.consent_timeout).then_some(sent)
+        let age = |sent: &Sent| now.saturating_duration_since(sent.at);
+        self.older
+            .retain(|sent| age(sent) <= timing.consent_timeout);
+        let sent = match self.latest.take_if(|sent| sent.id == *id) {
+            Some(latest) => latest,
+            None => {
+                let position = self.older.iter().position(|sent| sent.id == *id)?;
+                self.older.remove(position)
+            }
+        };
+        (age(&sent) <= timing.consent_timeout).then_some(sent)
     }
 
     pub(crate) fn is_outstanding(&self, id: &TransactionId) -> bool {
-        self.outstanding.iter().any(|sent| sent.id == *id)
+        self.latest
+            .iter()
+            .chain(&*self.older)
+            .any(|sent| sent.id == *id)
+    }
+
+    /// The check that is to be written now.
+    pub(crate) fn take_due(&mut self) -> Option<TransactionId> {
+        let due = std::mem::take(&mut self.due);
+        self.latest.filter(|_| due).map(|sent| sent.id)
     }
 
     /// Traffic that somebody else authenticated: no reason to suspect the path.
@@ -144,10 +168,13 @@ impl Consent {
 
     /// A check left; unless it is answered, the next one follows after `wait`.
     pub(crate) fn on_sent(&mut self, now: Instant, id: TransactionId, role: Role, wait: Duration) {
-        if self.outstanding.len() == MAX_OUTSTANDING {
-            self.outstanding.pop_front();
+        if let Some(unanswered) = self.latest.replace(Sent { id, at: now, role }) {
+            if self.older.len() + 1 == MAX_OUTSTANDING {
+                self.older.pop_front();
+            }
+            self.older.push(unanswered);
         }
-        self.outstanding.push_back(Sent { id, at: now, role });
+        self.due = true;
         self.last_sent = Some(now);
         self.unanswered_since.get_or_insert(now);
         self.next_check = now + wait.max(Duration::from_millis(1));

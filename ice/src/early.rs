@@ -60,8 +60,7 @@ impl Generation {
         let known_base =
             |path: &FiveTuple| shared.locals.base_of(path.protocol, path.local).is_some();
         let ripe = |e: &mut EarlyRequest| *e.remote_fragment == *ours && known_base(&e.path);
-        let requests: Vec<EarlyRequest> = self.early.extract_if(.., ripe).collect();
-        for request in requests {
+        for request in self.early.extract(ripe) {
             self.settle_role(shared, request.seen.role);
             self.observe(shared, now, request.path, request.seen);
         }

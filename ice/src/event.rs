@@ -1,9 +1,8 @@
 //! What an agent reports, and the bounded queue it waits in.
 
-use std::collections::VecDeque;
-
 use crate::address::FiveTuple;
 use crate::config::MAX_EVENTS;
+use crate::list::List;
 use crate::pair::CandidatePair;
 use crate::role::Role;
 use crate::state::{GatheringState, Reason, Transition};
@@ -34,14 +33,14 @@ pub enum Event {
 /// last is always true; the rest is dropped and counted.
 #[derive(Debug, Default)]
 pub(crate) struct EventQueue {
-    events: VecDeque<Event>,
-    dropped: u64,
+    events: List<Event>,
+    dropped: u32,
 }
 
 impl EventQueue {
     pub(crate) fn push(&mut self, event: Event) {
         if self.events.len() < MAX_EVENTS {
-            return self.events.push_back(event);
+            return self.events.push(event);
         }
         let same_kind = |queued: &&mut Event| {
             std::mem::discriminant(&**queued) == std::mem::discriminant(&event)
@@ -57,9 +56,9 @@ impl EventQueue {
             (Some(earlier @ Event::SelectedCandidatePairChange(_)), later) => *earlier = later,
             // The first of a kind that must not be lost: the queue grows by one, and only once per kind.
             (None, Event::StateChange(_) | Event::SelectedCandidatePairChange(_)) => {
-                self.events.push_back(event)
+                self.events.push(event)
             }
-            _ => self.dropped += 1,
+            _ => self.dropped = self.dropped.saturating_add(1),
         }
     }
 
@@ -68,7 +67,7 @@ impl EventQueue {
     }
 
     pub(crate) fn dropped(&self) -> u64 {
-        self.dropped
+        self.dropped.into()
     }
 }
 

@@ -10,12 +10,14 @@ use floe_stun::{IntegrityKey, TransactionId};
 use crate::address::FiveTuple;
 use crate::budget::ForgeryBudget;
 use crate::candidate::{Candidate, CandidateId, CandidateType};
-use crate::checklist::{Checklist, FoundationPair, Remote, path_of};
+use crate::checklist::{Checklist, FoundationPair, path_of};
 use crate::config::Trickle;
 use crate::early::EarlyRequest;
+use crate::list::List;
 use crate::pair::{End, PairId, PairState, Ruling};
 use crate::parameters::Parameters;
 use crate::paths::Paths;
+use crate::remote::Remote;
 use crate::role::Mode;
 use crate::selection::Selected;
 use crate::shared::Shared;
@@ -44,12 +46,12 @@ pub(crate) struct Generation {
     pub(crate) look_again: Option<Instant>,
     /// The last value of NOMINATION sent.
     pub(crate) nominations: u32,
-    pub(crate) early: Vec<EarlyRequest>,
+    pub(crate) early: List<EarlyRequest>,
     pub(crate) paths: Paths,
     /// The transaction ids a lite agent saw lately, and from where.
     pub(crate) heard: VecDeque<(TransactionId, SocketAddr)>,
     /// Paths whose consent ended under these credentials: they never come back (RFC 7675 §5.1).
-    pub(crate) refused: Vec<FiveTuple>,
+    pub(crate) refused: List<FiveTuple>,
     pub(crate) budget: ForgeryBudget,
     /// Why the last selected pair was lost.
     pub(crate) lost: Option<Reason>,
@@ -94,10 +96,10 @@ impl Generation {
             deferred: None,
             look_again: None,
             nominations: 0,
-            early: Vec::new(),
+            early: List::default(),
             paths: Paths::default(),
             heard: VecDeque::new(),
-            refused: Vec::new(),
+            refused: List::default(),
             budget: ForgeryBudget::default(),
             lost: None,
             gathered: GatheringState::New,
@@ -109,12 +111,11 @@ impl Generation {
     pub(crate) fn set_peer(&mut self, shared: &mut Shared, now: Instant, peer: Peer) {
         let fragment = peer.parameters.username_fragment();
         let before = self.remotes.len();
-        self.remotes.retain(|r| {
-            r.candidate
-                .username_fragment()
-                .is_none_or(|own| own == fragment)
+        self.remotes.retain_mut(|r| {
+            let own = r.username_fragment.take();
+            own.is_none_or(|own| *own == *fragment)
         });
-        shared.stats.candidates_ignored += (before - self.remotes.len()) as u64;
+        shared.stats.candidates_ignored += (before - self.remotes.len()) as u32;
         self.peer = Some(peer);
         self.failed = None;
         self.quiet_since = Some(now);
@@ -148,11 +149,11 @@ impl Generation {
             return None;
         }
         let id = shared.next_candidate_id();
-        self.remotes.push(Remote {
-            id,
-            candidate,
-            address,
-        });
+        let mut remote = Remote::new(id, address, &candidate);
+        if self.peer.is_some() {
+            remote.username_fragment = None;
+        }
+        self.remotes.push(remote);
         self.form_pairs(shared, now, Some(id));
         Some(id)
     }
@@ -165,13 +166,11 @@ impl Generation {
         address: SocketAddr,
         candidate: &Candidate,
     ) -> Option<CandidateId> {
-        let same = |r: &&mut Remote| {
-            r.address == address && r.candidate.protocol() == candidate.protocol()
-        };
+        let same = |r: &&mut Remote| r.address == address && r.protocol == candidate.protocol();
         let known = self.remotes.iter_mut().find(same)?;
         let id = known.id;
-        if known.candidate.kind() == CandidateType::PeerReflexive {
-            known.candidate = candidate.clone();
+        if known.kind == CandidateType::PeerReflexive {
+            *known = Remote::new(id, address, candidate);
             let end = known.end();
             for pair in self
                 .checklist
@@ -193,7 +192,7 @@ impl Generation {
         let signalled = || {
             self.remotes
                 .iter()
-                .filter(|r| r.candidate.kind() != CandidateType::PeerReflexive)
+                .filter(|r| r.kind != CandidateType::PeerReflexive)
         };
         if signalled().count() < shared.config.max_remote_candidates {
             return true;
@@ -201,10 +200,10 @@ impl Generation {
         // What is in use stays, whatever it is worth.
         let in_use = self.selected_remote();
         let spare = signalled().filter(|r| Some(r.id) != in_use);
-        let Some(least) = spare.min_by_key(|r| r.candidate.priority()) else {
+        let Some(least) = spare.min_by_key(|r| r.priority) else {
             return false;
         };
-        let (id, least_priority) = (least.id, least.candidate.priority());
+        let (id, least_priority) = (least.id, least.priority);
         if least_priority >= priority {
             return false;
         }
@@ -307,6 +306,6 @@ pub(crate) fn foundation_of(
     let theirs = remotes
         .iter()
         .find(|r| r.id == remote)
-        .map(|r| r.candidate.foundation());
+        .map(|r| r.foundation);
     (ours, theirs)
 }

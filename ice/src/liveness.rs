@@ -10,7 +10,7 @@ use crate::error::DropReason;
 use crate::generation::Generation;
 use crate::pair::PairId;
 use crate::selection::Selected;
-use crate::shared::{Purpose, Request, Shared};
+use crate::shared::Shared;
 use crate::state::Reason;
 
 impl Generation {
@@ -30,18 +30,10 @@ impl Generation {
         if !due {
             return;
         }
-        let pair = selected.pair;
-        let id = shared.mint();
         let wait = self.probe_wait(shared);
         if let Some(selected) = self.selected.as_mut() {
-            selected.consent.on_sent(now, id, role, wait);
+            selected.consent.on_sent(now, shared.mint(), role, wait);
         }
-        shared.request(Request {
-            generation: self.serial,
-            id,
-            pair,
-            purpose: Purpose::Consent,
-        });
         self.settle(shared, now);
     }
 
@@ -49,7 +41,7 @@ impl Generation {
     fn probe_wait(&self, shared: &Shared) -> Duration {
         let rtt = self
             .selected_pair()
-            .and_then(|pair| pair.round_trip.smoothed)
+            .and_then(|pair| pair.round_trip.smoothed())
             .unwrap_or_default();
         let wait = shared.timing.rto.max(rtt * 2);
         let suspect = |selected: &Selected| selected.consent.is_suspect();
@@ -91,16 +83,15 @@ impl Generation {
         let Some(sent) = selected.consent.take(now, &id, &shared.timing) else {
             return Err(DropReason::UnknownTransaction);
         };
-        if shared.canonical(path) != selected.path {
+        let path = shared.canonical(path);
+        let Some(answered) = self.checklist.get_mut(pair).filter(|p| p.path == path) else {
             return Err(DropReason::AsymmetricResponse);
-        }
+        };
         shared.stats.responses_received += 1;
-        if let Some(pair) = self.checklist.get_mut(pair) {
-            pair.counters.responses_received += 1;
-            pair.answered = Some(now);
-            pair.round_trip
-                .record(now.saturating_duration_since(sent.at));
-        }
+        answered.counters.responses_received += 1;
+        answered.answered = Some(now);
+        let round_trip = now.saturating_duration_since(sent.at);
+        answered.round_trip.record(round_trip);
         match (response.class(), response.error_code()) {
             (Class::SuccessResponse, _) => self.nominated_by_consent(shared, now, pair, sent.at),
             (_, Some(ErrorCode::FORBIDDEN)) => {

@@ -12,11 +12,19 @@ use crate::pair::End;
 pub(crate) struct Local {
     pub(crate) id: CandidateId,
     pub(crate) candidate: Candidate,
-    pub(crate) address: SocketAddr,
-    pub(crate) base: SocketAddr,
 }
 
 impl Local {
+    /// Its transport address. Every candidate of ours has one.
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
+        self.candidate.address()
+    }
+
+    /// Where its checks leave from. Every candidate of ours has one.
+    pub(crate) fn base(&self) -> Option<SocketAddr> {
+        self.candidate.base()
+    }
+
     pub(crate) fn end(&self) -> End {
         End {
             id: self.id,
@@ -35,6 +43,10 @@ impl LocalCandidates {
         self.0.iter()
     }
 
+    pub(crate) fn compact(&mut self) {
+        self.0.shrink_to_fit();
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
@@ -51,9 +63,11 @@ impl LocalCandidates {
         address: SocketAddr,
         base: SocketAddr,
     ) -> Option<&Local> {
-        self.0
-            .iter()
-            .find(|l| l.address == address && l.base == base && l.candidate.protocol() == protocol)
+        self.0.iter().find(|l| {
+            l.address() == Some(address)
+                && l.base() == Some(base)
+                && l.candidate.protocol() == protocol
+        })
     }
 
     pub(crate) fn push(&mut self, local: Local) {
@@ -64,7 +78,7 @@ impl LocalCandidates {
     pub(crate) fn best_of(&self, protocol: Protocol, base: SocketAddr) -> Option<&Local> {
         self.0
             .iter()
-            .filter(|l| l.base == base && l.candidate.protocol() == protocol)
+            .filter(|l| l.base() == Some(base) && l.candidate.protocol() == protocol)
             .max_by_key(|l| (l.candidate.priority(), std::cmp::Reverse(l.id)))
     }
 
@@ -73,24 +87,27 @@ impl LocalCandidates {
     pub(crate) fn base_of(&self, protocol: Protocol, local: SocketAddr) -> Option<SocketAddr> {
         let of_protocol = || self.0.iter().filter(|l| l.candidate.protocol() == protocol);
         of_protocol()
-            .find(|l| l.base == local)
+            .find(|l| l.base() == Some(local))
             .or_else(|| {
-                of_protocol()
-                    .find(|l| l.address == local && l.candidate.kind() == CandidateType::Host)
+                of_protocol().find(|l| {
+                    l.address() == Some(local) && l.candidate.kind() == CandidateType::Host
+                })
             })
-            .or_else(|| of_protocol().find(|l| is_wildcard_for(l.base, local)))
-            .map(|l| l.base)
+            .or_else(|| {
+                of_protocol().find(|l| l.base().is_some_and(|base| is_wildcard_for(base, local)))
+            })
+            .and_then(Local::base)
     }
 
     /// Removes what stands on this transport address: all candidates of a base, or the one announced so. Gives the
     /// bases that lost a candidate.
     pub(crate) fn remove(&mut self, address: SocketAddr) -> Vec<(Protocol, SocketAddr)> {
-        let hit = |l: &Local| l.base == address || l.address == address;
+        let hit = |l: &Local| [l.base(), l.address()].contains(&Some(address));
         let bases = self
             .0
             .iter()
             .filter(|l| hit(l))
-            .map(|l| (l.candidate.protocol(), l.base))
+            .filter_map(|l| Some((l.candidate.protocol(), l.base()?)))
             .collect();
         self.0.retain(|l| !hit(l));
         bases

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use crate::address::FiveTuple;
 use crate::candidate::{CandidateId, CandidateType};
 use crate::nomination::Wish;
+use crate::stats::Counter;
 
 /// Names a pair of one agent. Kept when a peer-reflexive candidate turns out to be a signalled one; never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -77,22 +78,37 @@ pub struct CandidatePair {
     pub rtt: Option<Duration>,
 }
 
-/// Round-trip times: the last, the sum of all, the smoothed (RFC 6298 §2: α = 1/8).
+/// Round-trip times: the last, the sum of all, the smoothed (RFC 6298 §2: α = 1/8). In microseconds, zero before the
+/// first.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct RoundTrip {
-    pub(crate) smoothed: Option<Duration>,
-    pub(crate) current: Option<Duration>,
-    pub(crate) total: Duration,
+    smoothed: u32,
+    current: u32,
+    total: u64,
 }
 
 impl RoundTrip {
     pub(crate) fn record(&mut self, sample: Duration) {
-        self.current = Some(sample);
-        self.total += sample;
-        self.smoothed = Some(match self.smoothed {
-            None => sample,
-            Some(smoothed) => smoothed * 7 / 8 + sample / 8,
-        });
+        // An answer within a microsecond is one nevertheless.
+        let sample = u32::try_from(sample.as_micros()).unwrap_or(u32::MAX).max(1);
+        self.total += u64::from(sample);
+        self.smoothed = match self.smoothed {
+            0 => sample,
+            smoothed => (smoothed - smoothed / 8 + sample / 8).max(1),
+        };
+        self.current = sample;
+    }
+
+    pub(crate) fn smoothed(&self) -> Option<Duration> {
+        (self.smoothed != 0).then(|| Duration::from_micros(self.smoothed.into()))
+    }
+
+    pub(crate) fn current(&self) -> Option<Duration> {
+        (self.current != 0).then(|| Duration::from_micros(self.current.into()))
+    }
+
+    pub(crate) fn total(&self) -> Duration {
+        Duration::from_micros(self.total)
     }
 }
 
@@ -110,11 +126,11 @@ pub(crate) enum Ruling {
 /// Message counters of W3C's candidate-pair statistics.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct PairCounters {
-    pub(crate) requests_sent: u64,
-    pub(crate) requests_received: u64,
-    pub(crate) responses_sent: u64,
-    pub(crate) responses_received: u64,
-    pub(crate) consent_requests_sent: u64,
+    pub(crate) requests_sent: Counter,
+    pub(crate) requests_received: Counter,
+    pub(crate) responses_sent: Counter,
+    pub(crate) responses_received: Counter,
+    pub(crate) consent_requests_sent: Counter,
 }
 
 #[derive(Clone, Debug)]
@@ -198,7 +214,7 @@ impl Pair {
             local: self.local.kind,
             remote: self.remote.kind,
             nominated: false,
-            rtt: self.round_trip.smoothed,
+            rtt: self.round_trip.smoothed(),
         }
     }
 }
@@ -230,10 +246,10 @@ mod tests {
     fn round_trips_are_smoothed_by_an_eighth() {
         let mut round_trip = RoundTrip::default();
         round_trip.record(Duration::from_millis(80));
-        assert_eq!(round_trip.smoothed, Some(Duration::from_millis(80)));
+        assert_eq!(round_trip.smoothed(), Some(Duration::from_millis(80)));
         round_trip.record(Duration::from_millis(160));
-        assert_eq!(round_trip.smoothed, Some(Duration::from_millis(90)));
-        assert_eq!(round_trip.current, Some(Duration::from_millis(160)));
-        assert_eq!(round_trip.total, Duration::from_millis(240));
+        assert_eq!(round_trip.smoothed(), Some(Duration::from_millis(90)));
+        assert_eq!(round_trip.current(), Some(Duration::from_millis(160)));
+        assert_eq!(round_trip.total(), Duration::from_millis(240));
     }
 }

@@ -51,6 +51,10 @@ impl Paths {
         self.0.last().map(|known| known.path)
     }
 
+    pub(crate) fn compact(&mut self) {
+        self.0.shrink_to_fit();
+    }
+
     pub(crate) fn forget_path(&mut self, path: FiveTuple) {
         self.forget(path);
     }

@@ -9,13 +9,13 @@ use floe_stun::{AttributeType, IntegrityError, RoleAttribute, TransactionId, Ver
 use crate::address::{FiveTuple, is_sendable};
 use crate::candidate::{Candidate, CandidateType, Foundation};
 use crate::check::Check;
-use crate::checklist::Remote;
 use crate::config::MAX_HEARD;
 use crate::early::Seen;
 use crate::error::DropReason;
 use crate::generation::Generation;
 use crate::nomination::Wish;
 use crate::pair::{End, PairId, PairState};
+use crate::remote::Remote;
 use crate::role::{Conflict, Mode, Role, conflict};
 use crate::shared::{Answer, Response, Shared};
 
@@ -38,7 +38,7 @@ impl Generation {
     ) -> Result<(), DropReason> {
         shared.stats.requests_received += 1;
         let answer = self.answer_to(shared, request, remote_fragment);
-        shared.respond(Response {
+        shared.responses.push(Response {
             generation: self.serial,
             id: request.transaction_id(),
             path,
@@ -175,7 +175,7 @@ impl Generation {
         let round_trip = self
             .checklist
             .get(id)
-            .and_then(|pair| pair.round_trip.smoothed);
+            .and_then(|pair| pair.round_trip.smoothed());
         let grace = round_trip.unwrap_or(shared.timing.rto / 2);
         let checks = &mut self.checklist.checks;
         let under_way = |check: &&mut Check| check.pair == id && !check.cancelled;
@@ -187,6 +187,7 @@ impl Generation {
         }
         let cancelled = check.transaction.id();
         check.cancelled = true;
+        check.due = false;
         checks.retain(|check| check.pair != id || check.transaction.id() == cancelled);
         self.checklist.trigger(id);
     }
@@ -194,8 +195,7 @@ impl Generation {
     /// A pair for a path that has none: from a candidate we know, or from a peer-reflexive one (RFC 8445 §7.3.1.3).
     fn discover(&mut self, shared: &mut Shared, path: FiveTuple, priority: u32) -> Option<PairId> {
         let local = shared.locals.best_of(path.protocol, path.local)?.end();
-        let same =
-            |r: &&Remote| r.address == path.remote && r.candidate.protocol() == path.protocol;
+        let same = |r: &&Remote| r.address == path.remote && r.protocol == path.protocol;
         let remote = match self.remotes.iter().find(same) {
             Some(known) => known.end(),
             None => self.add_peer_reflexive(shared, path, priority),
@@ -216,7 +216,7 @@ impl Generation {
         let unanswered = || {
             self.remotes
                 .iter()
-                .filter(|r| r.candidate.kind() == CandidateType::PeerReflexive && !answered(r.id))
+                .filter(|r| r.kind == CandidateType::PeerReflexive && !answered(r.id))
         };
         if unanswered().count() >= shared.config.max_peer_reflexive {
             // The oldest makes room; its request was answered all the same.
@@ -230,11 +230,7 @@ impl Generation {
         let candidate =
             Candidate::peer_reflexive(path.protocol, path.remote, path.remote, priority)
                 .with_foundation(Foundation::of_stranger(id));
-        let remote = Remote {
-            id,
-            candidate,
-            address: path.remote,
-        };
+        let remote = Remote::new(id, path.remote, &candidate);
         let end = remote.end();
         self.remotes.push(remote);
         end

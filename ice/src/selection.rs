@@ -27,7 +27,6 @@ pub(crate) enum Selection {
 #[derive(Debug)]
 pub(crate) struct Selected {
     pub(crate) pair: PairId,
-    pub(crate) path: FiveTuple,
     pub(crate) nominated: bool,
     pub(crate) since: Instant,
     pub(crate) consent: Consent,
@@ -40,7 +39,6 @@ impl Selected {
     pub(crate) fn nominated_for_test(pair: &Pair, now: Instant) -> Self {
         Self {
             pair: pair.id,
-            path: pair.path,
             nominated: true,
             since: now,
             consent: Consent::new(now, now, Liveness::Responses, Duration::from_secs(5)),
@@ -84,7 +82,6 @@ impl Generation {
         let Some(pair) = self.checklist.get(id).filter(usable) else {
             return;
         };
-        let path = pair.path;
         // Only an answer is proof of consent; a lite agent gets none and lives by the request at hand.
         let fresh = pair.answered.unwrap_or(now);
         let nominated = selection == Selection::Nominated;
@@ -104,7 +101,6 @@ impl Generation {
             );
             let replaced = self.selected.replace(Selected {
                 pair: id,
-                path,
                 nominated,
                 since: now,
                 consent,
@@ -119,6 +115,7 @@ impl Generation {
             self.deferred = None;
             self.look_again = None;
             self.drop_others(shared, now, |_, keep| keep != Keep::Drop);
+            self.compact(shared);
         }
     }
 
@@ -133,6 +130,14 @@ impl Generation {
         if !vetoed && self.keep(shared, now, id) == Keep::Drop {
             self.checklist.retain(|pair| pair.id != id);
         }
+    }
+
+    /// The search is over: what grew with it gives its room back.
+    pub(crate) fn compact(&mut self, shared: &mut Shared) {
+        shared.locals.compact();
+        self.remotes.shrink_to_fit();
+        self.checklist.pairs.shrink_to_fit();
+        self.paths.compact();
     }
 
     /// Before nomination the best pair that works is in use (RFC 8445 §12.1.1).
@@ -220,7 +225,7 @@ impl Generation {
 
     /// With the first consent check go the pairs that were kept in case they are nominated (RFC 7675 §11: nothing is
     /// kept alive that is not used), except backups.
-    pub(crate) fn settle(&mut self, shared: &Shared, now: Instant) {
+    pub(crate) fn settle(&mut self, shared: &mut Shared, now: Instant) {
         let Some(selected) = self.selected.as_mut().filter(|s| s.nominated && !s.settled) else {
             return;
         };
@@ -229,6 +234,7 @@ impl Generation {
             self.drop_others(shared, now, |pair, keep| {
                 pair.state().is_unfinished() || matches!(keep, Keep::Backup(_))
             });
+            self.compact(shared);
         }
     }
 
@@ -242,6 +248,7 @@ impl Generation {
 
     /// The selected pair is lost: its path is refused when consent was the reason.
     pub(crate) fn lose_selected(&mut self, reason: Reason) {
+        let path = self.selected_pair().map(|pair| pair.path);
         let Some(selected) = self.selected.take() else {
             return;
         };
@@ -251,8 +258,8 @@ impl Generation {
             reason,
             Reason::CandidateRemoved | Reason::PairsFailed | Reason::PairVetoed
         );
-        if revoked {
-            self.refuse(selected.path);
+        if let Some(path) = path.filter(|_| revoked) {
+            self.refuse(path);
         }
         if reason != Reason::PairVetoed {
             self.checklist.retain(|pair| pair.id != selected.pair);
@@ -460,7 +467,7 @@ impl Generation {
         let round_trip = self
             .checklist
             .get(selected)
-            .and_then(|pair| pair.round_trip.smoothed);
+            .and_then(|pair| pair.round_trip.smoothed());
         match shared.mode {
             Mode::Full => round_trip.unwrap_or(shared.timing.rto),
             // A lite agent measures nothing and obeys.

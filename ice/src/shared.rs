@@ -1,6 +1,6 @@
 //! What the generations of an agent share: configuration, role, randomness, our candidates, and the queues out.
 
-use std::collections::VecDeque;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,18 +11,19 @@ use crate::candidate::CandidateId;
 use crate::config::{CONSENT_JITTER, Config, MAX_PENDING_RESPONSES};
 use crate::error::DropReason;
 use crate::event::EventQueue;
+use crate::list::List;
 use crate::local::LocalCandidates;
 use crate::pair::PairId;
 use crate::random::{Jitter, Random};
 use crate::role::{Mode, Role};
 use crate::state::GatheringState;
-use crate::stats::Stats;
+use crate::stats::Counters;
 use crate::timing::Timing;
 
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) config: Arc<Config>,
-    pub(crate) timing: Timing,
+    pub(crate) timing: Timers,
     pub(crate) mode: Mode,
     /// Known with the remote parameters.
     pub(crate) role: Option<Role>,
@@ -36,9 +37,9 @@ pub(crate) struct Shared {
     pub(crate) next_check: Option<Instant>,
     /// The slot of the shared pacer that the next ordinary check has.
     pub(crate) slot: Option<Instant>,
-    pub(crate) outputs: VecDeque<Output>,
+    pub(crate) responses: Responses,
     pub(crate) events: EventQueue,
-    pub(crate) stats: Stats,
+    pub(crate) stats: Counters,
     pub(crate) jitter: Jitter,
     /// Whether the last input left everything but counters as it was.
     pub(crate) unchanged: bool,
@@ -48,20 +49,22 @@ pub(crate) struct Shared {
     pub(crate) last_generation: u32,
 }
 
-/// One datagram to send, small until it is written.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Output {
-    Request(Request),
-    Response(Response),
+/// The timers in force.
+#[derive(Debug)]
+pub(crate) enum Timers {
+    Configured(Arc<Config>),
+    Changed(Box<Timing>),
 }
 
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Request {
-    /// Which generation's credentials.
-    pub(crate) generation: u32,
-    pub(crate) id: TransactionId,
-    pub(crate) pair: PairId,
-    pub(crate) purpose: Purpose,
+impl Deref for Timers {
+    type Target = Timing;
+
+    fn deref(&self) -> &Timing {
+        match self {
+            Self::Configured(config) => &config.timing,
+            Self::Changed(timing) => timing,
+        }
+    }
 }
 
 /// What a check is for.
@@ -73,8 +76,10 @@ pub(crate) enum Purpose {
     Consent,
 }
 
+/// One answer to send, small until it is written.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Response {
+    /// Which generation's credentials.
     pub(crate) generation: u32,
     pub(crate) id: TransactionId,
     pub(crate) path: FiveTuple,
@@ -129,16 +134,32 @@ impl Shared {
         self.slot = (!due).then_some(slot);
         due
     }
+}
 
-    pub(crate) fn respond(&mut self, response: Response) -> Result<(), DropReason> {
-        if self.outputs.len() >= MAX_PENDING_RESPONSES + self.config.max_pairs {
-            return Err(DropReason::Overloaded);
+/// The answers that wait to be written: one in place, because a caller that drains never has two; more on the heap.
+#[derive(Debug, Default)]
+pub(crate) struct Responses {
+    next: Option<Response>,
+    more: List<Response>,
+}
+
+impl Responses {
+    pub(crate) fn push(&mut self, response: Response) -> Result<(), DropReason> {
+        match &self.next {
+            None => self.next = Some(response),
+            Some(_) if self.more.len() < MAX_PENDING_RESPONSES => self.more.push(response),
+            Some(_) => return Err(DropReason::Overloaded),
         }
-        self.outputs.push_back(Output::Response(response));
         Ok(())
     }
 
-    pub(crate) fn request(&mut self, request: Request) {
-        self.outputs.push_back(Output::Request(request));
+    pub(crate) fn pop(&mut self) -> Option<Response> {
+        let next = self.next.take()?;
+        self.next = self.more.pop_front();
+        Some(next)
+    }
+
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
     }
 }

@@ -1,12 +1,13 @@
 //! Counters: of an agent, and of a pair in W3C's words (`RTCIceCandidatePairStats`).
 
+use std::ops::AddAssign;
 use std::time::Duration;
 
 use crate::candidate::CandidateId;
 use crate::error::DropReason;
 use crate::pair::{CandidatePair, PairState};
 
-/// What an agent has counted since it was made.
+/// What an agent has counted since it was made. A counter stops at 2³²−1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
@@ -45,10 +46,61 @@ impl Stats {
     pub fn dropped_total(&self) -> u64 {
         self.drops.iter().sum()
     }
+}
 
+/// Counts in half the space that it is reported in, and stops rather than overflows.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counter(u32);
+
+impl AddAssign<u32> for Counter {
+    fn add_assign(&mut self, more: u32) {
+        self.0 = self.0.saturating_add(more);
+    }
+}
+
+impl From<Counter> for u64 {
+    fn from(counter: Counter) -> Self {
+        counter.0.into()
+    }
+}
+
+/// [`Stats`] as the agent keeps them.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) requests_sent: Counter,
+    pub(crate) requests_received: Counter,
+    pub(crate) responses_sent: Counter,
+    pub(crate) responses_received: Counter,
+    pub(crate) error_responses_received: Counter,
+    pub(crate) consent_requests_sent: Counter,
+    pub(crate) role_conflicts: Counter,
+    pub(crate) candidates_ignored: Counter,
+    pub(crate) pairs_dropped: Counter,
+    pub(crate) early_requests_dropped: Counter,
+    drops: [Counter; DropReason::COUNT],
+}
+
+impl Counters {
     pub(crate) fn count(&mut self, reason: DropReason) {
         if let Some(counter) = self.drops.get_mut(reason as usize) {
             *counter += 1;
+        }
+    }
+
+    pub(crate) fn report(&self, events_dropped: u64) -> Stats {
+        Stats {
+            requests_sent: self.requests_sent.into(),
+            requests_received: self.requests_received.into(),
+            responses_sent: self.responses_sent.into(),
+            responses_received: self.responses_received.into(),
+            error_responses_received: self.error_responses_received.into(),
+            consent_requests_sent: self.consent_requests_sent.into(),
+            role_conflicts: self.role_conflicts.into(),
+            candidates_ignored: self.candidates_ignored.into(),
+            pairs_dropped: self.pairs_dropped.into(),
+            early_requests_dropped: self.early_requests_dropped.into(),
+            events_dropped,
+            drops: self.drops.map(u64::from),
         }
     }
 }

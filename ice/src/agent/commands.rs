@@ -14,6 +14,7 @@ use crate::pair::{PairId, PairState, Ruling};
 use crate::parameters::Parameters;
 use crate::role::{Mode, Role};
 use crate::selection::Selected;
+use crate::shared::Timers;
 use crate::state::{GatheringState, Reason, State};
 use crate::timing::Timing;
 
@@ -88,12 +89,7 @@ impl Agent {
             return Err(ApiMisuse::TooManyLocalCandidates);
         }
         let id = self.shared.next_candidate_id();
-        self.shared.locals.push(Local {
-            id,
-            candidate,
-            address,
-            base,
-        });
+        self.shared.locals.push(Local { id, candidate });
         self.current.form_pairs(&mut self.shared, now, Some(id));
         self.current.replay_early(&mut self.shared, now);
         self.update(now);
@@ -238,9 +234,8 @@ impl Agent {
         let mut removal = Removal::Removed;
         for generation in std::iter::once(&mut self.current).chain(self.previous.as_deref_mut()) {
             if generation
-                .selected
-                .as_ref()
-                .is_some_and(|selected| gone(&selected.path))
+                .selected_pair()
+                .is_some_and(|pair| gone(&pair.path))
             {
                 generation.lose_selected(Reason::CandidateRemoved);
                 removal = Removal::SelectedPairLost;
@@ -355,7 +350,8 @@ impl Agent {
     /// Other timers, from now on: what is pending is armed anew (I24).
     pub fn set_timing(&mut self, now: Instant, timing: Timing) {
         let remote = self.current.peer.as_ref().and_then(|peer| peer.pacing);
-        let old = std::mem::replace(&mut self.shared.timing, timing);
+        let timers = Timers::Changed(Box::new(timing));
+        let old = std::mem::replace(&mut self.shared.timing, timers);
         let (before, after) = (old.pacing_with(remote), self.shared.pacing(remote));
         rearm(&mut self.shared.next_check, before, after);
         let linger = self.shared.timing.generation_linger;
@@ -375,7 +371,7 @@ impl Agent {
             return;
         }
         self.change_state(now, State::Closed, Reason::Closed);
-        self.shared.outputs.clear();
+        self.shared.responses.clear();
         self.selected = None;
         self.deadline = None;
     }

@@ -7,7 +7,6 @@ mod restart;
 
 pub use commands::{RemoteParameters, Removal};
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,15 +18,15 @@ use crate::error::DropReason;
 use crate::event::{Event, EventQueue};
 use crate::generation::Generation;
 use crate::local::LocalCandidates;
-use crate::pair::CandidatePair;
+use crate::pair::{CandidatePair, PairId};
 use crate::parameters::Parameters;
 use crate::random::{Jitter, Label, Random};
 use crate::responder::integrity_drop;
 use crate::revoked::split;
 use crate::role::{Initiation, Mode, Role};
-use crate::shared::Shared;
+use crate::shared::{Responses, Shared, Timers};
 use crate::state::{GatheringState, Reason, State};
-use crate::stats::{CandidatePairStats, Stats};
+use crate::stats::{CandidatePairStats, Counters, Stats};
 
 /// What became of a datagram. Never an error: the network cannot make one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,9 +53,9 @@ pub struct Agent {
     previous: Option<Box<Generation>>,
     /// When the confirmed restart's old generation goes.
     retire_at: Option<Instant>,
-    /// What was reported last.
+    /// What was reported last: the state, the pair and whether it was nominated.
     state: State,
-    selected: Option<CandidatePair>,
+    selected: Option<(PairId, bool)>,
     /// The role that the checklists are in.
     role: Option<Role>,
     /// Whether a restart is the reason of the next change of state.
@@ -103,7 +102,7 @@ impl Agent {
         random.fill(Label::Transactions, &mut route);
         random.fill(Label::Transactions, &mut ids);
         let shared = Shared {
-            timing: config.timing.clone(),
+            timing: Timers::Configured(config.clone()),
             config,
             mode,
             role: None,
@@ -115,9 +114,9 @@ impl Agent {
             gathering: GatheringState::New,
             next_check: None,
             slot: None,
-            outputs: VecDeque::new(),
+            responses: Responses::default(),
             events: EventQueue::default(),
-            stats: Stats::default(),
+            stats: Counters::default(),
             jitter: Jitter::default(),
             unchanged: false,
             last_candidate: 0,
@@ -332,10 +331,7 @@ impl Agent {
 
     /// Where to send: the selected path while the peer consents (RFC 7675). `None`: send nothing.
     pub fn send_path(&self) -> Option<FiveTuple> {
-        self.in_use()?
-            .selected
-            .as_ref()
-            .map(|selected| selected.path)
+        self.in_use()?.selected_pair().map(|pair| pair.path)
     }
 
     /// Where a DTLS handshake may go: a pair that works, nominated or not. A lite agent, which knows of none before it
@@ -379,9 +375,8 @@ impl Agent {
 
     /// What was counted.
     pub fn stats(&self) -> Stats {
-        let mut stats = self.shared.stats;
-        stats.events_dropped = self.shared.events.dropped();
-        stats
+        let events_dropped = self.shared.events.dropped();
+        self.shared.stats.report(events_dropped)
     }
 
     /// The pairs of every live generation, the newest generation's first.

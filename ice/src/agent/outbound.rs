@@ -1,35 +1,72 @@
 //! Writing what is pending: descriptors become datagrams only in the caller's buffer.
 
-use floe_stun::{ErrorCode, Method, Writer};
+use floe_stun::{ErrorCode, Method, TransactionId, Writer};
 
 use super::Agent;
 use crate::address::Transmit;
-use crate::check::Check;
 use crate::generation::Generation;
+use crate::pair::PairId;
 use crate::role::Role;
-use crate::shared::{Answer, Output, Purpose, Request, Response, Shared};
+use crate::shared::{Answer, Purpose, Response, Shared};
+use crate::state::State;
 
 impl Agent {
+    /// Answers first: somebody waits for them.
     pub(super) fn write_next(&mut self, buf: &mut [u8]) -> Option<Transmit> {
-        while let Some(output) = self.shared.outputs.pop_front() {
-            let serial = match &output {
-                Output::Request(request) => request.generation,
-                Output::Response(response) => response.generation,
-            };
-            let (shared, generation) = self.split_by(|generation| generation.serial == serial);
-            // What was queued for a generation or a pair that has gone meanwhile is not sent.
-            let Some(generation) = generation else {
-                continue;
-            };
-            let written = match output {
-                Output::Request(request) => write_request(shared, generation, request, buf),
-                Output::Response(response) => write_response(shared, generation, response, buf),
-            };
+        if self.state == State::Closed {
+            return None;
+        }
+        while let Some(response) = self.shared.responses.pop() {
+            let (shared, generation) = self.split_by(|g| g.serial == response.generation);
+            // What was queued for a generation that has gone meanwhile is not sent.
+            let written = generation.and_then(|g| write_response(shared, g, response, buf));
             if written.is_some() {
                 return written;
             }
         }
+        let generations = std::iter::once(&mut self.current).chain(self.previous.as_deref_mut());
+        for generation in generations {
+            while let Some(request) = generation.next_request() {
+                let written = write_request(&mut self.shared, generation, request, buf);
+                if written.is_some() {
+                    return written;
+                }
+            }
+        }
         None
+    }
+}
+
+/// A check that is to be written.
+#[derive(Clone, Copy)]
+struct Request {
+    id: TransactionId,
+    pair: PairId,
+    purpose: Purpose,
+    /// Whether it was sent before.
+    repeated: bool,
+}
+
+impl Generation {
+    /// The next check that waits to be written. No queue: checks and consent say it themselves, so what was answered or
+    /// given up meanwhile is not sent.
+    fn next_request(&mut self) -> Option<Request> {
+        if let Some(check) = self.checklist.checks.iter_mut().find(|check| check.due) {
+            check.due = false;
+            return Some(Request {
+                id: check.transaction.id(),
+                pair: check.pair,
+                purpose: check.purpose,
+                repeated: check.transaction.sent() > 1,
+            });
+        }
+        let selected = self.selected.as_mut()?;
+        Some(Request {
+            id: selected.consent.take_due()?,
+            pair: selected.pair,
+            purpose: Purpose::Consent,
+            repeated: false,
+        })
     }
 }
 
@@ -47,13 +84,6 @@ fn write_request(
         .as_ref()
         .filter(|s| s.nominated)
         .map(|s| s.pair);
-    let under_way = |check: &&Check| check.transaction.id() == request.id && !check.cancelled;
-    let check = generation.checklist.checks.iter().find(under_way);
-    if request.purpose != Purpose::Consent && check.is_none() {
-        // Answered or given up while it waited here.
-        return None;
-    }
-    let repeated = check.is_some_and(|check| check.transaction.sent() > 1);
     let pending = generation.pending_nomination(request.pair);
     let pair = generation.checklist.get_mut(request.pair)?;
     let (remote, local) = (
@@ -78,7 +108,7 @@ fn write_request(
     if request.purpose == Purpose::Consent {
         shared.stats.consent_requests_sent += 1;
         pair.counters.consent_requests_sent += 1;
-    } else if !repeated {
+    } else if !request.repeated {
         pair.counters.requests_sent += 1;
     }
     Some(Transmit {

@@ -39,9 +39,10 @@ impl Agent {
     }
 
     pub(super) fn report(&mut self, now: Instant) {
-        let selected = self.selected_candidate_pair();
-        let name = |pair: CandidatePair| (pair.id, pair.nominated);
-        if let Some(pair) = selected.filter(|pair| self.selected.map(name) != Some(name(*pair))) {
+        let of = |g: &Generation| g.selected.as_ref().map(|s| (s.pair, s.nominated));
+        let selected = self.in_use().and_then(of);
+        let changed = selected.is_some() && selected != self.selected;
+        if let Some(pair) = self.selected_candidate_pair().filter(|_| changed) {
             self.shared
                 .events
                 .push(Event::SelectedCandidatePairChange(pair));
@@ -229,12 +230,12 @@ pub(super) fn pair_stats(generation: &Generation) -> impl Iterator<Item = Candid
             remote_candidate: pair.remote.id,
             state: pair.state(),
             priority: pair.priority,
-            current_round_trip_time: pair.round_trip.current,
-            total_round_trip_time: pair.round_trip.total,
-            requests_sent: pair.counters.requests_sent,
-            requests_received: pair.counters.requests_received,
-            responses_sent: pair.counters.responses_sent,
-            responses_received: pair.counters.responses_received,
-            consent_requests_sent: pair.counters.consent_requests_sent,
+            current_round_trip_time: pair.round_trip.current(),
+            total_round_trip_time: pair.round_trip.total(),
+            requests_sent: pair.counters.requests_sent.into(),
+            requests_received: pair.counters.requests_received.into(),
+            responses_sent: pair.counters.responses_sent.into(),
+            responses_received: pair.counters.responses_received.into(),
+            consent_requests_sent: pair.counters.consent_requests_sent.into(),
         })
 }

@@ -8,6 +8,7 @@ mod text;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 pub use foundation::Foundation;
 
@@ -88,9 +89,13 @@ enum Location {
     Name(Box<str>, u16),
 }
 
-/// A candidate, ours or the peer's.
+/// A candidate, ours or the peer's. Clones share their memory: a server's thousand agents on one socket hold its
+/// candidate once.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Candidate(Arc<Facts>);
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Candidate {
+struct Facts {
     kind: CandidateType,
     protocol: Protocol,
     tcp_type: Option<TcpType>,
@@ -143,9 +148,10 @@ impl Candidate {
         priority: u32,
     ) -> Self {
         let mut candidate = Self::found(CandidateType::PeerReflexive, address, base, Some(base));
-        candidate.protocol = protocol;
-        candidate.foundation = Foundation::compute(candidate.kind, base.ip(), None, protocol);
-        candidate.priority = priority;
+        let facts = candidate.facts_mut();
+        facts.protocol = protocol;
+        facts.foundation = Foundation::compute(facts.kind, base.ip(), None, protocol);
+        facts.priority = priority;
         candidate
     }
 
@@ -155,7 +161,7 @@ impl Candidate {
         base: SocketAddr,
         related: Option<SocketAddr>,
     ) -> Self {
-        Self {
+        Self(Arc::new(Facts {
             kind,
             protocol: Protocol::Udp,
             tcp_type: None,
@@ -171,21 +177,27 @@ impl Candidate {
             ),
             username_fragment: None,
             epoch: 0,
-        }
+        }))
+    }
+
+    /// To change it before anybody else has it.
+    fn facts_mut(&mut self) -> &mut Facts {
+        Arc::make_mut(&mut self.0)
     }
 
     /// The same candidate over TCP: local preference and type preference follow RFC 6544 §4.2.
     #[must_use]
     pub fn over_tcp(mut self, tcp_type: TcpType) -> Self {
-        self.protocol = Protocol::Tcp;
-        self.tcp_type = Some(tcp_type);
-        if let Some(base) = self.base {
-            self.foundation = Foundation::compute(self.kind, base.ip(), None, Protocol::Tcp);
+        let facts = self.facts_mut();
+        facts.protocol = Protocol::Tcp;
+        facts.tcp_type = Some(tcp_type);
+        if let Some(base) = facts.base {
+            facts.foundation = Foundation::compute(facts.kind, base.ip(), None, Protocol::Tcp);
         }
-        self.priority = priority::candidate(
-            Preference::of_type_over_tcp(self.kind),
-            priority::tcp_local_preference(self.kind, tcp_type),
-            self.component,
+        facts.priority = priority::candidate(
+            Preference::of_type_over_tcp(facts.kind),
+            priority::tcp_local_preference(facts.kind, tcp_type),
+            facts.component,
         );
         self
     }
@@ -193,7 +205,7 @@ impl Candidate {
     /// The same candidate with another priority (1 to 2³¹−1; clamped).
     #[must_use]
     pub fn with_priority(mut self, priority: u32) -> Self {
-        self.priority = priority.clamp(1, priority::MAX);
+        self.facts_mut().priority = priority.clamp(1, priority::MAX);
         self
     }
 
@@ -201,11 +213,12 @@ impl Candidate {
     /// Addresses of one host should differ here; [`local_preferences`](crate::local_preferences) gives them their order.
     #[must_use]
     pub fn with_local_preference(mut self, preference: u16) -> Self {
-        let of_type = match self.protocol {
-            Protocol::Udp => Preference::of_type(self.kind),
-            Protocol::Tcp => Preference::of_type_over_tcp(self.kind),
+        let facts = self.facts_mut();
+        let of_type = match facts.protocol {
+            Protocol::Udp => Preference::of_type(facts.kind),
+            Protocol::Tcp => Preference::of_type_over_tcp(facts.kind),
         };
-        self.priority = priority::candidate(of_type, preference, self.component);
+        facts.priority = priority::candidate(of_type, preference, facts.component);
         self
     }
 
@@ -213,9 +226,10 @@ impl Candidate {
     /// foundation (RFC 8445 §5.1.1.3).
     #[must_use]
     pub fn found_through(mut self, server: IpAddr) -> Self {
-        if let Some(base) = self.base {
+        let facts = self.facts_mut();
+        if let Some(base) = facts.base {
             let server = Some(server.to_canonical());
-            self.foundation = Foundation::compute(self.kind, base.ip(), server, self.protocol);
+            facts.foundation = Foundation::compute(facts.kind, base.ip(), server, facts.protocol);
         }
         self
     }
@@ -223,7 +237,7 @@ impl Candidate {
     /// The same candidate with a foundation of the caller's choice.
     #[must_use]
     pub fn with_foundation(mut self, foundation: Foundation) -> Self {
-        self.foundation = foundation;
+        self.facts_mut().foundation = foundation;
         self
     }
 
@@ -231,14 +245,14 @@ impl Candidate {
     /// one-to-one translation, or bound to a wildcard (see [`AddressRewrite`](crate::AddressRewrite)).
     #[must_use]
     pub fn announced_as(mut self, address: SocketAddr) -> Self {
-        self.location = Location::Address(canonical(address));
+        self.facts_mut().location = Location::Address(canonical(address));
         self
     }
 
     /// The same candidate with the username fragment of its generation, as trickling signals it (RFC 8838 §4).
     #[must_use]
     pub fn with_username_fragment(mut self, username_fragment: &str) -> Self {
-        self.username_fragment = Some(username_fragment.into());
+        self.facts_mut().username_fragment = Some(username_fragment.into());
         self
     }
 
@@ -247,37 +261,37 @@ impl Candidate {
     /// network counts on. A signalled candidate of the peer may be given one too, if the caller knows that the peer has moved.
     #[must_use]
     pub fn with_epoch(mut self, epoch: u16) -> Self {
-        self.epoch = epoch;
+        self.facts_mut().epoch = epoch;
         self
     }
 
     /// The candidate with its name resolved.
     #[must_use]
     pub fn resolved(mut self, ip: IpAddr) -> Self {
-        if let Location::Name(_, port) = self.location {
-            self.location = Location::Address(canonical(SocketAddr::new(ip, port)));
+        if let Location::Name(_, port) = self.0.location {
+            self.facts_mut().location = Location::Address(canonical(SocketAddr::new(ip, port)));
         }
         self
     }
 
     /// How it was found.
     pub fn kind(&self) -> CandidateType {
-        self.kind
+        self.0.kind
     }
 
     /// Its transport protocol.
     pub fn protocol(&self) -> Protocol {
-        self.protocol
+        self.0.protocol
     }
 
     /// Who connects, on TCP.
     pub fn tcp_type(&self) -> Option<TcpType> {
-        self.tcp_type
+        self.0.tcp_type
     }
 
     /// Its transport address; `None` while it is a name.
     pub fn address(&self) -> Option<SocketAddr> {
-        match &self.location {
+        match &self.0.location {
             Location::Address(address) => Some(*address),
             Location::Name(..) => None,
         }
@@ -285,7 +299,7 @@ impl Candidate {
 
     /// Its host name, if it has one instead of an address (mDNS, RFC 8839 §5.1).
     pub fn host_name(&self) -> Option<&str> {
-        match &self.location {
+        match &self.0.location {
             Location::Address(_) => None,
             Location::Name(name, _) => Some(name),
         }
@@ -293,36 +307,48 @@ impl Candidate {
 
     /// Where its checks leave from (RFC 8445 §2.2); the address itself when nothing else is known.
     pub fn base(&self) -> Option<SocketAddr> {
-        self.base.or_else(|| self.address())
+        self.0.base.or_else(|| self.address())
     }
 
     /// The related address that is signalled beside a reflexive or relayed candidate.
     pub fn related(&self) -> Option<SocketAddr> {
-        self.related
+        self.0.related
     }
 
     /// Candidates with one foundation behave alike (RFC 8445 §5.1.1.3).
     pub fn foundation(&self) -> Foundation {
-        self.foundation
+        self.0.foundation
     }
 
     /// The component, 1 to 256; 1 with RTP/RTCP multiplexing.
     pub fn component(&self) -> u16 {
-        self.component
+        self.0.component
     }
 
     /// The priority, 1 to 2³¹−1.
     pub fn priority(&self) -> u32 {
-        self.priority
+        self.0.priority
     }
 
     /// How new its network is.
     pub fn epoch(&self) -> u16 {
-        self.epoch
+        self.0.epoch
     }
 
     /// The username fragment of the generation it belongs to, if signalled.
     pub fn username_fragment(&self) -> Option<&str> {
-        self.username_fragment.as_deref()
+        self.0.username_fragment.as_deref()
+    }
+}
+
+impl fmt::Debug for Candidate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Facts {
+            kind,
+            protocol,
+            location,
+            ..
+        } = &*self.0;
+        write!(f, "Candidate({kind} {protocol} {location:?})")
     }
 }

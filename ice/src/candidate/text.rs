@@ -5,8 +5,9 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::str::{FromStr, SplitAsciiWhitespace};
+use std::sync::Arc;
 
-use super::{Candidate, CandidateType, Foundation, Location, TcpType};
+use super::{Candidate, CandidateType, Facts, Foundation, Location, TcpType};
 use crate::address::{Protocol, canonical};
 use crate::error::InvalidCandidate;
 use crate::priority;
@@ -36,7 +37,7 @@ impl FromStr for Candidate {
             return Err(InvalidCandidate::Type);
         }
         let kind = kind(next()?)?;
-        let mut candidate = Self {
+        let mut facts = Facts {
             kind,
             protocol,
             tcp_type: None,
@@ -49,15 +50,15 @@ impl FromStr for Candidate {
             username_fragment: None,
             epoch: 0,
         };
-        candidate.read_extensions(fields)?;
-        if (candidate.protocol == Protocol::Tcp) != candidate.tcp_type.is_some() {
+        facts.read_extensions(fields)?;
+        if (facts.protocol == Protocol::Tcp) != facts.tcp_type.is_some() {
             return Err(InvalidCandidate::TcpType);
         }
-        Ok(candidate)
+        Ok(Self(Arc::new(facts)))
     }
 }
 
-impl Candidate {
+impl Facts {
     fn read_extensions(
         &mut self,
         mut fields: SplitAsciiWhitespace<'_>,
@@ -141,30 +142,30 @@ fn location(host: &str, port: u16) -> Result<Location, InvalidCandidate> {
 impl fmt::Display for Candidate {
     /// Prints `candidate:…`, as `RTCIceCandidate.candidate` has it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
+        let Facts {
             foundation,
             component,
             protocol,
             priority,
             kind,
             ..
-        } = self;
+        } = &*self.0;
         write!(
             f,
             "candidate:{foundation} {component} {protocol} {priority} "
         )?;
-        match &self.location {
+        match &self.0.location {
             Location::Address(address) => write!(f, "{} {}", address.ip(), address.port())?,
             Location::Name(name, port) => write!(f, "{name} {port}")?,
         }
         write!(f, " typ {kind}")?;
-        if let Some(related) = self.related {
+        if let Some(related) = self.0.related {
             write!(f, " raddr {} rport {}", related.ip(), related.port())?;
         }
-        if let Some(tcp_type) = self.tcp_type {
+        if let Some(tcp_type) = self.0.tcp_type {
             write!(f, " tcptype {tcp_type}")?;
         }
-        if let Some(fragment) = &self.username_fragment {
+        if let Some(fragment) = &self.0.username_fragment {
             write!(f, " ufrag {fragment}")?;
         }
         Ok(())

@@ -12,6 +12,7 @@ mod consent;
 mod failure;
 mod glare;
 mod laws;
+mod memory;
 mod nomination;
 mod policy;
 mod restart;

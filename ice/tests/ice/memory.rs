@@ -1,0 +1,107 @@
+//! What a connected agent holds, and that it gives it back.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use allocation_counter::measure;
+use floe_ice::{Agent, Candidate, Config, FiveTuple, Initiation, Mode, RemoteParameters, State};
+
+const PAIRS: usize = 10_000;
+
+/// Two agents whose datagrams arrive at once. One has the server's socket, as all of its kind; the other its own.
+struct Call {
+    server: Agent,
+    client: Agent,
+}
+
+impl Call {
+    fn connect(now: &mut Instant, number: usize, config: &Arc<Config>, socket: &Candidate) -> Self {
+        let agent = |side: u8, initiation| {
+            let mut seed = [side; 32];
+            seed[..8].copy_from_slice(&number.to_be_bytes());
+            Agent::with_seed(seed, config.clone(), Mode::Full, initiation, None)
+        };
+        let mut call = Self {
+            server: agent(1, Initiation::Responding),
+            client: agent(2, Initiation::Initiating),
+        };
+        let [_, a, b, c] = u32::try_from(number).unwrap().to_be_bytes();
+        let own = Candidate::host(SocketAddr::from(([10, a, b, c], 5000)));
+        introduce(*now, &mut call.server, socket.clone(), &mut call.client);
+        introduce(*now, &mut call.client, own, &mut call.server);
+        call.run_until(now, |call| call.is_completed() && call.is_quiet());
+        call
+    }
+
+    fn is_completed(&self) -> bool {
+        [&self.server, &self.client]
+            .iter()
+            .all(|agent| agent.state() == State::Completed)
+    }
+
+    /// Both have kept consent more than once: what nomination needed is over.
+    fn is_quiet(&self) -> bool {
+        [&self.server, &self.client]
+            .iter()
+            .all(|agent| agent.stats().consent_requests_sent >= 3)
+    }
+
+    fn run_until(&mut self, now: &mut Instant, done: impl Fn(&Self) -> bool) {
+        let mut buf = [0; 1200];
+        while !done(self) {
+            let Self { server, client } = self;
+            while carry(*now, server, client, &mut buf) || carry(*now, client, server, &mut buf) {}
+            let deadlines = [server.poll_timeout(), client.poll_timeout()];
+            *now = deadlines.into_iter().flatten().min().expect("they wait");
+            server.handle_timeout(*now);
+            client.handle_timeout(*now);
+        }
+    }
+}
+
+fn introduce(now: Instant, from: &mut Agent, candidate: Candidate, to: &mut Agent) {
+    let text = candidate.to_string();
+    from.add_local_candidate(now, candidate).unwrap();
+    from.local_candidates_complete(now);
+    let remote = RemoteParameters::new(from.local_parameters().clone());
+    to.set_remote_parameters(now, remote).unwrap();
+    to.add_remote_candidate(now, text.parse().unwrap()).unwrap();
+    to.remote_candidates_complete(now);
+}
+
+/// Whether there was something to carry.
+fn carry(now: Instant, from: &mut Agent, to: &mut Agent, buf: &mut [u8]) -> bool {
+    while from.poll_event().is_some() {}
+    let Some(transmit) = from.poll_transmit(buf) else {
+        return false;
+    };
+    let path = FiveTuple::udp(transmit.path.remote, transmit.path.local);
+    let _ = to.handle_datagram(now, path, &buf[..transmit.len]);
+    true
+}
+
+fn server_socket() -> Candidate {
+    Candidate::host("192.0.2.1:3478".parse().unwrap())
+}
+
+#[test]
+fn a_connected_agent_holds_little_and_gives_it_back() {
+    let (config, socket) = (Arc::new(Config::default()), server_socket());
+    let mut now = sim::Clock::epoch();
+    let mut calls = Vec::new();
+    let held = measure(|| {
+        calls = Vec::with_capacity(PAIRS);
+        calls.extend((0..PAIRS).map(|number| Call::connect(&mut now, number, &config, &socket)));
+    });
+    let (agents, inline) = (2 * PAIRS as i64, size_of::<Agent>());
+    let each = held.bytes_current / agents;
+    println!(
+        "{inline} inline, {each} in all, {} allocations",
+        held.count_current / agents
+    );
+    assert!(each <= 2048, "{inline} inline, {each} in all");
+    let returned = measure(|| calls = Vec::new());
+    assert_eq!(returned.bytes_current, -held.bytes_current);
+    assert_eq!(returned.count_current, -held.count_current);
+}
