@@ -1,12 +1,19 @@
-//! What the benchmarks share: the side-by-side table at the end of each run.
+//! What the benchmarks share: the side-by-side tables, and the peers behind the same few verbs.
 //!
 //! Criterion measures one subject after the other, and between two of them a shared machine may have changed its speed. The
 //! claims this project makes are ratios, so [`side_by_side`] measures them as such: all subjects take turns within
 //! milliseconds, many times over, and each reports its median turn.
 
 pub mod call;
+pub mod codec;
+pub mod compare;
+pub mod connect;
 pub mod floor;
 pub mod handshake;
+pub mod keepalive;
+pub mod peers;
+pub mod report;
+pub mod scale;
 
 use std::{hint::black_box, time::Instant};
 
@@ -35,6 +42,12 @@ impl<'a> Subject<'a> {
         Self::repeated(name, CALLS_PER_TURN, run)
     }
 
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
     /// One that takes so long that a single call makes a turn.
     pub fn slow<R>(name: &'static str, run: impl FnMut() -> R + 'a) -> Self {
         Self::repeated(name, 1, run)
@@ -50,15 +63,29 @@ impl<'a> Subject<'a> {
     }
 }
 
-/// Measures all subjects in turn and prints a table; the first one is the floor that the others are divided by.
-pub fn side_by_side(title: &str, mut subjects: Vec<Subject<'_>>) {
+/// Measures all subjects in turn: the median of each, in nanoseconds per call.
+pub fn medians(subjects: &mut [Subject<'_>]) -> Vec<f64> {
     let mut turns = vec![Vec::with_capacity(TURNS); subjects.len()];
     for _ in 0..TURNS {
         for (subject, turns) in subjects.iter_mut().zip(&mut turns) {
             turns.push(nanoseconds(&mut subject.run) / f64::from(subject.calls));
         }
     }
-    let medians: Vec<f64> = turns.into_iter().map(median).collect();
+    turns.into_iter().map(median).collect()
+}
+
+/// Heap allocations per call of each.
+pub fn allocations(subjects: &mut [Subject<'_>]) -> Vec<f64> {
+    let count = |subject: &mut Subject<'_>| {
+        let counted = allocation_counter::measure(&mut subject.run);
+        counted.count_total as f64 / f64::from(subject.calls)
+    };
+    subjects.iter_mut().map(count).collect()
+}
+
+/// Measures all subjects in turn and prints a table; the first one is the floor that the others are divided by.
+pub fn side_by_side(title: &str, mut subjects: Vec<Subject<'_>>) {
+    let medians = medians(&mut subjects);
     let floor = medians.first().copied().unwrap_or(f64::NAN);
     let rows = subjects.iter().zip(medians);
     let rows: Vec<_> = rows
@@ -75,14 +102,14 @@ pub fn print_table(title: &str, rows: &[(&str, f64, f64)]) {
     }
 }
 
-/// Nanoseconds that something takes, once.
+/// Nanoseconds that something takes, once; its allocations are not counted meanwhile.
 #[expect(
     clippy::disallowed_methods,
     reason = "this is where real time is measured"
 )]
 pub fn nanoseconds(run: impl FnOnce()) -> f64 {
     let start = Instant::now();
-    run();
+    allocation_counter::opt_out(run);
     start.elapsed().as_nanos() as f64
 }
 

@@ -1,0 +1,215 @@
+//! One Binding request of 96 bytes parsed, verified and answered in 64, by each STUN implementation.
+
+use std::hint::black_box;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use floe_stun::{
+    FingerprintStatus, IntegrityKey, Message, Method, RoleAttribute, RouteKey, TransactionIds,
+    Writer,
+};
+use is::{DefaultSha1HmacProvider, Sha1HmacProvider, stun as str0m};
+use rtc_ice::crypto::{RTCCryptoProvider, default_provider};
+use rtc_stun::attributes::ATTR_USERNAME;
+use rtc_stun::fingerprint::FINGERPRINT;
+use rtc_stun::integrity::MessageIntegrity;
+use rtc_stun::message::{BINDING_SUCCESS, Getter as _, Message as RtcMessage};
+use rtc_stun::textattrs::Username;
+use rtc_stun::xoraddr::XorMappedAddress as RtcXorMappedAddress;
+use stun_types::{attribute::XorMappedAddress, message as peer, prelude::*};
+
+use crate::floor;
+use crate::peers::Credentials;
+
+const PASSWORD: &str = "VOkJxbRl1RmTxUk/WvJxBt";
+const USERNAME: &str = "evtjXXXX:h6vYYYY";
+
+/// The request, a forged one, and what each implementation holds ready.
+pub struct Codec {
+    request: [u8; 96],
+    forged: [u8; 96],
+    source: SocketAddr,
+    key: IntegrityKey,
+    of_stun_types: peer::IntegrityKey,
+    of_rtc: Arc<dyn RTCCryptoProvider>,
+    is_hmac: DefaultSha1HmacProvider,
+}
+
+impl std::fmt::Debug for Codec {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Codec").finish_non_exhaustive()
+    }
+}
+
+impl Default for Codec {
+    fn default() -> Self {
+        let credentials = |password: &str| Credentials {
+            ufrag: String::new(),
+            password: password.to_owned(),
+        };
+        let mut requests = Requests::default();
+        let mut request = |password| {
+            let mut request = [0; 96];
+            let len = requests.write(&mut request, USERNAME, &credentials(password));
+            assert_eq!(len, request.len());
+            request
+        };
+        Self {
+            request: request(PASSWORD),
+            forged: request("a password nobody uses"),
+            source: SocketAddr::from(([192, 0, 2, 1], 32853)),
+            key: IntegrityKey::short_term(PASSWORD.as_bytes()),
+            of_stun_types: peer::ShortTermCredentials::new(PASSWORD.to_owned()).make_key(),
+            of_rtc: default_provider().expect("ring"),
+            is_hmac: DefaultSha1HmacProvider,
+        }
+    }
+}
+
+impl Codec {
+    /// The crypto of the job and nothing else, for these two sizes only: either message's HMAC and CRC-32.
+    #[must_use]
+    pub fn floor(&self) -> bool {
+        let request = black_box(&self.request);
+        let mut first: [u8; 64] = *request.first_chunk().expect("96 bytes");
+        first[3] -= 8;
+        let verified = floor::hmac(&[first, floor::padding(64)]) == request[68..88];
+
+        let mut answer = floor::padding(32);
+        answer[..32].copy_from_slice(&request[..32]);
+        let mac = floor::hmac(&[answer]);
+        let checksums = crc32fast::hash(&request[..88]) ^ crc32fast::hash(&request[..56]);
+        verified ^ (black_box(mac)[0] == 0) ^ (checksums == 0)
+    }
+
+    /// floe.
+    pub fn floe(&self, out: &mut [u8]) -> usize {
+        let message = Message::parse(black_box(&self.request)).expect("well-formed");
+        assert!(
+            message.fingerprint() == FingerprintStatus::Valid
+                && message.username() == Some(USERNAME.as_bytes())
+        );
+        let request = message.verify(&self.key).expect("authentic");
+        Writer::success(out, request.method(), request.transaction_id())
+            .xor_mapped_address(black_box(self.source))
+            .integrity_as(request.algorithm(), &self.key)
+            .fingerprint()
+            .expect("it fits")
+    }
+
+    /// `stun-types` with a key that is made once, into a slice.
+    pub fn stun_types(&self, out: &mut [u8]) -> usize {
+        let request = peer::Message::from_bytes(black_box(&self.request)).expect("well-formed");
+        let username = request.raw_attribute(0x0006.into()).expect("present");
+        assert!(&*username.value == USERNAME.as_bytes());
+        let algorithm = request
+            .validate_integrity_with_key(&self.of_stun_types)
+            .expect("authentic");
+        let mut answer =
+            peer::Message::builder_success(&request, peer::MessageWriteMutSlice::new(out));
+        let address = XorMappedAddress::new(black_box(self.source), request.transaction_id());
+        answer.add_attribute(&address).expect("it fits");
+        answer
+            .add_message_integrity_with_key(&self.of_stun_types, algorithm)
+            .expect("it fits");
+        answer.add_fingerprint().expect("it fits");
+        answer.finish()
+    }
+
+    /// `is`, which does not check FINGERPRINT.
+    pub fn is(&self, out: &mut [u8]) -> usize {
+        let hmac = |key: &[u8], parts: &[&[u8]]| self.is_hmac.sha1_hmac(key, parts);
+        let request = str0m::StunMessage::parse(black_box(&self.request)).expect("well-formed");
+        assert!(request.username() == Some(USERNAME));
+        assert!(request.verify(PASSWORD.as_bytes(), hmac), "authentic");
+        str0m::StunMessage::binding_reply(request.trans_id(), black_box(self.source))
+            .to_bytes(Some(PASSWORD.as_bytes()), out, hmac)
+            .expect("it fits")
+    }
+
+    /// `rtc-stun` on `ring`, as `rtc-ice` uses it.
+    pub fn rtc_stun(&self, out: &mut [u8]) -> usize {
+        let crypto = self.of_rtc.crypto();
+        let mut request = RtcMessage {
+            raw: black_box(&self.request).to_vec(),
+            ..RtcMessage::default()
+        };
+        request.decode().expect("well-formed");
+        let mut username = Username::new(ATTR_USERNAME, String::new());
+        username.get_from(&request).expect("present");
+        assert!(username.text == USERNAME);
+        FINGERPRINT.check(&request).expect("whole");
+        MessageIntegrity::check(&mut request, PASSWORD.as_bytes(), crypto).expect("authentic");
+        let (ip, port) = black_box((self.source.ip(), self.source.port()));
+        let mut answer = RtcMessage::new();
+        answer
+            .build(&[
+                Box::new(request),
+                Box::new(BINDING_SUCCESS),
+                Box::new(RtcXorMappedAddress { ip, port }),
+                Box::new(MessageIntegrity::new_short_term_integrity_with_provider(
+                    PASSWORD.to_owned(),
+                    crypto,
+                )),
+                Box::new(FINGERPRINT),
+            ])
+            .expect("an answer");
+        out[..answer.raw.len()].copy_from_slice(&answer.raw);
+        answer.raw.len()
+    }
+
+    /// floe's reader alone, FINGERPRINT included.
+    #[must_use]
+    pub fn parse(&self) -> bool {
+        Message::parse(black_box(&self.request)).is_ok()
+    }
+
+    /// As far as a request for somebody else gets.
+    #[must_use]
+    pub fn wrong_username(&self) -> bool {
+        Message::parse(black_box(&self.request))
+            .is_ok_and(|message| message.username() == Some(b"somebody:elses--"))
+    }
+
+    /// As far as a request gets that somebody made who does not know the password.
+    #[must_use]
+    pub fn forged_mac(&self) -> bool {
+        Message::parse(black_box(&self.forged))
+            .is_ok_and(|message| message.verify(&self.key).is_ok())
+    }
+}
+
+/// Writes requests as a controlling browser sends them on the pair it has nominated.
+#[derive(Debug)]
+pub struct Requests(TransactionIds);
+
+impl Default for Requests {
+    fn default() -> Self {
+        Self(TransactionIds::new(RouteKey::from_bytes([1; 16]), [2; 32]))
+    }
+}
+
+impl Requests {
+    /// A new one for `receiver`, from the peer it knows by this username; gives its length in bytes.
+    pub fn write(&mut self, buf: &mut [u8], username: &str, receiver: &Credentials) -> usize {
+        let key = IntegrityKey::short_term(receiver.password.as_bytes());
+        Writer::request(buf, Method::BINDING, self.0.mint(0))
+            .username(username.as_bytes())
+            .priority(0x6E00_01FF)
+            .role(RoleAttribute::Controlling(0x932F_F9B1_5126_3B36))
+            .use_candidate()
+            .integrity(&key)
+            .fingerprint()
+            .expect("it fits")
+    }
+
+    /// An answer to a question that nobody asked.
+    pub fn write_answer(&mut self, buf: &mut [u8], of: &Credentials, to: SocketAddr) -> usize {
+        let key = IntegrityKey::short_term(of.password.as_bytes());
+        Writer::success(buf, Method::BINDING, self.0.mint(0))
+            .xor_mapped_address(to)
+            .integrity(&key)
+            .fingerprint()
+            .expect("it fits")
+    }
+}

@@ -1,0 +1,361 @@
+//! The tables of one run: what floe and the peers take for the same work, measured in turn.
+
+use std::io;
+use std::process::Command;
+
+use crate::call::epoch;
+use crate::codec::Codec;
+use crate::connect::{self, Course, LAYOUTS};
+use crate::keepalive::{CALLS, Calls, Measure, Step, calls};
+use crate::peers::{AtChromiumsRate, Floe, Idle, Is, Peer, Rice, Rtc};
+use crate::report::{Cell, Table};
+use crate::scale::{self, Figures};
+use crate::{Subject, allocations, floor, median, medians, nanoseconds};
+
+/// How much time to spend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effort {
+    /// Two minutes for all.
+    Quick,
+    /// As the documentation has it.
+    Full,
+}
+
+impl Effort {
+    const fn of(self, quick: usize, full: usize) -> usize {
+        match self {
+            Self::Quick => quick,
+            Self::Full => full,
+        }
+    }
+}
+
+/// A STUN request parsed, verified and answered.
+#[must_use]
+pub fn codec() -> Table {
+    let codec = Codec::default();
+    let mut outs = [[0; 128]; 4];
+    let [ours, stun_types, is, rtc_stun] = &mut outs;
+    let mut subjects = [
+        Subject::new("crypto floor", || codec.floor()),
+        Subject::new("floe", || codec.floe(ours)),
+        Subject::new("stun-types 2.0.4, cached key, into a slice", || {
+            codec.stun_types(stun_types)
+        }),
+        Subject::new("is 0.12 (FINGERPRINT not checked)", || codec.is(is)),
+        Subject::new("rtc-stun 0.21.1", || codec.rtc_stun(rtc_stun)),
+    ];
+    let medians = medians(&mut subjects);
+    let counts = allocations(&mut subjects);
+    let mut table = Table::new(
+        "STUN: a Binding request parsed, verified and answered (96 → 64 bytes)",
+        &["ns (× floor)", "allocations"],
+    );
+    for ((subject, nanos), count) in subjects.iter().zip(&medians).zip(counts) {
+        let cells = vec![Cell::over(*nanos, medians[0]), Cell::new(count, "", 0)];
+        table.row(subject.name(), cells);
+    }
+    table
+}
+
+fn everybody() -> Vec<Box<dyn Calls>> {
+    vec![
+        calls::<Floe>(),
+        calls::<Is>(),
+        calls::<Rice>(),
+        calls::<Rtc>(),
+    ]
+}
+
+/// What connected agents do again and again.
+#[must_use]
+pub fn keepalive(effort: Effort) -> Table {
+    let mut everybody = everybody();
+    let steps = [Step::Answer, Step::Check, Step::Handle];
+    let (request, answer) = everybody[0].sizes();
+    let floors: [fn(usize, usize) -> f64; 3] = [
+        |request, answer| floor_of(request) + floor_of(answer),
+        |request, _| floor_of(request),
+        |_, answer| floor_of(answer),
+    ];
+    let floors = floors.map(|floor| {
+        let turns = (0..effort.of(101, 401)).map(|_| floor(request, answer));
+        median(turns.collect())
+    });
+    let mut table = Table::new(
+        "ICE: consent in a connected agent, warm",
+        &[
+            "request in → response out, ns (× floor)",
+            "allocations",
+            "own check from the timer, ns (× floor)",
+            "allocations",
+            "its response handled, ns (× floor)",
+            "allocations",
+        ],
+    );
+    for (calls, costs) in measure_steps(&mut everybody, &steps, effort) {
+        let cells = costs
+            .iter()
+            .zip(floors)
+            .flat_map(|(cost, floor)| match cost {
+                Some(cost) => [
+                    Cell::over(cost.nanos, floor),
+                    Cell::new(cost.allocations, "", 0),
+                ],
+                None => [Cell::none(), Cell::none()],
+            });
+        table.row(calls, cells.collect());
+    }
+    table
+}
+
+/// What agents turn away, beside the floor of the STUN codec.
+#[must_use]
+pub fn rejection(effort: Effort) -> Table {
+    let codec = Codec::default();
+    let mut subjects = [
+        Subject::new("floor", || codec.floor()),
+        Subject::new("parse", || codec.parse()),
+        Subject::new("username", || codec.wrong_username()),
+        Subject::new("MAC", || codec.forged_mac()),
+    ];
+    let medians = medians(&mut subjects);
+    let mut table = Table::new(
+        "Turned away, beside the floor of a STUN request answered",
+        &[
+            "wrong username, ns (× floor)",
+            "unknown transaction, ns (× floor)",
+            "forged MAC, ns (× floor)",
+        ],
+    );
+    let over = |nanos| Cell::over(nanos, medians[0]);
+    table.row(
+        "floe's codec",
+        vec![over(medians[2]), over(medians[1]), over(medians[3])],
+    );
+    let steps = [
+        Step::WrongUsername,
+        Step::UnknownTransaction,
+        Step::ForgedMac,
+    ];
+    for (calls, costs) in measure_steps(&mut everybody(), &steps, effort) {
+        let cell = |cost: &Option<Cost>| cost.map_or_else(Cell::none, |cost| over(cost.nanos));
+        table.row(&format!("{calls}, agent"), costs.iter().map(cell).collect());
+    }
+    table
+}
+
+/// What a step took: nanoseconds and heap allocations.
+#[derive(Clone, Copy, Debug)]
+struct Cost {
+    nanos: f64,
+    allocations: f64,
+}
+
+/// Medians of each kind, which take turns; `None` for what a kind never does.
+fn measure_steps(
+    everybody: &mut [Box<dyn Calls>],
+    steps: &[Step],
+    effort: Effort,
+) -> Vec<(&'static str, Vec<Option<Cost>>)> {
+    let mut times = vec![vec![Vec::new(); steps.len()]; everybody.len()];
+    for _ in 0..effort.of(101, 401) {
+        for (calls, times) in everybody.iter_mut().zip(&mut times) {
+            for (step, times) in steps.iter().zip(times) {
+                times.extend(calls.step(*step, Measure::Time));
+            }
+            calls.other_way();
+        }
+    }
+    let costs = |(calls, times): (&mut Box<dyn Calls>, Vec<Vec<f64>>)| {
+        let cost = |(step, times): (&Step, Vec<f64>)| {
+            let allocations = calls.step(*step, Measure::Allocations)?;
+            let nanos = median(times);
+            Some(Cost { nanos, allocations })
+        };
+        let costs = steps.iter().zip(times).map(cost).collect();
+        (calls.name(), costs)
+    };
+    everybody.iter_mut().zip(times).map(costs).collect()
+}
+
+/// The HMAC and the CRC-32 of a message of this length, nanoseconds.
+fn floor_of(len: usize) -> f64 {
+    let bytes = [7; 256];
+    let nanos = nanoseconds(|| {
+        for _ in 0..CALLS {
+            let message = std::hint::black_box(&bytes[..len]);
+            std::hint::black_box(floor::message(message, len - 24 - 8));
+        }
+    });
+    nanos / f64::from(CALLS)
+}
+
+type MeasureScale = fn(usize, u32) -> Option<Figures>;
+
+/// Kinds that are measured at scale, with how many agents, at either effort.
+const FLEETS: [(&str, MeasureScale, &[usize], &[usize]); 6] = [
+    (
+        Idle::NAME,
+        scale::measure::<Idle>,
+        &[10_000],
+        &[100_000, 1_000_000],
+    ),
+    (
+        Floe::NAME,
+        scale::measure::<Floe>,
+        &[1_000, 10_000, 100_000],
+        &[1_000, 10_000, 100_000, 1_000_000],
+    ),
+    (
+        AtChromiumsRate::NAME,
+        scale::measure::<AtChromiumsRate>,
+        &[10_000],
+        &[100_000, 1_000_000],
+    ),
+    (Is::NAME, scale::measure::<Is>, &[10_000], &[100_000]),
+    (Rice::NAME, scale::measure::<Rice>, &[10_000], &[100_000]),
+    (Rtc::NAME, scale::measure::<Rtc>, &[10_000], &[100_000]),
+];
+
+/// Very many agents in one thread, each kind in a process of its own.
+///
+/// # Errors
+///
+/// When this program cannot be started once more.
+pub fn at_scale(effort: Effort) -> io::Result<Table> {
+    let mut table = Table::new(
+        "ICE at scale: connected agents in one thread, virtual time",
+        &[
+            "ns per agent·second",
+            "wake-ups /s",
+            "checks /s",
+            "ns per check, both ways",
+            "resident bytes per agent",
+            "cold request → response, ns",
+        ],
+    );
+    for (name, _, quick, full) in FLEETS {
+        let numbers = match effort {
+            Effort::Quick => quick,
+            Effort::Full => full,
+        };
+        for agents in numbers {
+            let seconds = effort.of(5, 15);
+            let figures = in_a_process_of_its_own(name, *agents, seconds)?;
+            let row = format!("{name}, {agents} agents");
+            match figures {
+                Some(figures) => table.row(&row, cells_of(&figures)),
+                None => println!("{row}: not measured, there is not enough memory"),
+            }
+        }
+    }
+    Ok(table)
+}
+
+fn cells_of(figures: &Figures) -> Vec<Cell> {
+    let per_check = match figures.checks > 0.0 {
+        true => Cell::new(figures.per_check, "ns", 0),
+        false => Cell::none(),
+    };
+    vec![
+        Cell::new(figures.per_agent_second, "ns", 0),
+        Cell::new(figures.wake_ups, "1/s", 2),
+        Cell::new(figures.checks, "1/s", 2),
+        per_check,
+        Cell::new(figures.memory, "bytes", 0),
+        Cell::new(figures.cold, "ns", 0),
+    ]
+}
+
+fn in_a_process_of_its_own(
+    name: &str,
+    agents: usize,
+    seconds: usize,
+) -> io::Result<Option<Figures>> {
+    let (agents, seconds) = (agents.to_string(), seconds.to_string());
+    let output = Command::new(std::env::current_exe()?)
+        .args([ONE_FLEET, name, &agents, &seconds])
+        .output()?;
+    Ok(Figures::from_line(&String::from_utf8_lossy(&output.stdout)))
+}
+
+/// The first argument of a process that measures one fleet; kind, number of agents and seconds follow.
+pub const ONE_FLEET: &str = "--one-fleet";
+
+/// What such a process does: prints the figures of one fleet.
+///
+/// `None` for arguments that make no sense.
+#[must_use]
+pub fn one_fleet(arguments: &[String]) -> Option<String> {
+    let [name, agents, seconds] = arguments else {
+        return None;
+    };
+    let (_, measure, ..) = FLEETS.iter().find(|(known, ..)| known == name)?;
+    let figures = measure(agents.parse().ok()?, seconds.parse().ok()?)?;
+    Some(figures.to_line())
+}
+
+/// How long it takes to connect.
+#[must_use]
+pub fn connect() -> Table {
+    let columns = LAYOUTS.map(|layout| layout.name);
+    let mut table = Table::new(
+        "ICE: ms until usable / controlled side selected / controlling side done · datagrams, 50 ms one way",
+        &columns,
+    );
+    fn row<P: Peer>(table: &mut Table) {
+        let cells = LAYOUTS
+            .iter()
+            .map(|layout| course(&connect::connect::<P>(layout)));
+        table.row(P::NAME, cells.collect());
+    }
+    row::<Floe>(&mut table);
+    row::<Is>(&mut table);
+    row::<Rice>(&mut table);
+    row::<Rtc>(&mut table);
+    table
+}
+
+fn course(course: &Course) -> Cell {
+    let moments = [course.usable, course.controlled, course.controlling];
+    let [Some(usable), Some(controlled), Some(controlling)] = moments else {
+        return Cell::parts("never".to_owned(), &[]);
+    };
+    let datagrams = course.datagrams;
+    Cell::parts(
+        format!("{usable}/{controlled}/{controlling} · {datagrams}"),
+        &[
+            ("usable", usable as f64, "ms"),
+            ("controlled selected", controlled as f64, "ms"),
+            ("controlling done", controlling as f64, "ms"),
+            ("datagrams", datagrams as f64, ""),
+        ],
+    )
+}
+
+/// What it takes to make an agent with sixteen sockets that learns of sixteen candidates.
+#[must_use]
+pub fn construction() -> Table {
+    let now = epoch();
+    let mut subjects = [
+        subject::<Floe>(now),
+        subject::<Is>(now),
+        subject::<Rice>(now),
+        subject::<Rtc>(now),
+    ];
+    let medians = medians(&mut subjects);
+    let mut table = Table::new("ICE: an agent with 16 × 16 candidates constructed", &["µs"]);
+    for (subject, nanos) in subjects.iter().zip(medians) {
+        table.row(subject.name(), vec![Cell::new(nanos / 1000.0, "µs", 0)]);
+    }
+    table
+}
+
+fn subject<P: Peer>(now: std::time::Instant) -> Subject<'static> {
+    let mut number = 0;
+    Subject::slow(P::NAME, move || {
+        number += 1;
+        connect::construct::<P>(now, number)
+    })
+}
