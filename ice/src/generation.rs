@@ -31,6 +31,8 @@ pub(crate) struct Generation {
     pub(crate) local_key: IntegrityKey,
     pub(crate) peer: Option<Peer>,
     pub(crate) remotes: Vec<Remote>,
+    /// Since when there was always a peer-reflexive pair to check and none that works.
+    pub(crate) strangers_since: Option<Instant>,
     pub(crate) end_of_candidates: EndOfCandidates,
     /// When the peer's last candidate or its parameters came.
     pub(crate) quiet_since: Option<Instant>,
@@ -87,6 +89,7 @@ impl Generation {
             local,
             peer: None,
             remotes: Vec::new(),
+            strangers_since: None,
             end_of_candidates: EndOfCandidates::Open,
             quiet_since: None,
             paired_at: None,

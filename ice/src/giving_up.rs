@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use crate::candidate::CandidateType;
 use crate::generation::{EndOfCandidates, Generation};
 use crate::role::Mode;
 use crate::shared::Shared;
@@ -30,6 +31,20 @@ impl Generation {
             self.paired_at = None;
             self.quiet_since = None;
         }
+    }
+
+    /// Whether the peer's checks from unknown addresses may still add to the checklist. Two NATs that map by destination
+    /// and filter by nothing show each other a new address with every check, and would keep two agents at it for ever: as
+    /// long as the patience with the signalled candidates is enough for the others.
+    pub(crate) fn takes_strangers(&mut self, shared: &Shared, now: Instant) -> bool {
+        let mut pairs = self.checklist.pairs.iter();
+        let busy = pairs.any(|pair| {
+            pair.remote.kind == CandidateType::PeerReflexive && pair.state().is_unfinished()
+        });
+        if self.selected.is_some() || !busy {
+            self.strangers_since = None;
+        }
+        now < *self.strangers_since.get_or_insert(now) + shared.timing.patience
     }
 
     /// Whether everything that could give us a pair is over, and why (W3C webrtc-pc §5.6.3, RFC 8863 §4).

@@ -144,7 +144,7 @@ impl Generation {
         self.paths.on_request(path);
         self.began.get_or_insert(now);
         let known = self.checklist.on_path(&path).map(|pair| pair.id);
-        let Some(id) = known.or_else(|| self.discover(shared, path, seen.priority)) else {
+        let Some(id) = known.or_else(|| self.discover(shared, now, path, seen.priority)) else {
             return;
         };
         let Some(pair) = self.checklist.get_mut(id) else {
@@ -193,13 +193,21 @@ impl Generation {
     }
 
     /// A pair for a path that has none: from a candidate we know, or from a peer-reflexive one (RFC 8445 §7.3.1.3).
-    fn discover(&mut self, shared: &mut Shared, path: FiveTuple, priority: u32) -> Option<PairId> {
+    fn discover(
+        &mut self,
+        shared: &mut Shared,
+        now: Instant,
+        path: FiveTuple,
+        priority: u32,
+    ) -> Option<PairId> {
         let local = shared.locals.best_of(path.protocol, path.local)?.end();
         let same = |r: &&Remote| r.address == path.remote && r.protocol == path.protocol;
-        let remote = match self.remotes.iter().find(same) {
-            Some(known) => known.end(),
-            None => self.add_peer_reflexive(shared, path, priority),
-        };
+        let known = self.remotes.iter().find(same).map(Remote::end);
+        if known.is_none() && !self.takes_strangers(shared, now) {
+            shared.stats.candidates_ignored += 1;
+            return None;
+        }
+        let remote = known.unwrap_or_else(|| self.add_peer_reflexive(shared, path, priority));
         self.add_pair(shared, path, local, remote)
     }
 

@@ -112,8 +112,8 @@ impl Network {
     }
 
     /// How the outside of a NAT sees `inside`: its mappings, oldest first.
-    pub fn mappings(&mut self, nat: NatId, inside: SocketAddr) -> impl Iterator<Item = SocketAddr> {
-        self.topology.translator(nat).mappings_of(inside)
+    pub fn mappings(&self, nat: NatId, inside: SocketAddr) -> Vec<SocketAddr> {
+        self.topology.table(nat).mappings_of(inside).collect()
     }
 
     /// Makes every link, in both directions, like `link`.

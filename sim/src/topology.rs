@@ -52,6 +52,10 @@ impl Topology {
         &mut self.translators[nat.0]
     }
 
+    pub(crate) fn table(&self, nat: NatId) -> &Translator {
+        &self.translators[nat.0]
+    }
+
     /// Where links to NATs end: whatever the port, it is the same way.
     pub(crate) fn entrances(&self) -> impl Iterator<Item = SocketAddr> {
         self.translators.iter().map(|t| entrance(t.nat.public))

@@ -13,6 +13,7 @@ mod failure;
 mod glare;
 mod laws;
 mod memory;
+mod nat;
 mod nomination;
 mod policy;
 mod restart;

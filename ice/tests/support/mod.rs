@@ -1,5 +1,7 @@
 //! Agents as nodes of the simulator, and the signaling between two of them.
 
+pub(crate) mod nat;
+pub(crate) mod servers;
 pub(crate) mod solo;
 pub(crate) mod talker;
 
