@@ -90,6 +90,10 @@ enum Step {
     Revoke,
     Timing(u8),
     Wait(u64),
+    Jump {
+        seconds: u64,
+        called: bool,
+    },
     Close,
 }
 
@@ -117,6 +121,8 @@ fn any_step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Traffic),
         1 => Just(Step::Revoke),
         1 => (0_u8..4).prop_map(Step::Timing),
+        2 => (prop_oneof![20_u64..60, 60_u64..100_000], any::<bool>())
+            .prop_map(|(seconds, called)| Step::Jump { seconds, called }),
         12 => prop_oneof![0_u64..100, 0_u64..1000, 0_u64..45_000].prop_map(Step::Wait),
         1 => Just(Step::Close),
     ]
@@ -224,10 +230,28 @@ impl Walk {
                 agent.set_timing(now, presets[usize::from(n)].clone());
             }
             Step::Wait(milliseconds) => solo.run_for(ms(milliseconds)),
+            Step::Jump { seconds, called } => {
+                self.requests.extend(solo.take_requests());
+                solo.now += secs(seconds);
+                // Whether the timer is noticed before the next input is the caller's luck.
+                if called {
+                    self.call_late();
+                }
+            }
             Step::Close => agent.close(now),
         }
         self.solo.drain();
         self.requests.extend(self.solo.take_requests());
+    }
+
+    /// The clock is suddenly far ahead, and nothing makes up for what was missed.
+    fn call_late(&mut self) {
+        let solo = &mut self.solo;
+        solo.agent.handle_timeout(solo.now);
+        let burst = solo.take();
+        // At most one for each pair under way or kept, for consent and for a nomination, in each generation.
+        let pairs = solo.agent.candidate_pairs().count();
+        assert!(burst.len() <= pairs + 6, "{} at once", burst.len());
     }
 
     fn any_pair(&self, n: usize) -> Option<PairId> {
@@ -273,7 +297,7 @@ impl Walk {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
-    // req: I14 I24
+    // req: I14 I20 I24
     #[test]
     fn whatever_happens_timers_and_states_keep_their_laws(
         steps in prop::collection::vec(any_step(), 1..60),

@@ -20,4 +20,5 @@ mod restart;
 mod roles;
 mod rollback;
 mod security;
+mod timers;
 mod trickle;

@@ -444,3 +444,37 @@ fn what_came_before_the_parameters_can_go_before_them_too() {
     assert_eq!(pairs.len(), 1);
     assert_eq!(pairs[0].pair.path.remote, remote(0));
 }
+
+// req: I14
+#[test]
+fn completed_needs_gathering_done_end_of_candidates_and_a_final_pair() {
+    #[derive(Clone, Copy, Debug)]
+    enum Step {
+        Gathered,
+        EndOfCandidates,
+        Nominated,
+    }
+    use Step::{EndOfCandidates, Gathered, Nominated};
+    for steps in [
+        [Gathered, EndOfCandidates, Nominated],
+        [Gathered, Nominated, EndOfCandidates],
+        [EndOfCandidates, Gathered, Nominated],
+        [EndOfCandidates, Nominated, Gathered],
+        [Nominated, Gathered, EndOfCandidates],
+        [Nominated, EndOfCandidates, Gathered],
+    ] {
+        let mut solo = crate::support::solo::controlled_with_pairs(1);
+        for (index, step) in steps.iter().enumerate() {
+            assert_eq!(solo.agent.state(), State::Connected, "{index} of {steps:?}");
+            match step {
+                Gathered => solo.agent.local_candidates_complete(solo.now),
+                EndOfCandidates => solo.agent.remote_candidates_complete(solo.now),
+                Nominated => {
+                    let request = solo.check().nominating().bytes();
+                    let _ = solo.receive(remote(0), &request);
+                }
+            }
+        }
+        assert_eq!(solo.agent.state(), State::Completed, "{steps:?}");
+    }
+}
