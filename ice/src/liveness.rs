@@ -10,7 +10,7 @@ use crate::error::DropReason;
 use crate::generation::Generation;
 use crate::pair::PairId;
 use crate::selection::Selected;
-use crate::shared::Shared;
+use crate::shared::{Effect, Shared};
 use crate::state::Reason;
 
 impl Generation {
@@ -76,6 +76,7 @@ impl Generation {
         path: FiveTuple,
         response: &Verified<'_>,
     ) -> Result<(), DropReason> {
+        let steady = self.is_steady();
         let Some(selected) = self.selected.as_mut() else {
             return Err(DropReason::UnknownTransaction);
         };
@@ -93,6 +94,7 @@ impl Generation {
         let round_trip = now.saturating_duration_since(sent.at);
         answered.round_trip.record(round_trip);
         match (response.class(), response.error_code()) {
+            (Class::SuccessResponse, _) if steady => shared.effect = Effect::Renewed,
             (Class::SuccessResponse, _) => self.nominated_by_consent(shared, now, pair, sent.at),
             (_, Some(ErrorCode::FORBIDDEN)) => {
                 shared.stats.error_responses_received += 1;
@@ -108,6 +110,14 @@ impl Generation {
         }
         self.renew_consent(shared, now, pair);
         Ok(())
+    }
+
+    /// Whether a sign of life is nothing new: there is one pair, it is in use for good and nothing puts it in doubt.
+    pub(crate) fn is_steady(&self) -> bool {
+        let certain = |s: &Selected| s.nominated && !s.consent.is_suspect();
+        self.selected.as_ref().is_some_and(certain)
+            && self.checklist.pairs.len() == 1
+            && self.checklist.checks.is_empty()
     }
 
     /// An answer came on this pair; if it is the selected one, consent begins anew.

@@ -17,7 +17,7 @@ use crate::nomination::Wish;
 use crate::pair::{End, PairId, PairState};
 use crate::remote::Remote;
 use crate::role::{Conflict, Mode, Role, conflict};
-use crate::shared::{Answer, Response, Shared};
+use crate::shared::{Answer, Effect, Response, Shared};
 
 pub(crate) fn integrity_drop(error: IntegrityError) -> DropReason {
     match error {
@@ -154,7 +154,10 @@ impl Generation {
         let wish = seen.wish.filter(|_| shared.role == Some(Role::Controlled));
         pair.wish = wish.or(pair.wish);
         let state = pair.state();
+        let mut effect = Effect::None;
         if shared.mode == Mode::Lite {
+            let steady = self.is_steady();
+            effect = if steady { Effect::Renewed } else { Effect::Any };
             self.renew_consent(shared, now, id);
         }
         match state {
@@ -162,7 +165,7 @@ impl Generation {
                 self.follow(shared, now, id);
             }
             // The steady state: nothing to find out and nothing to report.
-            PairState::Succeeded => shared.unchanged = shared.mode == Mode::Full,
+            PairState::Succeeded => shared.effect = effect,
             PairState::InProgress => self.recheck(shared, now, id),
             _ => self.checklist.trigger(id),
         }

@@ -41,12 +41,23 @@ pub(crate) struct Shared {
     pub(crate) events: EventQueue,
     pub(crate) stats: Counters,
     pub(crate) jitter: Jitter,
-    /// Whether the last input left everything but counters as it was.
-    pub(crate) unchanged: bool,
+    /// What the input at hand may have changed.
+    pub(crate) effect: Effect,
     pub(crate) last_candidate: u32,
     pub(crate) last_pair: u32,
     /// Counts the generations, also those rolled back.
     pub(crate) last_generation: u32,
+}
+
+/// What is to be looked at after a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// Everything.
+    Any,
+    /// Consent that was not in doubt goes on: only the deadline has moved.
+    Renewed,
+    /// Nothing but counters has changed.
+    None,
 }
 
 /// The timers in force.

@@ -167,7 +167,7 @@ impl Transport {
         path: FiveTuple,
         message: &stun::Message<'_>,
     ) -> Received {
-        let received = self.ice.handle_datagram(now, path, message.as_bytes());
+        let received = self.ice.handle_message(now, path, message);
         self.settle(now);
         match received {
             ice::Received::Handled => Received::Handled,

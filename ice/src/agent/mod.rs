@@ -24,7 +24,7 @@ use crate::random::{Jitter, Label, Random};
 use crate::responder::integrity_drop;
 use crate::revoked::split;
 use crate::role::{Initiation, Mode, Role};
-use crate::shared::{Responses, Shared, Timers};
+use crate::shared::{Effect, Responses, Shared, Timers};
 use crate::state::{GatheringState, Reason, State};
 use crate::stats::{CandidatePairStats, Counters, Stats};
 
@@ -118,7 +118,7 @@ impl Agent {
             events: EventQueue::default(),
             stats: Counters::default(),
             jitter: Jitter::default(),
-            unchanged: false,
+            effect: Effect::Any,
             last_candidate: 0,
             last_pair: 0,
             last_generation: 0,
@@ -142,24 +142,43 @@ impl Agent {
         if !is_stun(datagram) {
             return Received::NotMine;
         }
+        match Message::parse(datagram) {
+            Ok(message) => self.handle_message(now, path, &message),
+            Err(_) if self.state == State::Closed => self.drop(DropReason::Closed),
+            Err(_) => self.drop(DropReason::Malformed),
+        }
+    }
+
+    /// [`handle_datagram`](Self::handle_datagram) for who has parsed it already, to find out whose it is.
+    pub fn handle_message(
+        &mut self,
+        now: Instant,
+        path: FiveTuple,
+        message: &Message<'_>,
+    ) -> Received {
         // What time alone has ended by now cannot be revived by what comes after.
         if self.deadline.is_some_and(|deadline| deadline <= now) {
             self.update(now);
         }
-        self.shared.unchanged = false;
-        let result = self.receive(now, path.canonical(), datagram);
-        match result {
-            Ok(()) if self.shared.unchanged && self.role == self.shared.role => {}
-            Ok(()) | Err(DropReason::AsymmetricResponse) => self.update(now),
-            Err(_) => {}
+        self.shared.effect = Effect::Any;
+        let result = self.receive(now, path.canonical(), message);
+        match (result, self.shared.effect) {
+            (Ok(()), Effect::None) if self.role == self.shared.role => {}
+            (Ok(()), Effect::Renewed) if self.role == self.shared.role => {
+                self.deadline = self.next_deadline();
+            }
+            (Ok(()) | Err(DropReason::AsymmetricResponse), _) => self.update(now),
+            (Err(_), _) => {}
         }
-        result.map_or_else(
-            |reason| {
-                self.shared.stats.count(reason);
-                Received::Dropped(reason)
-            },
-            |()| Received::Handled,
-        )
+        match result {
+            Ok(()) => Received::Handled,
+            Err(reason) => self.drop(reason),
+        }
+    }
+
+    fn drop(&mut self, reason: DropReason) -> Received {
+        self.shared.stats.count(reason);
+        Received::Dropped(reason)
     }
 
     /// Cheap tests first, the MAC before anything has an effect.
@@ -167,13 +186,14 @@ impl Agent {
         &mut self,
         now: Instant,
         path: FiveTuple,
-        datagram: &[u8],
+        message: &Message<'_>,
     ) -> Result<(), DropReason> {
         if self.state == State::Closed {
             return Err(DropReason::Closed);
         }
-        let message = Message::parse(datagram).map_err(|_| DropReason::Malformed)?;
-        if datagram.len() > self.shared.config.max_message && message.dtls_in_stun().is_none() {
+        if message.as_bytes().len() > self.shared.config.max_message
+            && message.dtls_in_stun().is_none()
+        {
             return Err(DropReason::TooLong);
         }
         match message.fingerprint() {
@@ -185,14 +205,14 @@ impl Agent {
             return Err(DropReason::UnknownMethod);
         }
         match message.class() {
-            Class::Request => self.receive_request(now, path, &message),
+            Class::Request => self.receive_request(now, path, message),
             // A keepalive: it opens what it opens on its way, and means nothing here (RFC 8445 §11).
             Class::Indication => {
-                self.shared.unchanged = true;
+                self.shared.effect = Effect::None;
                 Ok(())
             }
             Class::SuccessResponse | Class::ErrorResponse => {
-                self.receive_response(now, path, &message)
+                self.receive_response(now, path, message)
             }
         }
     }

@@ -42,7 +42,7 @@ impl Agent {
         let of = |g: &Generation| g.selected.as_ref().map(|s| (s.pair, s.nominated));
         let selected = self.in_use().and_then(of);
         let changed = selected.is_some() && selected != self.selected;
-        if let Some(pair) = self.selected_candidate_pair().filter(|_| changed) {
+        if changed && let Some(pair) = self.selected_candidate_pair() {
             self.shared
                 .events
                 .push(Event::SelectedCandidatePairChange(pair));
@@ -174,7 +174,7 @@ impl Agent {
         }
     }
 
-    fn next_deadline(&self) -> Option<Instant> {
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
         if self.state == State::Closed {
             return None;
         }

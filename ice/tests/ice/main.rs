@@ -22,3 +22,4 @@ mod rollback;
 mod security;
 mod timers;
 mod trickle;
+mod wakeups;
