@@ -72,6 +72,16 @@ pub enum Received {
     Dropped(DropReason),
 }
 
+impl From<ice::Received> for Received {
+    fn from(received: ice::Received) -> Self {
+        match received {
+            ice::Received::Handled => Self::Handled,
+            ice::Received::NotMine => Self::NotMine,
+            ice::Received::Dropped(reason) => Self::Dropped(DropReason::Ice(reason)),
+        }
+    }
+}
+
 /// What became of a datagram at an [`Endpoint`](crate::Endpoint).
 ///
 /// Borrows the datagram for [`UnknownUfrag`](Self::UnknownUfrag) only; the other variants let go of it at once.

@@ -58,10 +58,14 @@
 //! # struct Signalled { parameters: ice::Parameters, fingerprints: dtls::FingerprintSet }
 //! // One identity for all sessions; its fingerprint goes into the SDP, as do the local parameters and candidates.
 //! let identity = Arc::new(dtls::Identity::generate()?);
-//! let transports = TransportConfig::new(Arc::default(), Arc::new(dtls::Config::new(identity.clone())));
+//! let mut ice_config = ice::Config::default();
+//! // This is a session within one machine; see `AddressFilter`.
+//! ice_config.addresses.loopback = ice::Access::Allowed;
+//! let ice_config = Arc::new(ice_config);
+//! let transports = TransportConfig::new(ice_config.clone(), Arc::new(dtls::Config::new(identity.clone())));
 //! let mut endpoint = Endpoint::new(EndpointConfig::new(transports));
 //! let socket = UdpSocket::bind("127.0.0.1:0")?;
-//! # let mut caller = Caller::new()?;
+//! # let mut caller = Caller::new(ice_config)?;
 //! # let offer = Signalled { parameters: caller.parameters(), fingerprints: caller.fingerprints()? };
 //! // An offer has come: ICE lite, and the DTLS server.
 //! let now = Instant::now();
@@ -91,9 +95,9 @@
 //! #
 //! # struct Caller { endpoint: Endpoint, socket: UdpSocket, id: floe::TransportId, identity: Arc<dtls::Identity> }
 //! # impl Caller {
-//! #     fn new() -> AnyResult<Self> {
+//! #     fn new(ice_config: Arc<ice::Config>) -> AnyResult<Self> {
 //! #         let identity = Arc::new(dtls::Identity::generate()?);
-//! #         let config = TransportConfig::new(Arc::default(), Arc::new(dtls::Config::new(identity.clone())));
+//! #         let config = TransportConfig::new(ice_config, Arc::new(dtls::Config::new(identity.clone())));
 //! #         let (mut endpoint, now) = (Endpoint::new(EndpointConfig::new(config)), Instant::now());
 //! #         let id = endpoint.create(now, TransportOptions {
 //! #             mode: ice::Mode::Full, initiation: ice::Initiation::Initiating, setup: dtls::Setup::ActPass,

@@ -98,19 +98,17 @@ pub(crate) fn in_zone_of(remote: SocketAddr, base: SocketAddr) -> SocketAddr {
     }
 }
 
+/// A link-local address reaches, and is reached from, its own link only; a wildcard is on every link.
+pub(crate) fn same_scope(base: SocketAddr, remote: SocketAddr) -> bool {
+    base.ip().is_unspecified() || is_link_local(base.ip()) == is_link_local(remote.ip())
+}
+
 /// Link-local, in either family.
 pub(crate) fn is_link_local(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(v4) => v4.is_link_local(),
         IpAddr::V6(v6) => Ipv6Addr::is_unicast_link_local(&v6),
     }
-}
-
-/// Whether a datagram may ever be sent there: a real unicast address and a port.
-pub(crate) fn is_sendable(address: SocketAddr) -> bool {
-    let ip = address.ip();
-    let broadcast = matches!(ip, IpAddr::V4(v4) if v4.is_broadcast());
-    address.port() != 0 && !ip.is_unspecified() && !ip.is_multicast() && !broadcast
 }
 
 #[cfg(test)]
@@ -143,20 +141,5 @@ mod tests {
             panic!("still IPv6")
         };
         assert_eq!(v6.scope_id(), 4);
-    }
-
-    #[test]
-    fn nothing_is_ever_sent_to_an_address_that_is_not_one_host() {
-        for bad in [
-            "0.0.0.0:1",
-            "224.0.0.1:1",
-            "255.255.255.255:1",
-            "192.0.2.1:0",
-            "[::]:1",
-            "[ff02::1]:1",
-        ] {
-            assert!(!is_sendable(bad.parse().unwrap()), "{bad}");
-        }
-        assert!(is_sendable("192.0.2.1:1".parse().unwrap()));
     }
 }

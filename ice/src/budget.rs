@@ -1,6 +1,7 @@
-//! A budget for forgeries: how many messages that fail their MAC are worth verifying (I41).
+//! Two budgets against attackers: how many messages that fail their MAC are worth verifying (I41), and how many checks
+//! may go to an address that has not answered (I42).
 //!
-//! Counted per username fragment (each generation has its own budget) and per source address, in windows of a second,
+//! Forgeries are counted per username fragment (each generation has its own budget) and per source address, in windows of a second,
 //! without allocating. A path that has authenticated itself is exempt: spoofing its source must not silence it.
 
 use std::net::{IpAddr, SocketAddr};
@@ -66,9 +67,71 @@ fn key_of(source: SocketAddr) -> u32 {
     }
 }
 
+/// How many checks may go to an address that has not answered, repetitions included.
+///
+/// A candidate that was signalled has what one transaction takes. To that, each authenticated request from there adds one: with its
+/// answer no more than two datagrams leave for one that came, so that a peer which forges its source address gains
+/// nothing by it (RFC 8445 §19.5.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Credit(u8);
+
+impl Credit {
+    /// Nothing but what requests add.
+    pub(crate) const EARNED: Self = Self(0);
+    const UNLIMITED: Self = Self(u8::MAX);
+
+    pub(crate) fn of(checks: u32) -> Self {
+        Self(u8::try_from(checks).unwrap_or(u8::MAX).min(u8::MAX - 1))
+    }
+
+    /// An authenticated request came from there.
+    pub(crate) fn earn(&mut self) {
+        self.add(Self(1));
+    }
+
+    pub(crate) fn add(&mut self, more: Self) {
+        if *self != Self::UNLIMITED {
+            *self = Self(self.0.saturating_add(more.0).min(u8::MAX - 1));
+        }
+    }
+
+    /// An answer came from there: whoever is there wants this.
+    pub(crate) fn prove(&mut self) {
+        *self = Self::UNLIMITED;
+    }
+
+    /// Whether one more check may go.
+    pub(crate) fn take(&mut self) -> bool {
+        if *self == Self::UNLIMITED {
+            return true;
+        }
+        let left = self.0.checked_sub(1);
+        *self = Self(left.unwrap_or(0));
+        left.is_some()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    // req: I42
+    #[test]
+    fn credit_is_earned_one_by_one_until_an_answer_makes_it_unlimited() {
+        let mut credit = Credit::EARNED;
+        assert!(!credit.take());
+        credit.earn();
+        assert!(credit.take() && !credit.take());
+        credit.add(Credit::of(7));
+        assert_eq!((0..100).filter(|_| credit.take()).count(), 7);
+        // However much is earned, it never becomes proof.
+        (0..1000).for_each(|_| credit.earn());
+        assert_eq!((0..1000).filter(|_| credit.take()).count(), 254);
+        assert_eq!(Credit::of(u32::MAX), Credit(254));
+        credit.prove();
+        credit.earn();
+        assert!((0..1000).all(|_| credit.take()));
+    }
 
     // req: I41
     #[test]

@@ -63,6 +63,10 @@ impl Generation {
             match check.transaction.handle_timeout(now) {
                 TransactionAction::Idle => {}
                 TransactionAction::Retransmit => {
+                    let pair = self.checklist.pairs.iter_mut().find(|p| p.id == check.pair);
+                    if !pair.is_some_and(|pair| pair.credit.take()) {
+                        continue;
+                    }
                     check.last_sent = now;
                     check.due = true;
                 }
@@ -130,10 +134,12 @@ impl Generation {
         id: PairId,
         purpose: Purpose,
     ) {
-        let (Some(role), Some(pair)) = (shared.role, self.checklist.get(id)) else {
+        let rto = self.rto(shared);
+        let (Some(role), Some(pair)) = (shared.role, self.checklist.get_mut(id)) else {
             return;
         };
-        let schedule = schedule_of(&pair.path, self.rto(shared), &shared.timing);
+        let may_go = pair.credit.take();
+        let schedule = schedule_of(&pair.path, rto, &shared.timing);
         let transaction = Transaction::new(now, shared.mint(), schedule);
         self.checklist.checks.push(Check {
             transaction,
@@ -141,7 +147,7 @@ impl Generation {
             purpose,
             role,
             last_sent: now,
-            due: true,
+            due: may_go,
             cancelled: false,
         });
     }
@@ -245,6 +251,7 @@ impl Generation {
             }
             return Err(DropReason::AsymmetricResponse);
         }
+        pair.credit.prove();
         pair.counters.responses_received += 1;
         shared.stats.responses_received += 1;
         if let Some(sample) = round_trip {

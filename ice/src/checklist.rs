@@ -2,13 +2,13 @@
 
 use std::time::Instant;
 
-use crate::address::{FiveTuple, Protocol, in_zone_of, is_link_local};
+use crate::address::{FiveTuple, Protocol, in_zone_of, same_scope};
 use crate::candidate::{Foundation, TcpType};
 use crate::check::Check;
 use crate::config::Freezing;
 use crate::list::List;
 use crate::local::Local;
-use crate::pair::{End, Pair, PairId, PairState};
+use crate::pair::{Pair, PairId, PairState};
 use crate::priority;
 use crate::remote::Remote;
 use crate::role::{Mode, Role};
@@ -28,8 +28,6 @@ pub(crate) fn path_of(local: &Local, remote: &Remote) -> Option<FiveTuple> {
     let (protocol, base) = (local.candidate.protocol(), local.base()?);
     let wildcard_v6 = base.is_ipv6() && base.ip().is_unspecified();
     let same_family = base.is_ipv4() == remote.address.is_ipv4() || wildcard_v6;
-    let link_local = is_link_local(base.ip()) == is_link_local(remote.address.ip())
-        || base.ip().is_unspecified();
     let tcp = match (local.candidate.tcp_type(), remote.tcp_type) {
         // Whoever is passive waits: the pair comes into being when the connection does.
         (Some(TcpType::Passive), _) => false,
@@ -38,7 +36,7 @@ pub(crate) fn path_of(local: &Local, remote: &Remote) -> Option<FiveTuple> {
         _ => false,
     };
     let alike = protocol == remote.protocol && local.candidate.component() == remote.component;
-    (same_family && link_local && tcp && alike).then(|| FiveTuple {
+    (same_family && same_scope(base, remote.address) && tcp && alike).then(|| FiveTuple {
         protocol,
         local: base,
         remote: in_zone_of(remote.address, base),
@@ -65,31 +63,24 @@ impl Checklist {
 
     /// Adds a pair unless its path has one, which then takes the better of the two candidates: what differs is only
     /// the name of the base (RFC 8445 §6.1.2.4).
-    pub(crate) fn add(
-        &mut self,
-        shared: &mut Shared,
-        path: FiveTuple,
-        local: End,
-        remote: End,
-        state: PairState,
-    ) -> Option<PairId> {
+    pub(crate) fn add(&mut self, shared: &mut Shared, mut pair: Pair) -> Option<PairId> {
         let role = shared.role?;
-        if let Some(pair) = self.on_path(&path) {
-            if matches!(pair.state(), PairState::Frozen | PairState::Waiting)
-                && local.priority > pair.local.priority
+        pair.priority = priority::pair(role, pair.local.priority, pair.remote.priority);
+        if let Some(known) = self.on_path(&pair.path) {
+            if matches!(known.state(), PairState::Frozen | PairState::Waiting)
+                && pair.local.priority > known.local.priority
             {
-                pair.local = local;
-                pair.check_priority = priority::as_peer_reflexive(local.priority);
-                pair.priority = priority::pair(role, pair.local.priority, pair.remote.priority);
+                known.local = pair.local;
+                known.check_priority = pair.check_priority;
+                known.priority = priority::pair(role, known.local.priority, known.remote.priority);
             }
-            return Some(pair.id);
+            return Some(known.id);
         }
         if self.pairs.len() >= shared.config.max_pairs && !self.evict_failed() {
             shared.stats.pairs_dropped += 1;
             return None;
         }
-        let mut pair = Pair::new(shared.next_pair_id(), path, local, remote, state);
-        pair.priority = priority::pair(role, local.priority, remote.priority);
+        pair.id = shared.next_pair_id();
         let id = pair.id;
         self.pairs.push(pair);
         Some(id)

@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::filter::AddressFilter;
 use crate::nomination;
 use crate::pacer::Pacer;
 use crate::timing::Timing;
@@ -24,6 +25,8 @@ pub struct Config {
     pub trickle: Trickle,
     /// A pace shared with other agents, for ordinary checks. Default: none, each agent keeps its own.
     pub pacer: Option<Arc<Pacer>>,
+    /// Which remote addresses are used. Default: all but loopback, link-local and metadata addresses.
+    pub addresses: AddressFilter,
     /// The size in bytes that the caller promises for the buffer of `poll_transmit`. Default: 1200, at least 640.
     pub mtu: usize,
     /// The longest STUN message, in bytes, that is worth a MAC. Default: 600.
@@ -46,6 +49,7 @@ impl Default for Config {
             freezing: Freezing::Off,
             trickle: Trickle::UntilEndOfCandidates,
             pacer: None,
+            addresses: AddressFilter::default(),
             mtu: 1200,
             max_message: 600,
             max_pairs: 100,

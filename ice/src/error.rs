@@ -113,6 +113,8 @@ pub enum DropReason {
     BadFingerprint,
     /// A method or class that ICE does not use.
     UnknownMethod,
+    /// A request from an address that is never sent to ([`AddressFilter`](crate::AddressFilter)).
+    RefusedAddress,
     /// A request without USERNAME.
     MissingUsername,
     /// USERNAME names no live generation.
@@ -125,6 +127,8 @@ pub enum DropReason {
     IntegrityBudget,
     /// A response to nothing that is outstanding.
     UnknownTransaction,
+    /// A report that a pair which has succeeded cannot be reached: consent decides (RFC 7675).
+    PairSucceeded,
     /// An authenticated response that came another way than its request went (RFC 8445 §7.2.5.2.1).
     AsymmetricResponse,
     /// An authenticated request without PRIORITY (RFC 8445 §7.1.1).
@@ -148,12 +152,14 @@ impl fmt::Display for DropReason {
             Self::MissingFingerprint => "the message has no FINGERPRINT",
             Self::BadFingerprint => "the FINGERPRINT does not match",
             Self::UnknownMethod => "the method or class is not one of ICE",
+            Self::RefusedAddress => "the request comes from an address that is never sent to",
             Self::MissingUsername => "the request has no USERNAME",
             Self::UnknownUsername => "the USERNAME names no live generation",
             Self::MissingIntegrity => "the message has no MESSAGE-INTEGRITY",
             Self::BadIntegrity => "the MESSAGE-INTEGRITY does not match",
             Self::IntegrityBudget => "too many forgeries lately to verify this message",
             Self::UnknownTransaction => "the response belongs to no outstanding transaction",
+            Self::PairSucceeded => "the pair that is said to be unreachable has succeeded",
             Self::AsymmetricResponse => "the response came another way than its request went",
             Self::MissingPriority => "the request has no PRIORITY",
             Self::Overloaded => "too many answers are pending",

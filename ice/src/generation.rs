@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 use floe_stun::{IntegrityKey, TransactionId};
 
 use crate::address::FiveTuple;
-use crate::budget::ForgeryBudget;
+use crate::budget::{Credit, ForgeryBudget};
 use crate::candidate::{Candidate, CandidateId, CandidateType};
 use crate::checklist::{Checklist, FoundationPair, path_of};
 use crate::config::Trickle;
 use crate::early::EarlyRequest;
 use crate::list::List;
-use crate::pair::{End, PairId, PairState, Ruling};
+use crate::pair::{End, Pair, PairId, PairState, Ruling};
 use crate::parameters::Parameters;
 use crate::paths::Paths;
 use crate::remote::Remote;
@@ -138,7 +138,7 @@ impl Generation {
             && shared.config.trickle == Trickle::UntilEndOfCandidates;
         let address = candidate
             .address()
-            .filter(|a| crate::address::is_sendable(*a));
+            .filter(|a| shared.config.addresses.allows(*a));
         let (Some(address), false) = (address, over) else {
             shared.stats.candidates_ignored += 1;
             return None;
@@ -175,6 +175,7 @@ impl Generation {
         if known.kind == CandidateType::PeerReflexive {
             *known = Remote::new(id, address, candidate);
             let end = known.end();
+            let credit = Credit::of(shared.timing.transmissions);
             for pair in self
                 .checklist
                 .pairs
@@ -182,6 +183,7 @@ impl Generation {
                 .filter(|pair| pair.remote.id == end.id)
             {
                 pair.remote = end;
+                pair.credit.add(credit);
             }
             if let Some(role) = shared.role {
                 self.checklist.reprioritize(role);
@@ -238,7 +240,9 @@ impl Generation {
             return;
         }
         let mut possible: Vec<(FiveTuple, End, End)> = Vec::new();
-        for remote in &self.remotes {
+        // Who was only heard is checked where it was heard (RFC 8445 §7.3.1.3).
+        let signalled = |r: &&Remote| r.kind != CandidateType::PeerReflexive;
+        for remote in self.remotes.iter().filter(signalled) {
             for local in shared.locals.iter() {
                 let wanted = newcomer.is_none_or(|id| id == local.id || id == remote.id);
                 let Some(path) = path_of(local, remote).filter(|_| wanted) else {
@@ -247,13 +251,14 @@ impl Generation {
                 possible.push((path, local.end(), remote.end()));
             }
         }
+        let credit = Credit::of(shared.timing.transmissions);
         // Best first, so that a full list holds the best.
         possible.sort_by_key(|(_, local, remote)| {
             std::cmp::Reverse((u64::from(local.priority), remote.priority))
         });
         for (path, local, remote) in possible {
             if !self.refused.contains(&path) {
-                self.add_pair(shared, path, local, remote);
+                self.add_pair(shared, path, local, remote, credit);
             }
         }
     }
@@ -264,13 +269,16 @@ impl Generation {
         path: FiveTuple,
         local: End,
         remote: End,
+        credit: Credit,
     ) -> Option<PairId> {
         let (locals, remotes) = (&shared.locals, &self.remotes);
         let foundation = foundation_of(locals, remotes, local.id, remote.id);
         let state = self.checklist.initial_state(shared, foundation, |pair| {
             foundation_of(locals, remotes, pair.local.id, pair.remote.id)
         });
-        self.checklist.add(shared, path, local, remote, state)
+        let mut pair = Pair::new(path, local, remote, state);
+        pair.credit = credit;
+        self.checklist.add(shared, pair)
     }
 
     /// A pair ends without success.

@@ -11,6 +11,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use crate::address::FiveTuple;
+use crate::budget::Credit;
 use crate::candidate::{CandidateId, CandidateType};
 use crate::nomination::Wish;
 use crate::stats::Counter;
@@ -147,6 +148,8 @@ pub(crate) struct Pair {
     pub(crate) answered: Option<Instant>,
     pub(crate) wish: Option<Wish>,
     pub(crate) ruling: Ruling,
+    /// How many checks may still go there.
+    pub(crate) credit: Credit,
     pub(crate) round_trip: RoundTrip,
     pub(crate) counters: PairCounters,
 }
@@ -161,15 +164,10 @@ pub(crate) struct End {
 }
 
 impl Pair {
-    pub(crate) fn new(
-        id: PairId,
-        path: FiveTuple,
-        local: End,
-        remote: End,
-        state: PairState,
-    ) -> Self {
+    /// A pair that has its name and priority from the checklist it is added to.
+    pub(crate) fn new(path: FiveTuple, local: End, remote: End, state: PairState) -> Self {
         Self {
-            id,
+            id: PairId(0),
             path,
             local,
             remote,
@@ -179,6 +177,7 @@ impl Pair {
             answered: None,
             wish: None,
             ruling: Ruling::Open,
+            credit: Credit::EARNED,
             round_trip: RoundTrip::default(),
             counters: PairCounters::default(),
         }

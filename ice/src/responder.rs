@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use floe_stun::{AttributeType, IntegrityError, RoleAttribute, TransactionId, Verified};
 
-use crate::address::{FiveTuple, is_sendable};
+use crate::address::{FiveTuple, same_scope};
+use crate::budget::Credit;
 use crate::candidate::{Candidate, CandidateType, Foundation};
 use crate::check::Check;
 use crate::config::MAX_HEARD;
@@ -138,7 +139,7 @@ impl Generation {
         seen: Seen,
     ) {
         let path = shared.canonical(path);
-        if self.failed.is_some() || self.refused.contains(&path) || !is_sendable(path.remote) {
+        if self.failed.is_some() || self.refused.contains(&path) {
             return;
         }
         self.paths.on_request(path);
@@ -151,6 +152,7 @@ impl Generation {
             return;
         };
         pair.counters.requests_received += 1;
+        pair.credit.earn();
         let wish = seen.wish.filter(|_| shared.role == Some(Role::Controlled));
         pair.wish = wish.or(pair.wish);
         let state = pair.state();
@@ -203,6 +205,9 @@ impl Generation {
         path: FiveTuple,
         priority: u32,
     ) -> Option<PairId> {
+        if !same_scope(path.local, path.remote) {
+            return None;
+        }
         let local = shared.locals.best_of(path.protocol, path.local)?.end();
         let same = |r: &&Remote| r.address == path.remote && r.protocol == path.protocol;
         let known = self.remotes.iter().find(same).map(Remote::end);
@@ -211,7 +216,7 @@ impl Generation {
             return None;
         }
         let remote = known.unwrap_or_else(|| self.add_peer_reflexive(shared, path, priority));
-        self.add_pair(shared, path, local, remote)
+        self.add_pair(shared, path, local, remote, Credit::EARNED)
     }
 
     fn add_peer_reflexive(&mut self, shared: &mut Shared, path: FiveTuple, priority: u32) -> End {

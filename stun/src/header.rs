@@ -154,6 +154,16 @@ impl Method {
 pub struct TransactionId([u8; 12]);
 
 impl TransactionId {
+    /// The transaction id of a message of which only the beginning is there, as when an ICMP error quotes it. `None`
+    /// without the 20 bytes of a STUN header.
+    #[must_use]
+    pub fn quoted(beginning: &[u8]) -> Option<Self> {
+        let header: &[u8; HEADER_LEN] = beginning.first_chunk()?;
+        let &[t0, _, _, _, c0, c1, c2, c3, ..] = header;
+        let stun = t0 & 0xC0 == 0 && [c0, c1, c2, c3] == MAGIC_COOKIE;
+        stun.then(|| Header(header).transaction_id())
+    }
+
     /// An id from its bytes in network order.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 12]) -> Self {

@@ -253,7 +253,8 @@ struct ClientMachine {
 impl ClientMachine {
     /// The machine, and its offer.
     fn new(now: Instant, candidates: Vec<Candidate>) -> Result<(Self, String), String> {
-        let (config, fingerprint) = identity(|_| Ok(())).map_err(|error| error.to_string())?;
+        let (config, fingerprint) =
+            identity(&candidates, |_| Ok(())).map_err(|error| error.to_string())?;
         let mut endpoint = Endpoint::new(config);
         let options = TransportOptions {
             mode: Mode::Full,

@@ -58,7 +58,7 @@ use std::time::Duration;
 use clap::Parser;
 use floe::{EndpointConfig, TransportConfig};
 use floe_dtls::{CertificateFingerprint, HashAlgorithm, Identity, IdentityError, NamedGroup, Side};
-use floe_ice::{Candidate, Mode, Timing};
+use floe_ice::{Access, Candidate, Mode, Timing};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -232,17 +232,23 @@ async fn interrupted() {
 }
 
 /// A new certificate, the configuration that uses it, and the fingerprint by which SDP names it. What else DTLS is told is
-/// the caller's.
+/// the caller's. Peers on loopback are taken if these candidates are for them.
 fn identity(
+    candidates: &[Candidate],
     configure: impl FnOnce(&mut floe_dtls::Config) -> Result<(), StartError>,
 ) -> Result<(EndpointConfig, CertificateFingerprint), StartError> {
     let identity = Identity::generate().map_err(StartError::Identity)?;
     let fingerprint = identity.fingerprint(HashAlgorithm::Sha256);
-    let ice = Arc::new(floe_ice::Config::with_timing(Timing::webrtc()));
+    let mut ice = floe_ice::Config::with_timing(Timing::webrtc());
+    let loopback =
+        |candidate: &Candidate| candidate.address().is_some_and(|a| a.ip().is_loopback());
+    if candidates.iter().any(loopback) {
+        ice.addresses.loopback = Access::Allowed;
+    }
     let mut dtls = floe_dtls::Config::new(Arc::new(identity));
     configure(&mut dtls)?;
     Ok((
-        EndpointConfig::new(TransportConfig::new(ice, Arc::new(dtls))),
+        EndpointConfig::new(TransportConfig::new(Arc::new(ice), Arc::new(dtls))),
         fingerprint,
     ))
 }
@@ -264,7 +270,7 @@ fn configure(dtls: &mut floe_dtls::Config, options: &Options) -> Result<(), Star
 }
 
 fn settings(options: &Options, candidates: Vec<Candidate>) -> Result<Settings, StartError> {
-    let (endpoint, fingerprint) = identity(|dtls| configure(dtls, options))?;
+    let (endpoint, fingerprint) = identity(&candidates, |dtls| configure(dtls, options))?;
     Ok(Settings {
         endpoint,
         fingerprint,

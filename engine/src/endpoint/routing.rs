@@ -7,7 +7,7 @@ use crate::{
     transport::paths::Standing,
 };
 use floe_ice::{self as ice, FiveTuple};
-use floe_stun::{Class, Message};
+use floe_stun::{Class, Message, TransactionId};
 use std::time::Instant;
 
 impl Endpoint {
@@ -124,6 +124,32 @@ impl Endpoint {
         match former {
             Some(id) => self.deliver(now, id, path, response),
             None if self.is_turn_server(&path) => Outcome::FromTurnServer,
+            None => self.drop(DropReason::UnknownTransaction),
+        }
+    }
+
+    /// The operating system reports that a datagram sent on `path` cannot be delivered: it goes to the transport whose check
+    /// `quoted` begins with. See [`Transport::handle_unreachable`].
+    pub fn handle_unreachable(
+        &mut self,
+        now: Instant,
+        path: FiveTuple,
+        quoted: &[u8],
+    ) -> Outcome<'static> {
+        let transaction = TransactionId::quoted(quoted);
+        let id = transaction.and_then(|transaction| {
+            let former = || self.routes.by_former_transaction(now, &transaction).next();
+            self.routes.by_transaction(&transaction).or_else(former)
+        });
+        let Some(id) = id else {
+            return self.drop(DropReason::UnknownTransaction);
+        };
+        let report = |transport: &mut Transport| transport.handle_unreachable(now, path, quoted);
+        match self.touch(now, id, report) {
+            Some(received) => Outcome::Routed {
+                transport: id,
+                received,
+            },
             None => self.drop(DropReason::UnknownTransaction),
         }
     }

@@ -1,7 +1,7 @@
 //! What a caller can ask of a transport and read from it, beside the five verbs.
 
 use super::{RemoteDtls, Restart, Transport, associations::Exchange};
-use crate::{ApiMisuse, SealError, TransportStats};
+use crate::{ApiMisuse, Received, SealError, TransportStats};
 use floe_dtls::{self as dtls, Connection, Continuation, FingerprintSet, Setup, Side, SrtpKeys};
 use floe_ice::{
     self as ice, Agent, Candidate, CandidateId, FiveTuple, PairId, Parameters, RemoteParameters,
@@ -225,6 +225,14 @@ impl Transport {
         self.ice.release(now, pair)?;
         self.settle(now);
         Ok(())
+    }
+
+    /// The operating system reports that a datagram sent on `path` cannot be delivered; see
+    /// [`Agent::handle_unreachable`]. What is not a check says nothing: consent decides.
+    pub fn handle_unreachable(&mut self, now: Instant, path: FiveTuple, quoted: &[u8]) -> Received {
+        let received = self.ice.handle_unreachable(now, path, quoted);
+        self.settle(now);
+        received.into()
     }
 
     /// Other timers from now on.

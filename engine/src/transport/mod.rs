@@ -169,11 +169,7 @@ impl Transport {
     ) -> Received {
         let received = self.ice.handle_message(now, path, message);
         self.settle(now);
-        match received {
-            ice::Received::Handled => Received::Handled,
-            ice::Received::NotMine => Received::NotMine,
-            ice::Received::Dropped(reason) => Received::Dropped(DropReason::Ice(reason)),
-        }
+        received.into()
     }
 
     /// Anything but STUN arrived on `path`: taken only where an authenticated message of a live generation came from.

@@ -4,6 +4,7 @@ mod commands;
 mod outbound;
 mod report;
 mod restart;
+mod unreachable;
 
 pub use commands::{RemoteParameters, Removal};
 
@@ -223,6 +224,9 @@ impl Agent {
         path: FiveTuple,
         message: &Message<'_>,
     ) -> Result<(), DropReason> {
+        if !self.shared.config.addresses.allows(path.remote) {
+            return Err(DropReason::RefusedAddress);
+        }
         let username = message.username().ok_or(DropReason::MissingUsername)?;
         let (local, remote) = split(username).ok_or(DropReason::UnknownUsername)?;
         let (shared, generation) =

@@ -104,7 +104,8 @@ mod tests {
             priority: 1,
             epoch: 0,
         };
-        let mut pair = Pair::new(PairId(id), path, end(CandidateType::Host), end(kind), state);
+        let mut pair = Pair::new(path, end(CandidateType::Host), end(kind), state);
+        pair.id = PairId(id);
         pair.priority = 1000 - u64::from(id);
         pair
     }

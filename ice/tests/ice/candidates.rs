@@ -211,7 +211,9 @@ fn pairs_are_formed_by_base() {
 // req: I3
 #[test]
 fn addresses_pair_only_with_their_like() {
-    let mut solo = Solo::new(Mode::Full, Initiation::Initiating, Config::default());
+    let mut config = Config::default();
+    config.addresses.link_local = floe_ice::Access::Allowed;
+    let mut solo = Solo::new(Mode::Full, Initiation::Initiating, config);
     for local in ["192.0.2.1:1", "[2001:db8::1]:1", "[fe80::1]:1"] {
         solo.agent
             .add_local_candidate(solo.now, Candidate::host(local.parse().unwrap()))

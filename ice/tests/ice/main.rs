@@ -4,7 +4,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod addresses;
 mod allocations;
+mod attack;
 mod candidates;
 mod checks;
 mod connect;

@@ -257,7 +257,7 @@ fn a_hundred_thousand_hostile_datagrams_leave_a_call_alone() {
     assert_eq!(story.a.path(), FiveTuple::udp(a, b));
 }
 
-// req: I41
+// req: I42
 #[test]
 fn a_flood_of_spoofed_sources_holds_eight_candidates_and_answers_all() {
     let mut solo = in_a_call();
