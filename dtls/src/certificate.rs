@@ -10,7 +10,7 @@ use crate::crypto::{Authentication, CryptoBackend};
 use crate::error::{Error, InvalidMessage, PeerIncompatible, PeerMisbehaved};
 use crate::msgs::certificate::DigitallySigned;
 use crate::msgs::codec::Reader;
-use crate::msgs::enums::ProtocolVersion;
+use crate::msgs::enums::{ProtocolVersion, SignatureScheme};
 
 /// DER tags (X.690 §8).
 mod tag {
@@ -49,6 +49,24 @@ impl KeyAlgorithm {
         match self {
             Self::Rsa => Authentication::Rsa,
             Self::EcdsaP256 | Self::EcdsaP384 | Self::Ed25519 => Authentication::Ecdsa,
+        }
+    }
+
+    /// Whether a key of this kind makes signatures of this scheme. An ECDSA key signs with the hash of its curve's size.
+    pub(crate) fn signs_with(self, scheme: SignatureScheme) -> bool {
+        match self {
+            Self::EcdsaP256 => scheme == SignatureScheme::ECDSA_SECP256R1_SHA256,
+            Self::EcdsaP384 => scheme == SignatureScheme::ECDSA_SECP384R1_SHA384,
+            Self::Ed25519 => scheme == SignatureScheme::ED25519,
+            Self::Rsa => matches!(
+                scheme,
+                SignatureScheme::RSA_PSS_RSAE_SHA256
+                    | SignatureScheme::RSA_PSS_RSAE_SHA384
+                    | SignatureScheme::RSA_PSS_RSAE_SHA512
+                    | SignatureScheme::RSA_PKCS1_SHA256
+                    | SignatureScheme::RSA_PKCS1_SHA384
+                    | SignatureScheme::RSA_PKCS1_SHA512
+            ),
         }
     }
 

@@ -181,10 +181,11 @@ pub struct Config {
     /// The newest version offered or accepted. Default: DTLS 1.3. A server takes the newest that both sides have.
     pub max_version: ProtocolVersion,
     /// Offered or accepted suites in order of preference, those of both versions in one list: each version takes its own.
-    /// As a server, our order decides.
+    /// As a server, our order decides. At most [`Config::MOST_CIPHER_SUITES`].
     pub cipher_suites: Vec<CipherSuite>,
     /// Offered or accepted key-exchange groups in order of preference. Those that the backend does not have are passed
-    /// over. A client of DTLS 1.3 sends a key share of the first; a server prefers a group whose share it already has.
+    /// over. A client of DTLS 1.3 sends a key share of the first; a server prefers a group whose share it already has. At most
+    /// [`Config::MOST_GROUPS`].
     pub groups: Vec<NamedGroup>,
     /// Application protocols in order of preference, 1 to 255 bytes each (ALPN, RFC 7301): `webrtc` and `c-webrtc` are
     /// WebRTC's (RFC 8833). Empty, the default: none is offered or chosen. A server refuses a client that offers only
@@ -199,14 +200,16 @@ pub struct Config {
     pub client_auth: ClientAuth,
     /// Whether RFC 7627 is demanded. Default: it is.
     pub extended_master_secret: ExtendedMasterSecret,
-    /// Offered or accepted SRTP profiles in order of preference. Empty: `use_srtp` is neither offered nor answered.
+    /// Offered or accepted SRTP profiles in order of preference. Empty: `use_srtp` is neither offered nor answered. At
+    /// most [`Config::MOST_SRTP_PROFILES`].
     pub srtp_profiles: Vec<SrtpProfile>,
     /// Whether a peer without SRTP is refused.
     pub srtp_policy: SrtpPolicy,
     /// The largest datagram written, in bytes of UDP payload: 256 to 16 640, default 1200.
     pub mtu: usize,
     /// What the MTU falls to when a flight has timed out twice: 256 to 16 640, default 548 (an IPv4 host must take
-    /// datagrams of 576 bytes). Handshake flights only.
+    /// datagrams of 576 bytes). Handshake flights only, which then go out both ways: they may have been lost for their
+    /// length or by chance.
     pub fallback_mtu: usize,
     /// How flights are sent again.
     pub retransmission: Retransmission,
@@ -228,6 +231,15 @@ impl Config {
 
     /// What an MTU can be, in bytes of UDP payload: at most, the longest record fits one datagram.
     pub const MTUS: RangeInclusive<usize> = 256..=16_640;
+
+    /// The longest [`Config::cipher_suites`]: there are nine to choose from.
+    pub const MOST_CIPHER_SUITES: usize = 16;
+
+    /// The longest [`Config::groups`]: there are four to choose from.
+    pub const MOST_GROUPS: usize = 8;
+
+    /// The longest [`Config::srtp_profiles`]: there are four to choose from.
+    pub const MOST_SRTP_PROFILES: usize = 8;
 
     /// The defaults, with this identity.
     pub fn new(identity: Arc<Identity>) -> Self {
@@ -339,6 +351,12 @@ impl Config {
         let known = |version| Self::VERSIONS.contains(version);
         if !known(&self.min_version) || !known(&self.max_version) {
             return Err(ApiMisuse::VersionNotSupported);
+        }
+        if self.cipher_suites.len() > Self::MOST_CIPHER_SUITES
+            || self.groups.len() > Self::MOST_GROUPS
+            || self.srtp_profiles.len() > Self::MOST_SRTP_PROFILES
+        {
+            return Err(ApiMisuse::ListTooLong);
         }
         if self.usable_versions().next().is_none() {
             return Err(ApiMisuse::NothingConfigured);

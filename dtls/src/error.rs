@@ -421,6 +421,9 @@ pub enum ApiMisuse {
     /// An application protocol or a server name that is empty, too long or not ASCII where it must be.
     #[error("a configured name cannot be sent")]
     NameRefused,
+    /// More suites, groups or SRTP profiles than a configuration can list.
+    #[error("a configured list is too long")]
+    ListTooLong,
     /// A configuration that leaves nothing to negotiate.
     #[error("the configuration leaves nothing to negotiate")]
     NothingConfigured,

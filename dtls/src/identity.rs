@@ -16,6 +16,7 @@ use crate::certificate::{KeyAlgorithm, PublicKey};
 use crate::crypto::{Authentication, CryptoBackend};
 use crate::error;
 use crate::error::PeerIncompatible;
+use crate::few::Few;
 use crate::fingerprint::{CertificateFingerprint, HashAlgorithm};
 use crate::msgs::certificate::DigitallySigned;
 use crate::msgs::codec::List;
@@ -159,9 +160,12 @@ impl Identity {
         version: ProtocolVersion,
         offered: List<'_, SignatureScheme>,
     ) -> bool {
-        let usable = Usable::new(version, offered);
-        self.key(backend)
-            .is_some_and(|key| key.choose_scheme(usable.as_slice()).is_some())
+        let usable = |scheme: &SignatureScheme| {
+            scheme.usable_in(version)
+                && self.algorithm.signs_with(*scheme)
+                && offered.contains(*scheme)
+        };
+        self.fits(backend) && CryptoBackend::SIGNATURE_SCHEMES.iter().any(usable)
     }
 
     /// Signs with the best scheme of this version that the peer offers and we know.
@@ -203,42 +207,20 @@ fn check_pair(
     Ok(())
 }
 
-/// Those of the offered schemes that we sign with in this version, in our order.
-struct Usable {
-    schemes: [rustls::SignatureScheme; CryptoBackend::SIGNATURE_SCHEMES.len()],
-    count: usize,
-}
-
-impl Usable {
-    fn new(version: ProtocolVersion, offered: List<'_, SignatureScheme>) -> Self {
-        let none = rustls::SignatureScheme::Unknown(0);
-        let mut usable = Self {
-            schemes: [none; CryptoBackend::SIGNATURE_SCHEMES.len()],
-            count: 0,
-        };
-        let schemes = CryptoBackend::SIGNATURE_SCHEMES
-            .iter()
-            .filter(|scheme| scheme.usable_in(version) && offered.contains(**scheme));
-        for (place, scheme) in usable.schemes.iter_mut().zip(schemes) {
-            *place = scheme.0.into();
-            usable.count += 1;
-        }
-        usable
-    }
-
-    fn as_slice(&self) -> &[rustls::SignatureScheme] {
-        self.schemes.get(..self.count).unwrap_or_default()
-    }
-}
-
 fn sign(
     key: &dyn SigningKey,
     version: ProtocolVersion,
     offered: List<'_, SignatureScheme>,
     message: &[u8],
 ) -> Result<(SignatureScheme, Vec<u8>), error::Error> {
+    // Those that we sign with in this version, in our order.
+    let usable = CryptoBackend::SIGNATURE_SCHEMES
+        .iter()
+        .filter(|scheme| scheme.usable_in(version) && offered.contains(**scheme))
+        .map(|scheme| rustls::SignatureScheme::from(scheme.0));
+    let none = rustls::SignatureScheme::Unknown(0);
     let signer = key
-        .choose_scheme(Usable::new(version, offered).as_slice())
+        .choose_scheme(&Few::<_, 9>::of(none, usable))
         .ok_or(PeerIncompatible::NoSignatureSchemeInCommon)?;
     let signature = signer
         .sign(message)

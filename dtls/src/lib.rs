@@ -120,6 +120,7 @@ mod cookie;
 mod crypto;
 mod error;
 mod event;
+mod few;
 mod fingerprint;
 mod flight;
 #[cfg(feature = "fuzzing")]

@@ -292,7 +292,7 @@ fn a_hello_in_two_datagrams_cannot_be_answered_without_keeping_it() {
         let gate = gate_of(config_of(SERVER, version));
         let mut config = config_of(CLIENT, version);
         config.mtu = 256;
-        config.groups = vec![NamedGroup::X25519; 150];
+        config.alpn_protocols = vec![vec![b'a'; 250]];
         let mut client = client_of(config);
         let parts = datagrams(&mut client);
         assert!(parts.len() > 1);
@@ -334,7 +334,7 @@ fn second_hello_in_pieces(
     let now = Clock::epoch();
     let mut config = config_of(CLIENT, version);
     config.mtu = 256;
-    config.groups = [[NamedGroup::X25519; 100], [NamedGroup::SECP256R1; 100]].concat();
+    config.alpn_protocols = vec![vec![b'a'; 200], vec![b'b'; 200]];
     let mut client = client_of(config);
     let mut partial = PartialHello::new(now);
     let first = datagrams(&mut client);

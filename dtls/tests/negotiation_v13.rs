@@ -212,6 +212,22 @@ fn names_that_cannot_be_sent_are_refused_when_they_are_configured() {
     assert_eq!(refused(without_suites), nothing);
 }
 
+#[test]
+fn lists_of_choices_have_a_longest_length() {
+    let suite = CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256;
+    let profile = SrtpProfile::Aes128Gcm;
+    for (extra, expected) in [(0, None), (1, Some(ApiMisuse::ListTooLong))] {
+        let mut configs = [(); 3].map(|()| config(CLIENT));
+        configs[0].cipher_suites = vec![suite; Config::MOST_CIPHER_SUITES + extra];
+        configs[1].groups = vec![NamedGroup::X25519; Config::MOST_GROUPS + extra];
+        configs[2].srtp_profiles = vec![profile; Config::MOST_SRTP_PROFILES + extra];
+        for config in configs {
+            let made = Connection::new(Arc::new(config), Setup::Active, RemoteIdentity::Later);
+            assert_eq!(made.err(), expected);
+        }
+    }
+}
+
 /// A client on the wire, and a server that hears it.
 struct Dialogue {
     server: Connection,

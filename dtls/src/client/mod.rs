@@ -19,9 +19,6 @@ use crate::handshake::{Completed, Context, unexpected};
 use crate::reassembly::Message;
 use crate::record::header::Epoch;
 
-/// Signature schemes that a usual server takes.
-const USUAL_SCHEMES: usize = 16;
-
 #[derive(Debug)]
 pub(crate) enum ClientState {
     ServerHello(ExpectServerHello),

@@ -7,6 +7,7 @@ use crate::config::{Config, SrtpPolicy};
 use crate::crypto::random::Randomness;
 use crate::crypto::{CryptoBackend, KeyExchange, SharedSecret};
 use crate::error::{Error, PeerIncompatible, PeerMisbehaved};
+use crate::few::Few;
 use crate::handshake::{ApplicationProtocol, Context, UNCOMPRESSED};
 use crate::msgs::codec::{Codec, List};
 use crate::msgs::enums::{
@@ -80,9 +81,8 @@ impl Offer {
         cx: &mut Context<'_>,
     ) {
         let lists = Lists::of(cx.config);
-        let (shares, count) = at_most_two(NO_SHARE, self.shares());
-        let shares = shares.get(..count).unwrap_or_default();
-        let extensions = lists.extensions(shares, cookie, cx.config);
+        let shares = Few::<_, 2>::of(NO_SHARE, self.shares());
+        let extensions = lists.extensions(&shares, cookie, cx.config);
         let hello = ClientHello {
             version: V12,
             random: self.random,
@@ -154,27 +154,29 @@ impl Offer {
 
 /// What the configuration offers, as lists of the wire.
 struct Lists<'a> {
-    /// Newest first, and how many they are.
-    versions: ([ProtocolVersion; 2], usize),
-    cipher_suites: Vec<CipherSuite>,
-    groups: Vec<NamedGroup>,
-    srtp_profiles: Vec<SrtpProtectionProfile>,
+    /// Newest first.
+    versions: Few<ProtocolVersion, 2>,
+    cipher_suites: Few<CipherSuite, { Config::MOST_CIPHER_SUITES }>,
+    groups: Few<NamedGroup, { Config::MOST_GROUPS }>,
+    srtp_profiles: Few<SrtpProtectionProfile, { Config::MOST_SRTP_PROFILES }>,
     protocols: Vec<&'a [u8]>,
 }
 
 impl<'a> Lists<'a> {
     fn of(config: &'a Config) -> Self {
-        let mut cipher_suites = Vec::with_capacity(config.cipher_suites.len());
-        for version in config.usable_versions() {
-            cipher_suites.extend(config.usable_cipher_suites(version));
-        }
         let newest = config.usable_versions().next().unwrap_or(V12);
-        let code_point = |profile: &SrtpProfile| profile.code_point();
+        let suites = config
+            .usable_versions()
+            .flat_map(|version| config.usable_cipher_suites(version));
+        let profiles = config
+            .srtp_profiles
+            .iter()
+            .map(|profile| profile.code_point());
         Self {
-            versions: at_most_two(newest, config.usable_versions()),
-            cipher_suites,
-            groups: config.usable_groups(newest).collect(),
-            srtp_profiles: config.srtp_profiles.iter().map(code_point).collect(),
+            versions: Few::of(newest, config.usable_versions()),
+            cipher_suites: Few::of(CipherSuite(0), suites),
+            groups: Few::of(NamedGroup(0), config.usable_groups(newest)),
+            srtp_profiles: Few::of(SrtpProtectionProfile(0), profiles),
             protocols: config.alpn_protocols.iter().map(Vec::as_slice).collect(),
         }
     }
@@ -185,8 +187,7 @@ impl<'a> Lists<'a> {
         shares: &'b [KeyShareEntry<'b>],
         cookie: Cookie<'b>,
         config: &'b Config,
-    ) -> Vec<Extension<'b>> {
-        let (versions, count) = &self.versions;
+    ) -> Few<Extension<'b>, 13> {
         let name = config.server_name.as_deref().unwrap_or_default();
         let known = [
             Extension::SupportedGroups(List::Items(&self.groups)),
@@ -200,27 +201,22 @@ impl<'a> Lists<'a> {
             Extension::ExtendedMasterSecret,
             Extension::RenegotiationInfo(&[]),
             Extension::EcPointFormats(&[UNCOMPRESSED]),
-            Extension::SupportedVersions(List::Items(versions.get(..*count).unwrap_or_default())),
+            Extension::SupportedVersions(List::Items(&self.versions)),
             Extension::KeyShares(KeyShares::Items(shares)),
             Extension::PskKeyExchangeModes(List::Items(&[PskKeyExchangeMode::PSK_DHE_KE])),
         ];
-        let mut extensions = Vec::with_capacity(known.len() + 2);
         let offered = |extension: &Extension<'_>| offers(config, extension.extension_type());
-        extensions.extend(known.into_iter().filter(offered));
-        extensions.extend(config.connection_id_extension());
-        if let Cookie::Retry(cookie) = cookie {
-            extensions.push(Extension::Cookie(cookie));
-        }
-        extensions
+        let cookie = match cookie {
+            Cookie::Retry(cookie) => Some(Extension::Cookie(cookie)),
+            Cookie::None | Cookie::Verify(_) => None,
+        };
+        let extensions = known
+            .into_iter()
+            .filter(offered)
+            .chain(config.connection_id_extension())
+            .chain(cookie);
+        Few::of(Extension::ExtendedMasterSecret, extensions)
     }
-}
-
-/// The items of a list that has two at most, and how many they are.
-fn at_most_two<T: Copy>(placeholder: T, items: impl Iterator<Item = T>) -> ([T; 2], usize) {
-    let mut list = [placeholder; 2];
-    let places = list.iter_mut().zip(items);
-    let count = places.map(|(place, item)| *place = item).count();
-    (list, count)
 }
 
 impl Config {

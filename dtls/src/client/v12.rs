@@ -11,17 +11,18 @@
 
 mod hello;
 
-use super::{ClientState, USUAL_SCHEMES};
+use super::ClientState;
 use crate::certificate::{PublicKey, SignatureVerified};
 use crate::config::Side;
+use crate::crypto::KnownSchemes;
 use crate::error::{Error, InvalidMessage, PeerMisbehaved};
 use crate::handshake::v12::{Agreed, RecordKeys, check_finished, read_certificate, say_finished};
 use crate::handshake::{self, Completed, Context, Negotiated, Peer, PeerCertificate, unexpected};
 use crate::key_schedule::Secrets;
 use crate::key_schedule::v12::MasterSecret;
 use crate::msgs::certificate::{CertificateRequest, DigitallySigned};
-use crate::msgs::codec::{Codec, List};
-use crate::msgs::enums::{HandshakeType, NamedGroup, ProtocolVersion, SignatureScheme};
+use crate::msgs::codec::Codec;
+use crate::msgs::enums::{HandshakeType, NamedGroup, ProtocolVersion};
 use crate::msgs::hello::{RANDOM_LEN, ServerHello};
 use crate::msgs::key_exchange::{ClientKeyExchange, ServerKeyExchange};
 use crate::reassembly::Message;
@@ -147,8 +148,7 @@ impl ExpectCertificateRequest {
             return self.without_request().handle(message, cx);
         }
         let request = CertificateRequest::read_all(message.body())?;
-        let mut schemes = Vec::with_capacity(USUAL_SCHEMES);
-        schemes.extend(request.signature_algorithms.iter());
+        let schemes = KnownSchemes::among(request.signature_algorithms);
         self.session.transcript.add(&message.bytes);
         Ok(ClientState::ServerHelloDone(ExpectServerHelloDone {
             request: Some(schemes),
@@ -170,7 +170,7 @@ pub(crate) struct ExpectServerHelloDone {
     session: Box<Session>,
     server: Server,
     /// The signature schemes the server takes, if it asked for a certificate.
-    request: Option<Vec<SignatureScheme>>,
+    request: Option<KnownSchemes>,
 }
 
 impl ExpectServerHelloDone {
@@ -241,7 +241,7 @@ enum CertificateSent {
 }
 
 fn say_certificate(
-    schemes: &[SignatureScheme],
+    schemes: &KnownSchemes,
     transcript: &mut SessionTranscript,
     cx: &mut Context<'_>,
 ) -> CertificateSent {
@@ -249,7 +249,7 @@ fn say_certificate(
     let sent = match identity.can_sign(
         cx.config.backend,
         ProtocolVersion::DTLS1_2,
-        List::Items(schemes),
+        schemes.as_list(),
     ) {
         true => CertificateSent::Ours,
         false => CertificateSent::Empty,
@@ -260,14 +260,14 @@ fn say_certificate(
 }
 
 fn say_certificate_verify(
-    schemes: &[SignatureScheme],
+    schemes: &KnownSchemes,
     transcript: &mut SessionTranscript,
     cx: &mut Context<'_>,
 ) -> Result<(), Error> {
     let (scheme, signature) = cx.config.identity.sign(
         cx.config.backend,
         ProtocolVersion::DTLS1_2,
-        List::Items(schemes),
+        schemes.as_list(),
         transcript.messages(),
     )?;
     let signed = DigitallySigned {

@@ -16,7 +16,7 @@ use super::ClientState;
 use super::offer::{self, Offer};
 use crate::certificate::{PublicKey, SignatureVerified};
 use crate::config::Side;
-use crate::crypto::{CryptoBackend, SuiteV13};
+use crate::crypto::{KnownSchemes, SuiteV13};
 use crate::error::{Error, PeerMisbehaved};
 use crate::handshake::v13::{
     check_certificate_verify, check_finished, read_certificate, say_certificate,
@@ -26,8 +26,8 @@ use crate::handshake::{Completed, Context, Negotiated, Peer, PeerCertificate, un
 use crate::key_schedule::Secrets;
 use crate::key_schedule::v13::{EarlySecret, HandshakeSecret, HandshakeTraffic};
 use crate::msgs::certificate_v13::{CertificateRequestV13, EncryptedExtensions};
-use crate::msgs::codec::{Codec, List};
-use crate::msgs::enums::{ExtensionType, HandshakeType, ProtocolVersion, SignatureScheme};
+use crate::msgs::codec::Codec;
+use crate::msgs::enums::{ExtensionType, HandshakeType, ProtocolVersion};
 use crate::msgs::hello::{RANDOM_LEN, ServerHello};
 use crate::reassembly::Message;
 use crate::record::header::Epoch;
@@ -144,14 +144,12 @@ impl ExpectCertificateRequest {
             .signature_algorithms()
             .ok_or(PeerMisbehaved::ExtensionMissing)?;
         // Those that we do not know say nothing about us.
-        let mut schemes = Vec::with_capacity(CryptoBackend::SIGNATURE_SCHEMES.len());
-        let known = CryptoBackend::SIGNATURE_SCHEMES.iter().copied();
-        schemes.extend(known.filter(|scheme| asked_for.contains(*scheme)));
+        let schemes = KnownSchemes::among(asked_for);
         self.handshake.transcript.add(&message.bytes);
         Ok(ClientState::CertificateV13(self.asked_for(Some(schemes))))
     }
 
-    fn asked_for(self, request: Option<Vec<SignatureScheme>>) -> ExpectCertificate {
+    fn asked_for(self, request: Option<KnownSchemes>) -> ExpectCertificate {
         ExpectCertificate {
             handshake: self.handshake,
             request,
@@ -163,7 +161,7 @@ impl ExpectCertificateRequest {
 pub(crate) struct ExpectCertificate {
     handshake: Box<Handshake>,
     /// The signature schemes the server takes, if it asked for a certificate.
-    request: Option<Vec<SignatureScheme>>,
+    request: Option<KnownSchemes>,
 }
 
 impl ExpectCertificate {
@@ -188,7 +186,7 @@ impl ExpectCertificate {
 #[derive(Debug)]
 pub(crate) struct ExpectCertificateVerify {
     handshake: Box<Handshake>,
-    request: Option<Vec<SignatureScheme>>,
+    request: Option<KnownSchemes>,
     certificate: PeerCertificate,
 }
 
@@ -213,7 +211,7 @@ impl ExpectCertificateVerify {
 #[derive(Debug)]
 pub(crate) struct ExpectFinished {
     handshake: Box<Handshake>,
-    request: Option<Vec<SignatureScheme>>,
+    request: Option<KnownSchemes>,
     certificate: PeerCertificate,
     signature: SignatureVerified,
 }
@@ -256,12 +254,12 @@ impl ExpectFinished {
 /// Our certificate and the proof of it; the empty list if the server takes no signature of our key, and whether that will
 /// do is up to the server (RFC 8446 §4.4.2).
 fn say_identity(
-    schemes: &[SignatureScheme],
+    schemes: &KnownSchemes,
     transcript: &mut TranscriptHash,
     cx: &mut Context<'_>,
 ) -> Result<(), Error> {
     let (identity, backend) = (&cx.config.identity, cx.config.backend);
-    let schemes = List::Items(schemes);
+    let schemes = schemes.as_list();
     if !identity.can_sign(backend, ProtocolVersion::DTLS1_3, schemes) {
         say_certificate(None, transcript, cx);
         return Ok(());

@@ -19,6 +19,8 @@ use rustls_pki_types::{AlgorithmIdentifier, SignatureVerificationAlgorithm};
 pub(crate) use self::exchange::{Accepted, KeyExchange, SharedSecret};
 use self::hash::Hash;
 use crate::error::Error;
+use crate::few::Few;
+use crate::msgs::codec::List;
 use crate::msgs::enums::{CipherSuite, ProtocolVersion, SignatureScheme};
 use crate::record::protect::Aead;
 
@@ -57,7 +59,9 @@ impl CryptoBackend {
     ];
 
     /// The signature schemes that we offer and accept, in order of preference.
-    pub(crate) const SIGNATURE_SCHEMES: &'static [SignatureScheme] = &[
+    pub(crate) const SIGNATURE_SCHEMES: &'static [SignatureScheme] = &Self::ALL_SCHEMES;
+
+    const ALL_SCHEMES: [SignatureScheme; 9] = [
         SignatureScheme::ECDSA_SECP256R1_SHA256,
         SignatureScheme::ED25519,
         SignatureScheme::ECDSA_SECP384R1_SHA384,
@@ -147,6 +151,22 @@ impl CryptoBackend {
         let fits =
             |verifier: &&&dyn SignatureVerificationAlgorithm| verifier.public_key_alg_id() == key;
         usable.iter().find(fits).copied()
+    }
+}
+
+/// Those that a peer takes and we know, in our order.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct KnownSchemes(Few<SignatureScheme, { CryptoBackend::ALL_SCHEMES.len() }>);
+
+impl KnownSchemes {
+    pub(crate) fn among(taken: List<'_, SignatureScheme>) -> Self {
+        let known = CryptoBackend::ALL_SCHEMES.into_iter();
+        let common = known.filter(|scheme| taken.contains(*scheme));
+        Self(Few::of(SignatureScheme(0), common))
+    }
+
+    pub(crate) fn as_list(&self) -> List<'_, SignatureScheme> {
+        List::Items(&self.0)
     }
 }
 

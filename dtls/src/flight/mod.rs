@@ -51,7 +51,7 @@ use crate::record::RecordLayer;
 use crate::record::header::Epoch;
 use crate::timer::{Timer, TimerTable};
 
-/// Transmissions of one flight, each lost by our timer's or the peer's account, after which the path's MTU is doubted.
+/// Transmissions of one flight, each lost by our timer's or the peer's account, after which the path's MTU is doubted too.
 const LOSSES_UNTIL_FALLBACK: u16 = 2;
 
 /// Records sent at a time where acknowledgements can ask for more (RFC 9147 §5.8.2).
@@ -132,6 +132,40 @@ struct Air {
     /// When the peer last asked for it by repeating its own.
     repeated_at: Option<Instant>,
     copies: Option<Box<Copies>>,
+    size: Size,
+}
+
+/// How long datagrams are. A flight that was lost twice, by chance or for their length, goes out in both sizes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Size {
+    /// As the path's MTU allows.
+    #[default]
+    Usual,
+    /// As the fallback MTU allows: first, where bytes are rationed.
+    Small,
+}
+
+impl Air {
+    /// Begins at its start.
+    fn rewind(&mut self, size: Size) {
+        (self.cursor, self.size) = (Cursor::default(), size);
+    }
+
+    /// All of it is written, nothing before `from`.
+    fn on_end(&mut self, from: Cursor) {
+        // One datagram has the same size in both.
+        if self.size == Size::Small && from != Cursor::default() {
+            return self.rewind(Size::Usual);
+        }
+        self.phase = match self.is_last {
+            true => Phase::Answering,
+            false => Phase::Waiting,
+        };
+        if self.is_last {
+            // It may be kept for minutes.
+            self.load.shrink();
+        }
+    }
 }
 
 impl Flight {
@@ -323,7 +357,10 @@ impl Flight {
     fn transmit(&mut self, now: Instant, timers: &mut TimerTable) {
         if let Some(air) = &mut self.air {
             air.transmissions = air.transmissions.saturating_add(1);
-            air.cursor = Cursor::default();
+            air.rewind(match air.losses >= LOSSES_UNTIL_FALLBACK {
+                true if self.fallback_mtu < self.mtu => Size::Small,
+                _ => Size::Usual,
+            });
         }
         self.go_on(now, timers);
     }
@@ -380,10 +417,9 @@ impl Flight {
 
     /// The largest datagram that is written now.
     pub(crate) fn mtu(&self) -> usize {
-        let losses = self.air.as_ref().map_or(0, |air| air.losses);
-        match losses >= LOSSES_UNTIL_FALLBACK {
-            true => self.mtu.min(self.fallback_mtu).into(),
-            false => self.mtu.into(),
+        match self.air.as_ref().map(|air| air.size) {
+            Some(Size::Small) => self.mtu.min(self.fallback_mtu).into(),
+            _ => self.mtu.into(),
         }
     }
 
@@ -453,6 +489,7 @@ impl Flight {
         if air.phase != Phase::Sending || self.pacing == FlightPacing::External {
             return None;
         }
+        let from = air.cursor;
         let (len, written) = air.load.write_datagram(
             &mut air.cursor,
             air.burst.into(),
@@ -462,14 +499,7 @@ impl Flight {
         );
         air.burst -= written as u16;
         if air.load.is_end(air.cursor) {
-            air.phase = match air.is_last {
-                true => Phase::Answering,
-                false => Phase::Waiting,
-            };
-            if air.is_last {
-                // It may be kept for minutes.
-                air.load.shrink();
-            }
+            air.on_end(from);
         } else if air.burst == 0 {
             air.phase = Phase::Paused;
         }

@@ -37,8 +37,12 @@ pub(crate) use self::v13::{ExpectSecondClientHello, Retry};
 use crate::error::{Error, IdentityRefused};
 use crate::fingerprint::{FingerprintVerified, RemoteIdentity};
 use crate::handshake::{Completed, Context, unexpected};
+use crate::msgs::extensions::Extension;
 use crate::reassembly::Message;
 use crate::record::header::Epoch;
+
+/// Where no extension is.
+const NO_EXTENSION: Extension<'_> = Extension::ExtendedMasterSecret;
 
 #[derive(Debug)]
 pub(crate) enum ServerState {

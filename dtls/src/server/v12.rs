@@ -13,11 +13,12 @@ mod hello;
 
 use self::hello::Choice;
 pub(super) use self::hello::on_client_hello;
-use super::{ServerState, anonymous, choice};
+use super::{NO_EXTENSION, ServerState, anonymous, choice};
 use crate::certificate::{PublicKey, SignatureVerified};
 use crate::config::{ClientAuth, Side};
 use crate::crypto::{CryptoBackend, KeyExchange};
 use crate::error::{Error, IdentityRefused};
+use crate::few::Few;
 use crate::fingerprint::FingerprintVerified;
 use crate::handshake::v12::{
     Agreed, MasterSecretKind, RecordKeys, check_finished, read_certificate, say_certificate,
@@ -101,7 +102,7 @@ fn say_server_hello(choice: &Choice<'_>, transcript: &mut SessionTranscript, cx:
             .connection_id
             .and_then(|_| config.connection_id_extension()),
     ];
-    let extensions: Vec<_> = answered.into_iter().flatten().collect();
+    let extensions = Few::<_, 6>::of(NO_EXTENSION, answered.into_iter().flatten());
     let hello = ServerHello {
         version: ProtocolVersion::DTLS1_2,
         random: choice.agreed.randoms.server,

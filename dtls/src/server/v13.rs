@@ -19,10 +19,11 @@ mod retry;
 
 use self::hello::{Choice, Exchange};
 pub(crate) use self::retry::{ExpectSecondClientHello, Retry};
-use super::{ServerState, anonymous, choice};
+use super::{NO_EXTENSION, ServerState, anonymous, choice};
 use crate::config::{ClientAuth, Side};
 use crate::crypto::CryptoBackend;
 use crate::error::{Error, IdentityRefused, PeerMisbehaved};
+use crate::few::Few;
 use crate::handshake::v13::{
     check_certificate_verify, check_finished, read_certificate, say_certificate,
     say_certificate_verify, say_finished,
@@ -133,16 +134,14 @@ fn say_server_hello(
     let mut random = [0; RANDOM_LEN];
     cx.random.fill(&mut random)?;
     let config = cx.config;
-    let extensions: Vec<_> = [
+    let extensions = [
         Some(Extension::SelectedVersion(VERSION)),
         Some(Extension::KeyShare(share)),
         choice
             .connection_id
             .and_then(|_| config.connection_id_extension()),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
+    ];
+    let extensions = Few::<_, 3>::of(NO_EXTENSION, extensions.into_iter().flatten());
     let hello = ServerHello {
         version: ProtocolVersion::DTLS1_2,
         random,
@@ -185,15 +184,13 @@ fn say_encrypted_extensions(
     cx: &mut Context<'_>,
 ) {
     let config = cx.config;
-    let extensions: Vec<_> = [
+    let extensions = [
         choice.srtp_profile.map(choice::srtp_answer),
         choice
             .protocol
             .and_then(|protocol| choice::protocol_answer(protocol, config)),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
+    ];
+    let extensions = Few::<_, 2>::of(NO_EXTENSION, extensions.into_iter().flatten());
     let message = EncryptedExtensions {
         extensions: Extensions::Items(&extensions),
     };
