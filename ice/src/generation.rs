@@ -144,7 +144,7 @@ impl Generation {
             return None;
         };
         self.quiet_since = Some(now);
-        if let Some(id) = self.recognize(shared, address, &candidate) {
+        if let Some(id) = self.recognize(shared, now, address, &candidate) {
             return Some(id);
         }
         if !self.make_room(shared, candidate.priority()) {
@@ -162,10 +162,11 @@ impl Generation {
     }
 
     /// A candidate we know already: signalled twice, or found by a check before it was signalled. The latter keeps its
-    /// pairs with their names, states and transactions (RFC 8838 §11.4).
+    /// pairs with their names, states and transactions (RFC 8838 §11.4), and forms those it lacks.
     fn recognize(
         &mut self,
-        shared: &Shared,
+        shared: &mut Shared,
+        now: Instant,
         address: SocketAddr,
         candidate: &Candidate,
     ) -> Option<CandidateId> {
@@ -188,6 +189,7 @@ impl Generation {
             if let Some(role) = shared.role {
                 self.checklist.reprioritize(role);
             }
+            self.form_pairs(shared, now, Some(id));
         }
         Some(id)
     }

@@ -47,6 +47,17 @@ impl LocalCandidates {
         self.0.shrink_to_fit();
     }
 
+    /// What stands on this base is on a newer network than it was. Says whether it is.
+    pub(crate) fn raise_epoch(&mut self, base: SocketAddr, epoch: u16) -> bool {
+        let older = |l: &&mut Local| l.base() == Some(base) && l.candidate.epoch() < epoch;
+        let mut raised = false;
+        for local in self.0.iter_mut().filter(older) {
+            local.candidate = local.candidate.clone().with_epoch(epoch);
+            raised = true;
+        }
+        raised
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }

@@ -61,7 +61,7 @@ impl Agent {
         self.shared.tag = tag;
     }
 
-    /// Adds a candidate of ours; the same one again is the same id. Host candidates are the caller's sockets.
+    /// Adds a candidate of ours; the same one again is the same id, on a newer network if its epoch is greater. Host candidates are the caller's sockets.
     ///
     /// Candidates survive a restart. They may be added whenever; after gathering is complete that changes no state.
     pub fn add_local_candidate(
@@ -83,7 +83,9 @@ impl Agent {
             self.set_gathering(GatheringState::Gathering);
         }
         if let Some(known) = self.shared.locals.find(candidate.protocol(), address, base) {
-            return Ok(known.id);
+            let id = known.id;
+            self.raise_epoch(now, base, candidate.epoch());
+            return Ok(id);
         }
         if self.shared.locals.len() >= self.shared.config.max_local_candidates {
             return Err(ApiMisuse::TooManyLocalCandidates);
@@ -94,6 +96,20 @@ impl Agent {
         self.current.replay_early(&mut self.shared, now);
         self.update(now);
         Ok(id)
+    }
+
+    /// What is found on a base belongs to the network that the base is on now.
+    fn raise_epoch(&mut self, now: Instant, base: SocketAddr, epoch: u16) {
+        if !self.shared.locals.raise_epoch(base, epoch) {
+            return;
+        }
+        for generation in std::iter::once(&mut self.current).chain(self.previous.as_deref_mut()) {
+            let pairs = generation.checklist.pairs.iter_mut();
+            for pair in pairs.filter(|pair| pair.path.local == base) {
+                pair.local.epoch = epoch;
+            }
+        }
+        self.update(now);
     }
 
     /// Removes what stands on this transport address: every candidate of that base, or the one announced so. A base

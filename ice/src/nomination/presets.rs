@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::rules::{accepted, contending};
+use super::rules::accepted;
 use super::{Contender, Decision, Keep, Policy, Situation};
 use crate::pair::PairState;
 
@@ -95,11 +95,10 @@ impl Continuous {
         };
         match pair.state {
             PairState::Failed => Keep::Drop,
-            PairState::Succeeded if situation.pairs().any(|c| better(&c)) => {
-                contending(pair, situation)
+            PairState::Succeeded if !situation.pairs().any(|c| better(&c)) => {
+                Keep::Backup(self.interval(situation))
             }
-            PairState::Succeeded => Keep::Backup(self.interval(situation)),
-            PairState::Frozen | PairState::Waiting | PairState::InProgress => Keep::ForNow,
+            _ => Keep::ForNow,
         }
     }
 

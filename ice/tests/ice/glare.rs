@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use floe_ice::{Candidate, Config, Initiation, Mode, RemoteParameters, Role, State};
+use floe_ice::{Candidate, Config, Initiation, Mode, RemoteParameters, Role, State, Timing};
 
 use crate::support::talker::{Call, Talker, expect_no_gap, talking};
 use crate::support::{Peer, addresses, ms, secs};
@@ -70,8 +70,16 @@ fn take_other_half(talker: &mut Talker, now: std::time::Instant, candidates: &[C
 impl World {
     fn new(convention: Convention, restarts: usize) -> Self {
         let peer = |seed, initiation| {
+            let mut timing = Timing::default();
+            timing.generation_linger = secs(1);
             let own = addresses(seed, 2);
-            Peer::new(seed, Mode::Full, initiation, Config::default(), &own)
+            Peer::new(
+                seed,
+                Mode::Full,
+                initiation,
+                Config::with_timing(timing),
+                &own,
+            )
         };
         let a = peer(1, Initiation::Initiating);
         let b = peer(2, Initiation::Responding);
@@ -145,7 +153,7 @@ impl World {
     }
 
     fn check(&mut self, path: &[Action]) {
-        self.call.run_for(secs(8));
+        self.call.run_for(secs(3));
         let call = &self.call;
         for talker in [&call.a, &call.b] {
             assert_eq!(talker.state(), State::Completed, "{path:?}");
@@ -208,7 +216,7 @@ fn explore(convention: Convention, restarts: usize, gap: Duration, path: &mut Ve
 #[test]
 fn crossing_restarts_of_which_one_is_rolled_back_end_in_one_generation() {
     // At once; within a round trip; with the round trips of checks between; after the old generation has gone.
-    for gap in [ms(0), ms(70), ms(400), secs(6)] {
+    for gap in [ms(0), ms(70), ms(400), secs(2)] {
         let orders = explore(Convention::OneRollsBack, 1, gap, &mut Vec::new());
         println!("{orders} orders, {gap:?} apart");
         assert!(orders > 4);
@@ -218,7 +226,7 @@ fn crossing_restarts_of_which_one_is_rolled_back_end_in_one_generation() {
 // req: I15 I16 I65
 #[test]
 fn crossing_restarts_that_answer_each_other_end_in_one_generation() {
-    for gap in [ms(0), ms(70), ms(400), secs(6)] {
+    for gap in [ms(0), ms(70), ms(400), secs(2)] {
         let orders = explore(Convention::EachAnswersTheOther, 1, gap, &mut Vec::new());
         println!("{orders} orders, {gap:?} apart");
         assert!(orders > 4);
