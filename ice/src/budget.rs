@@ -22,16 +22,17 @@ pub(crate) struct ForgeryBudget {
 impl ForgeryBudget {
     /// Whether another message from there may still be verified.
     pub(crate) fn allows(&self, now: Instant, source: SocketAddr) -> bool {
-        let current = self
-            .window
-            .is_some_and(|start| now.saturating_duration_since(start) < WINDOW);
+        let current = |start| now.saturating_duration_since(start) < WINDOW;
+        if !self.window.is_some_and(current) {
+            return true;
+        }
         let key = key_of(source);
         let spent = self
             .sources
             .iter()
             .find(|(known, count)| *known == key && *count > 0)
             .map_or(0, |(_, count)| *count);
-        !current || (self.total < PER_FRAGMENT && spent < PER_SOURCE)
+        self.total < PER_FRAGMENT && spent < PER_SOURCE
     }
 
     /// A message from there failed its MAC.

@@ -62,7 +62,8 @@ impl Generation {
         let ripe = |e: &mut EarlyRequest| *e.remote_fragment == *ours && known_base(&e.path);
         for request in self.early.extract(ripe) {
             self.settle_role(shared, request.seen.role);
-            self.observe(shared, now, request.path, request.seen);
+            let path = shared.canonical(request.path);
+            self.observe(shared, now, path, request.seen);
         }
     }
 }

@@ -8,33 +8,36 @@ use crate::address::FiveTuple;
 use crate::consent::Liveness;
 use crate::error::DropReason;
 use crate::generation::Generation;
-use crate::pair::PairId;
+use crate::pair::{Pair, PairId};
 use crate::selection::Selected;
 use crate::shared::{Effect, Shared};
 use crate::state::Reason;
 
 impl Generation {
-    pub(crate) fn run_consent(&mut self, shared: &mut Shared, now: Instant) {
+    /// Ends or doubts what time has ended; says whether a check left.
+    pub(crate) fn run_consent(&mut self, shared: &mut Shared, now: Instant) -> bool {
         let (Some(selected), Some(role)) = (self.selected.as_mut(), shared.role) else {
-            return;
+            return false;
         };
         if selected.consent.is_expired(now, &shared.timing) {
             let reason = match selected.consent.liveness() {
                 Liveness::Requests => Reason::RequestsStopped,
                 _ => Reason::ConsentExpired,
             };
-            return self.lose_selected(reason);
+            self.lose_selected(reason);
+            return false;
         }
         let due = selected.consent.on_check_timer(now);
         selected.consent.suspect_if_due(now, &shared.timing);
         if !due {
-            return;
+            return false;
         }
         let wait = self.probe_wait(shared);
         if let Some(selected) = self.selected.as_mut() {
             selected.consent.on_sent(now, shared.mint(), role, wait);
         }
         self.settle(shared, now);
+        true
     }
 
     /// How long to wait for an answer before it counts as missed.
@@ -84,8 +87,8 @@ impl Generation {
         let Some(sent) = selected.consent.take(now, &id, &shared.timing) else {
             return Err(DropReason::UnknownTransaction);
         };
-        let path = shared.canonical(path);
-        let Some(answered) = self.checklist.get_mut(pair).filter(|p| p.path == path) else {
+        let symmetric = |p: &&mut Pair| p.path == path || p.path == shared.canonical(path);
+        let Some(answered) = self.checklist.get_mut(pair).filter(symmetric) else {
             return Err(DropReason::AsymmetricResponse);
         };
         shared.stats.responses_received += 1;
@@ -112,12 +115,21 @@ impl Generation {
         Ok(())
     }
 
+    /// In the steady state time brings one thing, the check that is due. False if there is, or has come to be, more.
+    pub(crate) fn keep_consent(&mut self, shared: &mut Shared, now: Instant) -> bool {
+        let settled = self.selected.as_ref().is_some_and(|s| s.settled);
+        settled && self.is_steady() && self.run_consent(shared, now) && self.is_steady()
+    }
+
     /// Whether a sign of life is nothing new: there is one pair, it is in use for good and nothing puts it in doubt.
     pub(crate) fn is_steady(&self) -> bool {
         let certain = |s: &Selected| s.nominated && !s.consent.is_suspect();
         self.selected.as_ref().is_some_and(certain)
             && self.checklist.pairs.len() == 1
             && self.checklist.checks.is_empty()
+            && self.checklist.triggered.is_empty()
+            && self.deferred.is_none()
+            && self.look_again.is_none()
     }
 
     /// An answer came on this pair; if it is the selected one, consent begins anew.

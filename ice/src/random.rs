@@ -59,27 +59,20 @@ impl Random {
     }
 }
 
-/// Small random numbers for timers, drawn eight at a time: a consent check then costs no cipher block.
-#[derive(Debug, Default)]
-pub(crate) struct Jitter {
-    drawn: [u16; 8],
-    left: usize,
-}
+/// Small random numbers for timers, which have to differ and need not be secret: SplitMix64 from a seed of its own.
+#[derive(Debug)]
+pub(crate) struct Jitter(u64);
 
 impl Jitter {
-    pub(crate) fn next(&mut self, random: &mut Random) -> u16 {
-        if self.left == 0 {
-            let mut bytes = [0; 16];
-            random.fill(Label::Jitter, &mut bytes);
-            for (number, pair) in self.drawn.iter_mut().zip(bytes.chunks_exact(2)) {
-                *number = pair
-                    .iter()
-                    .fold(0, |number, byte| number << 8 | u16::from(*byte));
-            }
-            self.left = self.drawn.len();
-        }
-        self.left -= 1;
-        self.drawn.get(self.left).copied().unwrap_or_default()
+    pub(crate) fn new(random: &mut Random) -> Self {
+        Self(random.next_u64(Label::Jitter))
+    }
+
+    pub(crate) fn next(&mut self) -> u16 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (mixed >> 48) as u16
     }
 }
 

@@ -35,8 +35,11 @@ impl Generation {
         now: Instant,
         path: FiveTuple,
         request: &Verified<'_>,
-        remote_fragment: &[u8],
+        username: &[u8],
     ) -> Result<(), DropReason> {
+        let Some(remote_fragment) = self.remote_half(username) else {
+            return Err(DropReason::UnknownUsername);
+        };
         shared.stats.requests_received += 1;
         let answer = self.answer_to(shared, request, remote_fragment);
         shared.responses.push(Response {
@@ -62,13 +65,18 @@ impl Generation {
             wish,
             role: request.role(),
         };
-        if self.is_peer(remote_fragment)
-            && shared.locals.base_of(path.protocol, path.local).is_some()
-        {
-            self.settle_role(shared, seen.role);
+        let known = self.checklist.on_path(&path).is_some();
+        let arrived = known || shared.locals.base_of(path.protocol, path.local).is_some();
+        if !arrived || !self.is_peer(remote_fragment) {
+            self.remember_early(shared, path, remote_fragment, seen);
+            return Ok(());
+        }
+        self.settle_role(shared, seen.role);
+        if known {
             self.observe(shared, now, path, seen);
         } else {
-            self.remember_early(shared, path, remote_fragment, seen);
+            let path = shared.canonical(path);
+            self.observe(shared, now, path, seen);
         }
         Ok(())
     }
@@ -111,6 +119,12 @@ impl Generation {
         }
     }
 
+    /// The sender's fragment in a USERNAME that names this generation (RFC 8445 §7.2.2).
+    pub(crate) fn remote_half<'u>(&self, username: &'u [u8]) -> Option<&'u [u8]> {
+        let behind = username.strip_prefix(self.local.username_fragment().as_bytes())?;
+        behind.strip_prefix(b":")
+    }
+
     fn is_peer(&self, remote_fragment: &[u8]) -> bool {
         self.peer
             .as_ref()
@@ -130,7 +144,7 @@ impl Generation {
         }
     }
 
-    /// What an answered request teaches (RFC 8445 §7.3.1.3 to §7.3.1.5).
+    /// What an answered request teaches that came by `path`, which is as pairs have it (RFC 8445 §7.3.1.3 to §7.3.1.5).
     pub(crate) fn observe(
         &mut self,
         shared: &mut Shared,
@@ -138,19 +152,17 @@ impl Generation {
         path: FiveTuple,
         seen: Seen,
     ) {
-        let path = shared.canonical(path);
         if self.failed.is_some() || self.refused.contains(&path) {
             return;
         }
+        let known = self.checklist.on_path(&path).map(|pair| pair.id);
         self.paths.on_request(path);
         self.began.get_or_insert(now);
-        let known = self.checklist.on_path(&path).map(|pair| pair.id);
-        let Some(id) = known.or_else(|| self.discover(shared, now, path, seen.priority)) else {
+        let found = known.or_else(|| self.discover(shared, now, path, seen.priority));
+        let Some(pair) = found.and_then(|id| self.checklist.get_mut(id)) else {
             return;
         };
-        let Some(pair) = self.checklist.get_mut(id) else {
-            return;
-        };
+        let id = pair.id;
         pair.counters.requests_received += 1;
         pair.credit.earn();
         let wish = seen.wish.filter(|_| shared.role == Some(Role::Controlled));

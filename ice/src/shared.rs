@@ -126,8 +126,11 @@ impl Shared {
     /// A duration varied by ±20 % (RFC 7675 §5.1).
     pub(crate) fn jittered(&mut self, mean: Duration) -> Duration {
         let span = CONSENT_JITTER.end() - CONSENT_JITTER.start() + 1;
-        let draw = u32::from(self.jitter.next(&mut self.random));
-        mean * (CONSENT_JITTER.start() + draw % span) / 1000
+        let draw = u32::from(self.jitter.next());
+        let thousandths = CONSENT_JITTER.start() + draw % span;
+        // In one unit of 64 bits: this is done for every answer.
+        let mean = u64::try_from(mean.as_nanos()).unwrap_or(u64::MAX);
+        Duration::from_nanos((mean / 1000).saturating_mul(thousandths.into()))
     }
 
     /// Ta, given what the peer asked for.
@@ -164,10 +167,12 @@ impl Responses {
         Ok(())
     }
 
-    pub(crate) fn pop(&mut self) -> Option<Response> {
-        let next = self.next.take()?;
+    pub(crate) fn first(&self) -> Option<&Response> {
+        self.next.as_ref()
+    }
+
+    pub(crate) fn advance(&mut self) {
         self.next = self.more.pop_front();
-        Some(next)
     }
 
     pub(crate) fn clear(&mut self) {

@@ -23,7 +23,6 @@ use crate::pair::{CandidatePair, PairId};
 use crate::parameters::Parameters;
 use crate::random::{Jitter, Label, Random};
 use crate::responder::integrity_drop;
-use crate::revoked::split;
 use crate::role::{Initiation, Mode, Role};
 use crate::shared::{Effect, Responses, Shared, Timers};
 use crate::state::{GatheringState, Reason, State};
@@ -102,6 +101,7 @@ impl Agent {
         let (mut route, mut ids) = ([0; 16], [0; 32]);
         random.fill(Label::Transactions, &mut route);
         random.fill(Label::Transactions, &mut ids);
+        let jitter = Jitter::new(&mut random);
         let shared = Shared {
             timing: Timers::Configured(config.clone()),
             config,
@@ -118,7 +118,7 @@ impl Agent {
             responses: Responses::default(),
             events: EventQueue::default(),
             stats: Counters::default(),
-            jitter: Jitter::default(),
+            jitter,
             effect: Effect::Any,
             last_candidate: 0,
             last_pair: 0,
@@ -159,15 +159,13 @@ impl Agent {
     ) -> Received {
         // What time alone has ended by now cannot be revived by what comes after.
         if self.deadline.is_some_and(|deadline| deadline <= now) {
-            self.update(now);
+            self.pass_time(now);
         }
         self.shared.effect = Effect::Any;
         let result = self.receive(now, path.canonical(), message);
         match (result, self.shared.effect) {
             (Ok(()), Effect::None) if self.role == self.shared.role => {}
-            (Ok(()), Effect::Renewed) if self.role == self.shared.role => {
-                self.deadline = self.next_deadline();
-            }
+            (Ok(()), Effect::Renewed) if self.is_quiet() => self.await_consent(),
             (Ok(()) | Err(DropReason::AsymmetricResponse), _) => self.update(now),
             (Err(_), _) => {}
         }
@@ -228,9 +226,7 @@ impl Agent {
             return Err(DropReason::RefusedAddress);
         }
         let username = message.username().ok_or(DropReason::MissingUsername)?;
-        let (local, remote) = split(username).ok_or(DropReason::UnknownUsername)?;
-        let (shared, generation) =
-            self.split_by(|g| g.local.username_fragment().as_bytes() == local);
+        let (shared, generation) = self.split_by(|g| g.remote_half(username).is_some());
         let generation = generation.ok_or(DropReason::UnknownUsername)?;
         if !generation.budget.allows(now, path.remote)
             && !generation.paths.contains(&shared.canonical(path))
@@ -241,7 +237,7 @@ impl Agent {
             generation.budget.spend(now, path.remote);
             integrity_drop(error)
         })?;
-        generation.on_request(shared, now, path, &request, remote)
+        generation.on_request(shared, now, path, &request, username)
     }
 
     fn receive_response(
@@ -277,7 +273,7 @@ impl Agent {
     /// Time has passed. Calls before [`poll_timeout`](Self::poll_timeout)'s instant do nothing.
     pub fn handle_timeout(&mut self, now: Instant) {
         if self.state != State::Closed {
-            self.update(now);
+            self.pass_time(now);
         }
     }
 

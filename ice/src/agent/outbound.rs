@@ -1,9 +1,9 @@
 //! Writing what is pending: descriptors become datagrams only in the caller's buffer.
 
-use floe_stun::{ErrorCode, Method, TransactionId, Writer};
+use floe_stun::{ErrorCode, IntegrityKey, Method, TransactionId, Writer};
 
 use super::Agent;
-use crate::address::Transmit;
+use crate::address::{FiveTuple, Transmit};
 use crate::generation::Generation;
 use crate::pair::PairId;
 use crate::role::Role;
@@ -16,12 +16,15 @@ impl Agent {
         if self.state == State::Closed {
             return None;
         }
-        while let Some(response) = self.shared.responses.pop() {
-            let (shared, generation) = self.split_by(|g| g.serial == response.generation);
+        while let Some(response) = self.shared.responses.first() {
+            let (serial, path) = (response.generation, response.path);
             // What was queued for a generation that has gone meanwhile is not sent.
-            let written = generation.and_then(|g| write_response(shared, g, response, buf));
-            if written.is_some() {
-                return written;
+            let generation = self.generations().find(|g| g.serial == serial);
+            let written = generation.and_then(|g| write_response(response, &g.local_key, buf));
+            self.shared.responses.advance();
+            if let Some(len) = written {
+                self.count_response(serial, &path);
+                return Some(Transmit { path, len });
             }
         }
         let generations = std::iter::once(&mut self.current).chain(self.previous.as_deref_mut());
@@ -34,6 +37,19 @@ impl Agent {
             }
         }
         None
+    }
+
+    fn count_response(&mut self, serial: u32, path: &FiveTuple) {
+        let (shared, generation) = self.split_by(|generation| generation.serial == serial);
+        shared.stats.responses_sent += 1;
+        let Some(generation) = generation else { return };
+        let pair = match generation.checklist.on_path(path) {
+            Some(pair) => Some(pair),
+            None => generation.checklist.on_path(&shared.canonical(*path)),
+        };
+        if let Some(pair) = pair {
+            pair.counters.responses_sent += 1;
+        }
     }
 }
 
@@ -126,23 +142,12 @@ fn nominate(writer: Writer<'_>, value: Option<u32>) -> Writer<'_> {
 }
 
 /// RFC 8445 §7.3.1: the answer is authenticated as its request was, and goes back the way it came.
-fn write_response(
-    shared: &mut Shared,
-    generation: &mut Generation,
-    response: Response,
-    buf: &mut [u8],
-) -> Option<Transmit> {
-    let Response {
-        id,
-        path,
-        algorithm,
-        answer,
-        ..
-    } = response;
+fn write_response(response: &Response, key: &IntegrityKey, buf: &mut [u8]) -> Option<usize> {
+    let id = response.id;
     let error = |buf, code| Writer::error(buf, Method::BINDING, id, code);
-    let writer = match answer {
+    let writer = match response.answer {
         Answer::Success => {
-            Writer::success(buf, Method::BINDING, id).xor_mapped_address(path.remote)
+            Writer::success(buf, Method::BINDING, id).xor_mapped_address(response.path.remote)
         }
         Answer::BadRequest => error(buf, ErrorCode::BAD_REQUEST),
         Answer::RoleConflict => error(buf, ErrorCode::ROLE_CONFLICT),
@@ -150,14 +155,6 @@ fn write_response(
             error(buf, ErrorCode::UNKNOWN_ATTRIBUTE).unknown_attributes(types.into_iter().flatten())
         }
     };
-    let len = writer
-        .integrity_as(algorithm, &generation.local_key)
-        .fingerprint()
-        .ok()?;
-    shared.stats.responses_sent += 1;
-    let base = shared.canonical(path);
-    if let Some(pair) = generation.checklist.on_path(&base) {
-        pair.counters.responses_sent += 1;
-    }
-    Some(Transmit { path, len })
+    let writer = writer.integrity_as(response.algorithm, key);
+    writer.fingerprint().ok()
 }

@@ -25,6 +25,27 @@ impl Agent {
         self.deadline = self.next_deadline();
     }
 
+    /// Nothing has happened but that time has passed.
+    pub(super) fn pass_time(&mut self, now: Instant) {
+        if self.is_quiet() && self.current.keep_consent(&mut self.shared, now) {
+            self.await_consent();
+        } else {
+            self.update(now);
+        }
+    }
+
+    /// Whether no restart and no change of role is under way.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.previous.is_none() && self.role == self.shared.role
+    }
+
+    /// In the steady state nothing but consent has a deadline.
+    pub(super) fn await_consent(&mut self) {
+        let selected = self.current.selected.as_ref();
+        self.deadline = selected.and_then(|s| s.consent.deadline(&self.shared.timing));
+        debug_assert_eq!(self.deadline, self.next_deadline());
+    }
+
     /// A change of role is found by one generation and concerns all.
     fn apply_role(&mut self) {
         let Some(role) = self.shared.role.filter(|_| self.role != self.shared.role) else {
@@ -174,7 +195,7 @@ impl Agent {
         }
     }
 
-    pub(super) fn next_deadline(&self) -> Option<Instant> {
+    fn next_deadline(&self) -> Option<Instant> {
         if self.state == State::Closed {
             return None;
         }

