@@ -5,8 +5,10 @@ Two things Chromium never reports, so they are expected of floe alone: `complete
 states of a connection after its own `close()`.
 """
 
+import contextlib
 import json
 import os
+import subprocess
 import time
 import urllib.request
 
@@ -45,15 +47,66 @@ SELECTED_PAIR = """
 """
 
 
+SELECTED_ADDRESS = """
+    const report = [...(await window.floe.pc.getStats()).values()];
+    const transport = report.find((entry) => entry.type === 'transport');
+    const pair = report.find((entry) => entry.id === transport.selectedCandidatePairId);
+    return report.find((entry) => entry.id === pair.remoteCandidateId).address;
+"""
+
+# Keeps the answer's candidate with this address from the page.
+HOLD_BACK = """
+    const address = arguments[0], original = window.fetch;
+    window.fetch = async (resource, options) => {
+        const response = await original(resource, options);
+        if (options?.method !== 'POST') return response;
+        const {status, headers} = response, lines = (await response.text()).split('\\r\\n');
+        const isHeld = (line) => line.startsWith('a=candidate:') && line.includes(` ${address} `);
+        window.heldBack = lines.filter(isHeld);
+        return new Response(lines.filter((line) => !isHeld(line)).join('\\r\\n'), {status, headers});
+    };
+"""
+OFFER_THE_OTHER = """
+    for (const line of window.heldBack) {
+        await window.floe.pc.addIceCandidate({candidate: line.slice('a='.length), sdpMLineIndex: 0});
+    }
+"""
+RESTART = "return window.floe.restartIce()"
+
+# WHIP knows no offer of the server's (RFC 9725 §4.3.3): one is made of the answer that the page has, with the same ICE credentials,
+# and the page answers it. The page is then the answering side of a renegotiation that restarts nothing.
+SERVER_OFFERS = """
+    const {pc} = window.floe;
+    const sdp = pc.remoteDescription.sdp
+        .replace(/^a=setup:.*$/mg, 'a=setup:actpass')
+        .replace(/^(o=\\S+ \\S+ )(\\d+)/m, (_, head, version) => head + (Number(version) + 1));
+    await pc.setRemoteDescription({type: 'offer', sdp});
+    await pc.setLocalDescription();
+"""
+
+# And the other way round again: the page offers, and the answer is the one it has.
+PAGE_OFFERS = """
+    const {pc} = window.floe, setup = arguments[0];
+    const answer = pc.remoteDescription.sdp
+        .replace(/^a=setup:.*$/mg, 'a=setup:' + setup)
+        .replace(/^(o=\\S+ \\S+ )(\\d+)/m, (_, head, version) => head + (Number(version) + 1));
+    await pc.setLocalDescription(await pc.createOffer());
+    await pc.setRemoteDescription({type: 'answer', sdp: answer});
+"""
+
+ROLES = {"controlling": "controlled", "controlled": "controlling"}
+
+
 class Call:
     """A media server and a browser whose page is open; `start` makes the one session between them."""
 
-    def __init__(self, *options, flags=()):
-        self.options, self.flags = options, flags
+    def __init__(self, *options, flags=(), default_bind=True):
+        bind = ("--bind", "127.0.0.1") if default_bind else ()
+        self.options, self.flags = (*bind, *options), flags
 
     def __enter__(self):
         self.server = Program(
-            "floe", SERVER, "--http-port", 0, "--bind", "127.0.0.1", "--udp-port", 0, "--expiry", 600, *self.options
+            "floe", SERVER, "--http-port", 0, "--udp-port", 0, "--expiry", 600, *self.options
         ).__enter__()
         try:
             self.url = self.server.line(r"http://127\.0\.0\.1:\d+/?")[0].rstrip("/")
@@ -90,10 +143,11 @@ class Call:
             return json.load(response)["sessions"]
 
     def session(self):
-        """The one session, or an empty one while there is none yet."""
+        """The one that lives, or else the one that ended last, or an empty one while there is none yet."""
         sessions = self.sessions()
-        check(len(sessions) <= 1, f"{len(sessions)} sessions")
-        return sessions[0] if sessions else {"ice": None, "dtls": None, "connection": None, "timeline": []}
+        live = [session for session in sessions if not session["end_reason"]]
+        check(len(live) <= 1, f"{len(live)} sessions live")
+        return (live or sessions)[0] if sessions else {"ice": None, "dtls": None, "connection": None, "timeline": []}
 
     def floe(self, what):
         """Every state floe was in, oldest first."""
@@ -263,6 +317,164 @@ def chromium_restarts_ice_with_floe_full():
 @row("Chromium", "restarts ICE twice; floe lite")
 def chromium_restarts_ice_with_floe_lite():
     return restarts("lite")
+
+
+def roles_agree(call):
+    """Both ends name their role, and the roles differ."""
+    page, floe = call.selected_pair()["iceRole"], call.session()["ice_role"]
+    return page in ROLES and floe == ROLES[page] and page
+
+
+def flows(call):
+    """Media and data arrive anew, and the other side consents."""
+    before = call.session()
+    moved = lambda what, count: call.session()[what][count] > before[what][count]
+    eventually("media flows", lambda: moved("media", "datagrams"))
+    eventually("data flows", lambda: moved("data", "messages"))
+    age = call.session()["consent_age_ms"]
+    check(age is not None and age <= CONSENT_INTERVAL_MS + 500, f"consent is {age} ms old")
+
+
+def never_left(call, *, ice):
+    """No object left `connected`, in the page or in floe; DTLS began once."""
+    for name in ("connection", "dtls"):
+        equal(f"page {name}", call.page()[name], ["new", "connecting", "connected"])
+        equal(f"floe {name}", call.floe(name), ["new", "connecting", "connected"])
+    equal("floe ICE", call.session()["ice"], ice)
+
+
+# req: I9
+@row("Chromium", "both begin as controlling agents; floe full")
+def chromium_settles_a_role_conflict_with_floe():
+    outcomes = []
+    with Call("--ice", "full", "--ice-initiation", "initiating") as call:
+        # The tie-breakers are random: over some sessions either side gives in.
+        for attempt in range(12):
+            if attempt:
+                call.browser.run("return window.floe.stop()")
+                eventually("floe ended the session", lambda: call.session()["end_reason"])
+            call.connect()
+            eventually("floe has completed", lambda: call.session()["ice"] == "completed")
+            outcomes.append(eventually("the roles differ", lambda: roles_agree(call)))
+            flows(call)
+            never_left(call, ice="completed")
+            if len(set(outcomes)) == 2:
+                break
+        print("the page was:", outcomes)
+        check(len(set(outcomes)) == 2, f"of both outcomes only one came: {outcomes}")
+        return f"{call.versions()}; the page was {', then '.join(outcomes)}"
+
+
+def renegotiates(mode, dtls):
+    """Without a restart: the page answers, then offers, then answers again. Some versions swap their role by it, which is a
+    conflict to be settled in mid-session; others keep it."""
+    with Call("--ice", mode, "--dtls", dtls) as call:
+        call.connect()
+        eventually("floe has completed", lambda: call.session()["ice"] == "completed")
+        flows(call)
+        path, fragment = call.session()["selected_pair"], call.selected_pair()["usernameFragment"]
+        roles = [roles_agree(call)]
+        for offers in (SERVER_OFFERS, PAGE_OFFERS, SERVER_OFFERS):
+            call.browser.run(offers, dtls)
+            print("right after it the page is", call.selected_pair()["iceRole"], "and floe", call.session()["ice_role"])
+            # A few consent checks from either side, in whatever roles.
+            time.sleep(2 * CONSENT_INTERVAL_MS / 1000 + 1)
+            roles.append(eventually("the roles differ", lambda: roles_agree(call)))
+            flows(call)
+        print("the page was:", roles)
+        never_left(call, ice="completed")
+        equal("page ICE transport", call.page()["iceTransport"], ["new", "checking", "connected"])
+        equal("the path", call.session()["selected_pair"], path)
+        equal("the username fragment", call.selected_pair()["usernameFragment"], fragment)
+        equal("restarts", call.session()["ice_restarts"], 0)
+        return f"{call.versions()}; the page was {', '.join(roles)}"
+
+
+# req: I9
+@row("Chromium", "renegotiates without restart; floe full", seconds=75)
+def chromium_renegotiates_with_floe_full():
+    return renegotiates("full", "passive")
+
+
+# req: I9
+@row("Chromium", "renegotiates without restart; floe lite", seconds=75)
+def chromium_renegotiates_with_floe_lite():
+    return renegotiates("lite", "passive")
+
+
+def network_changes(mode, first, moves):
+    """The server has two addresses and tells the page of one. The path to it goes away; `moves` is what the page does about it."""
+    addresses = [f"127.0.{first}.1", f"127.0.{first}.2"]
+    with Call("--bind", addresses[0], "--bind", addresses[1], "--ice", mode, default_bind=False) as call:
+        call.browser.run(HOLD_BACK, addresses[1])
+        call.connect()
+        eventually("floe has completed", lambda: call.session()["ice"] == "completed")
+        flows(call)
+        equal("the path goes through", host_of(call.session()["selected_pair"]["local"]), addresses[0])
+        with unreachable(addresses[0]):
+            lost = time.monotonic()
+            eventually("floe says disconnected", lambda: call.session()["ice"] == "disconnected", 20)
+            call.browser.run(moves)
+            through = lambda: host_of((call.session()["selected_pair"] or {"local": ""})["local"])
+            eventually("floe uses its other address", lambda: through() == addresses[1], 20)
+            eventually("floe is well", lambda: call.session()["ice"] in ("connected", "completed"), 20)
+            eventually("floe's connection is well", lambda: call.session()["connection"] == "connected", 20)
+            eventually("the page is well", lambda: call.page()["connection"][-1] == "connected", 20)
+            moved = time.monotonic() - lost
+            # Beyond the time that consent on the old path lasts.
+            time.sleep(CONSENT_EXPIRES + 1)
+            flows(call)
+            equal("Chromium sends to", call.browser.run(SELECTED_ADDRESS), addresses[1])
+            eventually("the roles differ", lambda: roles_agree(call))
+        # And when the old one is back, nothing moves any more.
+        time.sleep(CONSENT_INTERVAL_MS / 1000)
+        flows(call)
+        equal("the path goes through", through(), addresses[1])
+        check("failed" not in call.floe("ice") + call.page()["connection"], "something failed on the way")
+        equal("page DTLS", call.page()["dtls"], ["new", "connecting", "connected"])
+        equal("floe DTLS", call.floe("dtls"), ["new", "connecting", "connected"])
+        said = call.floe("connection")
+        equal("floe connection", [said[:4], said[-1]], [["new", "connecting", "connected", "disconnected"], "connected"])
+        return f"{call.versions()}; moved on after {moved:.1f} s"
+
+
+def host_of(address):
+    return address.rpartition(":")[0]
+
+
+@contextlib.contextmanager
+def unreachable(address):
+    """What is sent to `address` comes back as unreachable; what comes from there arrives."""
+    route = ["unreachable", f"{address}/32", "table", "local"]
+    subprocess.run(["ip", "route", "add", *route], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["ip", "route", "del", *route], check=True)
+
+
+# req: I10 I13 I20
+@row("Chromium", "the server's address goes away and it offers another; floe full", seconds=100)
+def chromium_moves_to_another_candidate_of_floe_full():
+    return network_changes("full", 7, OFFER_THE_OTHER)
+
+
+# req: I10 I13 I22
+@row("Chromium", "the server's address goes away and it offers another; floe lite", seconds=100)
+def chromium_moves_to_another_candidate_of_floe_lite():
+    return network_changes("lite", 8, OFFER_THE_OTHER)
+
+
+# req: I15 I20
+@row("Chromium", "restarts ICE when its path has gone away; floe full", seconds=100)
+def chromium_restarts_ice_off_a_dead_path_with_floe_full():
+    return network_changes("full", 9, RESTART)
+
+
+# req: I15 I22
+@row("Chromium", "restarts ICE when its path has gone away; floe lite", seconds=100)
+def chromium_restarts_ice_off_a_dead_path_with_floe_lite():
+    return network_changes("lite", 10, RESTART)
 
 
 def tab_killed(mode, reason):

@@ -58,13 +58,13 @@ use std::time::Duration;
 use clap::Parser;
 use floe::{EndpointConfig, TransportConfig};
 use floe_dtls::{CertificateFingerprint, HashAlgorithm, Identity, IdentityError, NamedGroup, Side};
-use floe_ice::{Access, Candidate, Mode, Timing};
+use floe_ice::{Access, Candidate, Initiation, Mode, Timing};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use crate::key_log::KeyLogFile;
 use crate::net::{Loopback, Sockets, Traffic};
-use crate::options::{DtlsSetup, IceMode, Options};
+use crate::options::{DtlsSetup, IceInitiation, IceMode, Options};
 use crate::server::Server;
 use crate::sessions::{Sessions, Settings};
 
@@ -277,6 +277,10 @@ fn settings(options: &Options, candidates: Vec<Candidate>) -> Result<Settings, S
         mode: match options.ice {
             IceMode::Full => Mode::Full,
             IceMode::Lite => Mode::Lite,
+        },
+        initiation: match options.ice_initiation {
+            IceInitiation::Initiating => Initiation::Initiating,
+            IceInitiation::Responding => Initiation::Responding,
         },
         side: match options.dtls {
             DtlsSetup::Active => Side::Client,

@@ -39,6 +39,11 @@ pub(crate) struct Options {
     #[arg(long, value_enum, default_value_t = IceMode::Full)]
     pub(crate) ice: IceMode,
 
+    /// Who made the first offer, as ICE is told: with `initiating` a full server and a browser both begin as controlling agents, and
+    /// settle it (RFC 8445 §7.3.1.1). For tests.
+    #[arg(long, value_enum, default_value_t = IceInitiation::Responding)]
+    pub(crate) ice_initiation: IceInitiation,
+
     /// DTLS side answered to an offer that leaves the choice (`a=setup:actpass`).
     #[arg(long, value_enum, default_value_t = DtlsSetup::Passive)]
     pub(crate) dtls: DtlsSetup,
@@ -77,6 +82,13 @@ pub(crate) struct Options {
 pub(crate) enum IceMode {
     Full,
     Lite,
+}
+
+/// Which of the first two descriptions is this side's, RFC 8445 §6.1.1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum IceInitiation {
+    Initiating,
+    Responding,
 }
 
 /// The answer's `a=setup` where the offer says `actpass`, RFC 8842 §5.3.

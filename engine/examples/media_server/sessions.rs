@@ -36,6 +36,8 @@ pub(crate) struct Settings {
     pub(crate) endpoint: EndpointConfig,
     pub(crate) fingerprint: CertificateFingerprint,
     pub(crate) mode: Mode,
+    /// Who made the first offer, as ICE sees it; the browser did in truth.
+    pub(crate) initiation: Initiation,
     /// The DTLS side taken where the offer leaves the choice.
     pub(crate) side: Side,
     /// The host candidates of every answer.
@@ -167,7 +169,7 @@ impl Sessions {
             now,
             TransportOptions {
                 mode: self.settings.mode,
-                initiation: Initiation::Responding,
+                initiation: self.settings.initiation,
                 setup,
                 remote_identity: RemoteIdentity::Fingerprints(facts.fingerprints),
                 local_parameters: None,
