@@ -247,10 +247,8 @@ impl Generation {
         for remote in self.remotes.iter().filter(signalled) {
             for local in shared.locals.iter() {
                 let wanted = newcomer.is_none_or(|id| id == local.id || id == remote.id);
-                let Some(path) = path_of(local, remote).filter(|_| wanted) else {
-                    continue;
-                };
-                possible.push((path, local.end(), remote.end()));
+                let path = wanted.then(|| path_of(local, remote)).flatten();
+                possible.extend(path.map(|path| (path, local.end(), remote.end())));
             }
         }
         let credit = Credit::of(shared.timing.transmissions);

@@ -319,9 +319,11 @@ impl Generation {
     /// The controlling side nominates when it is time (RFC 8445 §8.1.1).
     fn nominate(&mut self, shared: &mut Shared, now: Instant) {
         let under_way = |check: &Check| matches!(check.purpose, Purpose::Nomination(_));
+        let works = |pair: &Pair| pair.state() == PairState::Succeeded;
         if shared.role != Some(Role::Controlling)
             || self.began.is_none()
             || self.checklist.checks.iter().any(under_way)
+            || !self.checklist.pairs.iter().any(works)
         {
             return;
         }

@@ -65,8 +65,8 @@ use crate::timing::AcceptanceWaits;
 /// after everything that happens to a controlling agent with something to choose from, so they should be quick and not
 /// allocate.
 pub trait Policy: fmt::Debug + Send + Sync {
-    /// Controlling: what to nominate now, or when to look again. Not asked while a nomination is under way, nor while
-    /// the application's own choice stands. The pair that is nominated already is no news.
+    /// Controlling: what to nominate now, or when to look again. Not asked before a pair has succeeded, while a nomination
+    /// is under way, nor while the application's own choice stands. The pair that is nominated already is no news.
     fn nominate(&self, situation: &Situation<'_>) -> Decision;
 
     /// Controlled: which pair to use now that the peer wished for `wished`, which has succeeded. `None`: what is in use
