@@ -66,9 +66,7 @@ impl Checklist {
     pub(crate) fn add(&mut self, shared: &mut Shared, mut pair: Pair) -> Option<PairId> {
         let role = shared.role?;
         pair.priority = priority::pair(role, pair.local.priority, pair.remote.priority);
-        // An address of the peer is one candidate's, so that its pairs are looked at alone.
-        let same = |known: &&mut Pair| known.remote.id == pair.remote.id && known.path == pair.path;
-        if let Some(known) = self.pairs.iter_mut().find(same) {
+        if let Some(known) = self.on_path(&pair.path) {
             if matches!(known.state(), PairState::Frozen | PairState::Waiting)
                 && pair.local.priority > known.local.priority
             {
