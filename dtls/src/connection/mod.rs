@@ -546,7 +546,8 @@ impl Connection {
     /// # Errors
     ///
     /// Not connected, more plaintext than fits the MTU or a record (2¹⁴ bytes), `out` too short: [`Error::ApiMisuse`].
-    /// [`Error::KeysUsedUp`] where the record numbers end; the connection is closed then.
+    /// [`Error::KeysUsedUp`] where the record numbers end, or in DTLS 1.3 the records that may have one key if the peer never
+    /// acknowledges its change; the connection is closed then.
     pub fn seal(&mut self, now: Instant, plaintext: &[u8], out: &mut [u8]) -> Result<usize, Error> {
         let longest = self.max_plaintext().ok_or(ApiMisuse::NotConnected)?;
         self.let_go_in_time(now);

@@ -138,8 +138,9 @@ impl Connection {
             self.on_newest_epoch(now);
         }
         if authentic {
-            // Only who received our share can have made it.
+            // Only who received our share can have made it. It contradicts any alert in plaintext.
             self.set_path_validated();
+            self.dismiss_suspicion();
         }
         match record.content_type {
             ContentType::Handshake => self.on_handshake(now, record.number, payload),
@@ -195,10 +196,18 @@ impl Connection {
         Outcome::Handled
     }
 
-    /// Whether whatever the peer has to say comes under keys: a server of DTLS 1.3 has them from its ServerHello on.
+    /// Whether whatever the peer has to say comes under keys: a server of DTLS 1.3 has them from its ServerHello on, and
+    /// who has used keys once has them.
     fn peer_has_keys(&self) -> bool {
         let expected = self.phase.expected_epoch();
-        self.side == Some(Side::Client) && expected == Epoch::HANDSHAKE
+        self.side == Some(Side::Client) && expected == Epoch::HANDSHAKE || self.records.has_opened()
+    }
+
+    /// The peer goes on: what was said in plaintext was not by it.
+    fn dismiss_suspicion(&mut self) {
+        if self.suspected_alert.take().is_some() {
+            self.timers.stop(Timer::Alert);
+        }
     }
 
     /// A fatal alert that anybody may have written: believed only if the handshake then stands still.
@@ -383,8 +392,7 @@ impl Connection {
 
     /// A whole message, in its turn.
     fn on_message(&mut self, now: Instant, message: &Message) {
-        self.suspected_alert = None;
-        self.timers.stop(Timer::Alert);
+        self.dismiss_suspicion();
         if message.handshake_type != HandshakeType::HELLO_VERIFY_REQUEST {
             self.records.set_plaintext_version(ProtocolVersion::DTLS1_2);
         }

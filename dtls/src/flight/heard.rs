@@ -61,6 +61,8 @@ impl Flight {
         if !news {
             return Acknowledged::Nothing;
         }
+        // The path works, at some length at least.
+        air.losses = 0;
         if air.load.unacked.is_empty() {
             self.measure(now);
             self.abandon(timers);

@@ -210,6 +210,11 @@ impl RecordLayer {
         self.read.last().map_or(Epoch::PLAINTEXT, |read| read.epoch)
     }
 
+    /// Whether a protected record has authenticated.
+    pub(crate) fn has_opened(&self) -> bool {
+        self.read.iter().any(|read| !read.window.is_empty())
+    }
+
     /// Bytes a record of `epoch` adds to its plaintext.
     pub(crate) fn overhead(&self, epoch: Epoch) -> usize {
         let Some(write) = self.write.iter().find(|write| write.epoch == epoch) else {
@@ -497,6 +502,15 @@ fn inner_type(inner: &[u8]) -> Result<(ContentType, usize), DropReason> {
 }
 
 impl WriteEpoch {
+    /// How many records it can have. Keys of DTLS 1.3 can be changed: where the peer never lets us, that is where the limit
+    /// of the cipher is (RFC 9147 §4.5.3).
+    fn end(&self) -> u64 {
+        match self.key.form {
+            Form::V12 => RecordNumber::SEQUENCES,
+            Form::V13(_) => self.key.aead().confidentiality_limit(),
+        }
+    }
+
     fn seal(
         &mut self,
         content_type: ContentType,
@@ -508,7 +522,7 @@ impl WriteEpoch {
             ContentType::ApplicationData => RESERVED_FOR_CLOSE,
             _ => 0,
         };
-        if self.next + reserved >= RecordNumber::SEQUENCES {
+        if self.next + reserved >= self.end() {
             return Err(SealError::Exhausted);
         }
         let number = RecordNumber::new(self.epoch, self.next);

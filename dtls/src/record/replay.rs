@@ -23,6 +23,11 @@ impl ReplayWindow {
         self.newest + 1
     }
 
+    /// Whether nothing was marked yet.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.seen == [0; BLOCKS as usize]
+    }
+
     /// Whether a record of this number may be new.
     pub(crate) fn check(&self, sequence: u64) -> bool {
         if sequence > self.newest {
