@@ -365,11 +365,8 @@ impl Config {
     }
 
     fn check_names(&self) -> Result<(), ApiMisuse> {
-        const NAME: RangeInclusive<usize> = 1..=255;
-        let host_name = |name: &String| {
-            NAME.contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic())
-        };
-        if !self.server_name.as_ref().is_none_or(host_name) {
+        let name = self.server_name.as_ref();
+        if !name.is_none_or(|name| is_host_name(name.as_bytes())) {
             return Err(ApiMisuse::NameRefused);
         }
         let protocols = &self.alpn_protocols;
@@ -382,6 +379,14 @@ impl Config {
         }
         Err(ApiMisuse::NameRefused)
     }
+}
+
+/// The length of a name, in bytes.
+const NAME: RangeInclusive<usize> = 1..=255;
+
+/// Whether this can be the name that a client asks for.
+pub(crate) fn is_host_name(name: &[u8]) -> bool {
+    NAME.contains(&name.len()) && name.iter().all(u8::is_ascii_graphic)
 }
 
 impl fmt::Debug for Config {

@@ -115,6 +115,9 @@ pub enum InvalidMessage {
     /// A KeyUpdate that neither asks for an answer nor does not (RFC 8446 §4.6.3).
     #[error("the KeyUpdate says neither yes nor no")]
     KeyUpdateUnknown,
+    /// Connection ids that are neither for now nor for later (RFC 9147 §9).
+    #[error("it is not said when the connection ids are for")]
+    ConnectionIdUsageUnknown,
     /// A fragment that lies outside the message it belongs to.
     #[error("a fragment exceeds its message")]
     FragmentExceedsItsMessage,
@@ -147,6 +150,7 @@ impl InvalidMessage {
             | Self::UnknownAlertLevel
             | Self::DuplicateKeyShare
             | Self::KeyUpdateUnknown
+            | Self::ConnectionIdUsageUnknown
             | Self::FragmentExceedsItsMessage => AlertDescription::ILLEGAL_PARAMETER,
             Self::CertificateUnreadable => AlertDescription::BAD_CERTIFICATE,
         }

@@ -39,6 +39,8 @@ pub(crate) struct Context<'a> {
     pub(crate) flight: &'a mut Flight,
     pub(crate) timers: &'a mut TimerTable,
     pub(crate) events: &'a mut Queue<Event>,
+    /// What a client asks its server for.
+    pub(crate) asked_for: &'a mut Option<Box<str>>,
 }
 
 /// What was agreed upon.

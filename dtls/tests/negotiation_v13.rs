@@ -155,6 +155,23 @@ fn the_servers_first_protocol_that_the_client_offers_is_spoken_in_both_versions(
 
 // req: T10
 #[test]
+fn a_server_can_be_asked_which_host_its_client_wants() {
+    for asked in [Some("sfu.example"), None] {
+        for mut ends in Ends::of_each_version() {
+            ends.client.server_name = asked.map(str::to_owned);
+            // That of a server is for connections in which it is the client.
+            ends.server.server_name = Some("other.example".to_owned());
+            // One more round trip changes nothing in DTLS 1.3.
+            ends.server.groups = vec![NamedGroup::SECP384R1];
+            let pair = ends.connect(7);
+            assert_eq!(pair.a.dtls.server_name(), asked);
+            assert_eq!(pair.b.dtls.server_name(), asked);
+        }
+    }
+}
+
+// req: T10
+#[test]
 fn names_that_cannot_be_sent_are_refused_when_they_are_configured() {
     let refused = |change: fn(&mut Config)| {
         let mut config = config(CLIENT);

@@ -17,6 +17,16 @@ pub(super) struct Established {
     secrets: Secrets,
     certificate: Option<Box<[u8]>>,
     pub(super) key_updates: KeyUpdates,
+    pub(super) spare_ids: SpareIds,
+}
+
+/// Whether the peer has asked for more names of ours (RFC 9147 §9).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum SpareIds {
+    #[default]
+    NotAskedFor,
+    /// It is told when nothing else is in the air.
+    AskedFor,
 }
 
 /// Where a complete handshake stands.
@@ -81,6 +91,7 @@ impl Established {
             secrets,
             certificate: certificate.map(Vec::into_boxed_slice),
             key_updates: KeyUpdates::default(),
+            spare_ids: SpareIds::default(),
         })
     }
 

@@ -88,6 +88,20 @@ impl Connection {
         self.negotiated?.protocol?.name(&self.config)
     }
 
+    /// The host name that the client asks for (SNI, RFC 6066 §3): a client's own [`Config::server_name`], and what a server
+    /// read in the hello, which anybody may have written before the connection is `Connected`. `None` also where it is
+    /// nothing that a [`Config`] could ask for.
+    ///
+    /// [`Config`]: crate::Config
+    /// [`Config::server_name`]: crate::Config::server_name
+    #[must_use]
+    pub fn server_name(&self) -> Option<&str> {
+        match self.side {
+            Some(Side::Server) => self.asked_for.as_deref(),
+            _ => self.config.server_name.as_deref(),
+        }
+    }
+
     /// Derives the SRTP keys (RFC 5764 §4.2); `None` unless connected and a profile was negotiated.
     #[must_use]
     pub fn srtp_keys(&self) -> Option<SrtpKeys> {

@@ -121,6 +121,7 @@ impl Connection {
             self.fail(now, error);
         }
         self.send_wanted_key_update(now);
+        self.send_asked_for_ids(now);
     }
 
     fn write_in_next_epoch(&mut self) -> Result<(), Error> {

@@ -94,6 +94,8 @@ pub struct Connection {
     suspected_alert: Option<AlertDescription>,
     /// What was agreed upon with a verified peer.
     negotiated: Option<Negotiated>,
+    /// The host name in the hello of our client.
+    asked_for: Option<Box<str>>,
     error: Option<Error>,
     counters: Counters,
 }
@@ -206,6 +208,7 @@ impl Connection {
             alerts: Queue::default(),
             suspected_alert: None,
             negotiated: None,
+            asked_for: None,
             error: None,
             counters: Counters::default(),
             config,
@@ -353,6 +356,7 @@ impl Connection {
             flight: &mut self.flight,
             timers: &mut self.timers,
             events: &mut self.events,
+            asked_for: &mut self.asked_for,
         }
     }
 

@@ -1,18 +1,23 @@
 //! Handshake messages of DTLS 1.3 that come after the handshake (RFC 9147 §5.8.4, RFC 8446 §4.6).
 //!
 //! They come in the epoch of application data, so only the verified peer can have sent them: what may not come ends the
-//! connection. Nothing answers them: they are acknowledged after the usual while (RFC 9147 §7.1).
+//! connection. Nothing answers them but a request for connection ids: they are acknowledged after the usual while (RFC 9147
+//! §7.1).
 
 use std::time::Instant;
 
+use super::established::SpareIds;
 use super::{Connection, Phase};
 use crate::config::Side;
+use crate::connection_id::ConnectionId;
 use crate::error::Error;
 use crate::handshake::unexpected;
 use crate::msgs::codec::Codec;
 use crate::msgs::enums::HandshakeType;
 use crate::msgs::handshake::Fragment;
-use crate::msgs::post_handshake::NewSessionTicket;
+use crate::msgs::post_handshake::{
+    ConnectionIdUsage, NewConnectionId, NewSessionTicket, RequestConnectionId,
+};
 use crate::reassembly::Message;
 use crate::record::header::Epoch;
 use crate::stats::DropReason;
@@ -65,7 +70,60 @@ impl Connection {
                 NewSessionTicket::read_all(message.body())?;
                 Ok(())
             }
+            // Without names there is nothing to talk about (RFC 9147 §9).
+            (HandshakeType::NEW_CONNECTION_ID, _) if self.records.connection_ids().is_some() => {
+                self.on_new_connection_id(&NewConnectionId::read_all(message.body())?);
+                Ok(())
+            }
+            (HandshakeType::REQUEST_CONNECTION_ID, _)
+                if self.records.connection_ids().is_some() =>
+            {
+                RequestConnectionId::read_all(message.body())?;
+                self.on_connection_ids_asked_for(now);
+                Ok(())
+            }
             _ => Err(unexpected()),
         }
+    }
+
+    /// A spare name would be for another path, and paths are ICE's: they all have the same one.
+    fn on_new_connection_id(&mut self, new: &NewConnectionId<'_>) {
+        if let (ConnectionIdUsage::Immediate, Some(first)) = (new.usage, new.first)
+            && let Some(theirs) = ConnectionId::new(first)
+        {
+            self.records.rename_peer(theirs);
+        }
+    }
+
+    /// This end has the one name that its owner gave it, and says so: fewer names than asked for may be given, none at all
+    /// too (RFC 9147 §9).
+    fn on_connection_ids_asked_for(&mut self, now: Instant) {
+        if let Phase::Connected(established) = &mut self.phase {
+            established.spare_ids = SpareIds::AskedFor;
+        }
+        self.send_asked_for_ids(now);
+    }
+
+    /// Answers a request for names, if nothing else is in the air.
+    pub(super) fn send_asked_for_ids(&mut self, now: Instant) {
+        let possible = self.flight.can_say_more() && !self.flight.is_in_air();
+        let Phase::Connected(established) = &mut self.phase else {
+            return;
+        };
+        if !possible || established.spare_ids == SpareIds::NotAskedFor {
+            return;
+        }
+        established.spare_ids = SpareIds::NotAskedFor;
+        let none = NewConnectionId {
+            first: None,
+            usage: ConnectionIdUsage::Spare,
+        };
+        let epoch = self.records.write_epoch();
+        self.flight.begin(now);
+        self.flight
+            .message(epoch, HandshakeType::NEW_CONNECTION_ID, |out| {
+                none.encode(out)
+            });
+        self.flight.send(now, &mut self.timers);
     }
 }

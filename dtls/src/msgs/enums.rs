@@ -200,6 +200,8 @@ code_points! {
         HELLO_VERIFY_REQUEST = 3 => "HelloVerifyRequest",
         NEW_SESSION_TICKET = 4 => "NewSessionTicket",
         ENCRYPTED_EXTENSIONS = 8 => "EncryptedExtensions",
+        REQUEST_CONNECTION_ID = 9 => "RequestConnectionId",
+        NEW_CONNECTION_ID = 10 => "NewConnectionId",
         CERTIFICATE = 11 => "Certificate",
         SERVER_KEY_EXCHANGE = 12 => "ServerKeyExchange",
         CERTIFICATE_REQUEST = 13 => "CertificateRequest",

@@ -360,6 +360,7 @@ accessors! {
     cookie -> &'a [u8]: Extension::Cookie(cookie) => cookie;
     psk_key_exchange_modes -> List<'a, PskKeyExchangeMode>: Extension::PskKeyExchangeModes(modes) => modes;
     connection_id -> &'a [u8]: Extension::ConnectionId(id) => id;
+    server_name -> &'a [u8]: Extension::ServerName(name) => name;
     supported_versions -> List<'a, ProtocolVersion>: Extension::SupportedVersions(versions) => versions;
     supported_groups -> List<'a, NamedGroup>: Extension::SupportedGroups(groups) => groups;
     ec_point_formats -> &'a [u8]: Extension::EcPointFormats(formats) => formats;

@@ -1,4 +1,5 @@
-//! KeyUpdate and NewSessionTicket (RFC 8446 §4.6), and the body of an ACK record (RFC 9147 §7).
+//! KeyUpdate and NewSessionTicket (RFC 8446 §4.6), NewConnectionId and RequestConnectionId (RFC 9147 §9), and the body of an
+//! ACK record (RFC 9147 §7).
 
 use std::fmt;
 
@@ -63,6 +64,68 @@ impl<'a> Codec<'a> for NewSessionTicket<'a> {
             },
             extensions: Extensions::read(Context::NewSessionTicket, reader)?,
         })
+    }
+}
+
+/// When the names in a NewConnectionId are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ConnectionIdUsage {
+    /// What is sent from now on bears one of them.
+    Immediate,
+    /// One of them may be used some day.
+    Spare,
+}
+
+/// What the sender wants to be called besides, or from now on. Perhaps nothing, where it was asked for names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NewConnectionId<'a> {
+    /// The first of the names.
+    pub(crate) first: Option<&'a [u8]>,
+    pub(crate) usage: ConnectionIdUsage,
+}
+
+impl<'a> Codec<'a> for NewConnectionId<'a> {
+    fn encode(&self, out: &mut Vec<u8>) {
+        let mut ids = LengthPrefix::<2>::new(out);
+        if let Some(first) = self.first {
+            put_vector::<1>(&mut ids, first);
+        }
+        drop(ids);
+        out.push(match self.usage {
+            ConnectionIdUsage::Immediate => 0,
+            ConnectionIdUsage::Spare => 1,
+        });
+    }
+
+    fn read(reader: &mut Reader<'a>) -> Result<Self, InvalidMessage> {
+        let first = Reader::all(reader.vector::<2>()?, |ids| {
+            let mut first = None;
+            while !ids.is_empty() {
+                let id = ids.vector::<1>()?;
+                first.get_or_insert(id);
+            }
+            Ok(first)
+        })?;
+        let usage = match reader.u8()? {
+            0 => ConnectionIdUsage::Immediate,
+            1 => ConnectionIdUsage::Spare,
+            _ => return Err(InvalidMessage::ConnectionIdUsageUnknown),
+        };
+        Ok(Self { first, usage })
+    }
+}
+
+/// How many spare names the sender would like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RequestConnectionId(pub(crate) u8);
+
+impl<'a> Codec<'a> for RequestConnectionId {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.push(self.0);
+    }
+
+    fn read(reader: &mut Reader<'a>) -> Result<Self, InvalidMessage> {
+        reader.u8().map(Self)
     }
 }
 

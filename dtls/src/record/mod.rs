@@ -188,6 +188,13 @@ impl RecordLayer {
         self.connection_ids = Some(Box::new(ids));
     }
 
+    /// From now on the peer is called this.
+    pub(crate) fn rename_peer(&mut self, theirs: ConnectionId) {
+        if let Some(ids) = &mut self.connection_ids {
+            ids.theirs = theirs;
+        }
+    }
+
     /// The names, if there are any.
     pub(crate) fn connection_ids(&self) -> Option<&ConnectionIds> {
         self.connection_ids.as_deref()

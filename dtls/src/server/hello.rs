@@ -4,6 +4,7 @@
 //! version that both sides have is taken; its script goes on.
 
 use super::{ServerState, v12, v13};
+use crate::config::is_host_name;
 use crate::error::{Error, PeerIncompatible};
 use crate::handshake::{Context, unexpected};
 use crate::msgs::codec::Codec;
@@ -20,7 +21,7 @@ impl ExpectClientHello {
         message: &Message,
         cx: &mut Context<'_>,
     ) -> Result<ServerState, Error> {
-        let hello = read(message)?;
+        let hello = read(message, cx)?;
         let version = cx
             .config
             .usable_versions()
@@ -34,9 +35,20 @@ impl ExpectClientHello {
 }
 
 /// The ClientHello in a message that must be one.
-pub(super) fn read(message: &Message) -> Result<ClientHello<'_>, Error> {
+pub(super) fn read<'a>(
+    message: &'a Message,
+    cx: &mut Context<'_>,
+) -> Result<ClientHello<'a>, Error> {
     if message.handshake_type != HandshakeType::CLIENT_HELLO {
         return Err(unexpected());
     }
-    Ok(ClientHello::read_all(message.body())?)
+    let hello = ClientHello::read_all(message.body())?;
+    let name = hello
+        .extensions
+        .server_name()
+        .filter(|name| is_host_name(name));
+    *cx.asked_for = name
+        .and_then(|name| std::str::from_utf8(name).ok())
+        .map(Box::from);
+    Ok(hello)
 }

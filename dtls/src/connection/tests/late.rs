@@ -1,6 +1,8 @@
 //! What comes after the handshake, or in its wrong epoch, from a peer that is authentic.
 
 use super::*;
+use crate::connection_id::ConnectionId;
+use crate::error::InvalidMessage;
 
 /// A record of the protected epoch with a whole handshake message in it.
 fn handshake_record(from: &mut Connection, handshake_type: HandshakeType, seq: u16) -> Vec<u8> {
@@ -141,6 +143,9 @@ fn what_may_not_come_after_the_handshake_ends_it() {
         HandshakeType::SERVER_HELLO,
         HandshakeType::CERTIFICATE_REQUEST,
         HandshakeType::FINISHED,
+        // No names were negotiated.
+        HandshakeType::NEW_CONNECTION_ID,
+        HandshakeType::REQUEST_CONNECTION_ID,
         HandshakeType(99),
     ] {
         let mut ends = connected_v13();
@@ -295,4 +300,78 @@ fn an_authentic_acknowledgement_of_what_cannot_have_come_is_fatal() {
         };
         assert_eq!(ends.server.state(), state, "{number:?}");
     }
+}
+
+/// Both ends have names.
+fn named_v13() -> Ends {
+    let mut ends = Ends::new(|config, side| {
+        config.min_version = ProtocolVersion::DTLS1_3;
+        config.max_version = ProtocolVersion::DTLS1_3;
+        config.connection_id = ConnectionId::new(match side {
+            Side::Client => b"client",
+            Side::Server => b"server",
+        });
+    });
+    ends.run();
+    ends
+}
+
+impl Ends {
+    /// The server says something about names, and the client takes it; what the client's next record calls the server.
+    fn server_says(&mut self, kind: HandshakeType, body: &[u8]) -> Vec<u8> {
+        let seq = self.client.reassembler.next_seq() as u16;
+        let mut record = late_message(&mut self.server, Epoch::APPLICATION, kind, seq, body);
+        let _ = self.client.handle_datagram(self.now, &mut record);
+        let mut out = [0; 100];
+        let len = self.client.seal(self.now, b"x", &mut out).unwrap();
+        // Header, number and length around the name; inner type and tag.
+        out[1..len - 1 - 2 - 2 - 1 - 16].to_vec()
+    }
+}
+
+// req: T35
+#[test]
+fn a_peer_that_takes_another_name_is_called_by_it_at_once() {
+    let new = HandshakeType::NEW_CONNECTION_ID;
+    let mut ends = named_v13();
+    assert_eq!(ends.server_says(new, b"\0\x04\x03one\x01"), b"server");
+    assert_eq!(ends.server_says(new, b"\0\0\0"), b"server");
+    assert_eq!(ends.server_says(new, b"\0\x08\x03one\x03two\0"), b"one");
+    assert_eq!(ends.server_says(new, b"\0\x01\0\0"), b"");
+    for (body, fault) in [
+        (&b"\0\0\x02"[..], InvalidMessage::ConnectionIdUsageUnknown),
+        (b"\0\x02\x02a\0", InvalidMessage::MessageTooShort),
+        (b"\0\0\0\0", InvalidMessage::TrailingBytes),
+    ] {
+        let mut ends = named_v13();
+        let seq = ends.client.reassembler.next_seq() as u16;
+        let mut record = late_message(&mut ends.server, Epoch::APPLICATION, new, seq, body);
+        let _ = ends.client.handle_datagram(ends.now, &mut record);
+        assert_eq!(ends.client.error(), Some(&fault.into()));
+    }
+}
+
+// req: T35
+#[test]
+fn a_request_for_names_is_answered_that_there_are_no_others() {
+    let mut ends = named_v13();
+    let mut buf = [0; 1500];
+    // A KeyUpdate is in the air: the answer waits for its turn.
+    let update = crate::KeyUpdateRequest::NotRequested;
+    ends.client.update_keys(ends.now, update).unwrap();
+    let len = ends.client.poll_transmit(&mut buf).unwrap();
+    let request = HandshakeType::REQUEST_CONNECTION_ID;
+    assert_eq!(ends.server_says(request, &[3]), b"server");
+    // The server did not say so by its own machine, so it goes on behind it.
+    let said = ends.client.reassembler.next_seq() as u16;
+    ends.server.flight.begin_at(said);
+    let heard = ends.server.reassembler.next_seq();
+    let _ = ends.server.handle_datagram(ends.now, &mut buf[..len]);
+    ends.run();
+    assert_eq!(ends.server.reassembler.next_seq(), heard + 2);
+    assert!(!ends.client.flight.is_in_air(), "it is acknowledged");
+    let name = ends.server.records.connection_ids().unwrap();
+    assert_eq!(name.theirs.as_bytes(), b"client");
+    assert_eq!(ends.client.state(), State::Connected);
+    assert_eq!(ends.server.state(), State::Connected);
 }

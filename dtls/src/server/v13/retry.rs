@@ -151,7 +151,7 @@ impl ExpectSecondClientHello {
         message: &Message,
         cx: &mut Context<'_>,
     ) -> Result<ServerState, Error> {
-        let hello = hello::read(message)?;
+        let hello = hello::read(message, cx)?;
         let lasting = self.suite.hash().hash(&Self::lasting(&hello));
         let cookie = hello.extensions.cookie().unwrap_or_default();
         if lasting.as_ref() != self.lasting || cookie != self.cookie {
