@@ -1,11 +1,9 @@
 //! Very many connected agents in one thread and virtual time.
 //!
-//! The loop is the one of a server: a heap of deadlines, the agent that is due is woken, what it has to send arrives at the
-//! other end at once, and what that has to say comes back. Its own cost is that of [`Idle`](crate::peers::Idle), whose
+//! The loop is the one of a server: a wheel of deadlines, the agent that is due is woken, what it has to send arrives at
+//! the other end at once, and what that has to say comes back. Its own cost is that of [`Idle`](crate::peers::Idle), whose
 //! agents do nothing. Each kind and number is measured in a process of its own, so that the memory is its own.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::hint::black_box;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -80,11 +78,49 @@ pub fn measure<P: Peer>(agents: usize, seconds: u32) -> Option<Figures> {
     figures
 }
 
+/// Deadlines in slots of a millisecond, a minute's worth. What is later waits in the last slot and is sorted in again.
+struct Wheel {
+    start: Instant,
+    slots: Vec<Vec<(Instant, u32)>>,
+    /// The slot that is next, counted from the start.
+    next: u64,
+}
+
+const SLOTS: usize = 60_000;
+
+impl Wheel {
+    fn new(start: Instant) -> Self {
+        Self {
+            start,
+            slots: vec![Vec::new(); SLOTS],
+            next: 1,
+        }
+    }
+
+    fn push(&mut self, at: Instant, agent: u32) {
+        let nanos = at.saturating_duration_since(self.start).as_nanos() as u64;
+        let last = self.next + SLOTS as u64 - 1;
+        let slot = nanos.div_ceil(1_000_000).clamp(self.next, last);
+        self.slots[slot as usize % SLOTS].push((at, agent));
+    }
+
+    /// The next slot's time and what is in it, if it is not after `end`.
+    fn pop(&mut self, end: Instant) -> Option<(Instant, Vec<(Instant, u32)>)> {
+        let at = self.start + Duration::from_millis(self.next);
+        if at > end {
+            return None;
+        }
+        let slot = self.next as usize % SLOTS;
+        self.next += 1;
+        Some((at, std::mem::take(&mut self.slots[slot])))
+    }
+}
+
 /// Agents that talk in pairs: the next even and odd number.
 struct Fleet<P> {
     agents: Vec<P>,
     armed: Vec<Option<Instant>>,
-    deadlines: BinaryHeap<Reverse<(Instant, u32)>>,
+    wheel: Wheel,
     now: Instant,
     wake_ups: u64,
     checks: u64,
@@ -95,14 +131,10 @@ struct Fleet<P> {
 impl<P: Peer> Fleet<P> {
     fn connect(agents: usize) -> Self {
         let now = epoch();
-        // The driver's own memory is in use before the agents' is counted.
-        let filled = vec![Reverse((now, 0)); 2 * agents];
-        let mut deadlines = BinaryHeap::from(filled);
-        deadlines.clear();
         let mut fleet = Self {
             agents: Vec::with_capacity(agents),
             armed: vec![Some(now); agents],
-            deadlines,
+            wheel: Wheel::new(now),
             now,
             wake_ups: 0,
             checks: 0,
@@ -137,22 +169,24 @@ impl<P: Peer> Fleet<P> {
     }
 
     fn run_until(&mut self, end: Instant) {
-        while let Some(Reverse((at, agent))) = self.deadlines.peek().copied() {
-            if at > end {
-                break;
+        while let Some((now, due)) = self.wheel.pop(end) {
+            self.now = now;
+            for (at, agent) in due {
+                if self.armed[agent as usize] == Some(at) {
+                    self.armed[agent as usize] = None;
+                    self.wake(at, agent as usize);
+                }
             }
-            self.deadlines.pop();
-            let agent = agent as usize;
-            if self.armed[agent] != Some(at) {
-                continue;
-            }
-            self.armed[agent] = None;
-            self.now = at.max(self.now);
-            self.wake_ups += 1;
-            self.agents[agent].wake(self.now);
-            self.exchange(agent);
         }
         self.now = end;
+    }
+
+    fn wake(&mut self, deadline: Instant, agent: usize) {
+        if deadline <= self.now {
+            self.wake_ups += 1;
+            self.agents[agent].wake(self.now);
+        }
+        self.exchange(agent);
     }
 
     fn measure(&mut self, seconds: u32) -> Figures {
@@ -201,12 +235,12 @@ impl<P: Peer> Fleet<P> {
 
     fn arm(&mut self, agent: usize) {
         let next = self.agents[agent].deadline();
-        // Who wants to be woken at once would be for ever.
-        let next = next.map(|next| next.max(self.now + Duration::from_millis(1)));
-        if next != self.armed[agent] {
-            self.armed[agent] = next;
-            self.deadlines
-                .extend(next.map(|next| Reverse((next, agent as u32))));
+        if next == self.armed[agent] {
+            return;
+        }
+        self.armed[agent] = next;
+        if let Some(next) = next {
+            self.wheel.push(next, agent as u32);
         }
     }
 
