@@ -31,7 +31,7 @@ pub enum ApiMisuse {
     /// There is no restart to roll back.
     #[error("no restart is under way")]
     NoRestart,
-    /// No pair of the newest generation has that id, or it has not succeeded.
+    /// A pair that has not succeeded cannot be nominated.
     #[error("that pair has not succeeded")]
     PairNotSucceeded,
     /// No pair of a live generation has that id.

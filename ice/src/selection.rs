@@ -353,8 +353,9 @@ impl Generation {
 
     /// Checks the backups that are due, one per Ta (I23).
     fn check_backups(&mut self, shared: &mut Shared, now: Instant) {
-        let settled = self.selected.as_ref().is_some_and(|s| s.settled);
-        if !settled || self.checklist.pairs.len() < 2 {
+        // Between nomination and settling the others are as fresh as can be.
+        let aside = |selected: &Selected| selected.settled || !selected.nominated;
+        if !self.selected.as_ref().is_some_and(aside) || self.checklist.pairs.len() < 2 {
             return;
         }
         let mut next: Option<(Instant, PairId)> = None;

@@ -8,12 +8,10 @@ use floe_stun::{IntegrityKey, RouteKey};
 use super::Agent;
 use crate::candidate::{Candidate, CandidateId, CandidateType};
 use crate::error::ApiMisuse;
-use crate::generation::{EndOfCandidates, Generation, Peer};
+use crate::generation::{EndOfCandidates, Peer};
 use crate::local::Local;
-use crate::pair::{PairId, PairState, Ruling};
 use crate::parameters::Parameters;
 use crate::role::{Mode, Role};
-use crate::selection::Selected;
 use crate::shared::Timers;
 use crate::state::{GatheringState, Reason, State};
 use crate::timing::Timing;
@@ -270,70 +268,6 @@ impl Agent {
             self.current.end_of_candidates = EndOfCandidates::Signalled;
             self.update(now);
         }
-    }
-
-    /// Nominates this pair of the newest generation, which has succeeded: the controlling application's own choice. It
-    /// replaces a nomination under way and an earlier choice, and holds against the [policy](crate::nomination::Policy) until
-    /// [`release`](Self::release), or until the pair is lost.
-    pub fn nominate(&mut self, now: Instant, pair: PairId) -> Result<(), ApiMisuse> {
-        self.check_open()?;
-        if self.shared.role != Some(Role::Controlling) {
-            return Err(ApiMisuse::NotControlling);
-        }
-        let succeeded = self
-            .current
-            .checklist
-            .get(pair)
-            .is_some_and(|pair| pair.state() == PairState::Succeeded);
-        if !succeeded || self.mode() == Mode::Lite {
-            return Err(ApiMisuse::PairNotSucceeded);
-        }
-        for other in &mut self.current.checklist.pairs {
-            match other.ruling {
-                _ if other.id == pair => other.ruling = Ruling::Forced,
-                Ruling::Forced => other.ruling = Ruling::Open,
-                Ruling::Open | Ruling::Vetoed => {}
-            }
-        }
-        self.current.nominate_pair(&mut self.shared, now, pair);
-        self.update(now);
-        Ok(())
-    }
-
-    /// Forbids a pair: it is neither nominated nor used, and the peer's wish for it is not followed, although its checks are
-    /// answered. If it is in use, another that works takes over, or none does. Holds until [`release`](Self::release), and as long
-    /// as the pair exists: candidates that are removed and added again, and a restart, make new pairs.
-    pub fn veto(&mut self, now: Instant, pair: PairId) -> Result<(), ApiMisuse> {
-        let generation = self.rule(pair, Ruling::Vetoed)?;
-        generation.withdraw_nomination_of(pair);
-        let in_use = |selected: &Selected| selected.pair == pair;
-        if generation.selected.as_ref().is_some_and(in_use) {
-            generation.lose_selected(Reason::PairVetoed);
-        }
-        self.update(now);
-        Ok(())
-    }
-
-    /// Takes back what [`nominate`](Self::nominate) or [`veto`](Self::veto) said about this pair: the policy decides again. A wish
-    /// that the peer uttered meanwhile is followed if it is still its latest.
-    pub fn release(&mut self, now: Instant, pair: PairId) -> Result<(), ApiMisuse> {
-        self.rule(pair, Ruling::Open)?;
-        let (shared, generation) = self.split_by(|g| g.checklist.get(pair).is_some());
-        if let Some(generation) = generation {
-            generation.follow_again(shared, now, pair);
-        }
-        self.update(now);
-        Ok(())
-    }
-
-    fn rule(&mut self, id: PairId, ruling: Ruling) -> Result<&mut Generation, ApiMisuse> {
-        self.check_open()?;
-        let (_, generation) = self.split_by(|generation| generation.checklist.get(id).is_some());
-        let generation = generation.ok_or(ApiMisuse::UnknownPair)?;
-        if let Some(pair) = generation.checklist.get_mut(id) {
-            pair.ruling = ruling;
-        }
-        Ok(generation)
     }
 
     /// The caller authenticated traffic from the peer (SRTP, DTLS). It keeps a busy path from being called

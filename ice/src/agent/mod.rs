@@ -4,6 +4,7 @@ mod commands;
 mod outbound;
 mod report;
 mod restart;
+mod rulings;
 mod unreachable;
 
 pub use commands::{RemoteParameters, Removal};

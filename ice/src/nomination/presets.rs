@@ -28,8 +28,8 @@ impl Policy for Regular {
 pub struct Continuous {
     /// How often a backup is checked. Default: 25 s.
     pub backup_interval: Duration,
-    /// How long the nominated pair may leave consent checks unanswered before a backup takes over. Default: 1 s, which is
-    /// two checks in a row at the default RTO.
+    /// How long the nominated pair may leave consent checks unanswered before a backup takes over; three of its round trips
+    /// at least. Default: 1 s, which is two checks in a row at the default RTO.
     pub silence: Duration,
 }
 
@@ -70,7 +70,8 @@ impl Continuous {
         let Some(current) = situation.nominated() else {
             return best(&|_| true).map_or(Decision::Nothing, |c| Decision::Nominate(c.pair.id));
         };
-        let other = if current.silence(situation.now()) >= self.silence {
+        let patience = self.patience(&current);
+        let other = if current.silence(situation.now()) >= patience {
             // Only an answer that is newer than its own last one proves that another pair does better.
             best(&|c| c.answered > current.answered)
         } else {
@@ -78,9 +79,13 @@ impl Continuous {
         };
         match (other, current.unanswered_since) {
             (Some(other), _) => Decision::Nominate(other.pair.id),
-            (None, Some(since)) => Decision::LookAgain(since + self.silence),
+            (None, Some(since)) => Decision::LookAgain(since + patience),
             (None, None) => Decision::Nothing,
         }
+    }
+
+    fn patience(&self, current: &Contender) -> Duration {
+        self.silence.max(current.pair.rtt.unwrap_or_default() * 3)
     }
 
     fn keep_best(
@@ -104,7 +109,7 @@ impl Continuous {
 
     /// While the nominated pair is silent, what its backups answered long ago is worth nothing.
     fn interval(&self, situation: &Situation<'_>) -> Duration {
-        let silent = |c: Contender| c.silence(situation.now()) >= self.silence;
+        let silent = |c: Contender| c.silence(situation.now()) >= self.patience(&c);
         if situation.nominated().is_some_and(silent) {
             self.silence.min(self.backup_interval)
         } else {

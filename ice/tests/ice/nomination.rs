@@ -186,6 +186,31 @@ fn it_switches_at_most_once_per_round_trip() {
 
 // req: I10
 #[test]
+fn a_switch_that_waits_for_its_round_trip_is_dropped_when_the_peer_takes_it_back() {
+    let mut solo = Solo::checking(
+        Initiation::Responding,
+        Config::default(),
+        &[remote(0), remote(1)],
+    );
+    solo.run_for(ms(50));
+    let checks = solo.take_requests();
+    solo.run_for(ms(350));
+    for check in &checks {
+        let _ = solo.answer(check);
+    }
+    nominate(&mut solo, 0, Some(1));
+    solo.run_for(ms(100));
+    nominate(&mut solo, 1, Some(2));
+    solo.run_for(ms(100));
+    nominate(&mut solo, 0, Some(3));
+    let changes = solo.events.len();
+    solo.run_for(secs(2));
+    assert_eq!(selected(&solo), (remote(0), true));
+    assert_eq!(solo.events.len(), changes, "nothing was switched");
+}
+
+// req: I10
+#[test]
 fn the_greater_nomination_wins_at_once_and_a_smaller_one_never() {
     let mut solo = controlled_with_pairs(3);
     solo.run_for(secs(1));

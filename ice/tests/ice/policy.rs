@@ -215,6 +215,49 @@ fn a_backup_takes_over_without_a_gap_when_the_path_dies() {
 
 // req: I10 I23
 #[test]
+fn a_slow_path_is_not_a_silent_one() {
+    let mut story = between(
+        offerer(Continuous::default(), 2),
+        answerer(Continuous::default(), 2),
+    );
+    story.network.set_links(Link::with_delay(ms(700)));
+    signal(&mut story);
+    story.drive_until(both_in_use);
+    story.run_for(secs(30));
+    let used = in_use(&story.a, &story.b);
+    let changes = (story.a.events.len(), story.b.events.len());
+    story.run_for(secs(200));
+    assert_eq!(in_use(&story.a, &story.b), used);
+    assert_eq!(
+        (story.a.events.len(), story.b.events.len()),
+        changes,
+        "no switching to and fro"
+    );
+}
+
+// req: I23
+#[test]
+fn pairs_to_choose_from_are_checked_before_the_first_choice_too() {
+    let mut solo = controlling(ByApplication::default(), 2);
+    live(&mut solo, secs(1), &[]);
+    let mut times = Vec::new();
+    for _ in 0..1200 {
+        solo.run_for(ms(100));
+        for check in solo.take_requests() {
+            if check.path.remote == remote(1) {
+                times.push(check.at.as_secs());
+            }
+            let _ = solo.answer(&check);
+        }
+    }
+    assert_eq!(times.len(), 4, "every 25 s: {times:?}");
+    assert_eq!(selected(&solo), Some((remote(0), false)));
+    let second = id(&solo, 1);
+    assert_eq!(solo.agent.nominate(solo.now, second), Ok(()));
+}
+
+// req: I10 I23
+#[test]
 fn a_path_that_was_left_is_taken_again_when_it_answers_and_forgotten_when_it_does_not() {
     for heals in [true, false] {
         let mut story = in_a_call(

@@ -486,6 +486,27 @@ fn media_flows_through_a_restart_without_a_gap() {
 
 // req: I15
 #[test]
+fn two_lite_agents_restart_without_a_gap() {
+    let mut call = talking(
+        peer(1, Mode::Lite, Initiation::Initiating),
+        peer(2, Mode::Lite, Initiation::Responding),
+    );
+    for _ in 0..3 {
+        let old = call.a.agent.selected_candidate_pair().unwrap().id;
+        restart_call(&mut call);
+        call.run_for(secs(8));
+        assert_ne!(call.a.agent.selected_candidate_pair().unwrap().id, old);
+        assert_eq!(call.a.agent.local_username_fragments().count(), 1);
+    }
+    assert_eq!((&call.a.silent, &call.b.silent), (&vec![], &vec![]));
+    assert_eq!(
+        (call.a.state(), call.b.state()),
+        (State::Completed, State::Completed)
+    );
+}
+
+// req: I15
+#[test]
 fn media_moves_to_another_network_in_a_restart_without_a_gap() {
     let mut call = talking(
         peer(1, Mode::Full, Initiation::Initiating),
