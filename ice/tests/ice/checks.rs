@@ -837,7 +837,9 @@ fn a_zone_is_part_of_a_link_local_address_and_a_flow_label_of_none() {
         (true, at("fe80::9", 0, 0), at("fe80::1", 0, 4)),
         (false, at("fe80::9", 0, 5), at("fe80::1", 0, 5)),
     ] {
-        let mut solo = Solo::new(Mode::Full, Initiation::Initiating, Config::default());
+        let mut config = Config::default();
+        config.addresses.link_local = floe_ice::Access::Allowed;
+        let mut solo = Solo::new(Mode::Full, Initiation::Initiating, config);
         let host = Candidate::host(at("fe80::1", 3, 4));
         solo.agent.add_local_candidate(solo.now, host).unwrap();
         solo.meet();

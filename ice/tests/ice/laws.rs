@@ -493,3 +493,75 @@ fn an_agent_whose_events_nobody_polls_tells_the_truth_at_last() {
     assert!(count <= 34, "{count}");
     assert_eq!(last, Some(solo.agent.state()));
 }
+
+// req: I14
+#[test]
+fn every_change_of_state_that_is_legal_happens_to_somebody() {
+    use proptest::strategy::ValueTree;
+    use proptest::test_runner::TestRunner;
+    let mut runner = TestRunner::deterministic();
+    let steps = prop::collection::vec(any_step(), 1..60);
+    let mut seen = std::collections::HashSet::new();
+    // Half of them begin in a call that is complete, where few get by chance.
+    let call = [
+        Step::Local(0),
+        Step::LocalComplete,
+        Step::Meet,
+        Step::Remote(0),
+        Step::RemoteComplete,
+        Step::Answer {
+            index: 0,
+            error: None,
+        },
+        Step::Request {
+            from: 0,
+            nominate: true,
+            nomination: None,
+            role: None,
+        },
+        Step::Answer {
+            index: 1,
+            error: None,
+        },
+    ];
+    for round in 0..500 {
+        let mut config = Config::default();
+        config.nomination = policies().swap_remove(round % 5);
+        let mode = if round % 7 == 0 {
+            Mode::Lite
+        } else {
+            Mode::Full
+        };
+        let initiation = if round % 2 == 0 {
+            Initiation::Initiating
+        } else {
+            Initiation::Responding
+        };
+        let mut walk = Walk::new(mode, initiation, config);
+        let prefix = call.iter().take(call.len() * (round / 2 % 2)).cloned();
+        for step in prefix.chain(steps.new_tree(&mut runner).unwrap().current()) {
+            walk.step(&step);
+            walk.solo.agent.handle_timeout(walk.solo.now);
+            walk.solo.drain();
+        }
+        for transition in walk.solo.transitions() {
+            seen.insert((transition.from, transition.to));
+        }
+    }
+    use State::{Checking, Closed, Completed, Connected, Disconnected, Failed, New};
+    let states = [
+        New,
+        Checking,
+        Connected,
+        Completed,
+        Disconnected,
+        Failed,
+        Closed,
+    ];
+    for from in states {
+        for to in states {
+            let edge = (from, to);
+            assert_eq!(seen.contains(&edge), from.may_become(to), "{from} to {to}");
+        }
+    }
+}
