@@ -56,7 +56,7 @@ impl Generation {
     /// Acts on the remembered requests that can be acted on now.
     pub(crate) fn replay_early(&mut self, shared: &mut Shared, now: Instant) {
         let Some(peer) = &self.peer else { return };
-        let ours = peer.parameters.username_fragment().as_bytes();
+        let ours = peer.username_fragment.as_bytes();
         let known_base =
             |path: &FiveTuple| shared.locals.base_of(path.protocol, path.local).is_some();
         let ripe = |e: &mut EarlyRequest| *e.remote_fragment == *ours && known_base(&e.path);

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use floe_stun::{IntegrityKey, TransactionId};
 
 use crate::address::FiveTuple;
+use crate::agent::RemoteParameters;
 use crate::budget::{Credit, ForgeryBudget};
 use crate::candidate::{Candidate, CandidateId, CandidateType};
 use crate::checklist::{Checklist, FoundationPair, path_of};
@@ -51,7 +52,7 @@ pub(crate) struct Generation {
     pub(crate) early: List<EarlyRequest>,
     pub(crate) paths: Paths,
     /// The transaction ids a lite agent saw lately, and from where.
-    pub(crate) heard: VecDeque<(TransactionId, SocketAddr)>,
+    pub(crate) heard: Option<Box<Heard>>,
     /// Paths whose consent ended under these credentials: they never come back (RFC 7675 §5.1).
     pub(crate) refused: List<FiveTuple>,
     pub(crate) budget: ForgeryBudget,
@@ -63,13 +64,38 @@ pub(crate) struct Generation {
     pub(crate) integrity_violated: bool,
 }
 
+/// Where each of the latest requests came from first.
+#[derive(Debug, Default)]
+pub(crate) struct Heard(pub(crate) VecDeque<(TransactionId, SocketAddr)>);
+
 /// What the other side told us about itself.
 #[derive(Debug)]
 pub(crate) struct Peer {
-    pub(crate) parameters: Parameters,
+    pub(crate) username_fragment: Box<str>,
+    /// Stands for the password too: it is needed for nothing else.
     pub(crate) key: IntegrityKey,
     pub(crate) mode: Mode,
     pub(crate) pacing: Option<Duration>,
+}
+
+impl Peer {
+    pub(crate) fn new(remote: &RemoteParameters) -> Self {
+        let parameters = &remote.parameters;
+        Self {
+            username_fragment: parameters.username_fragment().into(),
+            key: IntegrityKey::sha1_only(parameters.password().as_bytes()),
+            mode: remote.mode,
+            pacing: remote.pacing,
+        }
+    }
+
+    pub(crate) fn has_fragment(&self, given: &Parameters) -> bool {
+        *self.username_fragment == *given.username_fragment()
+    }
+
+    pub(crate) fn has_password(&self, given: &Parameters) -> bool {
+        self.key.is_of(given.password().as_bytes())
+    }
 }
 
 /// Whether more remote candidates are to come.
@@ -85,7 +111,7 @@ impl Generation {
     pub(crate) fn new(serial: u32, local: Parameters) -> Self {
         Self {
             serial,
-            local_key: IntegrityKey::short_term(local.password().as_bytes()),
+            local_key: IntegrityKey::sha1_only(local.password().as_bytes()),
             local,
             peer: None,
             remotes: Vec::new(),
@@ -101,7 +127,7 @@ impl Generation {
             nominations: 0,
             early: List::default(),
             paths: Paths::default(),
-            heard: VecDeque::new(),
+            heard: None,
             refused: List::default(),
             budget: ForgeryBudget::default(),
             lost: None,
@@ -112,7 +138,7 @@ impl Generation {
     }
 
     pub(crate) fn set_peer(&mut self, shared: &mut Shared, now: Instant, peer: Peer) {
-        let fragment = peer.parameters.username_fragment();
+        let fragment = &*peer.username_fragment;
         let before = self.remotes.len();
         self.remotes.retain_mut(|r| {
             let own = r.username_fragment.take();

@@ -13,7 +13,7 @@ use crate::check::Check;
 use crate::config::MAX_HEARD;
 use crate::early::Seen;
 use crate::error::DropReason;
-use crate::generation::Generation;
+use crate::generation::{Generation, Heard};
 use crate::nomination::Wish;
 use crate::pair::{End, PairId, PairState};
 use crate::remote::Remote;
@@ -84,14 +84,15 @@ impl Generation {
     /// A lite agent checks nothing, so a check that somebody recorded and sends from elsewhere would move its path: an id
     /// counts for the source it first came from (I55).
     fn is_replayed(&mut self, id: TransactionId, source: SocketAddr) -> bool {
-        if let Some((_, first)) = self.heard.iter().find(|(known, _)| *known == id) {
+        let Heard(heard) = &mut **self.heard.get_or_insert_default();
+        if let Some((_, first)) = heard.iter().find(|(known, _)| *known == id) {
             return *first != source;
         }
-        self.heard.reserve_exact(MAX_HEARD - self.heard.len());
-        if self.heard.len() == MAX_HEARD {
-            self.heard.pop_front();
+        heard.reserve_exact(MAX_HEARD - heard.len());
+        if heard.len() == MAX_HEARD {
+            heard.pop_front();
         }
-        self.heard.push_back((id, source));
+        heard.push_back((id, source));
         false
     }
 
@@ -128,7 +129,7 @@ impl Generation {
     fn is_peer(&self, remote_fragment: &[u8]) -> bool {
         self.peer
             .as_ref()
-            .is_some_and(|peer| peer.parameters.username_fragment().as_bytes() == remote_fragment)
+            .is_some_and(|peer| peer.username_fragment.as_bytes() == remote_fragment)
     }
 
     fn conflict(&self, shared: &Shared, theirs: Option<RoleAttribute>) -> Conflict {

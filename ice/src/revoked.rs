@@ -19,7 +19,7 @@ impl Revoked {
     pub(crate) fn of(generation: &Generation) -> Self {
         Self {
             username_fragment: generation.local.username_fragment().into(),
-            key: generation.local_key.clone(),
+            key: IntegrityKey::short_term(generation.local.password().as_bytes()),
         }
     }
 

@@ -56,4 +56,7 @@ pub enum WriteError {
     /// An integrity attribute or FINGERPRINT was given as a value instead of being computed in its place.
     #[error("integrity and fingerprint are computed, not given")]
     OutOfOrder,
+    /// MESSAGE-INTEGRITY-SHA256 was asked for under a key that was made without.
+    #[error("the key was made for MESSAGE-INTEGRITY only")]
+    KeyWithoutSha256,
 }

@@ -83,6 +83,14 @@ impl<C: Compression> HmacKey<C> {
         derived
     }
 
+    /// Whether both come from the same key. Constant-time.
+    pub(crate) fn equals(&self, other: &Self) -> bool {
+        let ours = self.inner.as_ref().iter().chain(self.outer.as_ref());
+        let theirs = other.inner.as_ref().iter().chain(other.outer.as_ref());
+        let difference = ours.zip(theirs).fold(0, |all, (a, b)| all | (a ^ b));
+        difference.ct_eq(&0).into()
+    }
+
     /// The MAC of `message`, its first four bytes replaced by `head`: STUN authenticates a length field other than the one on the wire.
     pub(crate) fn mac(&self, head: [u8; 4], message: &[u8]) -> C::State {
         let mut inner = self.inner;

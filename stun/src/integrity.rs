@@ -32,13 +32,14 @@ impl IntegrityAlgorithm {
     }
 }
 
-/// A credential's key, as the hash states it leads to (104 bytes). Make one per credential generation and keep it.
+/// A credential's key, as the hash states it leads to. Make one per credential generation and keep it: 48 bytes, and 64 on
+/// the heap for MESSAGE-INTEGRITY-SHA256 unless it was [made without](Self::sha1_only).
 ///
 /// It is wiped on drop and prints nothing of itself. The password cannot be had back from it.
 #[derive(Clone)]
 pub struct IntegrityKey {
     sha1: HmacKey<Sha1>,
-    sha256: HmacKey<Sha256>,
+    sha256: Option<Box<HmacKey<Sha256>>>,
 }
 
 impl IntegrityKey {
@@ -54,26 +55,53 @@ impl IntegrityKey {
     pub fn new(key: &[u8]) -> Self {
         Self {
             sha1: HmacKey::new(key),
-            sha256: HmacKey::new(key),
+            sha256: Some(Box::new(HmacKey::new(key))),
         }
+    }
+
+    /// A key for messages that carry MESSAGE-INTEGRITY: what ICE sends, and so what its answers carry (RFC 8489 §9.1.4).
+    /// No MESSAGE-INTEGRITY-SHA256 matches it, and a message that is to carry one fails.
+    #[must_use]
+    pub fn sha1_only(key: &[u8]) -> Self {
+        Self {
+            sha1: HmacKey::new(key),
+            sha256: None,
+        }
+    }
+
+    /// Whether it was made from the same bytes. Constant-time.
+    #[must_use]
+    pub fn is_of(&self, key: &[u8]) -> bool {
+        self.sha1.equals(&HmacKey::new(key))
     }
 
     /// The MAC of a message's first `covered.len()` bytes, as if the message ended behind an integrity value of `mac_len` bytes.
     #[inline]
-    pub(crate) fn mac(&self, algorithm: IntegrityAlgorithm, covered: &[u8], mac_len: usize) -> Mac {
-        let &[t0, t1, _, _] = covered
-            .first_chunk()
-            .expect("integrity stands behind a header of 20 bytes");
-        let length = covered.len() + 4 + mac_len - HEADER_LEN;
-        let [l0, l1] = (length as u16).to_be_bytes();
-        let head = [t0, t1, l0, l1];
-        match algorithm {
+    pub(crate) fn mac(
+        &self,
+        algorithm: IntegrityAlgorithm,
+        covered: &[u8],
+        mac_len: usize,
+    ) -> Option<Mac> {
+        let head = authenticated_head(covered, mac_len);
+        Some(match algorithm {
             IntegrityAlgorithm::Sha1 | IntegrityAlgorithm::Sha1Truncated32 => {
                 Mac::Sha1(self.sha1.mac(head, covered))
             }
-            IntegrityAlgorithm::Sha256 => Mac::Sha256(self.sha256.mac(head, covered)),
-        }
+            IntegrityAlgorithm::Sha256 => Mac::Sha256(self.sha256.as_ref()?.mac(head, covered)),
+        })
     }
+}
+
+/// The first four bytes of a message as if it ended behind an integrity value of `mac_len` bytes.
+#[inline]
+fn authenticated_head(covered: &[u8], mac_len: usize) -> [u8; 4] {
+    let &[t0, t1, _, _] = covered
+        .first_chunk()
+        .expect("integrity stands behind a header of 20 bytes");
+    let length = covered.len() + 4 + mac_len - HEADER_LEN;
+    let [l0, l1] = (length as u16).to_be_bytes();
+    [t0, t1, l0, l1]
 }
 
 impl fmt::Debug for IntegrityKey {
@@ -97,6 +125,32 @@ impl<'a> Verified<'a> {
         self.algorithm
     }
 
+    /// As [`check`](Self::check); what `key` lacks is derived from `password`, and kept once that has proven right.
+    pub(crate) fn check_or_learn(
+        message: &'a Message<'a>,
+        algorithm: IntegrityAlgorithm,
+        position: Position,
+        key: &mut IntegrityKey,
+        password: &[u8],
+    ) -> Result<Self, IntegrityError> {
+        if algorithm != IntegrityAlgorithm::Sha256 || key.sha256.is_some() {
+            return Self::check(message, algorithm, position, key);
+        }
+        let bytes = message.as_bytes();
+        let received = position
+            .attribute(bytes)
+            .ok_or(IntegrityError::Missing)?
+            .value;
+        let states = HmacKey::<Sha256>::new(password);
+        let covered = position.before(bytes);
+        let expected = states.mac(authenticated_head(covered, received.len()), covered);
+        if !Mac::Sha256(expected).matches(received) {
+            return Err(IntegrityError::Mismatch);
+        }
+        key.sha256 = Some(Box::new(states));
+        Ok(Self { message, algorithm })
+    }
+
     pub(crate) fn check(
         message: &'a Message<'a>,
         algorithm: IntegrityAlgorithm,
@@ -109,7 +163,7 @@ impl<'a> Verified<'a> {
             .ok_or(IntegrityError::Missing)?
             .value;
         let expected = key.mac(algorithm, position.before(bytes), received.len());
-        if expected.matches(received) {
+        if expected.is_some_and(|expected| expected.matches(received)) {
             Ok(Self { message, algorithm })
         } else {
             Err(IntegrityError::Mismatch)
@@ -122,5 +176,53 @@ impl<'a> Deref for Verified<'a> {
 
     fn deref(&self) -> &Self::Target {
         self.message
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Method, TransactionId, WriteError, Writer};
+
+    const PASSWORD: &[u8] = b"VOkJxbRl1RmTxUk/WvJxBt";
+
+    fn request(buf: &mut [u8; 100], password: &[u8]) -> usize {
+        let id = TransactionId::from_bytes([7; 12]);
+        let writer = Writer::request(buf, Method::BINDING, id);
+        let writer = writer.integrity_sha256(&IntegrityKey::short_term(password));
+        writer.fingerprint().unwrap()
+    }
+
+    #[test]
+    fn a_key_learns_sha256_from_the_first_authentic_message_that_needs_it() {
+        let mut key = IntegrityKey::sha1_only(PASSWORD);
+        let (mut forged, mut real) = ([0; 100], [0; 100]);
+        let forged_len = request(&mut forged, b"another password of theirs");
+        let forged = Message::parse(&forged[..forged_len]).unwrap();
+        let error = forged.verify_or_learn(&mut key, PASSWORD).unwrap_err();
+        assert_eq!(error, IntegrityError::Mismatch);
+        let real_len = request(&mut real, PASSWORD);
+        let real = Message::parse(&real[..real_len]).unwrap();
+        assert!(real.verify(&key).is_err(), "it was made without");
+        let verified = real.verify_or_learn(&mut key, PASSWORD).unwrap();
+        assert_eq!(verified.algorithm(), IntegrityAlgorithm::Sha256);
+        assert!(real.verify(&key).is_ok(), "it has learnt");
+        assert!(forged.verify_or_learn(&mut key, PASSWORD).is_err());
+    }
+
+    #[test]
+    fn a_key_without_sha256_writes_none() {
+        let mut buf = [0; 100];
+        let id = TransactionId::from_bytes([7; 12]);
+        let writer = Writer::request(&mut buf, Method::BINDING, id);
+        let writer = writer.integrity_sha256(&IntegrityKey::sha1_only(PASSWORD));
+        assert_eq!(writer.fingerprint(), Err(WriteError::KeyWithoutSha256));
+    }
+
+    #[test]
+    fn a_key_knows_the_password_it_is_of() {
+        let key = IntegrityKey::sha1_only(PASSWORD);
+        assert!(key.is_of(PASSWORD));
+        assert!(!key.is_of(b"VOkJxbRl1RmTxUk/WvJxBu"));
     }
 }

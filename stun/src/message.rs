@@ -185,6 +185,21 @@ impl<'a> Message<'a> {
         Verified::check(self, algorithm, position, key)
     }
 
+    /// [`verify`](Self::verify) with a [key](IntegrityKey::sha1_only) that learns MESSAGE-INTEGRITY-SHA256 from the password it was
+    /// made from, when the first message comes that is authentic by it. Before that nothing is kept or allocated.
+    ///
+    /// # Errors
+    ///
+    /// As [`verify`](Self::verify).
+    pub fn verify_or_learn<'m>(
+        &'m self,
+        key: &mut IntegrityKey,
+        password: &[u8],
+    ) -> Result<Verified<'m>, IntegrityError> {
+        let (algorithm, position) = self.integrity().ok_or(IntegrityError::Missing)?;
+        Verified::check_or_learn(self, algorithm, position, key, password)
+    }
+
     fn integrity(&self) -> Option<(IntegrityAlgorithm, Position)> {
         if let Some(position) = self.positions.get(Slot::IntegritySha256) {
             return Some((IntegrityAlgorithm::Sha256, position));

@@ -30,8 +30,8 @@ pub struct Writer<'b, Stage = Open> {
     buf: &'b mut [u8],
     /// Bytes written so far, or that would have been: beyond `buf.len()` the message has failed.
     len: usize,
-    /// An attribute was given that has to be computed.
-    out_of_order: bool,
+    /// Why it cannot be finished, whatever the buffer.
+    fault: Option<WriteError>,
     stage: PhantomData<Stage>,
 }
 
@@ -75,7 +75,7 @@ impl<'b> Writer<'b, Open> {
         Self {
             buf,
             len: HEADER_LEN,
-            out_of_order: false,
+            fault: None,
             stage: PhantomData,
         }
     }
@@ -160,7 +160,9 @@ impl<'b> Writer<'b, Open> {
 
     /// Any other attribute. Integrity and FINGERPRINT are computed by methods of their own; given here they make the message fail.
     pub fn attribute(mut self, attribute_type: AttributeType, value: &[u8]) -> Self {
-        self.out_of_order |= attribute_type.is_computed();
+        if attribute_type.is_computed() {
+            self.fault = Some(WriteError::OutOfOrder);
+        }
         if let Some(space) = self.space(attribute_type, value.len()) {
             space.copy_from_slice(value);
         }
@@ -193,22 +195,21 @@ impl<'b> Writer<'b, Open> {
         let mac_len = algorithm.mac_len();
         if let Some(covered) = self.buf.get(..self.len) {
             let mac = key.mac(algorithm, covered, mac_len);
-            if let Some(value) = self.space(attribute_type, mac_len) {
-                mac.write(value);
+            match (mac, self.space(attribute_type, mac_len)) {
+                (Some(mac), Some(value)) => mac.write(value),
+                (Some(_), None) => {}
+                (None, _) => self.fault = Some(WriteError::KeyWithoutSha256),
             }
         } else {
             self.len += 4 + mac_len;
         }
         let Self {
-            buf,
-            len,
-            out_of_order,
-            ..
+            buf, len, fault, ..
         } = self;
         Writer {
             buf,
             len,
-            out_of_order,
+            fault,
             stage: PhantomData,
         }
     }
@@ -272,8 +273,8 @@ impl<Stage> Writer<'_, Stage> {
     /// Writes the length field.
     #[inline]
     fn seal(&mut self) -> Result<usize, WriteError> {
-        if self.out_of_order {
-            return Err(WriteError::OutOfOrder);
+        if let Some(fault) = self.fault {
+            return Err(fault);
         }
         let length =
             u16::try_from(self.len - HEADER_LEN).map_err(|_| WriteError::MessageTooLong)?;

@@ -9,9 +9,11 @@ use std::time::Instant;
 #[derive(Debug, Default)]
 pub(super) struct Deadlines {
     heap: Vec<Entry>,
-    /// By slot: where its entry is in the heap.
-    places: Vec<Option<usize>>,
+    /// By slot: where its entry is in the heap, or [`NOWHERE`].
+    places: Vec<u32>,
 }
+
+const NOWHERE: u32 = u32::MAX;
 
 #[derive(Clone, Copy, Debug)]
 struct Entry {
@@ -29,7 +31,7 @@ impl Deadlines {
     pub(super) fn reserve(&mut self, slot: u32) {
         let slots = slot as usize + 1;
         if self.places.len() < slots {
-            self.places.resize(slots, None);
+            self.places.resize(slots, NOWHERE);
         }
         self.heap.reserve(slots.saturating_sub(self.heap.len()));
     }
@@ -38,17 +40,19 @@ impl Deadlines {
     pub(super) fn set(&mut self, slot: u32, deadline: Option<Instant>) {
         self.reserve(slot);
         match (self.places[slot as usize], deadline) {
-            (None, None) => {}
-            (None, Some(at)) => {
+            (NOWHERE, None) => {}
+            (NOWHERE, Some(at)) => {
                 self.heap.push(Entry { at, slot });
                 self.rise(self.heap.len() - 1);
             }
-            (Some(place), Some(at)) => {
+            (place, Some(at)) => {
+                let place = place as usize;
                 self.heap[place].at = at;
                 self.settle(place);
             }
-            (Some(place), None) => {
-                self.places[slot as usize] = None;
+            (place, None) => {
+                let place = place as usize;
+                self.places[slot as usize] = NOWHERE;
                 self.heap.swap_remove(place);
                 if place < self.heap.len() {
                     self.settle(place);
@@ -101,7 +105,7 @@ impl Deadlines {
     }
 
     fn note(&mut self, place: usize) {
-        self.places[self.heap[place].slot as usize] = Some(place);
+        self.places[self.heap[place].slot as usize] = place as u32;
     }
 }
 

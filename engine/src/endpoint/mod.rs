@@ -264,6 +264,8 @@ impl Endpoint {
             }
             return;
         }
+        let live = slot.transport.ice().local_username_fragments();
+        slot.ufrags.reserve_exact(live.count());
         for ufrag in slot.transport.ice().local_username_fragments() {
             if self.routes.set_ufrag(ufrag.as_bytes(), id) {
                 self.farewells.remove(ufrag.as_bytes());

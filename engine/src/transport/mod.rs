@@ -315,6 +315,7 @@ impl Transport {
         self.ice
             .set_route(stun::RouteKey::clone(&route.key), route.tag);
         self.routes.truncate(MAX_ROUTES - 1);
+        self.routes.reserve_exact(1);
         self.routes.insert(0, route);
     }
 

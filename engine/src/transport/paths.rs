@@ -65,11 +65,15 @@ impl Paths {
         self.unannounced = true;
         match self.entries.iter_mut().find(|entry| entry.path == path) {
             Some(entry) => entry.standing = Some(standing),
-            None => self.entries.push(Entry {
-                path,
-                standing: Some(standing),
-                announced: false,
-            }),
+            None => {
+                // Almost every transport has one path, and a million of them no more.
+                self.entries.reserve_exact(1);
+                self.entries.push(Entry {
+                    path,
+                    standing: Some(standing),
+                    announced: false,
+                });
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use floe_stun::{IntegrityKey, RouteKey};
+use floe_stun::RouteKey;
 
 use super::Agent;
 use crate::candidate::{Candidate, CandidateId, CandidateType};
@@ -152,14 +152,14 @@ impl Agent {
     ) -> Result<(), ApiMisuse> {
         self.check_open()?;
         if let Some(peer) = &self.current.peer {
-            return self.same_parameters(&peer.parameters, &remote.parameters);
+            return same_parameters(peer, &remote.parameters);
         }
         if let Some(peer) = self
             .previous
             .as_ref()
             .and_then(|previous| previous.peer.as_ref())
         {
-            check_both_change(&peer.parameters, &remote.parameters)?;
+            check_peer_changes(peer, &remote.parameters)?;
         }
         self.take_peer(now, remote);
         self.update(now);
@@ -175,22 +175,8 @@ impl Agent {
             false => fixed,
         };
         self.shared.role = Some(role);
-        let key = IntegrityKey::short_term(remote.parameters.password().as_bytes());
-        let peer = Peer {
-            parameters: remote.parameters,
-            key,
-            mode: remote.mode,
-            pacing: remote.pacing,
-        };
+        let peer = Peer::new(&remote);
         self.current.set_peer(&mut self.shared, now, peer);
-    }
-
-    fn same_parameters(&self, known: &Parameters, given: &Parameters) -> Result<(), ApiMisuse> {
-        if known == given {
-            return Ok(());
-        }
-        check_both_change(known, given)?;
-        Err(ApiMisuse::RemoteParametersChangeNeedsRestart)
     }
 
     /// Adds a candidate of the peer; the same one again is the same id. It may come before the parameters.
@@ -211,7 +197,7 @@ impl Agent {
         } = self;
         let fragment = candidate.username_fragment().map(str::to_owned);
         let of_peer = |peer: &Option<Peer>| match (&fragment, peer) {
-            (Some(fragment), Some(peer)) => fragment == peer.parameters.username_fragment(),
+            (Some(fragment), Some(peer)) => *fragment == *peer.username_fragment,
             _ => true,
         };
         let old = previous
@@ -345,10 +331,24 @@ fn rearm(at: &mut Option<Instant>, before: Duration, after: Duration) {
 /// Credentials change together or not at all (RFC 8445 §9).
 pub(super) fn check_both_change(old: &Parameters, new: &Parameters) -> Result<(), ApiMisuse> {
     let same_fragment = old.username_fragment() == new.username_fragment();
-    let same_password = old.password() == new.password();
-    if same_fragment || same_password {
-        Err(ApiMisuse::RestartKeepsACredential)
-    } else {
-        Ok(())
+    if same_fragment || old.password() == new.password() {
+        return Err(ApiMisuse::RestartKeepsACredential);
     }
+    Ok(())
+}
+
+/// The same, for the peer's.
+pub(super) fn check_peer_changes(peer: &Peer, new: &Parameters) -> Result<(), ApiMisuse> {
+    if peer.has_fragment(new) || peer.has_password(new) {
+        return Err(ApiMisuse::RestartKeepsACredential);
+    }
+    Ok(())
+}
+
+fn same_parameters(peer: &Peer, given: &Parameters) -> Result<(), ApiMisuse> {
+    if peer.has_fragment(given) && peer.has_password(given) {
+        return Ok(());
+    }
+    check_peer_changes(peer, given)?;
+    Err(ApiMisuse::RemoteParametersChangeNeedsRestart)
 }

@@ -234,7 +234,9 @@ impl Agent {
         {
             return Err(DropReason::IntegrityBudget);
         }
-        let request = message.verify(&generation.local_key).map_err(|error| {
+        let password = generation.local.password().as_bytes();
+        let key = &mut generation.local_key;
+        let request = message.verify_or_learn(key, password).map_err(|error| {
             generation.budget.spend(now, path.remote);
             integrity_drop(error)
         })?;

@@ -103,7 +103,7 @@ fn write_request(
     let pending = generation.pending_nomination(request.pair);
     let pair = generation.checklist.get_mut(request.pair)?;
     let (remote, local) = (
-        peer.parameters.username_fragment(),
+        &*peer.username_fragment,
         generation.local.username_fragment(),
     );
     let writer = Writer::request(buf, Method::BINDING, request.id)

@@ -15,7 +15,7 @@
 use std::time::Instant;
 
 use super::Agent;
-use super::commands::{RemoteParameters, check_both_change};
+use super::commands::{RemoteParameters, check_both_change, check_peer_changes};
 use crate::error::ApiMisuse;
 use crate::event::Event;
 use crate::generation::Generation;
@@ -57,7 +57,7 @@ impl Agent {
         };
         if let Some(given) = &remote {
             for peer in peers() {
-                check_both_change(&peer.parameters, &given.parameters)?;
+                check_peer_changes(peer, &given.parameters)?;
             }
         }
         let local = local.unwrap_or_else(|| Parameters::random(&mut self.shared.random));
