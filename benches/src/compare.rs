@@ -48,12 +48,12 @@ pub fn codec() -> Table {
     let medians = medians(&mut subjects);
     let counts = allocations(&mut subjects);
     let mut table = Table::new(
-        "STUN: a Binding request parsed, verified and answered (96 → 64 bytes)",
-        &["ns (× floor)", "allocations"],
+        "STUN: a Binding request of 96 bytes parsed, verified and answered in 64, ns (× floor) / heap allocations",
+        &["request → response"],
     );
     for ((subject, nanos), count) in subjects.iter().zip(&medians).zip(counts) {
-        let cells = vec![Cell::over(*nanos, medians[0]), Cell::new(count, "", 0)];
-        table.row(subject.name(), cells);
+        let cell = Cell::over(*nanos, medians[0]).and_allocations(count);
+        table.row(subject.name(), vec![cell]);
     }
     table
 }
@@ -73,37 +73,31 @@ pub fn keepalive(effort: Effort) -> Table {
     let mut everybody = everybody();
     let steps = [Step::Answer, Step::Check, Step::Handle];
     let (request, answer) = everybody[0].sizes();
-    let floors: [fn(usize, usize) -> f64; 3] = [
-        |request, answer| floor_of(request) + floor_of(answer),
-        |request, _| floor_of(request),
-        |_, answer| floor_of(answer),
-    ];
-    let floors = floors.map(|floor| {
-        let turns = (0..effort.of(101, 401)).map(|_| floor(request, answer));
-        median(turns.collect())
+    let mut floors: [Vec<f64>; 3] = Default::default();
+    let costs = measure_steps(&mut everybody, &steps, effort, || {
+        let (request, answer) = (floor_of(request), floor_of(answer));
+        let now = [request + answer, request, answer];
+        floors
+            .iter_mut()
+            .zip(now)
+            .for_each(|(all, now)| all.push(now));
     });
+    let floors = floors.map(median);
     let mut table = Table::new(
-        "ICE: consent in a connected agent, warm",
+        "ICE: consent in a connected agent, warm, ns (× floor) / heap allocations",
         &[
-            "request in → response out, ns (× floor)",
-            "allocations",
-            "own check from the timer, ns (× floor)",
-            "allocations",
-            "its response handled, ns (× floor)",
-            "allocations",
+            "request in → response out",
+            "own check from the timer",
+            "its response handled",
         ],
     );
-    for (calls, costs) in measure_steps(&mut everybody, &steps, effort) {
-        let cells = costs
-            .iter()
-            .zip(floors)
-            .flat_map(|(cost, floor)| match cost {
-                Some(cost) => [
-                    Cell::over(cost.nanos, floor),
-                    Cell::new(cost.allocations, "", 0),
-                ],
-                None => [Cell::none(), Cell::none()],
-            });
+    for (calls, costs) in costs {
+        let cell = |(cost, floor): (&Option<Cost>, f64)| {
+            cost.map_or_else(Cell::none, |cost| {
+                Cell::over(cost.nanos, floor).and_allocations(cost.allocations)
+            })
+        };
+        let cells = costs.iter().zip(floors).map(cell);
         table.row(calls, cells.collect());
     }
     table
@@ -121,12 +115,8 @@ pub fn rejection(effort: Effort) -> Table {
     ];
     let medians = medians(&mut subjects);
     let mut table = Table::new(
-        "Turned away, beside the floor of a STUN request answered",
-        &[
-            "wrong username, ns (× floor)",
-            "unknown transaction, ns (× floor)",
-            "forged MAC, ns (× floor)",
-        ],
+        "Turned away, ns (× the floor of a STUN request answered)",
+        &["wrong username", "unknown transaction", "forged MAC"],
     );
     let over = |nanos| Cell::over(nanos, medians[0]);
     table.row(
@@ -138,7 +128,7 @@ pub fn rejection(effort: Effort) -> Table {
         Step::UnknownTransaction,
         Step::ForgedMac,
     ];
-    for (calls, costs) in measure_steps(&mut everybody(), &steps, effort) {
+    for (calls, costs) in measure_steps(&mut everybody(), &steps, effort, || ()) {
         let cell = |cost: &Option<Cost>| cost.map_or_else(Cell::none, |cost| over(cost.nanos));
         table.row(&format!("{calls}, agent"), costs.iter().map(cell).collect());
     }
@@ -157,9 +147,11 @@ fn measure_steps(
     everybody: &mut [Box<dyn Calls>],
     steps: &[Step],
     effort: Effort,
+    mut each_turn: impl FnMut(),
 ) -> Vec<(&'static str, Vec<Option<Cost>>)> {
     let mut times = vec![vec![Vec::new(); steps.len()]; everybody.len()];
     for _ in 0..effort.of(101, 401) {
+        each_turn();
         for (calls, times) in everybody.iter_mut().zip(&mut times) {
             for (step, times) in steps.iter().zip(times) {
                 times.extend(calls.step(*step, Measure::Time));

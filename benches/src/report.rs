@@ -137,6 +137,19 @@ impl Cell {
         cell
     }
 
+    /// The same, and how many heap allocations that took.
+    #[must_use]
+    pub fn and_allocations(mut self, count: f64) -> Self {
+        self.text += &format!(" / {count:.0}");
+        self.figures.push(Figure {
+            part: "allocations",
+            value: count,
+            unit: "",
+            ratio: None,
+        });
+        self
+    }
+
     /// Several figures that are read together.
     #[must_use]
     pub fn parts(text: String, parts: &[(&'static str, f64, &'static str)]) -> Self {
