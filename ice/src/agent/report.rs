@@ -112,7 +112,10 @@ impl Agent {
         if current.failed.is_some() {
             return State::Failed;
         }
-        if current.began.is_none() && self.state == State::New {
+        let begun = self
+            .generations()
+            .any(|generation| generation.began.is_some());
+        if self.state == State::New && !begun {
             return State::New;
         }
         // Checking comes first, also for a restart: W3C knows no other way out of `failed`.
@@ -210,7 +213,7 @@ impl Agent {
             let deferred = generation.deferred.map(|(until, _)| until);
             // The older of two does not give up by itself.
             let newest = generation.serial == self.current.serial;
-            let gives_up = newest
+            let gives_up = (newest && !self.old_one_looks())
                 .then(|| generation.giving_up_deadline(&self.shared))
                 .flatten();
             [

@@ -10,7 +10,7 @@
 //! ```
 //!
 //! An old generation that has no path (any more) carries nothing, but is kept too: it is what a rollback restores, it may
-//! still find its path, and it answers. If both are without one, the agent fails when the new one gives up.
+//! still find its path, and it answers. If both are without one, the agent fails when both have tried everything.
 
 use std::time::Instant;
 
@@ -101,6 +101,16 @@ impl Agent {
         self.previous.as_deref().is_some_and(carries)
     }
 
+    /// Whether the old generation has no path and checks of it are to come or under way.
+    pub(super) fn old_one_looks(&self) -> bool {
+        let looks = |previous: &Generation| {
+            previous.selected.is_none()
+                && previous.failed.is_none()
+                && previous.checklist.is_unfinished()
+        };
+        self.is_restarting() && self.previous.as_deref().is_some_and(looks)
+    }
+
     /// Gives up an unconfirmed restart, because the peer refused it: the old generation goes on as if nothing had been, with a
     /// path, looking for one, or failed.
     pub fn rollback_restart(&mut self, now: Instant) -> Result<(), ApiMisuse> {
@@ -147,6 +157,9 @@ impl Agent {
         let Some(reason) = self.current.gives_up(&self.shared, now) else {
             return;
         };
+        if self.old_one_looks() {
+            return;
+        }
         if carried {
             return self.roll_back(reason);
         }

@@ -113,6 +113,69 @@ fn a_nomination_that_comes_after_failed_is_answered_and_revives_nothing() {
     assert_eq!(solo.agent.poll_timeout(), None);
 }
 
+// req: I14 I15
+#[test]
+fn an_answer_that_comes_after_the_end_revives_nothing() {
+    let mut solo = controlled_with_pairs(1);
+    let nomination = solo.check().nominating().bytes();
+    let _ = solo.receive(remote(0), &nomination);
+    solo.agent
+        .add_remote_candidate(solo.now, Candidate::host(remote(1)))
+        .unwrap();
+    solo.run_for(ms(60));
+    let check = solo.take_requests().pop().unwrap();
+    assert_eq!(check.path.remote, remote(1));
+    solo.agent.revoke_consent(solo.now, Reason::PeerClosed);
+    assert_eq!(solo.agent.state(), State::Failed);
+    let _ = solo.answer(&check);
+    assert_eq!(
+        (solo.agent.state(), solo.agent.send_path()),
+        (State::Failed, None)
+    );
+}
+
+// req: I14 I15
+#[test]
+fn it_does_not_fail_before_the_old_generation_has_tried_everything_too() {
+    for answered in [true, false] {
+        let mut solo = Solo::checking(Initiation::Initiating, Config::default(), &[remote(0)]);
+        solo.run_for(ms(20));
+        solo.agent.restart(solo.now, None, None).unwrap();
+        solo.agent.local_candidates_complete(solo.now);
+        // Nobody answers the restart; but just before the end of patience the old generation gets a candidate.
+        solo.run_for(secs(39));
+        let late = Candidate::host(remote(3)).with_username_fragment("peer");
+        solo.agent.add_remote_candidate(solo.now, late).unwrap();
+        solo.run_for(secs(1));
+        assert_ne!(solo.agent.state(), State::Failed);
+        if answered {
+            let checks = solo.take_requests();
+            let check = checks.iter().find(|check| check.path.remote == remote(3));
+            let _ = solo.answer(check.unwrap());
+            live_with(&mut solo, secs(60));
+            assert_eq!(solo.agent.state(), State::Connected);
+            assert!(
+                solo.agent.is_restarting(),
+                "and the answer may come any time"
+            );
+        } else {
+            solo.run_for(secs(60));
+            assert_eq!(solo.agent.state(), State::Failed);
+            assert_eq!(solo.agent.poll_timeout(), None);
+        }
+    }
+}
+
+fn live_with(solo: &mut Solo, duration: std::time::Duration) {
+    let end = solo.now + duration;
+    while solo.now < end {
+        solo.run_for(ms(50));
+        for check in solo.take_requests() {
+            let _ = solo.answer(&check);
+        }
+    }
+}
+
 // req: I15
 #[test]
 fn a_restart_taken_back_after_failed_is_failed_again_and_can_be_tried_again() {
