@@ -109,6 +109,19 @@ pub enum PlaintextAlerts {
     Immediate,
 }
 
+/// What becomes of the certificate of a verified peer.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum PeerCertificates {
+    /// It is forgotten: that it has one of the expected fingerprints is all that most want to know, and a certificate takes
+    /// hundreds of bytes as long as the connection lives.
+    #[default]
+    Forgotten,
+    /// It is kept for [`Connection::peer_certificate`](crate::Connection::peer_certificate), as an `RTCDtlsTransport` needs
+    /// it for `getRemoteCertificates`.
+    Kept,
+}
+
 /// What an ACK does that arrives in plaintext, before there are keys to authenticate it (RFC 9147 §7).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum PlaintextAcks {
@@ -219,6 +232,8 @@ pub struct Config {
     pub plaintext_alerts: PlaintextAlerts,
     /// What plaintext acknowledgements do.
     pub plaintext_acks: PlaintextAcks,
+    /// Whether the certificate of a verified peer can be asked for. Default: it is forgotten.
+    pub peer_certificates: PeerCertificates,
     /// Gets the secrets of each handshake. Default: nobody does.
     pub key_log: Option<Arc<dyn KeyLog>>,
     #[cfg(feature = "fuzzing")]
@@ -281,6 +296,7 @@ impl Config {
             fingerprint_deadline: Duration::from_secs(30),
             plaintext_alerts: PlaintextAlerts::default(),
             plaintext_acks: PlaintextAcks::default(),
+            peer_certificates: PeerCertificates::default(),
             key_log: None,
             #[cfg(feature = "fuzzing")]
             unprotected: false,

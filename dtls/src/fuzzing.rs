@@ -16,7 +16,7 @@ use crate::msgs::hello::{ClientHello, HelloVerifyRequest, ServerHello};
 use crate::msgs::key_exchange::{ClientKeyExchange, Finished, ServerKeyExchange};
 use crate::msgs::post_handshake::{Ack, KeyUpdateRequest, NewSessionTicket};
 use crate::record::header::Epoch;
-use crate::record::protect::{Aead, Protection, RecordKey};
+use crate::record::protect::{Aead, Protection, RecordKey, RecordSecrets};
 use crate::record::{ConnectionIds, RecordLayer};
 
 /// What parses is the same after it was written and read again.
@@ -110,8 +110,10 @@ fn record_layer(choice: u8, id_len: usize) -> RecordLayer {
         layer.add_read_key(Epoch::DTLS1_2, key.expect("lengths that fit"));
     } else {
         for epoch in [2, 3, 4, 5] {
-            let key = RecordKey::v13(aead, &secret, &[0; Aead::IV_LEN], &secret, Protection::Null);
-            layer.add_read_key(Epoch(epoch), key.expect("lengths that fit"));
+            let secrets = RecordSecrets::new(aead, Protection::Null);
+            let key = secrets.key().expect("lengths that fit");
+            layer.keep_reading(secrets);
+            layer.add_read_key(Epoch(epoch), key);
         }
     }
     let id = ConnectionId::new(&vec![0x1d; id_len]).expect("a short one");

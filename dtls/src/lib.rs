@@ -144,8 +144,8 @@ pub use association::{
     offer_setup,
 };
 pub use config::{
-    ClientAuth, Config, ExtendedMasterSecret, Jitter, KeyLog, PlaintextAcks, PlaintextAlerts,
-    Retransmission, Setup, Side, SrtpPolicy,
+    ClientAuth, Config, ExtendedMasterSecret, Jitter, KeyLog, PeerCertificates, PlaintextAcks,
+    PlaintextAlerts, Retransmission, Setup, Side, SrtpPolicy,
 };
 pub use connection::{Connection, Received};
 pub use connection_id::ConnectionId;

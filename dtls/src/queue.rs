@@ -35,6 +35,10 @@ impl<T> Queue<T> {
         Some(node.item)
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
         std::iter::successors(self.0.as_deref(), |node| node.rest.0.as_deref())
             .map(|node| &node.item)

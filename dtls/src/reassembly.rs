@@ -65,6 +65,14 @@ struct Page {
 }
 
 impl Reassembler {
+    /// One that has nothing yet and expects the message of this number next.
+    pub(crate) fn after(next: u32) -> Self {
+        Self {
+            next,
+            ..Self::default()
+        }
+    }
+
     /// The first message that is expected is this one.
     pub(crate) fn begin_at(&mut self, message_seq: u16) {
         self.next = u32::from(message_seq);
@@ -120,10 +128,7 @@ impl Reassembler {
 
     /// The handshake is complete: forgets what came too early, and the memory for it, but not what was handled.
     pub(crate) fn settle(&mut self) {
-        *self = Self {
-            next: self.next,
-            ..Self::default()
-        };
+        *self = Self::after(self.next);
     }
 
     /// Takes one fragment that came in `epoch`.

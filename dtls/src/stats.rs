@@ -102,10 +102,12 @@ pub struct Stats {
     /// From the first transmission of a flight to its complete answer, of the newest flight that was sent only once.
     pub round_trip_time: Option<Duration>,
     dropped: Drops,
+    total_dropped: u32,
 }
 
 impl Stats {
-    /// How many records or fragments were dropped for `reason`.
+    /// How many records or fragments were dropped for `reason`: 65 535 stands for that many or more, so that a connection
+    /// under attack keeps its size.
     pub fn dropped(&self, reason: DropReason) -> u64 {
         self.dropped
             .0
@@ -116,12 +118,12 @@ impl Stats {
 
     /// How many were dropped for any reason.
     pub fn total_dropped(&self) -> u64 {
-        self.dropped.0.iter().copied().map(u64::from).sum()
+        self.total_dropped.into()
     }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Drops([u32; DropReason::COUNT]);
+struct Drops([u16; DropReason::COUNT]);
 
 /// What a connection counts itself. All in its place: what is dropped must not allocate.
 #[derive(Debug, Default)]
@@ -129,6 +131,7 @@ pub(crate) struct Counters {
     pub(crate) datagrams_sent: u64,
     pub(crate) records_received: u64,
     pub(crate) retransmitted_flights: u32,
+    total_dropped: u32,
     dropped: Drops,
 }
 
@@ -136,6 +139,7 @@ impl Counters {
     pub(crate) fn count(&mut self, reason: DropReason) {
         if let Some(counter) = self.dropped.0.get_mut(reason as usize) {
             *counter = counter.saturating_add(1);
+            self.total_dropped = self.total_dropped.saturating_add(1);
         }
     }
 
@@ -148,6 +152,7 @@ impl Counters {
             retransmitted_flights: self.retransmitted_flights,
             round_trip_time,
             dropped: self.dropped,
+            total_dropped: self.total_dropped,
         }
     }
 }
@@ -155,6 +160,18 @@ impl Counters {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    // req: T32
+    #[test]
+    fn what_has_been_counted_too_often_is_still_in_the_sum() {
+        let mut counters = Counters::default();
+        for _ in 0..70_000 {
+            counters.count(DropReason::BadMac);
+        }
+        let stats = counters.stats(0, None);
+        assert_eq!(stats.dropped(DropReason::BadMac), 65_535);
+        assert_eq!(stats.total_dropped(), 70_000);
+    }
 
     #[test]
     fn every_reason_counts_for_itself() {

@@ -17,13 +17,10 @@ pub(crate) enum Timer {
     Ack,
     /// What an ACK left out counts as lost.
     Gap,
-    /// What the peer may still ask for is let go: the last flight of DTLS 1.2, older epochs of DTLS 1.3. It wakes nobody:
-    /// the next input is early enough.
-    Linger,
 }
 
 impl Timer {
-    const COUNT: usize = Self::Linger as usize + 1;
+    const COUNT: usize = Self::Gap as usize + 1;
     const ALL: [Self; Self::COUNT] = [
         Self::Retransmit,
         Self::Handshake,
@@ -31,7 +28,6 @@ impl Timer {
         Self::Alert,
         Self::Ack,
         Self::Gap,
-        Self::Linger,
     ];
 }
 
@@ -66,30 +62,17 @@ impl TimerTable {
         *self = Self::default();
     }
 
+    #[cfg(test)]
     pub(crate) fn runs(&self, timer: Timer) -> bool {
         self.0
             .as_ref()
             .is_some_and(|slots| slots[timer as usize].is_some())
     }
 
-    /// The next one that somebody must be woken for.
+    /// The next one.
     pub(crate) fn next(&self) -> Option<Instant> {
         let slots = self.0.as_ref()?;
-        slots[..Timer::Linger as usize]
-            .iter()
-            .flatten()
-            .min()
-            .copied()
-    }
-
-    /// Takes this timer if it has expired by `now`.
-    pub(crate) fn take(&mut self, timer: Timer, now: Instant) -> bool {
-        let at = self.0.as_ref().and_then(|slots| slots[timer as usize]);
-        let has_expired = at.is_some_and(|at| at <= now);
-        if has_expired {
-            self.stop(timer);
-        }
-        has_expired
+        slots.iter().flatten().min().copied()
     }
 
     /// Takes one timer that has expired by `now`; call until `None`.

@@ -49,6 +49,22 @@ fn a_client_and_a_server_connect_in_four_flights() {
     assert_talking(&mut pair);
 }
 
+// req: T52
+#[test]
+fn a_certificate_is_forgotten_unless_somebody_wants_it() {
+    for version in VERSIONS {
+        let [mut client, server] = [CLIENT, SERVER].map(|host| config_of(host, version));
+        assert_eq!(client.peer_certificates, PeerCertificates::Kept);
+        client.peer_certificates = PeerCertificates::default();
+        let mut pair = pair_with(1, client, server);
+        connect(&mut pair);
+        assert_eq!(pair.a.dtls.peer_certificate(), None);
+        let shown = pair.b.dtls.peer_certificate();
+        assert_eq!(shown, Some(identity(CLIENT).certificate()));
+        assert_talking(&mut pair);
+    }
+}
+
 // req: T3
 #[test]
 fn every_suite_and_group_connects_with_either_kind_of_certificate() {

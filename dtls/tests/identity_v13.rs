@@ -3,11 +3,12 @@
 
 mod common;
 
+use common::keeping;
 use common::puppet::stage::Stage;
 use common::puppet::{Cast, Letter, Version, Who};
 use floe_dtls::{
-    AlertDescription, ClientAuth, Config, Error, Event, IdentityRefused, InvalidMessage,
-    PeerMisbehaved, Reason, RemoteIdentity, Side, State,
+    AlertDescription, ClientAuth, Error, Event, IdentityRefused, InvalidMessage, PeerMisbehaved,
+    Reason, RemoteIdentity, Side, State,
 };
 
 const SIDES: [Side; 2] = [Side::Client, Side::Server];
@@ -92,7 +93,7 @@ fn a_client_without_a_certificate_connects_where_the_policy_says_so() {
         ),
         (ClientAuth::None, &[Letter::Finished]),
     ] {
-        let mut config = Config::new(cast.victim.clone());
+        let mut config = keeping(cast.victim.clone());
         Version::V13.limit(&mut config);
         config.client_auth = client_auth;
         let anybody = RemoteIdentity::AcceptAny;

@@ -10,9 +10,10 @@ mod common;
 use std::collections::BTreeSet;
 
 use common::ends::expecting_owner_of;
+use common::keeping;
 use common::puppet::stage::Stage;
 use common::puppet::{Cast, Letter, Version, Who};
-use floe_dtls::{ClientAuth, Config, RemoteIdentity, Side, State};
+use floe_dtls::{ClientAuth, RemoteIdentity, Side, State};
 
 /// The longest word.
 const LONGEST: usize = 8;
@@ -41,7 +42,7 @@ enum Accepts {
 
 impl Scene {
     fn stage(self, cast: &Cast) -> Stage {
-        let mut config = Config::new(cast.victim.clone());
+        let mut config = keeping(cast.victim.clone());
         match self.dual {
             true => Version::allow_all(&mut config),
             false => self.version.limit(&mut config),

@@ -24,7 +24,7 @@ fn spanning(host: u8, [min, max]: [ProtocolVersion; 2]) -> Config {
 
 /// The defaults.
 fn both(host: u8) -> Config {
-    Config::new(identity(host))
+    keeping(identity(host))
 }
 
 fn only(host: u8, version: ProtocolVersion) -> Config {

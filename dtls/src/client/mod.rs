@@ -32,7 +32,9 @@ pub(crate) enum ClientState {
     CertificateV13(v13::ExpectCertificate),
     CertificateVerify(v13::ExpectCertificateVerify),
     FinishedV13(v13::ExpectFinished),
-    Completed(Box<Completed>),
+    Completed(Completed),
+    /// It failed, or gave what it completed away.
+    Over,
 }
 
 impl ClientState {
@@ -56,7 +58,22 @@ impl ClientState {
         }
     }
 
-    pub(crate) fn handle(self, message: &Message, cx: &mut Context<'_>) -> Result<Self, Error> {
+    /// Handles a message in its place; gives the handshake away that it completes. After an error nothing comes.
+    pub(crate) fn advance(
+        &mut self,
+        message: &Message,
+        cx: &mut Context<'_>,
+    ) -> Result<Option<Completed>, Error> {
+        match std::mem::replace(self, Self::Over).handle(message, cx)? {
+            Self::Completed(completed) => Ok(Some(completed)),
+            next => {
+                *self = next;
+                Ok(None)
+            }
+        }
+    }
+
+    fn handle(self, message: &Message, cx: &mut Context<'_>) -> Result<Self, Error> {
         match self {
             Self::ServerHello(state) => state.handle(message, cx),
             Self::Certificate(state) => state.handle(message, cx),
@@ -69,7 +86,7 @@ impl ClientState {
             Self::CertificateV13(state) => state.handle(message, cx),
             Self::CertificateVerify(state) => state.handle(message, cx),
             Self::FinishedV13(state) => state.handle(message, cx),
-            Self::Completed(_) => Err(unexpected()),
+            Self::Completed(_) | Self::Over => Err(unexpected()),
         }
     }
 }

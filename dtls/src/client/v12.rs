@@ -301,7 +301,7 @@ impl ExpectFinished {
             &self.session.transcript,
             message,
         )?;
-        Ok(ClientState::Completed(Box::new(Completed {
+        Ok(ClientState::Completed(Completed {
             negotiated: Negotiated {
                 version: ProtocolVersion::DTLS1_2,
                 cipher_suite: suite.cipher_suite,
@@ -309,9 +309,9 @@ impl ExpectFinished {
                 srtp_profile: self.session.agreed.srtp_profile,
                 protocol: self.session.agreed.protocol,
             },
-            secrets: Secrets::V12(self.secret),
+            secrets: Secrets::V12(Box::new(self.secret)),
             peer: Peer::Proven(self.server.certificate, self.server.signature),
             finished,
-        })))
+        }))
     }
 }

@@ -239,15 +239,17 @@ impl ExpectFinished {
         say_finished(Side::Client, &traffic, &mut transcript, cx);
         let [read, write] =
             [Side::Server, Side::Client].map(|side| secrets.record_key(side, cx.config));
+        cx.records
+            .keep_reading(traffic.record_secrets(Side::Server, cx.config.protection()));
         cx.records.add_read_key(Epoch::APPLICATION, read?);
         cx.records.add_write_key(Epoch::APPLICATION, write?);
         cx.send_flight();
-        Ok(ClientState::Completed(Box::new(Completed {
+        Ok(ClientState::Completed(Completed {
             negotiated,
             secrets: Secrets::V13(secrets),
             peer: Peer::Proven(self.certificate, self.signature),
             finished,
-        })))
+        }))
     }
 }
 

@@ -1,21 +1,26 @@
 //! The identity gate, and what is left of a handshake behind it (RFC 8827 §6.5).
 
+use std::num::NonZeroU64;
+
+use sha2::{Digest, Sha256};
+
 use super::key_update::KeyUpdates;
 use crate::association::AssociationId;
 use crate::certificate::SignatureVerified;
-use crate::config::{Config, Side};
+use crate::config::{Config, PeerCertificates, Side};
 use crate::error::{ApiMisuse, Error};
-use crate::fingerprint::{FingerprintVerified, RemoteIdentity};
+use crate::fingerprint::{FingerprintSet, FingerprintVerified, RemoteIdentity};
 use crate::handshake::{Completed, FinishedVerified, Negotiated, Peer, PeerCertificate};
 use crate::key_schedule::Secrets;
-use crate::record::protect::RecordKey;
+use crate::record::protect::{RecordKey, RecordSecrets};
 use crate::srtp::{SrtpKeys, SrtpProfile};
 
 /// A connection to a verified peer.
 #[derive(Debug)]
 pub(super) struct Established {
     secrets: Secrets,
-    certificate: Option<Box<[u8]>>,
+    /// Only where the configuration says so. What is mostly not there takes a pointer.
+    certificate: Option<Box<KeptCertificate>>,
     pub(super) key_updates: KeyUpdates,
     pub(super) spare_ids: SpareIds,
 }
@@ -29,10 +34,43 @@ pub(super) enum SpareIds {
     AskedFor,
 }
 
+/// The peer's, in DER.
+#[derive(Debug)]
+struct KeptCertificate(Vec<u8>);
+
+/// Whom the peer was verified to be: a digest of the fingerprints, which need not be kept to know them again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Verified(NonZeroU64);
+
+impl Verified {
+    const ANYBODY: Self = Self(NonZeroU64::MIN);
+
+    /// `None` while it is not known.
+    pub(super) fn of(remote: &RemoteIdentity) -> Option<Self> {
+        match remote {
+            RemoteIdentity::Fingerprints(fingerprints) => Some(Self::by(fingerprints)),
+            RemoteIdentity::AcceptAny => Some(Self::ANYBODY),
+            RemoteIdentity::Later => None,
+        }
+    }
+
+    pub(super) fn by(fingerprints: &FingerprintSet) -> Self {
+        let mut hash = Sha256::new();
+        for fingerprint in fingerprints.iter() {
+            hash.update([fingerprint.digest().len() as u8]);
+            hash.update(fingerprint.digest());
+        }
+        let digest = hash.finalize();
+        let digest = digest.first_chunk().copied().map_or(0, u64::from_be_bytes);
+        // Never that of anybody.
+        Self(NonZeroU64::MIN.saturating_add(digest | 1))
+    }
+}
+
 /// Where a complete handshake stands.
 pub(super) enum Gate {
     /// The peer is the signalled one, and this is what was agreed upon with it.
-    Open(Negotiated, Box<Established>),
+    Open(Negotiated, Established),
     /// Nobody has said who the peer must be.
     Shut(Box<Completed>),
 }
@@ -45,7 +83,11 @@ enum Proof {
 
 impl Established {
     /// Opens the gate for a peer whose certificate matches, shuts it while that is not known.
-    pub(super) fn admit(completed: Completed, remote: &RemoteIdentity) -> Result<Gate, Error> {
+    pub(super) fn admit(
+        completed: Completed,
+        remote: &RemoteIdentity,
+        keeping: PeerCertificates,
+    ) -> Result<Gate, Error> {
         let Completed {
             negotiated,
             secrets,
@@ -68,7 +110,8 @@ impl Established {
         Ok(match fingerprint {
             Some(verified) => {
                 let proof = Proof::Certificate(verified, signature, finished);
-                Gate::Open(negotiated, Self::new(secrets, Some(der), proof))
+                let kept = (keeping == PeerCertificates::Kept).then_some(der);
+                Gate::Open(negotiated, Self::new(secrets, kept, proof))
             }
             None => Gate::Shut(Box::new(Completed {
                 negotiated,
@@ -86,13 +129,13 @@ impl Established {
     }
 
     /// Cannot be called without the proof, which is all there is to it.
-    fn new(secrets: Secrets, certificate: Option<Vec<u8>>, _: Proof) -> Box<Self> {
-        Box::new(Self {
+    fn new(secrets: Secrets, certificate: Option<Vec<u8>>, _: Proof) -> Self {
+        Self {
             secrets,
-            certificate: certificate.map(Vec::into_boxed_slice),
+            certificate: certificate.map(KeptCertificate).map(Box::new),
             key_updates: KeyUpdates::default(),
             spare_ids: SpareIds::default(),
-        })
+        }
     }
 
     /// The key that `side` writes with from its next epoch on.
@@ -107,8 +150,16 @@ impl Established {
         }
     }
 
+    /// What the key that `side` writes with is made of; `None` in DTLS 1.2, where it does not change.
+    pub(super) fn record_secrets(&self, side: Side, config: &Config) -> Option<RecordSecrets> {
+        match &self.secrets {
+            Secrets::V12(_) => None,
+            Secrets::V13(secrets) => Some(secrets.record_secrets(side, config.protection())),
+        }
+    }
+
     pub(super) fn certificate(&self) -> Option<&[u8]> {
-        self.certificate.as_deref()
+        self.certificate.as_deref().map(|kept| kept.0.as_slice())
     }
 
     pub(super) fn export(

@@ -1,5 +1,6 @@
 //! What can be asked of a connection at any time. Nothing here changes anything.
 
+use super::affairs::Work;
 use super::established::Established;
 use super::{Connection, Phase};
 use crate::association::AssociationId;
@@ -19,7 +20,7 @@ impl Connection {
             Phase::Client(_) | Phase::Server(_) | Phase::Unidentified(_) => State::Connecting,
             Phase::Connected(_) => State::Connected,
             Phase::Closed => State::Closed,
-            Phase::Failed => State::Failed,
+            Phase::Failed(_) => State::Failed,
         }
     }
 
@@ -29,7 +30,8 @@ impl Connection {
     #[must_use]
     pub fn is_handshake_confirmed(&self) -> bool {
         let is_complete = matches!(self.phase, Phase::Unidentified(_) | Phase::Connected(_));
-        is_complete && !self.flight.is_handshake_in_air()
+        let in_air = |work: &Work| work.flight.is_handshake_in_air();
+        is_complete && !self.affairs.work().is_some_and(in_air)
     }
 
     /// Which association of its transport this is.
@@ -47,7 +49,10 @@ impl Connection {
     /// Why the connection failed.
     #[must_use]
     pub fn error(&self) -> Option<&Error> {
-        self.error.as_ref()
+        match &self.phase {
+            Phase::Failed(error) => Some(error),
+            _ => None,
+        }
     }
 
     fn established(&self) -> Option<&Established> {
@@ -126,7 +131,10 @@ impl Connection {
             .export(label, context, out)
     }
 
-    /// The verified peer's certificate in DER; `None` unless connected, or if the peer has none.
+    /// The verified peer's certificate in DER; `None` unless connected and [`Config::peer_certificates`] says that it is
+    /// kept, or if the peer has none.
+    ///
+    /// [`Config::peer_certificates`]: crate::Config::peer_certificates
     #[must_use]
     pub fn peer_certificate(&self) -> Option<&[u8]> {
         self.established()?.certificate()
@@ -135,7 +143,7 @@ impl Connection {
     /// Counters since birth.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        let round_trip_time = self.flight.round_trip_time();
+        let round_trip_time = self.affairs.sender().round_trip_time();
         self.counters.stats(self.records.written(), round_trip_time)
     }
 }

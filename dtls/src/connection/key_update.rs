@@ -14,6 +14,7 @@
 
 use std::time::Instant;
 
+use super::affairs::{Affairs, Work};
 use super::receive::LINGER;
 use super::{Connection, Phase};
 use crate::config::Side;
@@ -23,8 +24,7 @@ use crate::msgs::codec::Codec;
 use crate::msgs::enums::HandshakeType;
 use crate::msgs::post_handshake::KeyUpdateRequest;
 use crate::record::header::Epoch;
-use crate::record::protect::RecordKey;
-use crate::timer::Timer;
+use crate::record::protect::{RecordKey, RecordSecrets};
 
 /// Our own KeyUpdates.
 #[derive(Debug, Default)]
@@ -64,7 +64,7 @@ impl Connection {
         if !matches!(self.phase, Phase::Connected(_)) {
             return Err(ApiMisuse::NotConnected.into());
         }
-        if !self.flight.uses_acks() {
+        if !self.affairs.sender().uses_acks() {
             return Err(ApiMisuse::KeysCannotChange.into());
         }
         if !self.can_update_keys() {
@@ -76,7 +76,7 @@ impl Connection {
 
     /// Whether there is another epoch, and a message_seq to announce it with.
     fn can_update_keys(&self) -> bool {
-        self.records.write_epoch().next().is_some() && self.flight.can_say_more()
+        self.records.write_epoch().next().is_some() && self.affairs.sender().can_say_more()
     }
 
     fn want_key_update(&mut self, now: Instant, request: KeyUpdateRequest) {
@@ -88,7 +88,8 @@ impl Connection {
 
     /// Sends the KeyUpdate that is wanted, if nothing else is in the air.
     pub(super) fn send_wanted_key_update(&mut self, now: Instant) {
-        let possible = self.can_update_keys() && !self.flight.is_in_air();
+        let in_air = |work: &Work| work.flight.is_in_air();
+        let possible = self.can_update_keys() && !self.affairs.work().is_some_and(in_air);
         let Phase::Connected(established) = &mut self.phase else {
             return;
         };
@@ -101,16 +102,19 @@ impl Connection {
         };
         updates.in_air = Some(request);
         let epoch = self.records.write_epoch();
-        self.flight.begin(now);
-        self.flight
+        let work = self.affairs.wake(&self.config);
+        work.flight.begin(now);
+        work.flight
             .message(epoch, HandshakeType::KEY_UPDATE, |out| request.encode(out));
-        self.flight.send(now, &mut self.timers);
+        work.flight.send(now, &mut work.timers);
     }
 
     /// The peer has all that was in the air.
     pub(super) fn on_all_acknowledged(&mut self, now: Instant) {
         let newest = self.records.write_epoch();
         self.records.drop_write_before(newest);
+        // The peer has all of the handshake, and so nothing of its own to repeat.
+        self.records.drop_read_before(Epoch::APPLICATION);
         let updated = match &mut self.phase {
             Phase::Connected(established) => established.key_updates.in_air.take(),
             _ => None,
@@ -135,18 +139,31 @@ impl Connection {
     pub(super) fn on_key_update(&mut self, now: Instant, body: &[u8]) -> Result<(), Error> {
         let request = KeyUpdateRequest::read_all(body)?;
         let current = self.records.read_epoch();
+        let ending = self.read_secrets();
         let (epoch, key) = self.next_key(current, Side::peer)?;
         // The epoch before is kept until something came in the new one (RFC 9147 §8), and that of the handshake if it is
         // next to it: it may come again while our ACK is on its way.
-        self.timers.stop(Timer::Linger);
         self.records
             .drop_read_before(Epoch(current.0.saturating_sub(1)));
+        if let Some(ending) = ending {
+            self.records.keep_reading(ending);
+        }
         self.records.add_read_key(epoch, key);
         if request == KeyUpdateRequest::Requested {
             // Where the epochs end it is not answered (RFC 9147 §8).
             self.want_key_update(now, KeyUpdateRequest::NotRequested);
         }
         Ok(())
+    }
+
+    /// What the key is made of that the peer writes with at present.
+    fn read_secrets(&self) -> Option<RecordSecrets> {
+        match (&self.phase, self.side) {
+            (Phase::Connected(established), Some(side)) => {
+                established.record_secrets(side.peer(), &self.config)
+            }
+            _ => None,
+        }
     }
 
     /// The epoch after `current` and the key of one side in it.
@@ -167,31 +184,21 @@ impl Connection {
 
     /// Something authentic came in the newest epoch: older ones have their time from now on.
     pub(super) fn on_newest_epoch(&mut self, now: Instant) {
-        if self.records.has_old_epochs() && !self.timers.runs(Timer::Linger) {
-            self.timers.set(Timer::Linger, now + LINGER);
-        }
+        self.records.let_go_at(|| now + LINGER);
     }
 
-    /// At every input: nobody is woken to let go of something.
+    /// At every input: nobody is woken to let go of what the peer might still have asked for, or sent.
     pub(super) fn let_go_in_time(&mut self, now: Instant) {
-        if self.timers.take(Timer::Linger, now) {
-            self.on_lingered();
-        }
-    }
-
-    /// What the peer might still have asked for, or sent, has had its time.
-    pub(super) fn on_lingered(&mut self) {
-        let newest = self.records.read_epoch();
-        self.records.drop_read_before(newest);
-        if !self.flight.uses_acks() {
-            self.flight.abandon(&mut self.timers);
+        self.records.let_go(now);
+        if let Affairs::Busy(work) = &mut self.affairs {
+            work.flight.let_go(now, &mut work.timers);
         }
     }
 
     /// A cipher is near a limit: in DTLS 1.3 its key is changed, in DTLS 1.2 the owner is told.
     pub(super) fn on_limit(&mut self, now: Instant, limit: AeadLimit) {
-        if !self.flight.uses_acks() {
-            self.events.push_back(Event::AeadLimit(limit));
+        if !self.affairs.sender().uses_acks() {
+            self.work().events.push_back(Event::AeadLimit(limit));
             return;
         }
         self.want_key_update(

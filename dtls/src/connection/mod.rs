@@ -12,19 +12,22 @@
 //!
 //! This file holds life cycle, commands and outputs; what comes in is in `receive`, what can be asked in `facts`.
 
+mod affairs;
 mod amplification;
 mod established;
 mod facts;
 mod key_update;
+mod output;
 mod post_handshake;
 mod receive;
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use self::affairs::{Affairs, Opening, Work};
 use self::amplification::Amplification;
-use self::established::{Established, Gate};
+use self::established::{Established, Gate, Verified};
 use crate::association::{AssociationId, negotiated_side};
 use crate::client::ClientState;
 use crate::config::{Config, Setup, Side};
@@ -32,17 +35,15 @@ use crate::crypto::random::Randomness;
 use crate::error::{ApiMisuse, Error, PeerMisbehaved};
 use crate::event::{Event, Reason, State, Transition};
 use crate::fingerprint::{FingerprintSet, RemoteIdentity};
-use crate::flight::{Flight, FlightDatagramId, FlightPacing};
 use crate::handshake::{Completed, Context, Negotiated};
 use crate::msgs::alert::Alert;
 use crate::msgs::enums::{AlertDescription, ProtocolVersion};
-use crate::queue::Queue;
 use crate::reassembly::{Message, Reassembler};
-use crate::record::header::{ContentType, Epoch, MAX_PLAINTEXT, RecordNumber};
-use crate::record::{RecordLayer, SealError};
+use crate::record::RecordLayer;
+use crate::record::header::{Epoch, RecordNumber};
 use crate::server::ServerState;
 use crate::stats::{Counters, DropReason};
-use crate::timer::{Timer, TimerTable};
+use crate::timer::Timer;
 
 /// Alerts that wait to be written.
 const MAX_ALERTS: usize = 4;
@@ -74,42 +75,32 @@ pub enum Received {
 #[derive(Debug)]
 pub struct Connection {
     config: Arc<Config>,
-    random: Randomness,
     association: AssociationId,
-    remote: RemoteIdentity,
     setup: Setup,
     side: Option<Side>,
-    phase: Phase,
-    /// What a server may send to an address that has not shown that anybody is there.
-    amplification: Amplification,
     /// The state that the last event said.
     announced: State,
+    phase: Phase,
+    affairs: Affairs,
     records: RecordLayer,
-    flight: Flight,
-    reassembler: Reassembler,
-    timers: TimerTable,
-    events: Queue<Event>,
-    alerts: Queue<(Epoch, Alert)>,
-    /// The plaintext alert whose grace is running.
-    suspected_alert: Option<AlertDescription>,
-    /// What was agreed upon with a verified peer.
+    /// What was agreed upon with a verified peer, and whom it was verified to be.
     negotiated: Option<Negotiated>,
+    verified: Option<Verified>,
     /// The host name in the hello of our client.
     asked_for: Option<Box<str>>,
-    error: Option<Error>,
     counters: Counters,
 }
 
 #[derive(Debug)]
 enum Phase {
     New(Early),
-    Client(ClientState),
-    Server(ServerState),
+    Client(Box<ClientState>),
+    Server(Box<ServerState>),
     /// The handshake is complete; which fingerprint to expect is not known.
     Unidentified(Box<Completed>),
-    Connected(Box<Established>),
+    Connected(Established),
     Closed,
-    Failed,
+    Failed(Error),
 }
 
 impl Phase {
@@ -185,34 +176,44 @@ impl Connection {
     }
 
     fn with_randomness(
-        mut random: Randomness,
+        random: Randomness,
         config: Arc<Config>,
         setup: Setup,
         remote: RemoteIdentity,
     ) -> Result<Self, ApiMisuse> {
         config.check(&remote)?;
+        let opening = Opening {
+            remote,
+            random,
+            amplification: Amplification::START,
+            suspected_alert: None,
+        };
         Ok(Self {
             association: AssociationId::default(),
-            remote,
             setup,
             side: setup.side(),
-            phase: Phase::New(Early::default()),
-            amplification: Amplification::START,
             announced: State::New,
+            phase: Phase::New(Early::default()),
+            affairs: Affairs::new(&config, opening),
             records: RecordLayer::default(),
-            flight: Flight::new(&config, &mut random),
-            random,
-            reassembler: Reassembler::default(),
-            timers: TimerTable::default(),
-            events: Queue::default(),
-            alerts: Queue::default(),
-            suspected_alert: None,
             negotiated: None,
+            verified: None,
             asked_for: None,
-            error: None,
             counters: Counters::default(),
             config,
         })
+    }
+
+    /// What there is to do, to do something about it.
+    fn work(&mut self) -> &mut Work {
+        self.affairs.wake(&self.config)
+    }
+
+    /// Lets go of what only a connection needs that has something to do.
+    fn rest(&mut self) {
+        if let Phase::Connected(_) = self.phase {
+            self.affairs.rest();
+        }
     }
 
     /// A server in the middle of things: a gate has answered a first ClientHello in its place.
@@ -224,15 +225,15 @@ impl Connection {
     ) -> Result<Self, ApiMisuse> {
         let mut connection = Self::new(config, Setup::Passive, remote)?;
         connection.set_path_validated();
-        connection
-            .reassembler
+        let work = connection.work();
+        work.reassembler
             .begin_with(beginning.message_seq, beginning.collected);
-        connection.flight.begin_at(beginning.message_seq);
+        work.flight.begin_at(beginning.message_seq);
         connection
             .records
             .begin_plaintext_at(beginning.record.sequence());
         connection.start(now);
-        connection.phase = Phase::Server(beginning.state);
+        connection.phase = Phase::Server(Box::new(beginning.state));
         Ok(connection)
     }
 
@@ -260,14 +261,21 @@ impl Connection {
         now: Instant,
         fingerprints: FingerprintSet,
     ) -> Result<(), ApiMisuse> {
-        match &self.remote {
+        if let Some(verified) = self.verified {
+            return match verified == Verified::by(&fingerprints) {
+                true => Ok(()),
+                false => Err(ApiMisuse::FingerprintsAlreadySet),
+            };
+        }
+        let remote = &mut self.work().opening.remote;
+        match remote {
             RemoteIdentity::Fingerprints(set) if *set == fingerprints => return Ok(()),
             RemoteIdentity::Fingerprints(_) | RemoteIdentity::AcceptAny => {
                 return Err(ApiMisuse::FingerprintsAlreadySet);
             }
-            RemoteIdentity::Later => self.remote = RemoteIdentity::Fingerprints(fingerprints),
+            RemoteIdentity::Later => *remote = RemoteIdentity::Fingerprints(fingerprints),
         }
-        match std::mem::replace(&mut self.phase, Phase::Failed) {
+        match std::mem::replace(&mut self.phase, Phase::Closed) {
             Phase::Unidentified(completed) => self.identify(now, *completed),
             other => self.phase = other,
         }
@@ -304,13 +312,16 @@ impl Connection {
     /// authenticated, a server sends no more than three times the bytes it received (RFC 9147 §5.1). A client is asked by
     /// nobody and so is not limited.
     pub fn set_path_validated(&mut self) {
-        self.amplification = Amplification::Unlimited;
+        if !self.is_path_validated() {
+            self.work().opening.amplification = Amplification::Unlimited;
+        }
     }
 
     /// Whether nothing limits what is sent: see [`Connection::set_path_validated`].
     #[must_use]
     pub fn is_path_validated(&self) -> bool {
-        self.amplification == Amplification::Unlimited
+        let work = self.affairs.work();
+        work.is_none_or(|work| work.opening.amplification == Amplification::Unlimited)
     }
 
     /// Begins the handshake if path and side are known.
@@ -323,20 +334,26 @@ impl Connection {
         }
         if self.side.is_none() && !early.datagrams.is_empty() {
             self.side = Some(Side::Server);
-            self.events.push_back(Event::BecameServer);
+            self.affairs
+                .wake(&self.config)
+                .events
+                .push_back(Event::BecameServer);
         }
         let Some(side) = self.side else {
             return;
         };
         let kept = std::mem::take(&mut early.datagrams);
         let deadline = self.config.retransmission.deadline;
-        self.timers.set_after(Timer::Handshake, now, deadline);
-        self.enter(now, Phase::Server(ServerState::start()), Reason::Started);
+        self.work()
+            .timers
+            .set_after(Timer::Handshake, now, deadline);
+        let beginning = Box::new(ServerState::start());
+        self.enter(now, Phase::Server(beginning), Reason::Started);
         if side == Side::Client {
             self.set_path_validated();
             self.records.set_plaintext_version(ProtocolVersion::DTLS1_0);
             match ClientState::start(&mut self.context(now)) {
-                Ok(state) => self.phase = Phase::Client(state),
+                Ok(state) => self.phase = Phase::Client(Box::new(state)),
                 Err(error) => self.fail(now, error),
             }
             return;
@@ -347,38 +364,46 @@ impl Connection {
     }
 
     fn context(&mut self, now: Instant) -> Context<'_> {
+        let work = self.affairs.wake(&self.config);
         Context {
             now,
             config: &self.config,
-            random: &mut self.random,
-            remote: &self.remote,
+            random: &mut work.opening.random,
+            remote: &work.opening.remote,
             records: &mut self.records,
-            flight: &mut self.flight,
-            timers: &mut self.timers,
-            events: &mut self.events,
+            flight: &mut work.flight,
+            timers: &mut work.timers,
+            events: &mut work.events,
             asked_for: &mut self.asked_for,
         }
     }
 
     /// The handshake is complete.
     fn complete(&mut self, now: Instant, completed: Completed) {
-        let has_more = !self.reassembler.is_empty();
-        self.reassembler.settle();
+        let side = self.side;
+        let Work {
+            flight,
+            reassembler,
+            timers,
+            ..
+        } = self.affairs.wake(&self.config);
+        let has_more = !reassembler.is_empty();
+        reassembler.settle();
+        timers.stop(Timer::Handshake);
+        timers.stop(Timer::Alert);
         self.records.refuse_plaintext();
-        self.timers.stop(Timer::Handshake);
-        self.timers.stop(Timer::Alert);
-        match (self.side, self.flight.uses_acks()) {
+        match (side, flight.sender().uses_acks()) {
             // The server's Finished answers the client's.
-            (Some(Side::Client), false) => self.flight.finish(now, &mut self.timers),
+            (Some(Side::Client), false) => flight.finish(now, timers),
             // Nothing answers the client's Finished but an ACK (RFC 9147 §5.8.1).
             (Some(Side::Server), true) => {
-                self.flight.finish(now, &mut self.timers);
-                self.flight.acknowledge_now(&mut self.timers);
+                flight.finish(now, timers);
+                flight.acknowledge_now(timers);
                 let newest = self.records.write_epoch();
                 self.records.drop_write_before(newest);
             }
             // The last flight is kept for a while.
-            (_, false) => self.timers.set(Timer::Linger, now + receive::LINGER),
+            (_, false) => flight.let_go_at(now + receive::LINGER),
             _ => {}
         }
         // What came in plaintext was forgotten when the keys came: the peer did say more than a handshake.
@@ -390,17 +415,24 @@ impl Connection {
 
     /// The gate: only a matching fingerprint leads to `Connected`.
     fn identify(&mut self, now: Instant, completed: Completed) {
-        match Established::admit(completed, &self.remote) {
+        let keeping = self.config.peer_certificates;
+        let remote = &self.work().opening.remote;
+        let verified = Verified::of(remote);
+        match Established::admit(completed, remote, keeping) {
             Ok(Gate::Open(negotiated, established)) => {
-                self.timers.stop(Timer::Fingerprints);
                 self.negotiated = Some(negotiated);
+                self.verified = verified;
                 self.enter(now, Phase::Connected(established), Reason::PeerVerified);
-                self.events
+                let work = self.work();
+                work.timers.stop(Timer::Fingerprints);
+                work.opening.remote = RemoteIdentity::Later;
+                work.events
                     .extend(negotiated.srtp_profile.map(Event::SrtpReady));
             }
             Ok(Gate::Shut(completed)) => {
                 let deadline = self.config.fingerprint_deadline;
-                self.timers.set_after(Timer::Fingerprints, now, deadline);
+                let timers = &mut self.work().timers;
+                timers.set_after(Timer::Fingerprints, now, deadline);
                 self.phase = Phase::Unidentified(completed);
             }
             Err(error) => self.fail(now, error),
@@ -410,22 +442,23 @@ impl Connection {
     /// Ends the connection by an error and tells the peer, if that is of use.
     fn fail(&mut self, now: Instant, error: Error) {
         self.give_up(error.alert().map(Alert::fatal));
-        self.error = Some(error);
-        self.end(now, Phase::Failed, Reason::of(&error));
+        self.end(now, Phase::Failed(error), Reason::of(&error));
     }
 
     /// Lets go of what was still to be said, but for why: where the flight would have begun if it was not sent.
     fn give_up(&mut self, alert: Option<Alert>) {
-        let unsent = self.flight.unsent_epoch();
+        let work = self.affairs.wake(&self.config);
+        let unsent = work.flight.unsent_epoch();
         let epoch = unsent.unwrap_or_else(|| self.records.write_epoch());
-        self.flight.abandon(&mut self.timers);
-        self.alerts.clear();
-        self.alerts.extend(alert.map(|alert| (epoch, alert)));
+        work.flight.abandon(&mut work.timers);
+        work.alerts.clear();
+        work.alerts.extend(alert.map(|alert| (epoch, alert)));
     }
 
     fn end(&mut self, now: Instant, phase: Phase, reason: Reason) {
-        self.timers.stop_all();
-        self.reassembler = Reassembler::default();
+        let work = self.work();
+        work.timers.stop_all();
+        work.reassembler = Reassembler::default();
         self.enter(now, phase, reason);
     }
 
@@ -435,7 +468,7 @@ impl Connection {
         let (from, to) = (self.announced, self.state());
         if from != to {
             self.announced = to;
-            self.events.push_back(Event::StateChange(Transition {
+            self.work().events.push_back(Event::StateChange(Transition {
                 from,
                 to,
                 reason,
@@ -445,15 +478,16 @@ impl Connection {
     }
 
     fn queue_alert(&mut self, alert: Alert) {
-        if self.alerts.iter().count() < MAX_ALERTS {
-            self.alerts.push_back((self.records.write_epoch(), alert));
+        let work = self.affairs.wake(&self.config);
+        if work.alerts.iter().count() < MAX_ALERTS {
+            work.alerts.push_back((self.records.write_epoch(), alert));
         }
     }
 
     /// Ends the connection with close_notify (RFC 5246 §7.2.1). Idempotent.
     pub fn close(&mut self, now: Instant) {
         match self.phase {
-            Phase::Closed | Phase::Failed => return,
+            Phase::Closed | Phase::Failed(_) => return,
             Phase::New(_) => {}
             Phase::Client(_) | Phase::Server(_) => {
                 self.give_up(Some(Alert::warning(AlertDescription::CLOSE_NOTIFY)));
@@ -470,177 +504,13 @@ impl Connection {
     /// a reason of its own, such as `ACCESS_DENIED`. What was not sent yet is not sent any more. Idempotent.
     pub fn abort(&mut self, now: Instant, description: AlertDescription) {
         match self.phase {
-            Phase::Closed | Phase::Failed => return,
+            Phase::Closed | Phase::Failed(_) => return,
             Phase::New(_) => {}
             Phase::Client(_) | Phase::Server(_) | Phase::Unidentified(_) | Phase::Connected(_) => {
                 self.give_up(Some(Alert::fatal(description)));
             }
         }
         self.end(now, Phase::Closed, Reason::ClosedLocally);
-    }
-
-    /// Does what is due at `now`. Calls that come early do nothing.
-    pub fn handle_timeout(&mut self, now: Instant) {
-        while let Some(timer) = self.timers.take_expired(now) {
-            match timer {
-                Timer::Retransmit => match self.flight.on_timeout(now, &mut self.timers) {
-                    Ok(sent) => self.counters.retransmitted_flights += u32::from(sent),
-                    Err(error) => self.fail(now, error),
-                },
-                Timer::Gap => {
-                    let sent = self.flight.on_gap(now, &mut self.timers);
-                    self.counters.retransmitted_flights += u32::from(sent);
-                }
-                Timer::Ack => self.flight.acknowledge_now(&mut self.timers),
-                Timer::Linger => self.on_lingered(),
-                Timer::Handshake => self.fail(now, Error::HandshakeTimedOut),
-                Timer::Fingerprints => self.fail(now, Error::FingerprintTimedOut),
-                Timer::Alert => {
-                    if let Some(description) = self.suspected_alert.take() {
-                        self.fail(now, Error::AlertReceived(description));
-                    }
-                }
-            }
-        }
-    }
-
-    /// Writes one datagram into `buf` and says its length; `None` if there is nothing to send.
-    ///
-    /// # Panics
-    ///
-    /// If `buf` is shorter than the MTU: the caller's bug, seen at the first call.
-    pub fn poll_transmit(&mut self, buf: &mut [u8]) -> Option<usize> {
-        assert!(
-            buf.len() >= self.flight.path_mtu(),
-            "the buffer must hold a datagram of the configured MTU"
-        );
-        let room = self.amplification.room().min(buf.len());
-        let (buf, _) = buf.split_at_mut(room);
-        let written = self
-            .flight
-            .write_datagram(&mut self.records, buf)
-            .or_else(|| self.write_alert(buf));
-        self.amplification.on_sent(written.unwrap_or(0));
-        self.counters.datagrams_sent += u64::from(written.is_some());
-        written
-    }
-
-    fn write_alert(&mut self, buf: &mut [u8]) -> Option<usize> {
-        let (epoch, alert) = self.alerts.pop_front()?;
-        let parts: [&[u8]; 2] = [&alert.to_bytes(), &[]];
-        self.records
-            .seal(epoch, ContentType::Alert, parts, buf)
-            .ok()
-            .map(|sealed| sealed.len)
-    }
-
-    /// The next event; `None` if all were taken.
-    pub fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
-    }
-
-    /// When [`Connection::handle_timeout`] is due, if ever.
-    #[must_use]
-    pub fn poll_timeout(&self) -> Option<Instant> {
-        self.timers.next()
-    }
-
-    /// Seals `plaintext` as one record into `out`, ready to be sent as a datagram, and says its length.
-    ///
-    /// # Errors
-    ///
-    /// Not connected, more plaintext than fits the MTU or a record (2¹⁴ bytes), `out` too short: [`Error::ApiMisuse`].
-    /// [`Error::KeysUsedUp`] where the record numbers end, or in DTLS 1.3 the records that may have one key if the peer never
-    /// acknowledges its change; the connection is closed then.
-    pub fn seal(&mut self, now: Instant, plaintext: &[u8], out: &mut [u8]) -> Result<usize, Error> {
-        let longest = self.max_plaintext().ok_or(ApiMisuse::NotConnected)?;
-        self.let_go_in_time(now);
-        if plaintext.len() > longest {
-            return Err(ApiMisuse::PlaintextTooLong.into());
-        }
-        let epoch = self.records.write_epoch();
-        match self
-            .records
-            .seal(epoch, ContentType::ApplicationData, [plaintext, &[]], out)
-        {
-            Ok(sealed) => {
-                if let Some(limit) = self.records.reached_limit(epoch) {
-                    self.on_limit(now, limit);
-                }
-                Ok(sealed.len)
-            }
-            Err(SealError::Exhausted) => {
-                self.queue_alert(Alert::warning(AlertDescription::CLOSE_NOTIFY));
-                self.end(now, Phase::Closed, Reason::RecordNumbersExhausted);
-                Err(Error::KeysUsedUp)
-            }
-            Err(SealError::BufferTooSmall) => Err(ApiMisuse::BufferTooSmall.into()),
-            Err(SealError::TooLong) => Err(ApiMisuse::PlaintextTooLong.into()),
-            Err(SealError::NoKeys) => Err(ApiMisuse::NotConnected.into()),
-        }
-    }
-
-    /// The most plaintext that [`Connection::seal`] takes, in bytes; `None` unless connected.
-    #[must_use]
-    pub fn max_plaintext(&self) -> Option<usize> {
-        let Phase::Connected(_) = self.phase else {
-            return None;
-        };
-        let overhead = self.records.overhead(self.records.write_epoch());
-        Some(
-            self.flight
-                .path_mtu()
-                .saturating_sub(overhead)
-                .min(MAX_PLAINTEXT),
-        )
-    }
-
-    /// The path's round-trip time as ICE measures it. The first time-out of a flight becomes twice that, within 50 ms and
-    /// 3 s, also of a flight that is in the air for the first time.
-    pub fn set_rtt_hint(&mut self, rtt: Duration) {
-        self.flight.set_rtt_hint(rtt, &mut self.timers);
-    }
-
-    /// Changes what time-outs double up to. Inside a transport whose path has fresh consent 800 ms are right; without
-    /// that knowledge, [`Retransmission::cap`](crate::Retransmission::cap).
-    pub fn set_retransmission_cap(&mut self, cap: Duration) {
-        self.flight.set_cap(cap, &mut self.timers);
-    }
-
-    /// Changes the MTU, in bytes of UDP payload, also of a flight that is in the air: what is sent from now on obeys it.
-    ///
-    /// # Errors
-    ///
-    /// Outside [`Config::MTUS`].
-    pub fn set_mtu(&mut self, mtu: usize) -> Result<(), ApiMisuse> {
-        if !Config::MTUS.contains(&mtu) {
-            return Err(ApiMisuse::MtuOutOfRange);
-        }
-        self.flight.set_mtu(mtu);
-        Ok(())
-    }
-
-    /// Says who carries handshake flights: this connection, or the caller by [`Connection::flight_datagrams`]. At any
-    /// time; back to [`FlightPacing::Internal`], a flight that is not answered is sent at once.
-    pub fn set_flight_pacing(&mut self, now: Instant, pacing: FlightPacing) {
-        self.flight.set_pacing(now, pacing, &mut self.timers);
-    }
-
-    /// The datagrams of the current flight that the peer has not acknowledged, in order; none while no flight is in the
-    /// air. A last flight that nothing acknowledges (the server's in DTLS 1.2) stays as long as it may be asked for.
-    ///
-    /// Each has at most the MTU. They may be carried in any order, as often as the caller likes, and besides
-    /// [`Connection::poll_transmit`]: the peer takes each once. Ask again after every input: another flight, or another
-    /// MTU, makes other datagrams. The first call for a flight seals them.
-    pub fn flight_datagrams(&mut self) -> impl Iterator<Item = FlightDatagramId> {
-        self.flight.datagrams(&mut self.records)
-    }
-
-    /// The bytes of one datagram of the current flight, always the same; `None` if it belongs to an older flight or was
-    /// cut for an older MTU.
-    #[must_use]
-    pub fn flight_datagram(&self, id: FlightDatagramId) -> Option<&[u8]> {
-        self.flight.datagram(id)
     }
 }
 

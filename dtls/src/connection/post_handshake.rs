@@ -6,6 +6,7 @@
 
 use std::time::Instant;
 
+use super::affairs::Work;
 use super::established::SpareIds;
 use super::{Connection, Phase};
 use crate::config::Side;
@@ -50,7 +51,7 @@ impl Connection {
     /// Handles what is complete and in its turn. It is acknowledged in a while, like all that nothing answers.
     pub(super) fn on_post_handshake_messages(&mut self, now: Instant) {
         while let Phase::Connected(_) = self.phase
-            && let Some(message) = self.reassembler.pop()
+            && let Some(message) = self.work().reassembler.pop()
         {
             if let Err(error) = self.on_post_handshake_message(now, &message) {
                 self.fail(now, error);
@@ -106,7 +107,9 @@ impl Connection {
 
     /// Answers a request for names, if nothing else is in the air.
     pub(super) fn send_asked_for_ids(&mut self, now: Instant) {
-        let possible = self.flight.can_say_more() && !self.flight.is_in_air();
+        let in_air = |work: &Work| work.flight.is_in_air();
+        let possible =
+            self.affairs.sender().can_say_more() && !self.affairs.work().is_some_and(in_air);
         let Phase::Connected(established) = &mut self.phase else {
             return;
         };
@@ -119,11 +122,12 @@ impl Connection {
             usage: ConnectionIdUsage::Spare,
         };
         let epoch = self.records.write_epoch();
-        self.flight.begin(now);
-        self.flight
+        let work = self.affairs.wake(&self.config);
+        work.flight.begin(now);
+        work.flight
             .message(epoch, HandshakeType::NEW_CONNECTION_ID, |out| {
                 none.encode(out)
             });
-        self.flight.send(now, &mut self.timers);
+        work.flight.send(now, &mut work.timers);
     }
 }

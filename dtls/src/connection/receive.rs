@@ -5,8 +5,8 @@
 
 use std::time::{Duration, Instant};
 
+use super::affairs::Affairs;
 use super::{Connection, Path, Phase, Received};
-use crate::client::ClientState;
 use crate::config::{PlaintextAcks, PlaintextAlerts, Side};
 use crate::error::{Error, InvalidMessage, PeerMisbehaved};
 use crate::event::Reason;
@@ -20,7 +20,6 @@ use crate::msgs::post_handshake::{Ack, AckNumber};
 use crate::reassembly::Message;
 use crate::record::Record;
 use crate::record::header::{ContentType, Epoch, Header, RecordNumber};
-use crate::server::ServerState;
 use crate::stats::DropReason;
 use crate::timer::Timer;
 
@@ -56,13 +55,17 @@ impl Connection {
         {
             return Received::NotMine;
         }
-        self.amplification.on_received(datagram.len());
         self.let_go_in_time(now);
-        match self.phase {
-            Phase::New(_) => self.on_early_datagram(now, datagram),
-            Phase::Closed | Phase::Failed => self.dropped(DropReason::Ended),
-            _ => self.on_datagram(now, datagram),
+        if let Affairs::Busy(work) = &mut self.affairs {
+            work.opening.amplification.on_received(datagram.len());
         }
+        let received = match self.phase {
+            Phase::New(_) => self.on_early_datagram(now, datagram),
+            Phase::Closed | Phase::Failed(_) => self.dropped(DropReason::Ended),
+            _ => self.on_datagram(now, datagram),
+        };
+        self.rest();
+        received
     }
 
     fn dropped(&mut self, reason: DropReason) -> Received {
@@ -129,7 +132,7 @@ impl Connection {
     }
 
     fn on_record(&mut self, now: Instant, record: &Record, datagram: &[u8]) -> Outcome {
-        if matches!(self.phase, Phase::Closed | Phase::Failed) {
+        if matches!(self.phase, Phase::Closed | Phase::Failed(_)) {
             return Outcome::Dropped(DropReason::Ended);
         }
         let payload = datagram.get(record.payload.clone()).unwrap_or_default();
@@ -160,7 +163,9 @@ impl Connection {
                     Outcome::Handled
                 }
                 Phase::Connected(_) => {
-                    self.flight.on_data();
+                    if let Affairs::Busy(work) = &mut self.affairs {
+                        work.flight.on_data();
+                    }
                     Outcome::Data
                 }
                 _ => Outcome::Dropped(DropReason::EarlyApplicationData),
@@ -187,7 +192,7 @@ impl Connection {
             (AlertDescription::USER_CANCELED, AlertLevel::WARNING) => {
                 return Outcome::Dropped(DropReason::IgnoredAlert);
             }
-            (description, AlertLevel::WARNING) if self.flight.uses_acks() => {
+            (description, AlertLevel::WARNING) if self.affairs.sender().uses_acks() => {
                 self.fail(now, Error::AlertReceived(description));
             }
             (_, AlertLevel::WARNING) => return Outcome::Dropped(DropReason::IgnoredAlert),
@@ -205,8 +210,10 @@ impl Connection {
 
     /// The peer goes on: what was said in plaintext was not by it.
     fn dismiss_suspicion(&mut self) {
-        if self.suspected_alert.take().is_some() {
-            self.timers.stop(Timer::Alert);
+        if let Affairs::Busy(work) = &mut self.affairs
+            && work.opening.suspected_alert.take().is_some()
+        {
+            work.timers.stop(Timer::Alert);
         }
     }
 
@@ -214,7 +221,7 @@ impl Connection {
     fn on_plaintext_alert(&mut self, now: Instant, payload: &[u8]) -> Outcome {
         if let Ok(alert) = Alert::read_all(payload)
             && alert.level == AlertLevel::FATAL
-            && self.flight.was_sent()
+            && self.affairs.sender().was_sent()
             && !self.peer_has_keys()
         {
             match self.config.plaintext_alerts {
@@ -222,14 +229,19 @@ impl Connection {
                     self.fail(now, Error::AlertReceived(alert.description));
                     return Outcome::Handled;
                 }
-                PlaintextAlerts::AfterGrace if self.suspected_alert.is_none() => {
-                    self.suspected_alert = Some(alert.description);
-                    self.timers.set(Timer::Alert, now + self.flight.timeout());
-                }
-                PlaintextAlerts::AfterGrace => {}
+                PlaintextAlerts::AfterGrace => self.suspect(now, alert.description),
             }
         }
         Outcome::Dropped(DropReason::UnauthenticatedAlert)
+    }
+
+    /// The handshake ends by this alert if it stands still from now on.
+    fn suspect(&mut self, now: Instant, description: AlertDescription) {
+        let work = self.work();
+        if work.opening.suspected_alert.is_none() {
+            work.opening.suspected_alert = Some(description);
+            work.timers.set(Timer::Alert, now + work.flight.timeout());
+        }
     }
 
     /// A record with handshake fragments, one or several.
@@ -267,7 +279,8 @@ impl Connection {
         }
         // What is acknowledged need not come again, so all of the record must have been taken (RFC 9147 §7).
         if acknowledge {
-            self.flight.received(now, number, &mut self.timers);
+            let work = self.work();
+            work.flight.received(now, number, &mut work.timers);
         }
         self.on_whole_messages(now);
         outcome.unwrap_or(Outcome::Handled)
@@ -284,7 +297,7 @@ impl Connection {
             Phase::Unidentified(_) | Phase::Connected(_) => {
                 return self.on_late_fragment(now, epoch, fragment);
             }
-            Phase::New(_) | Phase::Closed | Phase::Failed => return Err(DropReason::Ended),
+            Phase::New(_) | Phase::Closed | Phase::Failed(_) => return Err(DropReason::Ended),
         }
         if self.was_handled(fragment) {
             self.on_peer_repeats(now);
@@ -293,18 +306,20 @@ impl Connection {
         if epoch < self.phase.expected_epoch() {
             return Err(DropReason::PlaintextAfterKeys);
         }
-        let held = self.reassembler.held();
+        let held = self.work().reassembler.held();
         self.reassemble(epoch, fragment)?;
         // A part of an answer implies an ACK, and may be as forged as one.
-        if self.believes_acks(epoch) && self.reassembler.held() > held {
-            self.flight.on_answer(now, epoch, &mut self.timers);
+        let believed = self.believes_acks(epoch);
+        let work = self.work();
+        if believed && work.reassembler.held() > held {
+            work.flight.on_answer(now, epoch, &mut work.timers);
         }
         Ok(())
     }
 
     /// Whether the message that a fragment belongs to was complete before.
     pub(super) fn was_handled(&self, fragment: &Fragment<'_>) -> bool {
-        u32::from(fragment.header.message_seq) < self.reassembler.next_seq()
+        u32::from(fragment.header.message_seq) < self.affairs.next_seq()
     }
 
     /// Keeps a fragment until its message is complete.
@@ -313,7 +328,7 @@ impl Connection {
         epoch: Epoch,
         fragment: &Fragment<'_>,
     ) -> Result<(), DropReason> {
-        match self.reassembler.accept(epoch, fragment) {
+        match self.work().reassembler.accept(epoch, fragment) {
             // What it contradicts is what was dropped: the fragment itself is kept, and may complete its message.
             Err(DropReason::FragmentConflict) => {
                 self.counters.count(DropReason::FragmentConflict);
@@ -326,7 +341,7 @@ impl Connection {
     /// Hands on what is complete and in its turn.
     fn on_whole_messages(&mut self, now: Instant) {
         while let Phase::Client(_) | Phase::Server(_) = self.phase
-            && let Some(message) = self.reassembler.pop()
+            && let Some(message) = self.work().reassembler.pop()
         {
             self.on_message(now, &message);
         }
@@ -340,21 +355,25 @@ impl Connection {
 
     /// The peer says which records of ours it has (RFC 9147 §7).
     fn on_ack(&mut self, now: Instant, number: RecordNumber, payload: &[u8]) -> Outcome {
-        if !self.flight.uses_acks() || !self.believes_acks(number.epoch()) {
+        if !self.affairs.sender().uses_acks() || !self.believes_acks(number.epoch()) {
             return Outcome::Dropped(DropReason::UnexpectedAck);
         }
         match acknowledged(number.epoch(), payload) {
-            Ok(numbers) => match self.flight.on_ack(now, numbers.iter(), &mut self.timers) {
-                Acknowledged::All => self.on_all_acknowledged(now),
-                Acknowledged::Part | Acknowledged::Nothing => {}
-            },
+            Ok(numbers) => {
+                let work = self.work();
+                let news = work.flight.on_ack(now, numbers.iter(), &mut work.timers);
+                if news == Acknowledged::All {
+                    self.on_all_acknowledged(now);
+                }
+            }
             Err(error) => self.fail(now, error),
         }
         Outcome::Handled
     }
 
     fn on_peer_repeats(&mut self, now: Instant) {
-        if self.flight.on_peer_repeats(now, &mut self.timers) {
+        let work = self.affairs.wake(&self.config);
+        if work.flight.on_peer_repeats(now, &mut work.timers) {
             self.counters.retransmitted_flights += 1;
         }
     }
@@ -366,7 +385,7 @@ impl Connection {
         epoch: Epoch,
         fragment: &Fragment<'_>,
     ) -> Result<(), DropReason> {
-        if self.flight.uses_acks() {
+        if self.affairs.sender().uses_acks() {
             return self.on_post_handshake_fragment(now, epoch, fragment);
         }
         let is_new = !self.was_handled(fragment);
@@ -396,31 +415,29 @@ impl Connection {
         if message.handshake_type != HandshakeType::HELLO_VERIFY_REQUEST {
             self.records.set_plaintext_version(ProtocolVersion::DTLS1_2);
         }
-        let phase = std::mem::replace(&mut self.phase, Phase::Failed);
+        let mut phase = std::mem::replace(&mut self.phase, Phase::Closed);
         let mut cx = self.context(now);
-        let next = match phase {
+        let handled = match &mut phase {
             Phase::Client(state) if state.expected_epoch() == message.epoch => {
-                state.handle(message, &mut cx).map(Phase::Client)
+                state.advance(message, &mut cx)
             }
             Phase::Server(state) if state.expected_epoch() == message.epoch => {
-                state.handle(message, &mut cx).map(Phase::Server)
+                state.advance(message, &mut cx)
             }
             Phase::Client(_) | Phase::Server(_) => Err(unexpected()),
             // A message behind one that ended the handshake.
-            other => Ok(other),
+            _ => Ok(None),
         };
-        match next {
-            Ok(Phase::Client(ClientState::Completed(completed)))
-            | Ok(Phase::Server(ServerState::Completed(completed))) => {
-                self.complete(now, *completed)
-            }
-            Ok(phase) => self.go_on(phase),
+        match handled {
+            Ok(Some(completed)) => self.complete(now, completed),
+            Ok(None) => self.go_on(phase),
             Err(error) => self.fail(now, error),
         }
     }
 
     fn go_on(&mut self, phase: Phase) {
-        self.reassembler.forget_before(phase.expected_epoch());
+        let expected = phase.expected_epoch();
+        self.work().reassembler.forget_before(expected);
         self.phase = phase;
     }
 }

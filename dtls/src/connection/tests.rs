@@ -4,6 +4,8 @@ mod alerts;
 mod keys;
 mod late;
 
+use std::time::Duration;
+
 use super::*;
 use crate::config::{ExtendedMasterSecret, PlaintextAlerts};
 use crate::error::{PeerIncompatible, PeerMisbehaved};
@@ -14,7 +16,7 @@ use crate::msgs::enums::{HandshakeType, ProtocolVersion};
 use crate::msgs::handshake::HandshakeHeader;
 use crate::msgs::post_handshake::{Ack, AckNumber};
 use crate::reassembly::Message;
-use crate::record::header::{Header, RecordNumber};
+use crate::record::header::{ContentType, Header, RecordNumber};
 
 #[expect(
     clippy::disallowed_methods,
@@ -80,7 +82,8 @@ impl Ends {
                 let _ = self.server.handle_datagram(self.now, &mut buf[..len]);
             } else if let Some(len) = self.server.poll_transmit(&mut buf) {
                 let _ = self.client.handle_datagram(self.now, &mut buf[..len]);
-            } else if [&self.client, &self.server].map(|end| end.timers.runs(Timer::Ack))
+            } else if [&mut self.client, &mut self.server]
+                .map(|end| end.work().timers.runs(Timer::Ack))
                 != [false; 2]
             {
                 self.now += Duration::from_millis(100);
@@ -127,10 +130,14 @@ impl Ends {
 
 /// Makes the extension that offers the extended master secret one that nobody knows, before the hello is sent.
 fn forget_extended_master_secret(client: &mut Connection) {
-    let Phase::Client(ClientState::ServerHello(state)) = &mut client.phase else {
+    let Phase::Client(state) = &mut client.phase else {
+        panic!("a client");
+    };
+    let ClientState::ServerHello(state) = &mut **state else {
         panic!("the first state");
     };
-    for hello in [state.transcript_bytes(), client.flight.bytes()] {
+    let work = client.affairs.wake(&client.config);
+    for hello in [state.transcript_bytes(), work.flight.bytes()] {
         let at = hello
             .windows(4)
             .position(|four| four == [0, 23, 0, 0])
@@ -218,7 +225,7 @@ fn a_certificate_verify_in_the_protected_epoch_is_out_of_order() {
     let _ = ends.server.handle_datagram(ends.now, &mut buf[..len]);
     let len = ends.server.poll_transmit(&mut buf).unwrap();
     let _ = ends.client.handle_datagram(ends.now, &mut buf[..len]);
-    ends.client.flight.move_to(Epoch::DTLS1_2, 2);
+    ends.client.work().flight.move_to(Epoch::DTLS1_2, 2);
     ends.run();
     let unexpected = PeerMisbehaved::UnexpectedMessage;
     assert_eq!(ends.server.error(), Some(&unexpected.into()));
@@ -249,7 +256,7 @@ fn a_message_of_a_later_epoch_than_its_turn_is_fatal_to_a_client() {
                 bytes: hello[..HandshakeHeader::LEN + length].to_vec(),
             };
             assert_eq!(message.bytes[0], HandshakeType::SERVER_HELLO.0);
-            ends.client.reassembler.begin_with(0, Some(message));
+            ends.client.work().reassembler.begin_with(0, Some(message));
             let _ = ends.client.handle_datagram(ends.now, &mut buf[..len]);
             ends.run();
             let unexpected = Error::from(PeerMisbehaved::UnexpectedMessage);
@@ -267,7 +274,10 @@ fn a_message_of_a_later_epoch_than_its_turn_is_fatal_to_a_client() {
 #[test]
 fn a_connection_whose_fingerprints_came_late_is_not_ended_by_the_deadline_for_them() {
     let mut ends = Ends::new(|_, _| ());
-    let expected = std::mem::replace(&mut ends.client.remote, RemoteIdentity::Later);
+    let expected = std::mem::replace(
+        &mut ends.client.work().opening.remote,
+        RemoteIdentity::Later,
+    );
     ends.run();
     assert_eq!(ends.client.state(), State::Connecting);
     let deadline = ends.client.poll_timeout().unwrap();

@@ -259,6 +259,20 @@ pub(crate) struct Tag {
     len: u8,
 }
 
+impl Tag {
+    /// A copy of one that was kept elsewhere.
+    pub(crate) fn of(bytes: &[u8]) -> Self {
+        let mut tag = Self {
+            bytes: [0; Hash::MAX_LEN],
+            len: bytes.len().min(Hash::MAX_LEN) as u8,
+        };
+        for (to, from) in tag.bytes.iter_mut().zip(bytes) {
+            *to = *from;
+        }
+        tag
+    }
+}
+
 impl AsRef<[u8]> for Tag {
     fn as_ref(&self) -> &[u8] {
         self.bytes.get(..usize::from(self.len)).unwrap_or_default()

@@ -71,6 +71,11 @@ impl Acks {
         }
     }
 
+    /// Whether nothing waits to be told.
+    pub(super) fn is_told(&self) -> bool {
+        self.state == AckState::Idle
+    }
+
     /// Our flight says that the peer's was received.
     pub(super) fn forget(&mut self, timers: &mut TimerTable) {
         timers.stop(Timer::Ack);

@@ -11,7 +11,7 @@ use crate::timer::{Timer, TimerTable};
 impl Flight {
     /// A part of the peer's next flight came in `epoch`: it has all of ours (RFC 9147 §7.1).
     pub(crate) fn on_answer(&mut self, now: Instant, epoch: Epoch, timers: &mut TimerTable) {
-        if !self.uses_acks() {
+        if !self.sender.uses_acks() {
             return self.on_progress(now, timers);
         }
         self.measure(now);
@@ -30,7 +30,7 @@ impl Flight {
 
     /// In DTLS 1.2 only our flight asks for the rest of the peer's. The path works, so it asks soon.
     fn on_progress(&mut self, now: Instant, timers: &mut TimerTable) {
-        let soon = now + self.schedule.timeout(1);
+        let soon = now + self.sender.schedule.timeout(1);
         if let Some(air) = &mut self.air
             && air.tries > 1
             && !air.is_last
@@ -80,7 +80,7 @@ impl Flight {
 
     /// A record of handshake messages was taken whose every fragment was of use, now or before.
     pub(crate) fn received(&mut self, now: Instant, number: RecordNumber, timers: &mut TimerTable) {
-        let (uses_acks, timeout) = (self.uses_acks(), self.timeout());
+        let (uses_acks, timeout) = (self.sender.uses_acks(), self.timeout());
         let acks = self.acks.get_or_insert_default();
         acks.received(number);
         if uses_acks {

@@ -34,6 +34,7 @@ mod schedule;
 mod sending;
 mod sent;
 
+use std::num::NonZeroU32;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
@@ -97,14 +98,22 @@ pub(crate) enum Acknowledged {
 pub(crate) struct Flight {
     air: Option<Box<Air>>,
     acks: Option<Box<Acks>>,
+    fallback_mtu: u16,
+    /// How often a flight is sent again.
+    retransmissions: u32,
+    sender: Sender,
+}
+
+/// What outlives each flight, and is kept for good.
+#[derive(Clone, Debug)]
+pub(crate) struct Sender {
     tracking: Tracking,
     pacing: FlightPacing,
+    mtu: u16,
     /// message_seq of the next message; wider than the wire's, so that it cannot wrap.
     next_seq: u32,
-    mtu: u16,
-    fallback_mtu: u16,
-    /// Microseconds.
-    round_trip_time: Option<u32>,
+    /// Microseconds, and one more.
+    round_trip_time: Option<NonZeroU32>,
     schedule: Schedule,
 }
 
@@ -133,6 +142,8 @@ struct Air {
     repeated_at: Option<Instant>,
     copies: Option<Box<Copies>>,
     size: Size,
+    /// When it is let go, whatever the peer may still ask for.
+    until: Option<Instant>,
 }
 
 /// How long datagrams are. A flight that was lost twice, by chance or for their length, goes out in both sizes.
@@ -169,27 +180,33 @@ impl Air {
 }
 
 impl Flight {
-    pub(crate) fn new(config: &Config, randomness: &mut Randomness) -> Self {
+    /// None, as `sender` sends.
+    pub(crate) fn new(config: &Config, sender: Sender) -> Self {
         Self {
             air: None,
             acks: None,
-            tracking: Tracking::Off,
-            pacing: FlightPacing::Internal,
-            next_seq: 0,
-            mtu: config.mtu as u16,
             fallback_mtu: config.fallback_mtu as u16,
-            round_trip_time: None,
-            schedule: Schedule::new(&config.retransmission, randomness),
+            retransmissions: config.retransmission.tries,
+            sender,
         }
+    }
+
+    pub(crate) fn sender(&self) -> &Sender {
+        &self.sender
+    }
+
+    pub(crate) fn sender_mut(&mut self) -> &mut Sender {
+        &mut self.sender
+    }
+
+    /// Whether nothing is in the air, and nothing that came waits to be acknowledged.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.air.is_none() && self.acks.as_ref().is_none_or(|acks| acks.is_told())
     }
 
     /// The version is DTLS 1.3: from now on records are acknowledged, and so are ours.
     pub(crate) fn use_acks(&mut self) {
-        self.tracking = Tracking::On;
-    }
-
-    pub(crate) fn uses_acks(&self) -> bool {
-        self.tracking == Tracking::On
+        self.sender.tracking = Tracking::On;
     }
 
     /// The peer's flight is complete: ours is answered, and the next one begins.
@@ -198,7 +215,7 @@ impl Flight {
         let air = self.air.get_or_insert_default();
         **air = Air {
             load: std::mem::take(&mut air.load).emptied(),
-            first_seq: self.next_seq as u16,
+            first_seq: self.sender.next_seq as u16,
             ..Air::default()
         };
     }
@@ -211,13 +228,14 @@ impl Flight {
             && let Some(sent_at) = air.sent_at.take()
         {
             let took = now.saturating_duration_since(sent_at).as_micros();
-            self.round_trip_time = u32::try_from(took).ok();
+            let took = u32::try_from(took).unwrap_or(u32::MAX);
+            self.sender.round_trip_time = Some(NonZeroU32::MIN.saturating_add(took));
         }
     }
 
     /// The first message that is sent is this one.
     pub(crate) fn begin_at(&mut self, message_seq: u16) {
-        self.next_seq = message_seq.into();
+        self.sender.next_seq = message_seq.into();
     }
 
     /// Adds a message and gives it back as the transcript has it: one fragment with its header.
@@ -233,8 +251,9 @@ impl Flight {
         load.bytes.extend_from_slice(&[0; HandshakeHeader::LEN]);
         encode(&mut load.bytes);
         let length = load.bytes.len() - start - HandshakeHeader::LEN;
-        let header = HandshakeHeader::whole(handshake_type, self.next_seq as u16, length as u32);
-        self.next_seq = self.next_seq.saturating_add(1);
+        let header =
+            HandshakeHeader::whole(handshake_type, self.sender.next_seq as u16, length as u32);
+        self.sender.next_seq = self.sender.next_seq.saturating_add(1);
         let range = start..load.bytes.len();
         load.items.push(Item::Message {
             epoch,
@@ -296,7 +315,7 @@ impl Flight {
         let Some(air) = &mut self.air else {
             return Ok(false);
         };
-        if !self.schedule.allows_another(air.tries) {
+        if air.tries > self.retransmissions {
             return Err(Error::HandshakeTimedOut);
         }
         air.tries += 1;
@@ -333,9 +352,9 @@ impl Flight {
             true => air.repeated_at,
             false => air.sent_at,
         };
-        let rested = last.is_none_or(|last| now >= last + self.schedule.timeout(1));
+        let rested = last.is_none_or(|last| now >= last + self.sender.schedule.timeout(1));
         let idle = matches!(air.phase, Phase::Waiting | Phase::Answering);
-        if !idle || !rested || self.pacing == FlightPacing::External {
+        if !idle || !rested || self.sender.pacing == FlightPacing::External {
             return false;
         }
         air.repeated_at = Some(now);
@@ -348,7 +367,7 @@ impl Flight {
         self.transmit(now, timers);
         if is_last {
             // It was lost before, and only the peer's timer, which may have become long, would bring it again.
-            timers.set(Timer::Gap, now + self.schedule.timeout(1));
+            timers.set(Timer::Gap, now + self.sender.schedule.timeout(1));
         }
         true
     }
@@ -358,7 +377,7 @@ impl Flight {
         if let Some(air) = &mut self.air {
             air.transmissions = air.transmissions.saturating_add(1);
             air.rewind(match air.losses >= LOSSES_UNTIL_FALLBACK {
-                true if self.fallback_mtu < self.mtu => Size::Small,
+                true if self.fallback_mtu < self.sender.mtu => Size::Small,
                 _ => Size::Usual,
             });
         }
@@ -370,7 +389,7 @@ impl Flight {
         timers.stop(Timer::Gap);
         if let Some(air) = &mut self.air {
             air.phase = Phase::Sending;
-            air.burst = match self.tracking {
+            air.burst = match self.sender.tracking {
                 Tracking::On => BURST,
                 Tracking::Off => u16::MAX,
             };
@@ -384,7 +403,7 @@ impl Flight {
         let sent_at = self.air.as_deref().and_then(|air| {
             let is_open = matches!(air.phase, Phase::Sending | Phase::Paused | Phase::Waiting);
             air.sent_at
-                .filter(|_| is_open && !air.is_last && self.pacing == FlightPacing::Internal)
+                .filter(|_| is_open && !air.is_last && self.sender.pacing == FlightPacing::Internal)
         });
         match sent_at {
             Some(sent_at) => timers.set(Timer::Retransmit, sent_at + self.timeout()),
@@ -392,50 +411,20 @@ impl Flight {
         }
     }
 
-    /// The round-trip time of the path is known: twice it is the first time-out, also of a flight in the air.
-    pub(crate) fn set_rtt_hint(&mut self, rtt: Duration, timers: &mut TimerTable) {
-        self.schedule.set_rtt_hint(rtt);
-        self.rearm(timers);
-    }
-
-    pub(crate) fn set_cap(&mut self, cap: Duration, timers: &mut TimerTable) {
-        self.schedule.set_cap(cap);
-        self.rearm(timers);
-    }
-
-    fn rearm(&self, timers: &mut TimerTable) {
+    /// The time-outs have changed, also of a flight in the air.
+    pub(crate) fn rearm(&self, timers: &mut TimerTable) {
         self.arm(timers);
         if let Some(acks) = &self.acks {
             acks.rescale(self.timeout(), timers);
         }
     }
 
-    /// At most [`Config::MTUS`] allow.
-    pub(crate) fn set_mtu(&mut self, mtu: usize) {
-        self.mtu = mtu as u16;
-    }
-
     /// The largest datagram that is written now.
     pub(crate) fn mtu(&self) -> usize {
         match self.air.as_ref().map(|air| air.size) {
-            Some(Size::Small) => self.mtu.min(self.fallback_mtu).into(),
-            _ => self.mtu.into(),
+            Some(Size::Small) => self.sender.mtu.min(self.fallback_mtu).into(),
+            _ => self.sender.mtu.into(),
         }
-    }
-
-    /// The MTU as it was set, whatever time-outs say.
-    pub(crate) fn path_mtu(&self) -> usize {
-        self.mtu.into()
-    }
-
-    /// Whether there is a message_seq left: they do not wrap (RFC 9147 §5.2).
-    pub(crate) fn can_say_more(&self) -> bool {
-        self.next_seq <= u16::MAX.into()
-    }
-
-    /// Whether a handshake is under way: the first flight was sent.
-    pub(crate) fn was_sent(&self) -> bool {
-        self.next_seq > 0
     }
 
     /// Whether a flight waits for its answer or its acknowledgement.
@@ -454,21 +443,16 @@ impl Flight {
 
     /// Application data came: in DTLS 1.2 the client sends it when it has the server's Finished.
     pub(crate) fn on_data(&mut self) {
-        if let (Some(air), Tracking::Off) = (&mut self.air, self.tracking) {
+        if let (Some(air), Tracking::Off) = (&mut self.air, self.sender.tracking) {
             air.has_arrived = true;
         }
     }
 
     /// The current time-out: the grace that other things are given too.
     pub(crate) fn timeout(&self) -> Duration {
-        self.schedule
+        self.sender
+            .schedule
             .timeout(self.air.as_ref().map_or(0, |air| air.tries))
-    }
-
-    /// Of the newest flight that was sent once and answered.
-    pub(crate) fn round_trip_time(&self) -> Option<Duration> {
-        self.round_trip_time
-            .map(|took| Duration::from_micros(took.into()))
     }
 
     /// Writes the next datagram into `out`, as much of it as that and the MTU allow: an ACK that is due, or a part of
@@ -486,14 +470,14 @@ impl Flight {
             return Some(len);
         }
         let air = self.air.as_deref_mut()?;
-        if air.phase != Phase::Sending || self.pacing == FlightPacing::External {
+        if air.phase != Phase::Sending || self.sender.pacing == FlightPacing::External {
             return None;
         }
         let from = air.cursor;
         let (len, written) = air.load.write_datagram(
             &mut air.cursor,
             air.burst.into(),
-            self.tracking,
+            self.sender.tracking,
             records,
             out,
         );
@@ -509,10 +493,25 @@ impl Flight {
     /// The peer's last flight is complete: nothing of ours will be asked for again.
     pub(crate) fn finish(&mut self, now: Instant, timers: &mut TimerTable) {
         self.measure(now);
-        if !self.uses_acks() {
+        if !self.sender.uses_acks() {
             self.acks = None;
         }
         self.abandon(timers);
+    }
+
+    /// The last flight is kept until then (RFC 6347 §4.2.4).
+    pub(crate) fn let_go_at(&mut self, until: Instant) {
+        if let Some(air) = &mut self.air {
+            air.until = Some(until);
+        }
+    }
+
+    /// Lets go of a last flight that has had its time.
+    pub(crate) fn let_go(&mut self, now: Instant, timers: &mut TimerTable) {
+        let until = self.air.as_deref().and_then(|air| air.until);
+        if until.is_some_and(|until| until <= now) {
+            self.abandon(timers);
+        }
     }
 
     /// Nothing will be sent again: what was kept for it is let go.
@@ -520,6 +519,57 @@ impl Flight {
         self.air = None;
         timers.stop(Timer::Retransmit);
         timers.stop(Timer::Gap);
+    }
+}
+
+impl Sender {
+    pub(crate) fn new(config: &Config, randomness: &mut Randomness) -> Self {
+        Self {
+            tracking: Tracking::Off,
+            pacing: FlightPacing::Internal,
+            mtu: config.mtu as u16,
+            next_seq: 0,
+            round_trip_time: None,
+            schedule: Schedule::new(&config.retransmission, randomness),
+        }
+    }
+
+    pub(crate) fn uses_acks(&self) -> bool {
+        self.tracking == Tracking::On
+    }
+
+    /// The MTU as it was set, whatever time-outs say.
+    pub(crate) fn path_mtu(&self) -> usize {
+        self.mtu.into()
+    }
+
+    /// Whether there is a message_seq left: they do not wrap (RFC 9147 §5.2).
+    pub(crate) fn can_say_more(&self) -> bool {
+        self.next_seq <= u16::MAX.into()
+    }
+
+    /// Whether a handshake is under way: the first flight was sent.
+    pub(crate) fn was_sent(&self) -> bool {
+        self.next_seq > 0
+    }
+
+    /// Of the newest flight that was sent once and answered.
+    pub(crate) fn round_trip_time(&self) -> Option<Duration> {
+        let took = self.round_trip_time?.get() - 1;
+        Some(Duration::from_micros(took.into()))
+    }
+
+    pub(crate) fn set_rtt_hint(&mut self, rtt: Duration) {
+        self.schedule.set_rtt_hint(rtt);
+    }
+
+    pub(crate) fn set_cap(&mut self, cap: Duration) {
+        self.schedule.set_cap(cap);
+    }
+
+    /// At most [`Config::MTUS`] allow.
+    pub(crate) fn set_mtu(&mut self, mtu: usize) {
+        self.mtu = mtu as u16;
     }
 }
 

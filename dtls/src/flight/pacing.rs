@@ -59,10 +59,10 @@ impl Flight {
         pacing: FlightPacing,
         timers: &mut TimerTable,
     ) {
-        if self.pacing == pacing {
+        if self.sender.pacing == pacing {
             return;
         }
-        self.pacing = pacing;
+        self.sender.pacing = pacing;
         match pacing {
             FlightPacing::Internal if self.is_in_air() => self.transmit(now, timers),
             _ => self.arm(timers),
@@ -75,7 +75,7 @@ impl Flight {
         records: &mut RecordLayer,
     ) -> impl Iterator<Item = FlightDatagramId> {
         self.cut(records);
-        let tracking = self.tracking;
+        let tracking = self.sender.tracking;
         let air = self.air.as_deref();
         air.into_iter().flat_map(move |air| {
             let missing = move |copy: &Copy| {
@@ -128,9 +128,13 @@ impl Flight {
         let mut out = vec![0; mtu];
         loop {
             let from = cursor.at;
-            let (len, _) =
-                air.load
-                    .write_datagram(&mut cursor, usize::MAX, self.tracking, records, &mut out);
+            let (len, _) = air.load.write_datagram(
+                &mut cursor,
+                usize::MAX,
+                self.sender.tracking,
+                records,
+                &mut out,
+            );
             if len == 0 {
                 return;
             }

@@ -9,27 +9,25 @@ use crate::crypto::random::Randomness;
 const INITIAL_RANGE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(3));
 
 /// Kept by every connection for good, so in few bytes.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Schedule {
     /// Microseconds, as is `cap`.
     initial: u32,
     cap: u32,
-    retransmissions: u32,
-    /// For each transmission four bits: the 16ths of a quarter that are added to its time-out. Zero without jitter.
-    spread: [u8; 8],
+    /// For eight transmissions four bits each: the 16ths of a quarter that are added to the time-out. Zero without jitter.
+    spread: [u8; 4],
 }
 
 impl Schedule {
     pub(super) fn new(config: &Retransmission, randomness: &mut Randomness) -> Self {
-        let mut spread = [0; 8];
+        let mut spread = [0; 4];
         if config.jitter == Jitter::On && randomness.fill(&mut spread).is_err() {
             // A backend without randomness fails at the first hello anyway.
-            spread = [0; 8];
+            spread = [0; 4];
         }
         Self {
             initial: micros(config.initial.clamp(INITIAL_RANGE.0, INITIAL_RANGE.1)),
             cap: micros(config.cap),
-            retransmissions: config.tries,
             spread,
         }
     }
@@ -51,11 +49,6 @@ impl Schedule {
         let place = tries as usize % (2 * self.spread.len());
         let spread = self.spread[place / 2] >> (place % 2 * 4) & 0xf;
         Duration::from_micros(timeout + timeout * u64::from(spread) / (4 * 16))
-    }
-
-    /// Whether a flight sent this often may be sent once more.
-    pub(super) fn allows_another(&self, tries: u32) -> bool {
-        tries <= self.retransmissions
     }
 }
 

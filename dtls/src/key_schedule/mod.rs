@@ -20,7 +20,7 @@ const RESERVED_LABELS: [&str; 5] = [
 /// What an established association derives its secrets from.
 #[derive(Debug)]
 pub(crate) enum Secrets {
-    V12(v12::MasterSecret),
+    V12(Box<v12::MasterSecret>),
     V13(v13::Application),
 }
 

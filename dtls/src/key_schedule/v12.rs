@@ -330,7 +330,7 @@ mod tests {
 
     #[test]
     fn the_protocols_own_labels_are_not_exported() {
-        let master = Secrets::V12(counted(SHA256));
+        let master = Secrets::V12(Box::new(counted(SHA256)));
         for label in RESERVED_LABELS {
             assert_eq!(
                 master.export(label, None, &mut [0; 4]),

@@ -24,13 +24,10 @@ use crate::crypto::SuiteV13;
 use crate::crypto::hash::Hash;
 use crate::crypto::hmac::{self, Tag};
 use crate::error::{ApiMisuse, Error};
-use crate::record::protect::{Aead, RecordKey};
+use crate::record::protect::{Aead, Protection, RecordKey, RecordSecrets};
 
 /// The constant head of an HkdfLabel but for its lengths: what TLS calls "tls13 " (RFC 9147 §5.9).
 const PREFIX: &[u8; 6] = b"dtls13";
-
-/// The longest key and the nonce of a record cipher, in bytes.
-const KEY_MAX: usize = 32;
 
 /// A secret as long as the suite's hash. Wiped when dropped, never printed.
 struct Secret(Tag);
@@ -79,6 +76,17 @@ impl Expander {
             before = Some(block);
         }
         Some(())
+    }
+
+    /// What a record key is made of (RFC 8446 §7.3, RFC 9147 §4.2.3).
+    fn record_secrets(&self, aead: Aead, protection: Protection) -> RecordSecrets {
+        let mut secrets = RecordSecrets::new(aead, protection);
+        let [key, sn_key, iv] = secrets.parts_mut();
+        for (label, out) in [(&b"key"[..], key), (b"sn", sn_key), (b"iv", iv)] {
+            let expanded = self.expand(label, &[], out);
+            debug_assert!(expanded.is_some(), "a key is short");
+        }
+        secrets
     }
 
     /// One block of an output of `len` bytes, behind the block before it.
@@ -189,15 +197,10 @@ pub(crate) struct MasterSecret {
 impl MasterSecret {
     /// What the association lives on; the transcript ends with the server's Finished.
     pub(crate) fn application(self, transcript_hash: &[u8]) -> Application {
-        let expander = self.secret.expander(self.suite.hash());
-        let derive = |label| expander.derive(label, transcript_hash);
+        let parts = [self.secret.bytes(), transcript_hash].concat();
         Application {
-            traffic: TrafficSecrets {
-                suite: self.suite,
-                client: derive(b"c ap traffic"),
-                server: derive(b"s ap traffic"),
-            },
-            exporter: derive(b"exp master"),
+            suite: self.suite,
+            parts: Zeroizing::new(parts.into_boxed_slice()),
         }
     }
 }
@@ -218,7 +221,7 @@ unprinted!(
     HandshakeSecret,
     HandshakeTraffic,
     MasterSecret,
-    RecordSecrets
+    Application
 );
 
 /// The secrets of the handshake's own traffic, each with what it is expanded by: record keys at once, Finished later.
@@ -239,7 +242,14 @@ impl HandshakeTraffic {
 
     /// The key that `side` writes with.
     pub(crate) fn record_key(&self, side: Side, config: &Config) -> Result<RecordKey, Error> {
-        RecordSecrets::of(self.of(side), self.secrets.suite.aead).key(config)
+        let secrets = self.record_secrets(side, config.protection());
+        secrets.key().ok_or(Error::CryptoFailed)
+    }
+
+    /// What the key that `side` writes with is made of.
+    pub(crate) fn record_secrets(&self, side: Side, protection: Protection) -> RecordSecrets {
+        self.of(side)
+            .record_secrets(self.secrets.suite.aead, protection)
     }
 
     /// What `side`'s Finished says about a transcript with this hash (RFC 8446 §4.4.4).
@@ -276,54 +286,80 @@ impl TrafficSecrets {
     }
 }
 
-/// What a record key is made of (RFC 8446 §7.3, RFC 9147 §4.2.3).
-struct RecordSecrets {
-    aead: Aead,
-    key: Zeroizing<[u8; KEY_MAX]>,
-    iv: Zeroizing<[u8; Aead::IV_LEN]>,
-    sn: Zeroizing<[u8; KEY_MAX]>,
-}
-
-impl RecordSecrets {
-    fn of(expander: &Expander, aead: Aead) -> Self {
-        let mut secrets = Self {
-            aead,
-            key: Zeroizing::new([0; KEY_MAX]),
-            iv: Zeroizing::new([0; Aead::IV_LEN]),
-            sn: Zeroizing::new([0; KEY_MAX]),
-        };
-        for (label, out) in [
-            (&b"key"[..], secrets.key.split_at_mut(aead.key_len()).0),
-            (b"iv", &mut secrets.iv[..]),
-            (b"sn", secrets.sn.split_at_mut(aead.key_len()).0),
-        ] {
-            let expanded = expander.expand(label, &[], out);
-            debug_assert!(expanded.is_some(), "a key is short");
-        }
-        secrets
-    }
-
-    fn key(&self, config: &Config) -> Result<RecordKey, Error> {
-        let key_len = self.aead.key_len();
-        let (key, sn) = (self.key.split_at(key_len).0, self.sn.split_at(key_len).0);
-        RecordKey::v13(self.aead, key, &*self.iv, sn, config.protection())
-            .ok_or(Error::CryptoFailed)
-    }
-}
-
 /// The secrets of an association: its traffic, which KeyUpdate moves on, and what is exported.
-#[derive(Debug)]
+///
+/// Until the first KeyUpdate all of them follow from the master secret and the transcript, and those two are what is kept:
+/// they say no more than the three secrets do, in less memory. From then on the three are kept, and the master secret,
+/// which would give away what was said before, is gone.
 pub(crate) struct Application {
-    traffic: TrafficSecrets,
-    exporter: Secret,
+    suite: SuiteV13,
+    /// Each as long as the suite's hash: the master secret and the hash of the transcript, or the three secrets in the
+    /// order of [`Purpose`].
+    parts: Zeroizing<Box<[u8]>>,
+}
+
+/// What a secret of an association is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    ClientTraffic,
+    ServerTraffic,
+    Exporter,
+}
+
+impl Purpose {
+    const ALL: [Self; 3] = [Self::ClientTraffic, Self::ServerTraffic, Self::Exporter];
+
+    fn traffic(side: Side) -> Self {
+        match side {
+            Side::Client => Self::ClientTraffic,
+            Side::Server => Self::ServerTraffic,
+        }
+    }
+
+    fn label(self) -> &'static [u8] {
+        match self {
+            Self::ClientTraffic => b"c ap traffic",
+            Self::ServerTraffic => b"s ap traffic",
+            Self::Exporter => b"exp master",
+        }
+    }
 }
 
 impl Application {
+    fn part(&self, index: usize) -> &[u8] {
+        let len = self.suite.hash().output_len();
+        self.parts
+            .get(index * len..(index + 1) * len)
+            .unwrap_or_default()
+    }
+
+    /// Whether the master secret is kept.
+    fn is_first(&self) -> bool {
+        self.parts.len() == 2 * self.suite.hash().output_len()
+    }
+
+    fn secret(&self, purpose: Purpose) -> Secret {
+        if !self.is_first() {
+            return Secret(Tag::of(self.part(purpose as usize)));
+        }
+        let master = hmac::Key::new(self.suite.hash(), self.part(0));
+        Expander(master).derive(purpose.label(), self.part(1))
+    }
+
+    fn expander(&self, purpose: Purpose) -> Expander {
+        self.secret(purpose).expander(self.suite.hash())
+    }
+
     /// The key that `side` writes with at present.
     pub(crate) fn record_key(&self, side: Side, config: &Config) -> Result<RecordKey, Error> {
-        let suite = self.traffic.suite;
-        let expander = self.traffic.of(side).expander(suite.hash());
-        RecordSecrets::of(&expander, suite.aead).key(config)
+        let secrets = self.record_secrets(side, config.protection());
+        secrets.key().ok_or(Error::CryptoFailed)
+    }
+
+    /// What the key that `side` writes with at present is made of.
+    pub(crate) fn record_secrets(&self, side: Side, protection: Protection) -> RecordSecrets {
+        let expander = self.expander(Purpose::traffic(side));
+        expander.record_secrets(self.suite.aead, protection)
     }
 
     /// The key that `side` writes with from its next epoch on (RFC 8446 §7.2). The secret before it is gone.
@@ -332,16 +368,17 @@ impl Application {
         side: Side,
         config: &Config,
     ) -> Result<RecordKey, Error> {
-        let suite = self.traffic.suite;
-        let next = self
-            .traffic
-            .of(side)
-            .expander(suite.hash())
-            .derive(b"traffic upd", &[]);
-        match side {
-            Side::Client => self.traffic.client = next,
-            Side::Server => self.traffic.server = next,
+        let moving = Purpose::traffic(side);
+        let next = self.expander(moving).derive(b"traffic upd", &[]);
+        let mut parts = Zeroizing::new(Vec::with_capacity(3 * next.bytes().len()));
+        for purpose in Purpose::ALL {
+            if purpose == moving {
+                parts.extend_from_slice(next.bytes());
+            } else {
+                parts.extend_from_slice(self.secret(purpose).bytes());
+            }
         }
+        self.parts = Zeroizing::new(std::mem::take(&mut *parts).into_boxed_slice());
         self.record_key(side, config)
     }
 
@@ -352,9 +389,9 @@ impl Application {
         context: Option<&[u8]>,
         out: &mut [u8],
     ) -> Result<(), ApiMisuse> {
-        let hash = self.traffic.suite.hash();
+        let hash = self.suite.hash();
         let context = hash.hash(context.unwrap_or_default());
-        let exporter = self.exporter.expander(hash);
+        let exporter = self.expander(Purpose::Exporter);
         exporter
             .block(
                 hash.output_len(),
@@ -376,11 +413,11 @@ impl Application {
     /// The three lines of the key log for the association.
     pub(crate) fn key_log_lines(&self, client_random: &[u8; 32]) -> [Zeroizing<String>; 3] {
         [
-            ("CLIENT_TRAFFIC_SECRET_0", &self.traffic.client),
-            ("SERVER_TRAFFIC_SECRET_0", &self.traffic.server),
-            ("EXPORTER_SECRET", &self.exporter),
+            ("CLIENT_TRAFFIC_SECRET_0", Purpose::ClientTraffic),
+            ("SERVER_TRAFFIC_SECRET_0", Purpose::ServerTraffic),
+            ("EXPORTER_SECRET", Purpose::Exporter),
         ]
-        .map(|(label, secret)| key_log_line(label, client_random, secret.bytes()))
+        .map(|(label, purpose)| key_log_line(label, client_random, self.secret(purpose).bytes()))
     }
 }
 

@@ -16,7 +16,7 @@ use crate::crypto::CryptoBackend;
         reason = "the large variant is the default, and a box would cost it a step on each record"
     )
 )]
-pub(super) enum Cipher {
+pub(crate) enum Cipher {
     Ring(ring_aead::LessSafeKey),
     /// A pointer to its key.
     #[cfg(feature = "aws-lc-rs")]
@@ -101,9 +101,15 @@ impl Cipher {
 }
 
 /// What hides record numbers (RFC 9147 §4.2.3).
-pub(super) enum Mask {
-    /// As large as half a cipher, so it is not in the keys of DTLS 1.2 too.
-    Real(Box<ring_quic::HeaderProtectionKey>),
+#[cfg_attr(
+    feature = "fuzzing",
+    expect(
+        clippy::large_enum_variant,
+        reason = "the large variant is the default, and a box would cost it a step on each record"
+    )
+)]
+pub(crate) enum Mask {
+    Real(ring_quic::HeaderProtectionKey),
     #[cfg(feature = "fuzzing")]
     Null,
 }
@@ -119,7 +125,7 @@ impl Mask {
                     Aead::ChaCha20Poly1305 => &ring_quic::CHACHA20,
                 };
                 let key = ring_quic::HeaderProtectionKey::new(algorithm, key).ok()?;
-                Self::Real(Box::new(key))
+                Self::Real(key)
             }
             #[cfg(feature = "fuzzing")]
             Protection::Null => Self::Null,

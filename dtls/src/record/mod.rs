@@ -4,6 +4,7 @@
 //! records look like. Plaintext records pass through as they are; what may be believed of them is the connection's question.
 
 mod cipher;
+mod epochs;
 pub(crate) mod header;
 pub(crate) mod protect;
 pub(crate) mod replay;
@@ -12,10 +13,11 @@ mod v12;
 mod v13;
 
 use std::ops::Range;
+use std::time::Instant;
 
+use self::epochs::{Ended, ReadEpoch, WriteEpoch};
 use self::header::{ContentType, Epoch, Header, MAX_PLAINTEXT, RecordNumber};
-use self::protect::{Forged, Form, RecordKey, TAG_LEN};
-use self::replay::ReplayWindow;
+use self::protect::{RecordKey, RecordSecrets, TAG_LEN};
 use self::unified::UnifiedHeader;
 use crate::connection_id::ConnectionId;
 use crate::error::PeerMisbehaved;
@@ -26,15 +28,48 @@ use crate::stats::DropReason;
 /// Record numbers kept back at the end of an epoch so that its end can be said.
 const RESERVED_FOR_CLOSE: u64 = 16;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct RecordLayer {
-    plaintext: Plaintext,
-    /// Oldest first.
-    read: Box<[ReadEpoch]>,
-    /// Oldest first.
-    write: Box<[WriteEpoch]>,
-    connection_ids: Option<Box<ConnectionIds>>,
+    /// The newest that can be opened.
+    read: Option<ReadEpoch>,
+    /// Those before it, the newest first.
+    ended: Option<Box<Ended>>,
+    /// The newest that can be written.
+    write: Option<WriteEpoch>,
+    aside: Option<Box<Aside>>,
     written: u64,
+}
+
+/// What most established connections do not have.
+#[derive(Debug, Default)]
+struct Aside {
+    /// `None` when nothing is ever written in plaintext again.
+    plaintext: Option<Plaintext>,
+    /// The epoch before the newest that can be written, while the handshake still speaks in it.
+    write_before: Option<WriteEpoch>,
+    connection_ids: Option<ConnectionIds>,
+}
+
+impl Aside {
+    fn is_empty(&self) -> bool {
+        self.plaintext.is_none() && self.write_before.is_none() && self.connection_ids.is_none()
+    }
+}
+
+impl Default for RecordLayer {
+    fn default() -> Self {
+        let aside = Aside {
+            plaintext: Some(Plaintext::default()),
+            ..Aside::default()
+        };
+        Self {
+            read: None,
+            ended: None,
+            write: None,
+            aside: Some(Box::new(aside)),
+            written: 0,
+        }
+    }
 }
 
 /// What stands in protected records (RFC 9146 §3): each end chooses what it is called.
@@ -60,21 +95,6 @@ impl Default for Plaintext {
             version: ProtocolVersion::DTLS1_2,
         }
     }
-}
-
-#[derive(Debug)]
-struct ReadEpoch {
-    epoch: Epoch,
-    key: RecordKey,
-    window: ReplayWindow,
-    forged: u64,
-}
-
-#[derive(Debug)]
-struct WriteEpoch {
-    epoch: Epoch,
-    key: RecordKey,
-    next: u64,
 }
 
 /// A record that passed every check of its epoch.
@@ -149,91 +169,139 @@ impl Opened {
 impl RecordLayer {
     /// The next plaintext record is written with this sequence number.
     pub(crate) fn begin_plaintext_at(&mut self, sequence: u64) {
-        self.plaintext.next = sequence;
+        if let Some(plaintext) = self.plaintext() {
+            plaintext.next = sequence;
+        }
     }
 
-    /// From now on records of `epoch`, which is newer than all before, can be opened.
+    /// From now on records of `epoch`, which is newer than all before, can be opened, and those of the epoch before only
+    /// if it was [kept](Self::keep_reading).
     pub(crate) fn add_read_key(&mut self, epoch: Epoch, key: RecordKey) {
-        let newest = ReadEpoch {
-            epoch,
-            key,
-            window: ReplayWindow::default(),
-            forged: 0,
-        };
-        add(&mut self.read, newest);
+        self.read = Some(ReadEpoch::new(epoch, key));
     }
 
-    /// From now on records of `epoch`, which is newer than all before, can be written.
+    /// The newest epoch that can be opened ends. What was written in it may still come: it is opened with keys made anew of
+    /// `secrets` for each record, which costs time where there is little to do, and no memory.
+    pub(crate) fn keep_reading(&mut self, secrets: RecordSecrets) {
+        if let Some(read) = self.read.take() {
+            let older = self.ended.take();
+            self.ended = Some(Box::new(read.ended(secrets, older)));
+        }
+    }
+
+    /// From now on records of `epoch`, which is newer than all before, can be written, and those of the epoch before.
     pub(crate) fn add_write_key(&mut self, epoch: Epoch, key: RecordKey) {
-        let newest = WriteEpoch {
-            epoch,
-            key,
-            next: 0,
-        };
-        add(&mut self.write, newest);
+        if let Some(before) = self.write.replace(WriteEpoch::new(epoch, key)) {
+            self.aside.get_or_insert_default().write_before = Some(before);
+        }
     }
 
     /// Older epochs than this cannot be opened any more: their keys are gone.
     pub(crate) fn drop_read_before(&mut self, epoch: Epoch) {
-        keep(&mut self.read, |read| read.epoch >= epoch);
+        Ended::drop_before(&mut self.ended, epoch);
     }
 
     /// Older epochs than this cannot be written any more: their keys are gone.
     pub(crate) fn drop_write_before(&mut self, epoch: Epoch) {
-        keep(&mut self.write, |write| write.epoch >= epoch);
+        if let Some(aside) = &mut self.aside {
+            aside.write_before.take_if(|before| before.epoch < epoch);
+        }
+        self.tidy();
+    }
+
+    /// The epochs before the newest have until then, if their time does not run yet.
+    pub(crate) fn let_go_at(&mut self, until: impl FnOnce() -> Instant) {
+        if let Some(ended) = &mut self.ended {
+            ended.until.get_or_insert_with(until);
+        }
+    }
+
+    /// Drops the keys of epochs that have had their time.
+    pub(crate) fn let_go(&mut self, now: Instant) {
+        self.ended
+            .take_if(|ended| ended.until.is_some_and(|until| until <= now));
     }
 
     /// From now on what is protected is called by these names.
     pub(crate) fn set_connection_ids(&mut self, ids: ConnectionIds) {
-        self.connection_ids = Some(Box::new(ids));
+        self.aside.get_or_insert_default().connection_ids = Some(ids);
     }
 
     /// From now on the peer is called this.
     pub(crate) fn rename_peer(&mut self, theirs: ConnectionId) {
-        if let Some(ids) = &mut self.connection_ids {
+        if let Some(aside) = &mut self.aside
+            && let Some(ids) = &mut aside.connection_ids
+        {
             ids.theirs = theirs;
         }
     }
 
     /// The names, if there are any.
     pub(crate) fn connection_ids(&self) -> Option<&ConnectionIds> {
-        self.connection_ids.as_deref()
+        self.aside.as_ref()?.connection_ids.as_ref()
     }
 
-    /// The handshake is complete: nothing in plaintext means anything any more.
+    /// The handshake is complete: nothing in plaintext means anything any more. Only the last flight of DTLS 1.2 begins with
+    /// a record of it.
     pub(crate) fn refuse_plaintext(&mut self) {
-        self.plaintext.refused = true;
+        let is_v12 = self.read_epoch() == Epoch::DTLS1_2;
+        if let Some(aside) = &mut self.aside {
+            match &mut aside.plaintext {
+                Some(plaintext) if is_v12 => plaintext.refused = true,
+                plaintext => *plaintext = None,
+            }
+        }
+        self.tidy();
+    }
+
+    fn plaintext(&mut self) -> Option<&mut Plaintext> {
+        self.aside.as_mut()?.plaintext.as_mut()
+    }
+
+    /// Lets go of what is not there.
+    fn tidy(&mut self) {
+        self.aside.take_if(|aside| aside.is_empty());
     }
 
     /// The newest epoch that can be written.
     pub(crate) fn write_epoch(&self) -> Epoch {
-        self.write
-            .last()
-            .map_or(Epoch::PLAINTEXT, |write| write.epoch)
+        let newest = self.write.as_ref();
+        newest.map_or(Epoch::PLAINTEXT, |write| write.epoch)
     }
 
     /// The newest epoch that can be opened.
     pub(crate) fn read_epoch(&self) -> Epoch {
-        self.read.last().map_or(Epoch::PLAINTEXT, |read| read.epoch)
+        let newest = self.read.as_ref();
+        newest.map_or(Epoch::PLAINTEXT, ReadEpoch::epoch)
+    }
+
+    fn writing(&self, epoch: Epoch) -> Option<&WriteEpoch> {
+        let aside = self.aside.as_deref();
+        let before = aside.and_then(|aside| aside.write_before.as_ref());
+        let known = [self.write.as_ref(), before];
+        known
+            .into_iter()
+            .flatten()
+            .find(|write| write.epoch == epoch)
     }
 
     /// Whether a protected record has authenticated.
     pub(crate) fn has_opened(&self) -> bool {
-        self.read.iter().any(|read| !read.window.is_empty())
+        self.ended.is_some() || self.read.as_ref().is_some_and(ReadEpoch::has_opened)
     }
 
     /// Bytes a record of `epoch` adds to its plaintext.
     pub(crate) fn overhead(&self, epoch: Epoch) -> usize {
-        let Some(write) = self.write.iter().find(|write| write.epoch == epoch) else {
+        let Some(write) = self.writing(epoch) else {
             return Header::LEN;
         };
         let id = self
             .connection_ids()
             .map_or(0, |ids| ids.theirs.as_bytes().len());
         let named = id + usize::from(id > 0);
-        match write.key.form {
-            Form::V12 => Header::LEN + named + write.key.aead().explicit_nonce_len() + TAG_LEN,
-            Form::V13(_) => UnifiedHeader::OVERHEAD + id,
+        match &write.key {
+            RecordKey::V12(key) => Header::LEN + named + key.aead().explicit_nonce_len() + TAG_LEN,
+            RecordKey::V13(_) => UnifiedHeader::OVERHEAD + id,
         }
     }
 
@@ -251,7 +319,7 @@ impl RecordLayer {
 
     /// Opens the record with a long header that `bytes`, which stand at `from`, begin with.
     fn open_long(&mut self, bytes: &mut [u8], from: usize) -> Opened {
-        let id = own_id(&self.connection_ids);
+        let id = own_id(&self.aside);
         let header = match Header::read(bytes, id) {
             Ok(header) => header,
             Err(reason) => return Opened::dropped(reason, from + bytes.len()),
@@ -260,53 +328,37 @@ impl RecordLayer {
         let next = from + len;
         let epoch = header.number.epoch();
         if epoch == Epoch::PLAINTEXT {
-            return self.plaintext.open(&header, from);
+            return match self.plaintext() {
+                Some(plaintext) => plaintext.open(&header, from),
+                None => Opened::dropped(DropReason::PlaintextAfterKeys, next),
+            };
         }
-        let is_read =
-            |read: &&mut ReadEpoch| read.epoch == epoch && matches!(read.key.form, Form::V12);
-        let Some(read) = self.read.iter_mut().find(is_read) else {
+        let Some(read) = self.read.as_mut().filter(|read| read.epoch() == epoch) else {
             return Opened::dropped(DropReason::UnknownEpoch, next);
         };
-        if header.length < read.key.shortest_body() {
-            return Opened::dropped(DropReason::TruncatedRecord, next);
-        }
-        if !read.window.check(header.number.sequence()) {
-            return Opened::dropped(DropReason::Replayed, next);
-        }
         let (record, _) = bytes.split_at_mut(len);
-        let opened = v12::open(&read.key, &header, id, record);
-        read.opened(header.number, header.content_type, opened, record, from)
+        read.open_long(&header, id, record, from)
     }
 
     /// Opens the record with a unified header that `bytes`, which stand at `from`, begin with.
     fn open_unified(&mut self, bytes: &mut [u8], from: usize) -> Opened {
-        let header = match UnifiedHeader::read(bytes, own_id(&self.connection_ids)) {
+        let header = match UnifiedHeader::read(bytes, own_id(&self.aside)) {
             Ok(header) => header,
             Err(reason) => return Opened::dropped(reason, from + bytes.len()),
         };
         let len = header.len + header.length;
         let next = from + len;
-        // The newest epoch that ends in these bits (RFC 9147 §4.2.2).
-        let is_read = |read: &&mut ReadEpoch| {
-            header.is_of(read.epoch) && matches!(read.key.form, Form::V13(_))
-        };
-        let Some(read) = self.read.iter_mut().rev().find(is_read) else {
-            return Opened::dropped(DropReason::UnknownEpoch, next);
-        };
-        if header.length < read.key.shortest_body() {
-            return Opened::dropped(DropReason::TruncatedRecord, next);
-        }
-        if read.is_worn_out() {
-            return Opened::dropped(DropReason::BadMac, next);
-        }
         let (record, _) = bytes.split_at_mut(len);
-        let sequence = v13::unmask(&read.key, &header, record, read.window.next());
-        if !read.window.check(sequence) {
-            return Opened::dropped(DropReason::Replayed, next);
+        // The newest epoch that ends in these bits (RFC 9147 §4.2.2).
+        if let Some(read) = &mut self.read
+            && header.is_of(read.epoch())
+        {
+            return read.open_unified(&header, record, from);
         }
-        let number = RecordNumber::new(read.epoch, sequence);
-        let opened = v13::open(&read.key, number, &header, record);
-        read.opened(number, None, opened, record, from)
+        match &mut self.ended {
+            Some(ended) => ended.open_unified(&header, record, from),
+            None => Opened::dropped(DropReason::UnknownEpoch, next),
+        }
     }
 
     /// Writes one record of `epoch` that holds `parts` one after the other, and says its length and its number.
@@ -321,17 +373,17 @@ impl RecordLayer {
             return Err(SealError::TooLong);
         }
         let sealed = if epoch == Epoch::PLAINTEXT {
-            self.plaintext.write(content_type, parts, out)
+            self.plaintext()
+                .ok_or(SealError::NoKeys)?
+                .write(content_type, parts, out)
         } else {
-            let id = self
-                .connection_ids
-                .as_ref()
-                .map_or(&[][..], |ids| ids.theirs.as_bytes());
-            let write = self
-                .write
-                .iter_mut()
-                .rev()
-                .find(|write| write.epoch == epoch);
+            let (id, before) = match &mut self.aside {
+                Some(aside) => (named(&aside.connection_ids), aside.write_before.as_mut()),
+                None => (&[][..], None),
+            };
+            let known = [self.write.as_mut(), before];
+            let mut known = known.into_iter().flatten();
+            let write = known.find(|write| write.epoch == epoch);
             write
                 .ok_or(SealError::NoKeys)?
                 .seal(content_type, id, parts, out)
@@ -343,7 +395,9 @@ impl RecordLayer {
     /// What the headers of plaintext records say: the oldest version until a server has chosen, so that any server reads
     /// the ClientHello, and DTLS 1.2 then (RFC 9147 §4).
     pub(crate) fn set_plaintext_version(&mut self, version: ProtocolVersion) {
-        self.plaintext.version = version;
+        if let Some(plaintext) = self.plaintext() {
+            plaintext.version = version;
+        }
     }
 
     /// Records written so far, in all epochs.
@@ -352,39 +406,34 @@ impl RecordLayer {
     }
 
     /// Whether more than the newest epoch can be opened.
+    #[cfg(test)]
     pub(crate) fn has_old_epochs(&self) -> bool {
-        self.read.len() > 1
+        self.ended.is_some()
     }
 
     /// The usage limit that the next record of `epoch` reaches, or in DTLS 1.3 comes near: there is time to change keys.
     pub(crate) fn reached_limit(&self, epoch: Epoch) -> Option<AeadLimit> {
-        let write = self.write.iter().rev().find(|write| write.epoch == epoch)?;
+        let write = self.writing(epoch)?;
         let limit = write.key.aead().confidentiality_limit();
-        let told = match write.key.form {
-            Form::V12 => limit,
-            Form::V13(_) => limit / 16 * 15,
+        let told = match write.key {
+            RecordKey::V12(_) => limit,
+            RecordKey::V13(_) => limit / 16 * 15,
         };
         (write.next == told).then_some(AeadLimit::Confidentiality)
     }
 }
 
-/// Adds to a list that is just as long as it must be: each epoch has half a kilobyte of expanded keys.
-fn add<T>(epochs: &mut Box<[T]>, newest: T) {
-    let mut list = std::mem::take(epochs).into_vec();
-    list.reserve_exact(1);
-    list.push(newest);
-    *epochs = list.into_boxed_slice();
-}
-
-fn keep<T>(epochs: &mut Box<[T]>, which: impl Fn(&T) -> bool) {
-    let mut list = std::mem::take(epochs).into_vec();
-    list.retain(which);
-    *epochs = list.into_boxed_slice();
-}
-
 /// What we are called; nothing while nothing was negotiated.
-fn own_id(ids: &Option<Box<ConnectionIds>>) -> &[u8] {
-    ids.as_ref().map_or(&[], |ids| ids.ours.as_bytes())
+fn own_id(aside: &Option<Box<Aside>>) -> &[u8] {
+    let ids = aside
+        .as_ref()
+        .and_then(|aside| aside.connection_ids.as_ref());
+    ids.map_or(&[], |ids| ids.ours.as_bytes())
+}
+
+/// What the peer is called.
+fn named(ids: &Option<ConnectionIds>) -> &[u8] {
+    ids.as_ref().map_or(&[], |ids| ids.theirs.as_bytes())
 }
 
 impl Plaintext {
@@ -431,123 +480,6 @@ impl Plaintext {
     }
 }
 
-impl ReadEpoch {
-    /// After how many forgeries the owner is told: in DTLS 1.3 while there is time to change keys.
-    fn told_of_forgeries(&self) -> u64 {
-        let limit = self.key.aead().integrity_limit();
-        match self.key.form {
-            Form::V12 => limit,
-            Form::V13(_) => limit / 2,
-        }
-    }
-
-    /// Whether a key of DTLS 1.3 has refused as much as it may: nothing opens with it any more (RFC 9147 §4.5.3).
-    fn is_worn_out(&self) -> bool {
-        self.forged >= self.key.aead().integrity_limit()
-    }
-
-    /// What became of the record that starts at `from` of its datagram: only here does an epoch change.
-    fn opened(
-        &mut self,
-        number: RecordNumber,
-        content_type: Option<ContentType>,
-        opened: Result<Range<usize>, Forged>,
-        record: &[u8],
-        from: usize,
-    ) -> Opened {
-        let next = from + record.len();
-        let Ok(plaintext) = opened else {
-            self.forged += 1;
-            let limit = self.forged == self.told_of_forgeries();
-            return Opened {
-                record: Err(DropReason::BadMac),
-                next,
-                limit: limit.then_some(AeadLimit::Integrity),
-                fault: None,
-            };
-        };
-        self.window.mark(number.sequence());
-        let start = plaintext.start;
-        let found = match content_type {
-            Some(content_type) => Ok((content_type, plaintext.len())),
-            None => inner_type(record.get(plaintext).unwrap_or_default()),
-        };
-        let record = found.and_then(|(content_type, len)| {
-            let payload = from + start..from + start + len;
-            let record = Record {
-                content_type,
-                number,
-                payload,
-            };
-            (len <= MAX_PLAINTEXT)
-                .then_some(record)
-                .ok_or(DropReason::RecordTooLong)
-        });
-        let fault = match &record {
-            Err(DropReason::RecordTooLong) => Some(PeerMisbehaved::RecordTooLong),
-            Err(_) => Some(PeerMisbehaved::RecordTypeUnknown),
-            Ok(_) => None,
-        };
-        Opened {
-            record,
-            next,
-            limit: None,
-            fault,
-        }
-    }
-}
-
-/// The type at the end of an inner plaintext, and the length of the content before it: what follows are zeros
-/// (RFC 9147 §4, RFC 9146 §4).
-fn inner_type(inner: &[u8]) -> Result<(ContentType, usize), DropReason> {
-    let unknown = DropReason::UnknownContentType;
-    let len = inner.iter().rposition(|byte| *byte != 0).ok_or(unknown)?;
-    let content_type = inner.get(len).copied().and_then(ContentType::read);
-    content_type
-        .map(|content_type| (content_type, len))
-        .ok_or(unknown)
-}
-
-impl WriteEpoch {
-    /// How many records it can have. Keys of DTLS 1.3 can be changed: where the peer never lets us, that is where the limit
-    /// of the cipher is (RFC 9147 §4.5.3).
-    fn end(&self) -> u64 {
-        match self.key.form {
-            Form::V12 => RecordNumber::SEQUENCES,
-            Form::V13(_) => self.key.aead().confidentiality_limit(),
-        }
-    }
-
-    fn seal(
-        &mut self,
-        content_type: ContentType,
-        id: &[u8],
-        parts: [&[u8]; 2],
-        out: &mut [u8],
-    ) -> Result<Sealed, SealError> {
-        let reserved = match content_type {
-            ContentType::ApplicationData => RESERVED_FOR_CLOSE,
-            _ => 0,
-        };
-        if self.next + reserved >= self.end() {
-            return Err(SealError::Exhausted);
-        }
-        let number = RecordNumber::new(self.epoch, self.next);
-        let text = Unsealed {
-            number,
-            content_type,
-            id,
-            parts,
-        };
-        let len = match self.key.form {
-            Form::V12 => v12::seal(&self.key, &text, out),
-            Form::V13(_) => v13::seal(&self.key, &text, out),
-        }?;
-        self.next += 1;
-        Ok(Sealed { len, number })
-    }
-}
-
 /// Fills the start of `out`.
 fn fill(out: &mut [u8], [first, second]: [&[u8]; 2]) {
     let (start, rest) = out.split_at_mut(first.len());
@@ -560,22 +492,26 @@ fn fill(out: &mut [u8], [first, second]: [&[u8]; 2]) {
 impl RecordLayer {
     /// As if this many records of the newest epoch had been written.
     pub(crate) fn skip_to(&mut self, sequence: u64) {
-        self.write.last_mut().unwrap().next = sequence;
+        self.write.as_mut().unwrap().next = sequence;
     }
 
     /// As if so many epochs more had been written before the newest.
     pub(crate) fn skip_write_epochs(&mut self, count: u16) {
-        self.write.last_mut().unwrap().epoch.0 += count;
+        self.write.as_mut().unwrap().epoch.0 += count;
     }
 
     /// As if so many epochs more had been read before the newest.
     pub(crate) fn skip_read_epochs(&mut self, count: u16) {
-        self.read.last_mut().unwrap().epoch.0 += count;
+        self.heard().epoch.0 += count;
+    }
+
+    fn heard(&mut self) -> &mut epochs::Heard {
+        &mut self.read.as_mut().unwrap().heard
     }
 
     /// As if this record of the newest epoch had come.
     pub(crate) fn received(&mut self, sequence: u64) {
-        self.read.last_mut().unwrap().window.mark(sequence);
+        self.heard().window.mark(sequence);
     }
 }
 

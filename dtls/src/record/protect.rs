@@ -20,6 +20,9 @@ pub(super) const SAMPLE_LEN: usize = 16;
 
 pub(super) const NONCE_LEN: usize = 12;
 
+/// The longest key of a cipher.
+const KEY_MAX: usize = 32;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Aead {
     Aes128Gcm,
@@ -51,9 +54,6 @@ impl Aead {
             Self::Aes256Gcm | Self::ChaCha20Poly1305 => 32,
         }
     }
-
-    /// Bytes of the nonce that come from the key schedule of DTLS 1.3: all of them.
-    pub(crate) const IV_LEN: usize = NONCE_LEN;
 
     /// Bytes of the nonce that come from the key schedule of DTLS 1.2.
     pub(crate) fn fixed_iv_len(self) -> usize {
@@ -93,17 +93,22 @@ pub(crate) enum Protection {
 }
 
 /// One direction's key of one epoch, and with it the form of the epoch's records.
-pub(crate) struct RecordKey {
-    aead: Aead,
-    cipher: Cipher,
-    iv: Zeroizing<[u8; NONCE_LEN]>,
-    pub(super) form: Form,
+pub(crate) enum RecordKey {
+    V12(Box<KeyV12>),
+    V13(Box<KeyV13>),
 }
 
-/// What the records of an epoch look like.
-pub(super) enum Form {
-    V12,
-    V13(Mask),
+/// A key of DTLS 1.2.
+pub(crate) type KeyV12 = Key<()>;
+
+/// A key of DTLS 1.3, and what masks the numbers of its records.
+pub(crate) type KeyV13 = Key<Mask>;
+
+pub(crate) struct Key<M> {
+    cipher: Cipher,
+    mask: M,
+    iv: Zeroizing<[u8; NONCE_LEN]>,
+    aead: Aead,
 }
 
 /// A record that does not authenticate.
@@ -118,59 +123,37 @@ impl RecordKey {
         fixed_iv: &[u8],
         protection: Protection,
     ) -> Option<Self> {
-        Self::new(
-            aead,
-            key,
-            fixed_iv,
-            aead.fixed_iv_len(),
-            Form::V12,
-            protection,
-        )
-    }
-
-    /// A key of DTLS 1.3 and the one that masks its record numbers; `None` if a length does not fit the cipher.
-    pub(crate) fn v13(
-        aead: Aead,
-        key: &[u8],
-        iv: &[u8],
-        sn_key: &[u8],
-        protection: Protection,
-    ) -> Option<Self> {
-        let mask = Mask::new(aead, sn_key, protection)?;
-        Self::new(aead, key, iv, NONCE_LEN, Form::V13(mask), protection)
-    }
-
-    fn new(
-        aead: Aead,
-        key: &[u8],
-        iv: &[u8],
-        iv_len: usize,
-        form: Form,
-        protection: Protection,
-    ) -> Option<Self> {
-        if iv.len() != iv_len {
-            return None;
-        }
-        let mut salt = Zeroizing::new([0; NONCE_LEN]);
-        salt.get_mut(..iv_len)?.copy_from_slice(iv);
-        Some(Self {
-            aead,
+        let fitting = fixed_iv.len() == aead.fixed_iv_len();
+        let mut iv = Zeroizing::new([0; NONCE_LEN]);
+        iv.get_mut(..fixed_iv.len())
+            .filter(|_| fitting)?
+            .copy_from_slice(fixed_iv);
+        Some(Self::V12(Box::new(Key {
             cipher: Cipher::new(aead, key, protection)?,
-            iv: salt,
-            form,
-        })
+            mask: (),
+            iv,
+            aead,
+        })))
     }
 
     pub(super) fn aead(&self) -> Aead {
-        self.aead
-    }
-
-    /// The least length of a body that this key may have sealed; a mask needs no more.
-    pub(super) fn shortest_body(&self) -> usize {
-        match self.form {
-            Form::V12 => self.aead.explicit_nonce_len() + TAG_LEN,
-            Form::V13(_) => TAG_LEN.max(SAMPLE_LEN),
+        match self {
+            Self::V12(key) => key.aead,
+            Self::V13(key) => key.aead,
         }
+    }
+}
+
+impl KeyV12 {
+    /// The least length of a body that this key may have sealed.
+    pub(super) fn shortest_body(&self) -> usize {
+        self.aead.explicit_nonce_len() + TAG_LEN
+    }
+}
+
+impl<M> Key<M> {
+    pub(super) fn aead(&self) -> Aead {
+        self.aead
     }
 
     /// Encrypts `in_out` and gives its tag; `None` above what the cipher can take.
@@ -199,15 +182,6 @@ impl RecordKey {
         Ok(plaintext_len)
     }
 
-    /// What the number of a record with this ciphertext is masked with; nothing in DTLS 1.2.
-    #[inline]
-    pub(super) fn mask(&self, sample: &[u8; SAMPLE_LEN]) -> [u8; 2] {
-        match &self.form {
-            Form::V13(mask) => mask.of(sample),
-            Form::V12 => [0; 2],
-        }
-    }
-
     /// The salt with the variable part xored into its last 8 bytes (RFC 5288 §3, where the salt has zeros there;
     /// RFC 7905 §2, RFC 8446 §5.3).
     fn nonce(&self, variable: [u8; 8]) -> [u8; NONCE_LEN] {
@@ -220,10 +194,79 @@ impl RecordKey {
     }
 }
 
+impl KeyV13 {
+    /// The least length of a body: a tag, and what a mask is made of.
+    pub(super) const SHORTEST_BODY: usize = if TAG_LEN > SAMPLE_LEN {
+        TAG_LEN
+    } else {
+        SAMPLE_LEN
+    };
+
+    /// What the number of a record with this ciphertext is masked with.
+    #[inline]
+    pub(super) fn mask(&self, sample: &[u8; SAMPLE_LEN]) -> [u8; 2] {
+        self.mask.of(sample)
+    }
+}
+
+/// What a key of DTLS 1.3 is made of (RFC 8446 §7.3, RFC 9147 §4.2.3): a tenth of the expanded key. Wiped when dropped,
+/// never printed.
+pub(crate) struct RecordSecrets {
+    /// The key, the one that masks numbers, and the nonce salt.
+    bytes: Zeroizing<[u8; 2 * KEY_MAX + NONCE_LEN]>,
+    aead: Aead,
+    protection: Protection,
+}
+
+impl RecordSecrets {
+    /// All zeros, to be filled in.
+    pub(crate) fn new(aead: Aead, protection: Protection) -> Self {
+        Self {
+            bytes: Zeroizing::new([0; 2 * KEY_MAX + NONCE_LEN]),
+            aead,
+            protection,
+        }
+    }
+
+    /// The key, the one that masks numbers, and the nonce salt.
+    pub(crate) fn parts_mut(&mut self) -> [&mut [u8]; 3] {
+        let key_len = self.aead.key_len();
+        let (key, rest) = self.bytes.split_at_mut(key_len);
+        let (sn_key, rest) = rest.split_at_mut(key_len);
+        let (iv, _) = rest.split_at_mut(NONCE_LEN);
+        [key, sn_key, iv]
+    }
+
+    /// The expanded key.
+    pub(crate) fn key(&self) -> Option<RecordKey> {
+        Some(RecordKey::V13(Box::new(self.expand()?)))
+    }
+
+    /// The expanded key, on the stack.
+    pub(super) fn expand(&self) -> Option<KeyV13> {
+        let (key, rest) = self.bytes.split_at_checked(self.aead.key_len())?;
+        let (sn_key, rest) = rest.split_at_checked(self.aead.key_len())?;
+        Some(Key {
+            cipher: Cipher::new(self.aead, key, self.protection)?,
+            mask: Mask::new(self.aead, sn_key, self.protection)?,
+            iv: Zeroizing::new(*rest.first_chunk()?),
+            aead: self.aead,
+        })
+    }
+}
+
+impl fmt::Debug for RecordSecrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RecordSecrets")
+            .field("aead", &self.aead)
+            .finish_non_exhaustive()
+    }
+}
+
 impl fmt::Debug for RecordKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RecordKey")
-            .field("aead", &self.aead)
+            .field("aead", &self.aead())
             .finish_non_exhaustive()
     }
 }

@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use super::header::Header;
-use super::protect::{Forged, RecordKey, TAG_LEN};
+use super::protect::{Forged, KeyV12, TAG_LEN};
 use super::{SealError, Unsealed, fill};
 use crate::connection_id::ConnectionId;
 use crate::msgs::enums::ProtocolVersion;
@@ -16,17 +16,13 @@ pub(super) const TLS12_CID: u8 = 25;
 const MAX_ADDITIONAL_DATA: usize = 8 + 3 + 2 + 8 + ConnectionId::MAX_LEN + 2;
 
 /// Writes one record into `out` and says its length.
-pub(super) fn seal(
-    key: &RecordKey,
-    text: &Unsealed<'_>,
-    out: &mut [u8],
-) -> Result<usize, SealError> {
+pub(super) fn seal(key: &KeyV12, text: &Unsealed<'_>, out: &mut [u8]) -> Result<usize, SealError> {
     seal_with_nonce(key, text.number.to_bytes(), text, out)
 }
 
 /// As [`seal`], for the callers that must not choose: only tests have another explicit nonce.
 pub(super) fn seal_with_nonce(
-    key: &RecordKey,
+    key: &KeyV12,
     nonce: [u8; 8],
     text: &Unsealed<'_>,
     out: &mut [u8],
@@ -60,7 +56,7 @@ pub(super) fn seal_with_nonce(
 ///
 /// The explicit nonce has no say in the record's number: peers differ in what they put there, so it is taken as it came.
 pub(super) fn open(
-    key: &RecordKey,
+    key: &KeyV12,
     header: &Header,
     id: &[u8],
     record: &mut [u8],

@@ -6,16 +6,12 @@
 use std::ops::Range;
 
 use super::header::RecordNumber;
-use super::protect::{Forged, RecordKey, TAG_LEN};
+use super::protect::{Forged, KeyV13, TAG_LEN};
 use super::unified::UnifiedHeader;
 use super::{SealError, Unsealed, fill};
 
 /// Writes one record into `out` and says its length.
-pub(super) fn seal(
-    key: &RecordKey,
-    text: &Unsealed<'_>,
-    out: &mut [u8],
-) -> Result<usize, SealError> {
+pub(super) fn seal(key: &KeyV13, text: &Unsealed<'_>, out: &mut [u8]) -> Result<usize, SealError> {
     let plaintext = text.len() + 1;
     let header = UnifiedHeader::new(text.number.epoch(), text.id, plaintext + TAG_LEN);
     let record = out
@@ -38,7 +34,7 @@ pub(super) fn seal(
 
 /// Takes the mask off the number of a record that holds a sample, and says which sequence number it is.
 pub(super) fn unmask(
-    key: &RecordKey,
+    key: &KeyV13,
     header: &UnifiedHeader,
     record: &mut [u8],
     expected: u64,
@@ -52,7 +48,7 @@ pub(super) fn unmask(
 
 /// Opens in place a record whose number is unmasked, and says where in it the inner plaintext stands.
 pub(super) fn open(
-    key: &RecordKey,
+    key: &KeyV13,
     number: RecordNumber,
     header: &UnifiedHeader,
     record: &mut [u8],

@@ -58,7 +58,9 @@ pub(crate) enum ServerState {
     CertificateVerifyV13(v13::ExpectCertificateVerify),
     FinishedV13(v13::ExpectFinished),
 
-    Completed(Box<Completed>),
+    Completed(Completed),
+    /// It failed, or gave what it completed away.
+    Over,
 }
 
 impl ServerState {
@@ -74,14 +76,29 @@ impl ServerState {
             | Self::Certificate(_)
             | Self::ClientKeyExchange(_)
             | Self::CertificateVerify(_) => Epoch::PLAINTEXT,
-            Self::Finished(_) | Self::Completed(_) => Epoch::DTLS1_2,
+            Self::Finished(_) | Self::Completed(_) | Self::Over => Epoch::DTLS1_2,
             Self::CertificateV13(_) | Self::CertificateVerifyV13(_) | Self::FinishedV13(_) => {
                 Epoch::HANDSHAKE
             }
         }
     }
 
-    pub(crate) fn handle(self, message: &Message, cx: &mut Context<'_>) -> Result<Self, Error> {
+    /// Handles a message in its place; gives the handshake away that it completes. After an error nothing comes.
+    pub(crate) fn advance(
+        &mut self,
+        message: &Message,
+        cx: &mut Context<'_>,
+    ) -> Result<Option<Completed>, Error> {
+        match std::mem::replace(self, Self::Over).handle(message, cx)? {
+            Self::Completed(completed) => Ok(Some(completed)),
+            next => {
+                *self = next;
+                Ok(None)
+            }
+        }
+    }
+
+    fn handle(self, message: &Message, cx: &mut Context<'_>) -> Result<Self, Error> {
         match self {
             Self::ClientHello(state) => state.handle(message, cx),
             Self::Certificate(state) => state.handle(message, cx),
@@ -93,7 +110,7 @@ impl ServerState {
             Self::CertificateVerifyV13(state) => state.handle(message, cx),
             Self::FinishedV13(state) => state.handle(message, cx),
             // The connection takes a completed handshake away at once.
-            Self::Completed(_) => Err(unexpected()),
+            Self::Completed(_) | Self::Over => Err(unexpected()),
         }
     }
 }

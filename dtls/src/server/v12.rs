@@ -328,11 +328,11 @@ impl ExpectFinished {
         cx.records.add_write_key(Epoch::DTLS1_2, write);
         say_finished(Side::Server, &secret, &mut transcript, cx);
         cx.send_last_flight();
-        Ok(ServerState::Completed(Box::new(Completed {
+        Ok(ServerState::Completed(Completed {
             negotiated,
-            secrets: Secrets::V12(secret),
+            secrets: Secrets::V12(Box::new(secret)),
             peer: self.peer,
             finished,
-        })))
+        }))
     }
 }

@@ -296,12 +296,14 @@ impl ExpectFinished {
         } = *self.handshake;
         let finished = check_finished(Side::Client, &traffic, &mut transcript, message)?;
         let read = application.record_key(Side::Client, cx.config)?;
+        cx.records
+            .keep_reading(traffic.record_secrets(Side::Client, cx.config.protection()));
         cx.records.add_read_key(Epoch::APPLICATION, read);
-        Ok(ServerState::Completed(Box::new(Completed {
+        Ok(ServerState::Completed(Completed {
             negotiated,
             secrets: Secrets::V13(application),
             peer: self.peer,
             finished,
-        })))
+        }))
     }
 }

@@ -12,7 +12,7 @@ use sim::{Clock, Verdict, address};
 use super::wire::{self, Fragment};
 use super::{
     CLIENT, Peer, SERVER, Story, assert_talking, client_with, config, fingerprints, identity,
-    only_v12, only_v13, pair_of, server_with, start,
+    keeping, only_v12, only_v13, pair_of, server_with, start,
 };
 
 /// A configuration for each end, and whom it expects.
@@ -33,8 +33,8 @@ impl Ends {
         Self {
             client_expects: expecting_owner_of(&server),
             server_expects: expecting_owner_of(&client),
-            client: only_v12(Config::new(client)),
-            server: only_v12(Config::new(server)),
+            client: only_v12(keeping(client)),
+            server: only_v12(keeping(server)),
         }
     }
 

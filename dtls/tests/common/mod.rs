@@ -17,7 +17,9 @@ pub mod wire;
 use std::sync::Arc;
 use std::time::Duration;
 
-use floe_dtls::{Config, Connection, ProtocolVersion, RemoteIdentity, Setup};
+use floe_dtls::{
+    Config, Connection, Identity, PeerCertificates, ProtocolVersion, RemoteIdentity, Setup,
+};
 use sim::{Link, Pair, address};
 
 pub use peer::{Peer, expecting, fingerprints, identity};
@@ -27,7 +29,14 @@ pub const SERVER: u8 = 2;
 
 /// A story is of DTLS 1.2 unless it says otherwise.
 pub fn config(host: u8) -> Config {
-    only_v12(Config::new(identity(host)))
+    only_v12(keeping(identity(host)))
+}
+
+/// The defaults, but that the peer's certificate can be asked for.
+pub fn keeping(identity: Arc<Identity>) -> Config {
+    let mut config = Config::new(identity);
+    config.peer_certificates = PeerCertificates::Kept;
+    config
 }
 
 pub fn only_v12(mut config: Config) -> Config {

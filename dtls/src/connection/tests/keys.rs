@@ -160,9 +160,9 @@ impl Ends {
         from.records.skip_write_epochs(count);
         to.records.skip_read_epochs(count);
         if let Used::EpochsAndMessages = used {
-            let next = to.reassembler.next_seq() as u16 + count;
-            from.flight.begin_at(next);
-            to.reassembler.begin_at(next);
+            let next = to.work().reassembler.next_seq() as u16 + count;
+            from.work().flight.begin_at(next);
+            to.work().reassembler.begin_at(next);
         }
     }
 }

@@ -45,7 +45,10 @@ fn renegotiation_is_declined_by_a_warning_and_ends_nothing() {
             let received = to.handle_datagram(ends.now, &mut record);
             assert_eq!(received, Received::Handled);
             let alert = Alert::warning(AlertDescription::NO_RENEGOTIATION);
-            assert_eq!(to.alerts.iter().last(), Some(&(Epoch::DTLS1_2, alert)));
+            assert_eq!(
+                to.work().alerts.iter().last(),
+                Some(&(Epoch::DTLS1_2, alert))
+            );
             let mut buf = [0; 1200];
             let len = to.poll_transmit(&mut buf).unwrap();
             let received = from.handle_datagram(ends.now, &mut buf[..len]);
@@ -68,7 +71,7 @@ fn a_flood_of_requests_to_renegotiate_queues_a_few_alerts() {
         let mut record = handshake_record(&mut ends.server, HandshakeType::HELLO_REQUEST, 0);
         let _ = ends.client.handle_datagram(ends.now, &mut record);
     }
-    assert_eq!(ends.client.alerts.iter().count(), MAX_ALERTS);
+    assert_eq!(ends.client.work().alerts.iter().count(), MAX_ALERTS);
     let mut old = handshake_record(&mut ends.server, HandshakeType::CERTIFICATE, 1);
     let dropped = Received::Dropped(DropReason::LateHandshake);
     assert_eq!(ends.client.handle_datagram(ends.now, &mut old), dropped);
@@ -112,7 +115,7 @@ fn tickets_are_acknowledged_and_forgotten() {
     let mut ends = connected_v13();
     // Lifetime, age, nonce, ticket, extensions.
     let ticket = b"\0\0\x1c\x20\0\0\0\0\x01n\0\x01t\0\0";
-    let seq = ends.client.reassembler.next_seq() as u16;
+    let seq = ends.client.work().reassembler.next_seq() as u16;
     let kind = HandshakeType::NEW_SESSION_TICKET;
     let mut record = late_message(&mut ends.server, Epoch::APPLICATION, kind, seq, ticket);
     let mut again = late_message(&mut ends.server, Epoch::APPLICATION, kind, seq, ticket);
@@ -149,7 +152,7 @@ fn what_may_not_come_after_the_handshake_ends_it() {
         HandshakeType(99),
     ] {
         let mut ends = connected_v13();
-        let seq = ends.client.reassembler.next_seq() as u16;
+        let seq = ends.client.work().reassembler.next_seq() as u16;
         let mut record = late_message(&mut ends.server, Epoch::APPLICATION, kind, seq, &[]);
         let _ = ends.client.handle_datagram(ends.now, &mut record);
         assert_eq!(ends.client.error().copied(), unexpected);
@@ -157,7 +160,7 @@ fn what_may_not_come_after_the_handshake_ends_it() {
     // Nor does anything in the handshake's epoch.
     let mut ends = half_connected_v13();
     // Behind the client's flight, which is on its way.
-    let seq = ends.server.reassembler.next_seq() as u16 + 9;
+    let seq = ends.server.work().reassembler.next_seq() as u16 + 9;
     let finished = HandshakeType::FINISHED;
     let mut record = late_message(&mut ends.client, Epoch::HANDSHAKE, finished, seq, &[0; 32]);
     ends.run();
@@ -166,7 +169,7 @@ fn what_may_not_come_after_the_handshake_ends_it() {
     assert_eq!(ends.server.error().copied(), unexpected);
 
     let mut ends = connected_v13();
-    let seq = ends.server.reassembler.next_seq() as u16;
+    let seq = ends.server.work().reassembler.next_seq() as u16;
     let ticket = HandshakeType::NEW_SESSION_TICKET;
     let mut record = late_message(&mut ends.client, Epoch::APPLICATION, ticket, seq, &[]);
     let _ = ends.server.handle_datagram(ends.now, &mut record);
@@ -178,7 +181,7 @@ fn what_may_not_come_after_the_handshake_ends_it() {
 
     // After a KeyUpdate nothing new comes in its epoch.
     let mut ends = connected_v13();
-    let seq = ends.server.reassembler.next_seq() as u16;
+    let seq = ends.server.work().reassembler.next_seq() as u16;
     let update = HandshakeType::KEY_UPDATE;
     let mut records = [seq, seq + 1]
         .map(|seq| late_message(&mut ends.client, Epoch::APPLICATION, update, seq, &[0]));
@@ -319,7 +322,7 @@ fn named_v13() -> Ends {
 impl Ends {
     /// The server says something about names, and the client takes it; what the client's next record calls the server.
     fn server_says(&mut self, kind: HandshakeType, body: &[u8]) -> Vec<u8> {
-        let seq = self.client.reassembler.next_seq() as u16;
+        let seq = self.client.work().reassembler.next_seq() as u16;
         let mut record = late_message(&mut self.server, Epoch::APPLICATION, kind, seq, body);
         let _ = self.client.handle_datagram(self.now, &mut record);
         let mut out = [0; 100];
@@ -344,7 +347,7 @@ fn a_peer_that_takes_another_name_is_called_by_it_at_once() {
         (b"\0\0\0\0", InvalidMessage::TrailingBytes),
     ] {
         let mut ends = named_v13();
-        let seq = ends.client.reassembler.next_seq() as u16;
+        let seq = ends.client.work().reassembler.next_seq() as u16;
         let mut record = late_message(&mut ends.server, Epoch::APPLICATION, new, seq, body);
         let _ = ends.client.handle_datagram(ends.now, &mut record);
         assert_eq!(ends.client.error(), Some(&fault.into()));
@@ -363,13 +366,13 @@ fn a_request_for_names_is_answered_that_there_are_no_others() {
     let request = HandshakeType::REQUEST_CONNECTION_ID;
     assert_eq!(ends.server_says(request, &[3]), b"server");
     // The server did not say so by its own machine, so it goes on behind it.
-    let said = ends.client.reassembler.next_seq() as u16;
-    ends.server.flight.begin_at(said);
-    let heard = ends.server.reassembler.next_seq();
+    let said = ends.client.work().reassembler.next_seq() as u16;
+    ends.server.work().flight.begin_at(said);
+    let heard = ends.server.work().reassembler.next_seq();
     let _ = ends.server.handle_datagram(ends.now, &mut buf[..len]);
     ends.run();
-    assert_eq!(ends.server.reassembler.next_seq(), heard + 2);
-    assert!(!ends.client.flight.is_in_air(), "it is acknowledged");
+    assert_eq!(ends.server.work().reassembler.next_seq(), heard + 2);
+    assert!(!ends.client.work().flight.is_in_air(), "it is acknowledged");
     let name = ends.server.records.connection_ids().unwrap();
     assert_eq!(name.theirs.as_bytes(), b"client");
     assert_eq!(ends.client.state(), State::Connected);

@@ -8,6 +8,7 @@ use sim::Clock;
 
 use super::{Cast, Letter, Outgoing, Puppet, Version, Who};
 use crate::common::ends::expecting_owner_of;
+use crate::common::keeping;
 use crate::common::wire::{CHANGE_CIPHER_SPEC, Record};
 
 pub struct Stage {
@@ -22,7 +23,7 @@ pub struct Stage {
 impl Stage {
     /// A victim that speaks nothing but `version` and expects the signalled certificate.
     pub fn new(version: Version, victim: Side, cast: &Cast) -> Self {
-        let mut config = Config::new(cast.victim.clone());
+        let mut config = keeping(cast.victim.clone());
         version.limit(&mut config);
         let remote = expecting_owner_of(&cast.signalled.identity());
         Self::with(version, victim, cast, config, remote)

@@ -1,0 +1,157 @@
+//! What a connection is busy with: flights, messages that are put together, timers, what waits to be taken.
+//!
+//! ```text
+//!             identified, nothing is left to do
+//!     Busy ──────────────────────────────────────▶ Idle
+//!       ▲                                           │
+//!       └───────────────────────────────────────────┘
+//!          a KeyUpdate, an alert, an event, a ticket
+//! ```
+//!
+//! An established connection has nothing to do most of the time but to seal and to open, and then it keeps a few numbers
+//! instead.
+
+use crate::config::Config;
+use crate::crypto::random::Randomness;
+use crate::event::Event;
+use crate::fingerprint::RemoteIdentity;
+use crate::flight::{Flight, Sender};
+use crate::msgs::alert::Alert;
+use crate::msgs::enums::AlertDescription;
+use crate::queue::Queue;
+use crate::reassembly::Reassembler;
+use crate::record::header::Epoch;
+use crate::timer::TimerTable;
+
+use super::amplification::Amplification;
+
+#[derive(Debug)]
+pub(super) enum Affairs {
+    Idle(Rest),
+    Busy(Box<Work>),
+}
+
+/// What stays when nothing is to be done.
+#[derive(Clone, Debug)]
+pub(super) struct Rest {
+    sender: Sender,
+    /// message_seq of the peer's next message.
+    next_seq: u32,
+}
+
+/// What is to be done.
+#[derive(Debug)]
+pub(super) struct Work {
+    pub(super) flight: Flight,
+    pub(super) reassembler: Reassembler,
+    pub(super) timers: TimerTable,
+    pub(super) events: Queue<Event>,
+    pub(super) alerts: Queue<(Epoch, Alert)>,
+    pub(super) opening: Opening,
+}
+
+/// What only matters until the peer is known.
+#[derive(Debug)]
+pub(super) struct Opening {
+    pub(super) remote: RemoteIdentity,
+    pub(super) random: Randomness,
+    /// What a server may send to an address that has not shown that anybody is there.
+    pub(super) amplification: Amplification,
+    /// The plaintext alert whose grace is running.
+    pub(super) suspected_alert: Option<AlertDescription>,
+}
+
+impl Affairs {
+    pub(super) fn new(config: &Config, mut opening: Opening) -> Self {
+        let sender = Sender::new(config, &mut opening.random);
+        Self::Busy(Box::new(Work {
+            flight: Flight::new(config, sender),
+            reassembler: Reassembler::default(),
+            timers: TimerTable::default(),
+            events: Queue::default(),
+            alerts: Queue::default(),
+            opening,
+        }))
+    }
+
+    /// The work there is, to look at.
+    pub(super) fn work(&self) -> Option<&Work> {
+        match self {
+            Self::Busy(work) => Some(work),
+            Self::Idle(_) => None,
+        }
+    }
+
+    /// There is something to do.
+    pub(super) fn wake(&mut self, config: &Config) -> &mut Work {
+        if let Self::Idle(rest) = self {
+            *self = Self::Busy(Box::new(rest.clone().wake(config)));
+        }
+        match self {
+            Self::Busy(work) => work,
+            Self::Idle(_) => unreachable!("it was woken"),
+        }
+    }
+
+    /// Lets go of everything if there is nothing to do.
+    pub(super) fn rest(&mut self) {
+        if let Self::Busy(work) = self
+            && work.is_done()
+        {
+            *self = Self::Idle(Rest {
+                sender: work.flight.sender().clone(),
+                next_seq: work.reassembler.next_seq(),
+            });
+        }
+    }
+
+    pub(super) fn sender(&self) -> &Sender {
+        match self {
+            Self::Idle(rest) => &rest.sender,
+            Self::Busy(work) => work.flight.sender(),
+        }
+    }
+
+    pub(super) fn sender_mut(&mut self) -> &mut Sender {
+        match self {
+            Self::Idle(rest) => &mut rest.sender,
+            Self::Busy(work) => work.flight.sender_mut(),
+        }
+    }
+
+    /// message_seq of the peer's next message.
+    pub(super) fn next_seq(&self) -> u32 {
+        match self {
+            Self::Idle(rest) => rest.next_seq,
+            Self::Busy(work) => work.reassembler.next_seq(),
+        }
+    }
+}
+
+impl Rest {
+    fn wake(self, config: &Config) -> Work {
+        Work {
+            flight: Flight::new(config, self.sender),
+            reassembler: Reassembler::after(self.next_seq),
+            timers: TimerTable::default(),
+            events: Queue::default(),
+            alerts: Queue::default(),
+            opening: Opening {
+                remote: RemoteIdentity::Later,
+                random: Randomness::Backend(config.backend),
+                amplification: Amplification::Unlimited,
+                suspected_alert: None,
+            },
+        }
+    }
+}
+
+impl Work {
+    fn is_done(&self) -> bool {
+        self.flight.is_idle()
+            && self.reassembler.is_empty()
+            && self.timers.next().is_none()
+            && self.events.is_empty()
+            && self.alerts.is_empty()
+    }
+}
