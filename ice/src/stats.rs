@@ -119,9 +119,9 @@ pub struct CandidatePairStats {
     pub state: PairState,
     /// Its priority (RFC 8445 §6.1.2.3).
     pub priority: u64,
-    /// The last round-trip time.
+    /// The last round-trip time, to the microsecond.
     pub current_round_trip_time: Option<Duration>,
-    /// The sum of all round-trip times measured.
+    /// The sum of all round-trip times measured, each to the microsecond.
     pub total_round_trip_time: Duration,
     /// Checks sent on it, without repetitions and consent checks.
     pub requests_sent: u64,
