@@ -99,6 +99,21 @@ mod tests {
         assert_ne!(host, of(CandidateType::Host, ip, Protocol::Tcp));
     }
 
+    // req: I2
+    #[test]
+    fn strangers_are_like_nobody() {
+        let [one, other] = [1, u32::MAX].map(|id| Foundation::of_stranger(CandidateId(id)));
+        assert_ne!(one, other);
+        let host = Foundation::compute(
+            CandidateType::Host,
+            "192.0.2.1".parse().unwrap(),
+            None,
+            Protocol::Udp,
+        );
+        assert!(one != host && other != host);
+    }
+
+    // req: I2
     #[test]
     fn signalled_ones_are_checked() {
         assert_eq!(Foundation::new("a+/9").unwrap().as_str(), "a+/9");

@@ -478,3 +478,29 @@ fn completed_needs_gathering_done_end_of_candidates_and_a_final_pair() {
         assert_eq!(solo.agent.state(), State::Completed, "{steps:?}");
     }
 }
+
+// req: I12 I14
+#[test]
+fn an_end_of_candidates_that_nobody_signalled_completes_nothing() {
+    let mut solo = crate::support::solo::controlled_with_pairs(1);
+    let request = solo.check().nominating().bytes();
+    let _ = solo.receive(remote(0), &request);
+    solo.agent.local_candidates_complete(solo.now);
+    // Far beyond the time after which a dead end would be called one.
+    for _ in 0..600 {
+        solo.run_for(ms(100));
+        for check in solo.take_requests() {
+            let _ = solo.answer(&check);
+        }
+    }
+    assert_eq!(solo.agent.state(), State::Connected);
+    // Nor does it end the list: candidates may come still.
+    let late = solo
+        .agent
+        .add_remote_candidate(solo.now, Candidate::host(remote(7)))
+        .unwrap();
+    assert!(late.is_some());
+    solo.agent.remote_candidates_complete(solo.now);
+    assert_ne!(solo.agent.state(), State::Failed);
+    assert!(solo.agent.send_path().is_some());
+}
