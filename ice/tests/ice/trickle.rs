@@ -493,6 +493,10 @@ fn an_end_of_candidates_that_nobody_signalled_completes_nothing() {
             let _ = solo.answer(&check);
         }
     }
+    // Something else happens, so that everything is looked at again.
+    let another = Candidate::host(crate::support::address(1, 1));
+    solo.agent.add_local_candidate(solo.now, another).unwrap();
+    solo.drain();
     assert_eq!(solo.agent.state(), State::Connected);
     // Nor does it end the list: candidates may come still.
     let late = solo
