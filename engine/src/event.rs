@@ -133,7 +133,7 @@ pub enum DropReason {
     Overloaded,
     /// No authenticated message of a live ICE generation has come this way.
     UnprovenPath,
-    /// Media, ZRTP or QUIC before the peer's certificate is verified, or after DTLS has ended.
+    /// Media before the peer's certificate is verified, or after DTLS has ended.
     NotConnected,
     /// Dropped by the ICE agent.
     Ice(ice::DropReason),

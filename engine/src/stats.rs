@@ -38,6 +38,8 @@ pub struct TransportStats {
     pub media: u64,
     /// DTLS application records handed to the caller.
     pub data: u64,
+    /// Datagrams of DTLS that had to wait until more had come from an address that is not proven.
+    pub held: u64,
     /// Datagrams dropped by the transport itself, by reason.
     pub dropped: Drops,
 }

@@ -43,7 +43,7 @@ impl Generation {
         if self.failed.is_some() {
             return;
         }
-        self.run_checks(now);
+        self.run_checks(shared, now);
         self.run_consent(shared, now);
         self.fall_back(shared, now);
         self.run_deferred(shared, now);
@@ -52,7 +52,7 @@ impl Generation {
         self.start_checks(shared, now);
     }
 
-    fn run_checks(&mut self, now: Instant) {
+    fn run_checks(&mut self, shared: &Shared, now: Instant) {
         let mut given_up: Vec<(PairId, TimeoutReason)> = Vec::new();
         for check in self
             .checklist
@@ -75,7 +75,11 @@ impl Generation {
         }
         for (pair, reason) in given_up {
             self.integrity_violated |= reason == TimeoutReason::IntegrityViolated;
-            self.fail_pair(pair);
+            match shared.mode {
+                Mode::Full => self.fail_pair(pair),
+                // The path is not proven; the peer's checks are what a lite agent's pairs live by.
+                Mode::Lite => self.checklist.checks.retain(|check| check.pair != pair),
+            }
         }
     }
 
@@ -311,6 +315,12 @@ impl Generation {
             (Some(Role::Controlled), _) if first && wish.is_some() => {
                 self.follow(shared, now, check.pair)
             }
+            // A lite agent's check has proven the path that the peer wanted.
+            _ if shared.mode == Mode::Lite => {
+                if wish.is_some() {
+                    self.follow(shared, now, check.pair);
+                }
+            }
             _ => self.select_provisionally(shared, now, check.pair, priority),
         }
     }
@@ -419,7 +429,8 @@ impl Shared {
             return local.end();
         }
         let own = self.locals.base_of(path.protocol, mapped) == Some(path.local);
-        if own || self.locals.len() >= self.config.max_local_candidates {
+        // A lite agent has host candidates and no others (RFC 8445 §5.2).
+        if own || self.mode == Mode::Lite || self.locals.len() >= self.config.max_local_candidates {
             return current;
         }
         let candidate =

@@ -27,6 +27,9 @@ pub struct Config {
     pub pacer: Option<Arc<Pacer>>,
     /// Which remote addresses are used. Default: all but loopback, link-local and metadata addresses.
     pub addresses: AddressFilter,
+    /// Whether a lite agent follows a nomination to another path only after an own check was answered there, and keeps the
+    /// old path until then: an authenticated peer could otherwise turn the traffic on somebody else. Default: yes.
+    pub validate_paths: Validation,
     /// The size in bytes that the caller promises for the buffer of `poll_transmit`. Default: 1200, at least 640.
     pub mtu: usize,
     /// The longest STUN message, in bytes, that is worth a MAC. Default: 600.
@@ -50,6 +53,7 @@ impl Default for Config {
             trickle: Trickle::UntilEndOfCandidates,
             pacer: None,
             addresses: AddressFilter::default(),
+            validate_paths: Validation::OwnCheck,
             mtu: 1200,
             max_message: 600,
             max_pairs: 100,
@@ -77,6 +81,15 @@ pub enum Freezing {
     Off,
     /// One pair per foundation first (RFC 8445 §6.1.2.6, §6.1.4.2).
     On,
+}
+
+/// What a lite agent asks of a new path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Validation {
+    /// That one check of its own is answered there (RFC 8445 §19.5.1's concern, for who sends no checks otherwise).
+    OwnCheck,
+    /// Nothing: the peer's nomination is enough. For peers that do not answer checks of a lite agent.
+    Trusting,
 }
 
 /// When remote candidates stop being accepted.

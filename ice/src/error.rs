@@ -19,6 +19,12 @@ pub enum ApiMisuse {
     /// A lite agent has host candidates only (RFC 8445 §5.2).
     #[error("a lite agent has host candidates only")]
     LiteTakesHostCandidatesOnly,
+    /// A lite agent has one candidate per IP address and transport (RFC 8445 §5.2).
+    #[error("a lite agent has one candidate per IP address")]
+    LiteHasOneCandidatePerAddress,
+    /// A lite agent's candidates, once complete, change with a restart only (RFC 8445 §9).
+    #[error("a lite agent's candidates change with a restart only")]
+    LiteCandidatesAreFixed,
     /// The configured number of local candidates is reached.
     #[error("the configured number of local candidates is reached")]
     TooManyLocalCandidates,

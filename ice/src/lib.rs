@@ -146,7 +146,7 @@ mod timing;
 pub use address::{FiveTuple, Protocol, Transmit};
 pub use agent::{Agent, Received, RemoteParameters, Removal};
 pub use candidate::{Candidate, CandidateId, CandidateType, Foundation, TcpType};
-pub use config::{Config, Freezing, Trickle};
+pub use config::{Config, Freezing, Trickle, Validation};
 pub use error::{ApiMisuse, DropReason, InvalidCandidate, InvalidParameters};
 pub use event::Event;
 pub use filter::{Access, AddressFilter};

@@ -177,7 +177,10 @@ impl Generation {
         }
         match state {
             PairState::Succeeded if wish.is_some() && !self.has_nominated(id, wish) => {
-                self.follow(shared, now, id);
+                match self.must_prove(shared, id) {
+                    true => self.prove(shared, now, id),
+                    false => self.follow(shared, now, id),
+                }
             }
             // The steady state: nothing to find out and nothing to report.
             PairState::Succeeded => shared.effect = effect,

@@ -243,7 +243,7 @@ impl Transport {
 
     /// Ends the transport: close_notify to the peer, and silence. The two machines become `closed`.
     pub fn close(&mut self, now: Instant) {
-        self.closing = self.ice.send_path().or(self.closing);
+        self.closing = self.send_path().or(self.closing);
         self.dtls.close(now);
         self.ice.close(now);
     }
@@ -262,15 +262,16 @@ impl Transport {
         plaintext: &[u8],
         out: &mut [u8],
     ) -> Result<Transmit, SealError> {
-        let path = self.ice.send_path().ok_or(SealError::NoConsent)?;
+        let path = self.send_path().ok_or(SealError::NoConsent)?;
         let len = self.dtls.current_mut().seal(now, plaintext, out)?;
         Ok(Transmit { path, len })
     }
 
-    /// Where media goes. `None`: nowhere, the peer does not consent (RFC 7675 §5.1).
+    /// Where media goes. `None`: nowhere, the peer does not consent (RFC 7675 §5.1), or is not proven to be there: a lite
+    /// transport's first path is proven by its handshake, the next by own checks.
     #[must_use]
     pub fn send_path(&self) -> Option<FiveTuple> {
-        self.ice.send_path()
+        self.ice.send_path().filter(|path| !self.is_metered(path))
     }
 
     /// The SRTP keys of the association in use, once it is connected and if it negotiated SRTP.

@@ -18,6 +18,7 @@
 
 mod associations;
 mod commands;
+mod meter;
 pub(crate) mod paths;
 
 pub use associations::RemoteDtls;
@@ -30,6 +31,7 @@ use associations::{Associations, Exchange};
 use floe_dtls as dtls;
 use floe_ice::{self as ice, FiveTuple, Transmit};
 use floe_stun as stun;
+use meter::Meter;
 use paths::Paths;
 use std::{
     sync::Arc,
@@ -55,6 +57,8 @@ pub struct Transport {
     retransmission_cap: Duration,
     /// Where close_notify goes, though nothing else may; until it has gone.
     closing: Option<FiveTuple>,
+    /// While a path is not proven.
+    meter: Option<Box<Meter>>,
     stats: TransportStats,
 }
 
@@ -139,6 +143,7 @@ impl Transport {
             restart: None,
             retransmission_cap: config.dtls.retransmission.cap,
             closing: None,
+            meter: None,
             stats: TransportStats::default(),
         })
     }
@@ -168,6 +173,9 @@ impl Transport {
         message: &stun::Message<'_>,
     ) -> Received {
         let received = self.ice.handle_message(now, path, message);
+        if received == ice::Received::Handled {
+            self.count_received(path, message.as_bytes().len());
+        }
         self.settle(now);
         received.into()
     }
@@ -183,17 +191,19 @@ impl Transport {
         if !self.accepts_from(&path) {
             return self.drop(DropReason::UnprovenPath);
         }
+        self.count_received(path, datagram.len());
         if kind == Kind::Dtls {
             return self.handle_dtls(now, datagram);
         }
-        if self.dtls.current().state() != dtls::State::Connected {
-            return self.drop(DropReason::NotConnected);
-        }
         match kind {
+            Kind::Media(_) if self.dtls.current().state() != dtls::State::Connected => {
+                self.drop(DropReason::NotConnected)
+            }
             Kind::Media(kind) => {
                 self.stats.media += 1;
                 Received::Media(kind)
             }
+            // They authenticate their peer themselves, and may be what there is instead of DTLS.
             Kind::Zrtp => Received::Zrtp,
             _ => Received::Quic,
         }
@@ -230,6 +240,7 @@ impl Transport {
         }
         if self.dtls.poll_timeout().is_some_and(|due| due <= now) {
             self.pace_dtls(now);
+            self.prove_repeated(now);
             self.dtls.handle_timeout(now);
         }
         self.settle(now);
@@ -246,14 +257,19 @@ impl Transport {
             "the buffer holds the configured MTU"
         );
         if let Some(transmit) = self.ice.poll_transmit(buf) {
+            if let Some(meter) = &mut self.meter {
+                meter.on_sent(&transmit.path, transmit.len);
+            }
             return Some(transmit);
         }
         let path = self.dtls_path()?;
-        let Some(len) = self.dtls.poll_transmit(buf) else {
+        let held = self.meter.as_mut().and_then(|meter| meter.release(buf));
+        let Some(len) = held.or_else(|| self.dtls.poll_transmit(buf)) else {
             self.closing = None;
             return None;
         };
-        Some(Transmit { path, len })
+        self.may_go(&path, &buf[..len])
+            .then_some(Transmit { path, len })
     }
 
     /// The next thing that happened.
@@ -325,10 +341,75 @@ impl Transport {
             .or_else(|| self.ice.usable_path())
     }
 
+    /// Whether what is sent to `path` is metered (I56).
+    pub(super) fn is_metered(&self, path: &FiveTuple) -> bool {
+        let trusting = self.config.ice.validate_paths == ice::Validation::Trusting
+            && self.dtls.current().state() == dtls::State::Connected;
+        self.closing != Some(*path) && !trusting && self.ice.awaits_proof(path)
+    }
+
+    fn count_received(&mut self, path: FiveTuple, len: usize) {
+        let path = path.canonical();
+        // Once connected, only the path in use can have anything to send to.
+        let connected = self.dtls.current().state() == dtls::State::Connected;
+        let used = !connected || self.dtls_path() == Some(path);
+        if self.ice.mode() == ice::Mode::Lite && used && self.is_metered(&path) {
+            let meter = self.meter.get_or_insert_default();
+            meter.on_received(path, len);
+        }
+    }
+
+    /// Whether this datagram of DTLS may go; else it is held until more has come from there, or the path is proven.
+    fn may_go(&mut self, path: &FiveTuple, datagram: &[u8]) -> bool {
+        let metered = self.is_metered(path);
+        let connected = self.dtls.current().state() == dtls::State::Connected;
+        let Some(meter) = &mut self.meter else {
+            return !metered;
+        };
+        if metered && !meter.takes(path, datagram.len()) {
+            meter.hold(datagram);
+            self.stats.held += 1;
+            return false;
+        }
+        if !connected {
+            meter.on_handshake(*path);
+        }
+        true
+    }
+
+    /// What the handshake has proven by its end; and where more is to go than may, an own check for proof.
+    fn settle_proof(&mut self, now: Instant) {
+        let Some(meter) = &self.meter else { return };
+        let connected = self.dtls.current().state() == dtls::State::Connected;
+        if let Some(path) = meter.proven_by_handshake().filter(|_| connected) {
+            self.ice.set_path_validated(path);
+        }
+        let holds = meter.holds();
+        let Some(path) = self.dtls_path() else { return };
+        if !self.is_metered(&path) {
+            if connected && !holds {
+                self.meter = None;
+            }
+        } else if holds || connected {
+            self.ice.validate_path(now, path);
+        }
+    }
+
+    /// A handshake that repeats itself to a path without proof will soon be at its limit there.
+    fn prove_repeated(&mut self, now: Instant) {
+        if self.meter.is_some()
+            && let Some(path) = self.dtls_path()
+            && self.is_metered(&path)
+        {
+            self.ice.validate_path(now, path);
+        }
+    }
+
     /// What one machine has to tell the other, after either has changed.
     fn settle(&mut self, now: Instant) {
         self.pace_dtls(now);
         self.follow_restart(now);
+        self.settle_proof(now);
         if self.dtls.wants_start()
             && let Some(path) = self.ice.usable_path()
         {
@@ -386,7 +467,7 @@ impl Transport {
             }
             _ => return,
         };
-        self.closing = self.ice.send_path().or(self.closing);
+        self.closing = self.send_path().or(self.closing);
         self.ice.revoke_consent(now, reason);
     }
 

@@ -10,6 +10,20 @@ pub(crate) fn request(to: &Parameters, from: &str, transaction: u64) -> Vec<u8> 
     write(to.username_fragment(), to.password(), from, transaction)
 }
 
+/// The same, with USE-CANDIDATE.
+pub(crate) fn nominating_request(to: &Parameters, from: &str, transaction: u64) -> Vec<u8> {
+    let mut buf = [0; 256];
+    let len = Writer::request(&mut buf, Method::BINDING, transaction_id(transaction))
+        .ice_username(to.username_fragment(), from)
+        .priority(0x6e00_01ff)
+        .role(RoleAttribute::Controlling(77))
+        .use_candidate()
+        .integrity(&IntegrityKey::short_term(to.password().as_bytes()))
+        .fingerprint()
+        .expect("it fits");
+    buf[..len].to_vec()
+}
+
 /// The same with a password that is not the right one.
 pub(crate) fn forged_request(to: &Parameters, from: &str, transaction: u64) -> Vec<u8> {
     write(

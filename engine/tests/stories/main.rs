@@ -1,6 +1,7 @@
 //! Stories of two endpoints in virtual time: what the engine promises, over networks good and bad.
 
 mod attach;
+mod attack;
 mod connect;
 mod contest;
 mod crafted;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use floe_stun::RouteKey;
 
 use super::Agent;
+use crate::address::Protocol;
 use crate::candidate::{Candidate, CandidateId, CandidateType};
 use crate::error::ApiMisuse;
 use crate::generation::{EndOfCandidates, Peer};
@@ -61,7 +62,8 @@ impl Agent {
 
     /// Adds a candidate of ours; the same one again is the same id, on a newer network if its epoch is greater. Host candidates are the caller's sockets.
     ///
-    /// Candidates survive a restart. They may be added whenever; after gathering is complete that changes no state.
+    /// Candidates survive a restart. A full agent may add them whenever; after gathering is complete that changes no state. A
+    /// lite agent has one per IP address and transport, and none that come after they are complete.
     pub fn add_local_candidate(
         &mut self,
         now: Instant,
@@ -88,6 +90,9 @@ impl Agent {
         if self.shared.locals.len() >= self.shared.config.max_local_candidates {
             return Err(ApiMisuse::TooManyLocalCandidates);
         }
+        if self.mode() == Mode::Lite {
+            self.check_lite_candidate(candidate.protocol(), address)?;
+        }
         let id = self.shared.next_candidate_id();
         self.shared.locals.push(Local { id, candidate });
         self.current.form_pairs(&mut self.shared, now, Some(id));
@@ -108,6 +113,26 @@ impl Agent {
             }
         }
         self.update(now);
+    }
+
+    fn check_lite_candidate(
+        &self,
+        protocol: Protocol,
+        address: SocketAddr,
+    ) -> Result<(), ApiMisuse> {
+        if self.shared.gathering == GatheringState::Complete {
+            return Err(ApiMisuse::LiteCandidatesAreFixed);
+        }
+        let known = |local: &Local| {
+            local.candidate.protocol() == protocol
+                && local
+                    .address()
+                    .is_some_and(|known| known.ip() == address.ip())
+        };
+        match self.shared.locals.iter().any(known) {
+            true => Err(ApiMisuse::LiteHasOneCandidatePerAddress),
+            false => Ok(()),
+        }
     }
 
     /// Removes what stands on this transport address: every candidate of that base, or the one announced so. A base

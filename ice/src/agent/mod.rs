@@ -6,6 +6,7 @@ mod report;
 mod restart;
 mod rulings;
 mod unreachable;
+mod validation;
 
 pub use commands::{RemoteParameters, Removal};
 
@@ -323,6 +324,11 @@ impl Agent {
         self.shared.mode
     }
 
+    /// What our `ice-options` say (RFC 8839 §5.6): RFC 8445, and RFC 8838, whose candidates a lite agent takes as well.
+    pub fn ice_options(&self) -> &'static [&'static str] {
+        &["trickle", "ice2"]
+    }
+
     /// What our `ice-pacing` says (RFC 8839 §5.5): Ta, in whole milliseconds. `None` for a lite agent, which sends no
     /// checks.
     pub fn ice_pacing(&self) -> Option<Duration> {
@@ -352,7 +358,8 @@ impl Agent {
         self.in_use().and_then(Generation::selected_view)
     }
 
-    /// Where to send: the selected path while the peer consents (RFC 7675). `None`: send nothing.
+    /// Where to send: the selected path while the peer consents (RFC 7675). `None`: send nothing. For a lite agent see
+    /// [`awaits_proof`](Self::awaits_proof) besides.
     pub fn send_path(&self) -> Option<FiveTuple> {
         self.in_use()?.selected_pair().map(|pair| pair.path)
     }
@@ -381,7 +388,8 @@ impl Agent {
                 .any(|generation| generation.paths.contains(&path))
     }
 
-    /// Whether an own check was answered from there.
+    /// Whether an own check was answered from there, or the owner has said as much
+    /// ([`set_path_validated`](Self::set_path_validated)).
     pub fn is_proven(&self, path: &FiveTuple) -> bool {
         let path = self.shared.canonical(*path);
         self.state != State::Closed

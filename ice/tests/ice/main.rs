@@ -14,6 +14,7 @@ mod consent;
 mod failure;
 mod glare;
 mod laws;
+mod lite;
 mod memory;
 mod nat;
 mod nomination;

@@ -492,5 +492,7 @@ fn a_check_replayed_to_a_lite_agent_from_elsewhere_neither_nominates_nor_keeps_i
     solo.run_for(secs(1));
     let fresh = solo.check().nominating().bytes();
     let _ = solo.receive(spoofed, &fresh);
+    let check = solo.take_requests().remove(0);
+    let _ = solo.answer(&check);
     assert_eq!(solo.agent.send_path().unwrap().remote, spoofed);
 }

@@ -1,0 +1,182 @@
+//! How much may go to an address that nobody has shown the peer to be at: three times what came from there, checks, answers
+//! and handshake together (I56, as RFC 9000 §8.1 has it).
+//!
+//! It exists for a lite agent's first path, until the handshake that ran there has finished or a check of its own was answered
+//! there. What may not go yet is held, one datagram of it; the rest stays in DTLS.
+
+use floe_ice::FiveTuple;
+
+/// How much more than it sent an address may be sent.
+const FACTOR: u64 = 3;
+/// How many addresses have an account. One that loses its own starts from nothing: it is owed less then, never more.
+const MAX_ACCOUNTS: usize = 4;
+
+#[derive(Debug, Default)]
+pub(super) struct Meter {
+    /// The latest heard from is last.
+    accounts: Vec<Account>,
+    held: Vec<u8>,
+    handshake: Handshake,
+}
+
+#[derive(Debug)]
+struct Account {
+    path: FiveTuple,
+    received: u64,
+    sent: u64,
+}
+
+/// Where the datagrams of the handshake went.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Handshake {
+    #[default]
+    Unsent,
+    On(FiveTuple),
+    /// On several paths: that it finishes proves none of them.
+    Moved,
+}
+
+impl Meter {
+    /// An accepted datagram came from there.
+    pub(super) fn on_received(&mut self, path: FiveTuple, len: usize) {
+        let known = self
+            .accounts
+            .iter()
+            .position(|account| account.path == path);
+        let mut account = match known {
+            Some(place) => self.accounts.remove(place),
+            None => Account {
+                path,
+                received: 0,
+                sent: 0,
+            },
+        };
+        account.received += len as u64;
+        if self.accounts.len() == MAX_ACCOUNTS {
+            self.accounts.remove(0);
+        }
+        self.accounts.push(account);
+    }
+
+    /// A datagram that had to go in any case went there.
+    pub(super) fn on_sent(&mut self, path: &FiveTuple, len: usize) {
+        if let Some(account) = self.account(path) {
+            account.sent += len as u64;
+        }
+    }
+
+    /// Whether a datagram of this length may go there; if so, it is counted.
+    pub(super) fn takes(&mut self, path: &FiveTuple, len: usize) -> bool {
+        let Some(account) = self.account(path) else {
+            return false;
+        };
+        let sent = account.sent + len as u64;
+        let may_go = sent <= FACTOR * account.received;
+        if may_go {
+            account.sent = sent;
+        }
+        may_go
+    }
+
+    /// A datagram of the handshake went there.
+    pub(super) fn on_handshake(&mut self, path: FiveTuple) {
+        self.handshake = match self.handshake {
+            Handshake::Unsent => Handshake::On(path),
+            Handshake::On(known) if known == path => Handshake::On(path),
+            _ => Handshake::Moved,
+        };
+    }
+
+    /// What the end of the handshake proves: whoever finished it has read what went there.
+    pub(super) fn proven_by_handshake(&self) -> Option<FiveTuple> {
+        match self.handshake {
+            Handshake::On(path) => Some(path),
+            Handshake::Unsent | Handshake::Moved => None,
+        }
+    }
+
+    pub(super) fn hold(&mut self, datagram: &[u8]) {
+        self.held.clear();
+        self.held.extend_from_slice(datagram);
+    }
+
+    pub(super) fn holds(&self) -> bool {
+        !self.held.is_empty()
+    }
+
+    /// Takes what is held into `buf`, which holds an MTU.
+    pub(super) fn release(&mut self, buf: &mut [u8]) -> Option<usize> {
+        let len = self.held.len();
+        buf.get_mut(..len)?.copy_from_slice(&self.held);
+        self.held.clear();
+        (len > 0).then_some(len)
+    }
+
+    fn account(&mut self, path: &FiveTuple) -> Option<&mut Account> {
+        self.accounts
+            .iter_mut()
+            .find(|account| account.path == *path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(port: u16) -> FiveTuple {
+        FiveTuple::udp(([192, 0, 2, 1], 1).into(), ([192, 0, 2, 2], port).into())
+    }
+
+    // req: I56
+    #[test]
+    fn three_times_what_came_may_go_and_not_a_byte_more() {
+        let mut meter = Meter::default();
+        assert!(!meter.takes(&path(1), 1), "nothing came from there");
+        meter.on_received(path(1), 100);
+        meter.on_sent(&path(1), 50);
+        assert!(meter.takes(&path(1), 200));
+        assert!(!meter.takes(&path(1), 51));
+        assert!(meter.takes(&path(1), 50) && !meter.takes(&path(1), 1));
+        meter.on_received(path(1), 1);
+        assert!(!meter.takes(&path(1), 4) && meter.takes(&path(1), 3));
+        assert!(!meter.takes(&path(2), 1), "each address for itself");
+    }
+
+    // req: I56
+    #[test]
+    fn an_address_whose_account_is_lost_is_owed_nothing() {
+        let mut meter = Meter::default();
+        for port in 1..=5 {
+            meter.on_received(path(port), 100);
+        }
+        assert!(!meter.takes(&path(1), 1) && meter.takes(&path(2), 300));
+        meter.on_received(path(1), 10);
+        assert!(meter.takes(&path(1), 30) && !meter.takes(&path(1), 1));
+        assert_eq!(meter.accounts.len(), MAX_ACCOUNTS);
+    }
+
+    // req: I56
+    #[test]
+    fn a_handshake_proves_the_path_it_ran_on_if_it_was_one() {
+        let mut meter = Meter::default();
+        assert_eq!(meter.proven_by_handshake(), None);
+        meter.on_handshake(path(1));
+        meter.on_handshake(path(1));
+        assert_eq!(meter.proven_by_handshake(), Some(path(1)));
+        meter.on_handshake(path(2));
+        assert_eq!(meter.proven_by_handshake(), None);
+        meter.on_handshake(path(2));
+        assert_eq!(meter.proven_by_handshake(), None);
+    }
+
+    #[test]
+    fn what_is_held_comes_out_once() {
+        let (mut meter, mut buf) = (Meter::default(), [0; 8]);
+        assert!(!meter.holds() && meter.release(&mut buf).is_none());
+        meter.hold(b"flight");
+        assert!(meter.holds());
+        assert_eq!(meter.release(&mut buf), Some(6));
+        assert_eq!(&buf[..6], b"flight");
+        assert!(!meter.holds() && meter.release(&mut buf).is_none());
+    }
+}

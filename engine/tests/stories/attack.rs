@@ -1,0 +1,247 @@
+//! A peer that holds the password and points at somebody else, and what no handshake has to vouch for.
+
+use crate::{
+    crafted,
+    support::{self, FULL_ACTIVE, FULL_ACTPASS, Host, LITE_PASSIVE, Part},
+};
+use floe::{
+    DropReason, Outcome, Received, TransportId,
+    dtls::{self, Setup},
+    ice::{self, FiveTuple, Mode, PairState},
+    stun::{Class, Message},
+};
+use sim::{Node, Pair};
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+const LITE_ACTIVE: Part = Part {
+    mode: Mode::Lite,
+    setup: Setup::Active,
+};
+const FULL_PASSIVE: Part = Part {
+    mode: Mode::Full,
+    setup: Setup::Passive,
+};
+
+/// Bytes that left `b` for each address, and that came from it.
+#[derive(Default)]
+struct Ledger(HashMap<SocketAddr, (usize, usize)>);
+
+impl Ledger {
+    fn check(&self) {
+        for (address, (out, into)) in &self.0 {
+            assert!(*out <= 3 * into, "{out} bytes to {address} for {into}");
+        }
+    }
+}
+
+fn is_dtls(datagram: &[u8]) -> bool {
+    matches!(datagram.first(), Some(20..=63))
+}
+
+fn is_request(datagram: &[u8]) -> bool {
+    Message::parse(datagram).is_ok_and(|message| message.class() == Class::Request)
+}
+
+/// All that both have to send now. Of `b`'s only answers to checks arrive: it gets no proof of anything.
+fn turn(pair: &mut Pair<Host, Host>, now: Instant, ledger: &mut Ledger) {
+    let mut buf = [0; 1500];
+    loop {
+        let mut quiet = true;
+        while let Some((local, remote, len)) = pair.a.poll_transmit(&mut buf) {
+            ledger.0.entry(local).or_default().1 += len;
+            pair.b.handle_datagram(now, remote, local, &mut buf[..len]);
+            quiet = false;
+        }
+        while let Some((local, remote, len)) = pair.b.poll_transmit(&mut buf) {
+            ledger.0.entry(remote).or_default().0 += len;
+            if !is_dtls(&buf[..len]) && !is_request(&buf[..len]) && remote == sim::address(1) {
+                pair.a.handle_datagram(now, remote, local, &mut buf[..len]);
+            }
+            quiet = false;
+        }
+        if quiet {
+            return;
+        }
+    }
+}
+
+/// Time passes for both, and whatever they send is counted.
+fn pass(pair: &mut Pair<Host, Host>, now: &mut Instant, time: Duration, ledger: &mut Ledger) {
+    let end = *now + time;
+    loop {
+        turn(pair, *now, ledger);
+        ledger.check();
+        let next = [pair.a.poll_timeout(), pair.b.poll_timeout()];
+        let Some(next) = next.into_iter().flatten().min().filter(|next| *next <= end) else {
+            *now = end;
+            return;
+        };
+        *now = next.max(*now);
+        pair.a.handle_timeout(*now);
+        pair.b.handle_timeout(*now);
+    }
+}
+
+// req: I56
+#[test]
+fn an_unproven_peer_gets_three_times_its_bytes_at_most_whoever_speaks_first() {
+    for (seed, of_a, of_b) in [
+        (301, FULL_ACTIVE, LITE_PASSIVE),
+        (302, FULL_PASSIVE, LITE_ACTIVE),
+    ] {
+        let mut pair = support::world(seed);
+        let (_, b) = support::signalled(&mut pair, of_a, of_b);
+        let (mut now, mut ledger) = (pair.now(), Ledger::default());
+        pass(&mut pair, &mut now, Duration::from_secs(20), &mut ledger);
+        let (out, into) = ledger.0[&sim::address(1)];
+        assert!(out > into, "the handshake was tried: {out} for {into}");
+        assert_eq!(pair.b.dtls(b), dtls::State::Connecting);
+        assert_eq!(pair.b.endpoint.send_path(b), None, "and no media");
+        if of_b.setup == Setup::Active {
+            assert!(pair.b.transport(b).stats().held > 0);
+        }
+    }
+}
+
+// req: I56
+#[test]
+fn a_handshake_that_is_pointed_elsewhere_stays_within_what_came_from_there() {
+    let mut pair = support::world(303);
+    let (a, b) = support::signalled(&mut pair, FULL_ACTIVE, LITE_PASSIVE);
+    let (mut now, mut ledger) = (pair.now(), Ledger::default());
+    pass(&mut pair, &mut now, Duration::from_millis(300), &mut ledger);
+    // The peer now says that it is at the victim's, and its handshake is under way with a lot of credit.
+    let victim = sim::address(66);
+    let to = pair.b.transport(b).local_parameters().clone();
+    let from = pair.a.transport(a).local_parameters().username_fragment();
+    let from = from.to_owned();
+    for number in 0..30 {
+        let mut request = crafted::request(&to, &from, 5000 + number);
+        ledger.0.entry(victim).or_default().1 += request.len();
+        pair.b
+            .handle_datagram(now, sim::address(2), victim, &mut request);
+        pass(&mut pair, &mut now, Duration::from_millis(400), &mut ledger);
+    }
+    let (out, into) = ledger.0[&victim];
+    assert!(out > 0 && out <= 3 * into, "{out} for {into}");
+}
+
+// req: I56
+#[test]
+fn a_finished_handshake_proves_the_path_and_media_may_go() {
+    for b_part in [LITE_PASSIVE, LITE_ACTIVE] {
+        let a_part = match b_part.setup {
+            Setup::Active => FULL_PASSIVE,
+            _ => FULL_ACTIVE,
+        };
+        let (mut pair, (a, b)) = support::connected(304, a_part, b_part);
+        let path = FiveTuple::udp(sim::address(2), sim::address(1));
+        pair.run_for(Duration::from_secs(2));
+        assert_eq!(pair.b.endpoint.send_path(b), Some(path));
+        let now = pair.now();
+        pair.b.send(now, b, b"proven");
+        pair.run_for(Duration::from_secs(1));
+        assert_eq!(pair.a.data, [(a, b"proven".to_vec())]);
+        assert!(
+            pair.elapsed() < Duration::from_secs(5),
+            "the budget costs no time: {:?}",
+            pair.elapsed()
+        );
+    }
+}
+
+// req: I56 I42
+#[test]
+fn the_media_of_a_call_is_not_turned_on_a_victim() {
+    let (mut pair, (a, b)) = support::connected(305, FULL_ACTIVE, LITE_PASSIVE);
+    pair.run_for(Duration::from_secs(1));
+    let path = pair.b.endpoint.send_path(b);
+    assert!(path.is_some());
+    let to = pair.b.transport(b).local_parameters().clone();
+    let from = pair.a.transport(a).local_parameters().username_fragment();
+    let (from, now, victim) = (from.to_owned(), pair.now(), sim::address(66));
+    let (mut buf, mut sent) = ([0; 1500], 0);
+    for number in 0..10 {
+        let mut request = crafted::nominating_request(&to, &from, 9000 + number);
+        pair.b
+            .handle_datagram(now, sim::address(2), victim, &mut request);
+        while let Some((_, remote, _)) = pair.b.poll_transmit(&mut buf) {
+            sent += usize::from(remote == victim);
+        }
+        assert_eq!(pair.b.endpoint.send_path(b), path);
+    }
+    assert!((10..=20).contains(&sent), "{sent} datagrams for ten");
+}
+
+// req: I53
+#[test]
+fn zrtp_and_quic_need_no_dtls_but_an_authentic_path() {
+    let mut pair = support::world(306);
+    let (a, b) = support::signalled(&mut pair, FULL_ACTPASS, FULL_ACTIVE);
+    pair.drive_until(|host, _| host.ice(a) == ice::State::Connected);
+    assert_ne!(pair.b.dtls(b), dtls::State::Connected);
+    let (path, now) = (FiveTuple::udp(sim::address(2), sim::address(1)), pair.now());
+    let mut deliver = |path, first: u8| {
+        let mut datagram = [first; 40];
+        match pair.b.endpoint.handle_datagram(now, path, &mut datagram) {
+            Outcome::Routed {
+                transport,
+                received,
+            } => {
+                assert_eq!(transport, b);
+                Ok(received)
+            }
+            Outcome::Dropped(reason) => Err(reason),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(deliver(path, 16), Ok(Received::Zrtp));
+    assert_eq!(deliver(path, 0xC0), Ok(Received::Quic));
+    assert_eq!(
+        deliver(path, 0x80),
+        Ok(Received::Dropped(DropReason::NotConnected)),
+        "media does"
+    );
+    let stranger = FiveTuple::udp(sim::address(2), sim::address(66));
+    assert_eq!(deliver(stranger, 16), Err(DropReason::UnknownPath));
+    assert_eq!(deliver(stranger, 0xC0), Err(DropReason::UnknownPath));
+}
+
+/// The first check that `host` sends now.
+fn first_check(host: &mut Host) -> (FiveTuple, Vec<u8>) {
+    let mut buf = [0; 1500];
+    let (local, remote, len) = host.poll_transmit(&mut buf).expect("a check");
+    (FiveTuple::udp(local, remote), buf[..len].to_vec())
+}
+
+// req: I58
+#[test]
+fn an_icmp_error_finds_the_transport_whose_check_it_is_about() {
+    let mut pair = support::world(307);
+    let (a, _) = support::signalled(&mut pair, FULL_ACTPASS, FULL_ACTIVE);
+    let now = pair.now();
+    let (path, check) = first_check(&mut pair.a);
+    let endpoint = &mut pair.a.endpoint;
+    let states = |endpoint: &floe::Endpoint, id: TransportId| -> Vec<PairState> {
+        let ice = endpoint.transport(id).unwrap().ice();
+        ice.candidate_pairs().map(|pair| pair.state).collect()
+    };
+    assert_eq!(
+        endpoint.handle_unreachable(now, path, &[22; 40]),
+        Outcome::Dropped(DropReason::UnknownTransaction),
+        "of DTLS or media: consent decides"
+    );
+    assert_eq!(states(endpoint, a), [PairState::InProgress]);
+    assert_eq!(
+        endpoint.handle_unreachable(now, path, &check[..28]),
+        Outcome::Routed {
+            transport: a,
+            received: Received::Handled
+        }
+    );
+    assert_eq!(states(endpoint, a), [PairState::Failed]);
+}

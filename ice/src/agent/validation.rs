@@ -1,0 +1,80 @@
+//! How a lite agent, which sends no checks, learns that its peer is where the peer says (I56).
+//!
+//! ```text
+//!   nomination on a new path ──► own check ──► answered: the path is proven ──► followed
+//!        (the old path carries)      └── not answered: nothing, until the peer nominates it again
+//! ```
+//!
+//! The first path of a session is taken at once: nothing flows there yet but the handshake, whose owner keeps to three
+//! times what came from there until its end proves the path ([`Agent::set_path_validated`]).
+
+use std::time::Instant;
+
+use super::Agent;
+use crate::address::FiveTuple;
+use crate::config::Validation;
+use crate::generation::Generation;
+use crate::pair::PairId;
+use crate::role::Mode;
+use crate::shared::{Purpose, Shared};
+use crate::state::State;
+
+impl Agent {
+    /// Whether nobody has shown yet that the peer is at the other end of `path`: a lite agent, and neither a check of its
+    /// own was answered there nor [`set_path_validated`](Self::set_path_validated) called. The owner keeps what it sends
+    /// there to three times what came from there.
+    ///
+    /// Never so for a full agent, which uses no other paths than those that answered, nor between two lite agents, who
+    /// have to trust what was signalled.
+    pub fn awaits_proof(&self, path: &FiveTuple) -> bool {
+        let peers = || self.generations().filter_map(|g| g.peer.as_ref());
+        self.mode() == Mode::Lite
+            && peers().all(|peer| peer.mode == Mode::Full)
+            && !self.is_proven(path)
+    }
+
+    /// The owner knows that the peer receives at the other end of `path`: a DTLS handshake that ran there and nowhere else
+    /// has finished.
+    pub fn set_path_validated(&mut self, path: FiveTuple) {
+        let path = self.shared.canonical(path);
+        if self.state() != State::Closed && self.accepts_from(&path) {
+            self.current.paths.on_success(path);
+        }
+    }
+
+    /// Has a lite agent prove `path` by a check of its own, unless one is under way: the owner wants to send more there than
+    /// it may. Nothing happens where nobody was heard.
+    pub fn validate_path(&mut self, now: Instant, path: FiveTuple) {
+        if !self.awaits_proof(&path) || self.state() == State::Closed {
+            return;
+        }
+        let path = self.shared.canonical(path);
+        let Some(id) = self.current.checklist.on_path(&path).map(|pair| pair.id) else {
+            return;
+        };
+        self.current.prove(&mut self.shared, now, id);
+        self.update(now);
+    }
+}
+
+impl Generation {
+    /// Whether a nomination of this pair has to wait for an own check: wherever the session has a path already, or had one.
+    pub(crate) fn must_prove(&self, shared: &Shared, id: PairId) -> bool {
+        let moves = self.selected.as_ref().is_some_and(|s| s.pair != id)
+            || self.lost.is_some()
+            || self.serial > 0;
+        let path = self.checklist.get(id).map(|pair| pair.path);
+        shared.mode == Mode::Lite
+            && shared.config.validate_paths == Validation::OwnCheck
+            && moves
+            && path.is_some_and(|path| !self.paths.is_proven(&path))
+    }
+
+    /// Sends the check that proves a lite agent's pair. It is repeated like any other, as far as the peer's requests pay for
+    /// it (I42).
+    pub(crate) fn prove(&mut self, shared: &mut Shared, now: Instant, id: PairId) {
+        if !self.checklist.checks.iter().any(|check| check.pair == id) {
+            self.send_check(shared, now, id, Purpose::Connectivity);
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! Lite agents: what they announce (RFC 8445 §5.2, §12.1.1), and how they follow a peer that moves.
+
+use std::net::SocketAddr;
+
+use floe_ice::{
+    ApiMisuse, Candidate, Config, Event, FiveTuple, Initiation, Mode, Received, RemoteParameters,
+    TcpType, Validation,
+};
+use floe_stun::RoleAttribute;
+
+use crate::support::solo::{Sent, Solo, local, remote};
+use crate::support::{address, ms, secs};
+
+fn lite_of(config: Config) -> Solo {
+    let mut solo = Solo::new(Mode::Lite, Initiation::Responding, config);
+    solo.agent
+        .add_local_candidate(solo.now, Candidate::host(local()))
+        .unwrap();
+    solo.agent.local_candidates_complete(solo.now);
+    solo.meet();
+    solo
+}
+
+/// A lite agent whose peer has nominated `remote(0)`.
+fn in_a_call() -> Solo {
+    let mut solo = lite_of(Config::default());
+    nominate(&mut solo, remote(0));
+    solo.run_for(secs(1));
+    solo.take();
+    solo
+}
+
+fn nominate(solo: &mut Solo, from: SocketAddr) {
+    let request = solo.check().nominating().bytes();
+    assert_eq!(solo.receive(from, &request), Received::Handled);
+}
+
+fn carries(solo: &Solo) -> SocketAddr {
+    solo.agent.send_path().unwrap().remote
+}
+
+fn on(n: u16) -> FiveTuple {
+    FiveTuple::udp(local(), remote(n))
+}
+
+// req: I57
+#[test]
+fn a_lite_agent_has_one_host_candidate_per_address() {
+    let mut solo = Solo::new(Mode::Lite, Initiation::Responding, Config::default());
+    let add = |solo: &mut Solo, candidate| solo.agent.add_local_candidate(solo.now, candidate);
+    let first = add(&mut solo, Candidate::host(local())).unwrap();
+    assert_eq!(add(&mut solo, Candidate::host(local())), Ok(first));
+    let mut same_ip = local();
+    same_ip.set_port(9);
+    assert_eq!(
+        add(&mut solo, Candidate::host(same_ip)),
+        Err(ApiMisuse::LiteHasOneCandidatePerAddress)
+    );
+    let tcp = Candidate::host(local()).over_tcp(TcpType::Passive);
+    assert!(add(&mut solo, tcp).is_ok(), "another transport");
+    assert!(
+        add(
+            &mut solo,
+            Candidate::host("[2001:db8::1]:5".parse().unwrap())
+        )
+        .is_ok()
+    );
+    let reflexive = Candidate::server_reflexive(address(7, 0), local());
+    assert_eq!(
+        add(&mut solo, reflexive),
+        Err(ApiMisuse::LiteTakesHostCandidatesOnly)
+    );
+    assert_eq!(solo.agent.local_candidates().count(), 3);
+}
+
+// req: I57
+#[test]
+fn a_lite_agents_candidates_change_with_a_restart_only() {
+    let mut solo = in_a_call();
+    let other = || Candidate::host("[2001:db8::1]:5".parse().unwrap());
+    let add = |solo: &mut Solo| solo.agent.add_local_candidate(solo.now, other());
+    assert_eq!(add(&mut solo), Err(ApiMisuse::LiteCandidatesAreFixed));
+    solo.agent.restart(solo.now, None, None).unwrap();
+    assert!(add(&mut solo).is_ok());
+    solo.agent.local_candidates_complete(solo.now);
+    let third = Candidate::host(address(3, 0));
+    assert_eq!(
+        solo.agent.add_local_candidate(solo.now, third),
+        Err(ApiMisuse::LiteCandidatesAreFixed)
+    );
+}
+
+// req: I57
+#[test]
+fn what_sdp_says_of_a_lite_agent_and_of_a_full_one() {
+    let lite = lite_of(Config::default()).agent;
+    assert_eq!(lite.mode(), Mode::Lite);
+    assert!(lite.ice_options().contains(&"ice2"));
+    assert_eq!(lite.ice_pacing(), None);
+    let full = Solo::checking(Initiation::Responding, Config::default(), &[]).agent;
+    assert!(full.ice_options().contains(&"ice2") && full.ice_options().contains(&"trickle"));
+    assert_eq!(full.ice_pacing(), Some(ms(50)));
+}
+
+// req: I57
+#[test]
+fn nothing_is_sent_before_nomination_but_a_handshake_may_answer() {
+    let mut solo = lite_of(Config::default());
+    for n in [0, 1, 0, 2] {
+        let request = solo.check().bytes();
+        let _ = solo.receive(remote(n), &request);
+        assert_eq!(solo.agent.send_path(), None);
+        assert_eq!(solo.agent.usable_path(), Some(on(n)), "the latest heard");
+        assert!(solo.agent.awaits_proof(&on(n)));
+    }
+    nominate(&mut solo, remote(1));
+    assert_eq!(solo.agent.send_path(), Some(on(1)));
+    assert!(
+        solo.take_requests().is_empty(),
+        "the first path is taken at its word"
+    );
+    // Its owner proves it with the handshake, but not what it never heard of.
+    solo.agent.set_path_validated(on(1));
+    solo.agent.set_path_validated(on(7));
+    assert!(!solo.agent.awaits_proof(&on(1)) && solo.agent.is_proven(&on(1)));
+    assert!(solo.agent.awaits_proof(&on(7)));
+    let validated = |event: &Event| matches!(event, Event::PathValidated(_));
+    assert!(!solo.events.iter().any(validated), "no check was answered");
+}
+
+// req: I56
+#[test]
+fn a_path_the_peer_moves_to_is_followed_once_an_own_check_was_answered_there() {
+    let mut solo = in_a_call();
+    nominate(&mut solo, remote(1));
+    assert_eq!(carries(&solo), remote(0), "the old path carries meanwhile");
+    let checks = solo.take_requests();
+    let [check] = &checks[..] else {
+        panic!("one own check, and not {}", checks.len())
+    };
+    assert_eq!(check.path, on(1));
+    let message = check.message();
+    assert!(!message.use_candidate());
+    assert!(matches!(message.role(), Some(RoleAttribute::Controlled(_))));
+    // Answered from where it did not go: no proof.
+    let answer = solo.success_to(check, local());
+    let _ = solo.receive(remote(2), &answer);
+    assert_eq!(carries(&solo), remote(0));
+    nominate(&mut solo, remote(1));
+    solo.run_for(ms(500));
+    let again = solo.take_requests();
+    let check = again.last().unwrap().clone();
+    assert_eq!(solo.answer(&check), Received::Handled);
+    assert_eq!(carries(&solo), remote(1));
+    assert!(solo.events.contains(&Event::PathValidated(on(1))));
+    // Candidates stay host candidates, whatever the answer says our address is.
+    assert_eq!(solo.agent.local_candidates().count(), 1);
+    solo.run_for(secs(5));
+    assert!(solo.take_requests().is_empty(), "one proof is enough");
+}
+
+// req: I56 I42
+#[test]
+fn a_victim_that_the_peer_points_at_gets_no_media_and_few_checks() {
+    let mut solo = in_a_call();
+    let victim = address(9, 0);
+    for round in 1..=20 {
+        nominate(&mut solo, victim);
+        solo.run_for(ms(round * 70));
+        // The real path stays in use.
+        nominate(&mut solo, remote(0));
+        assert_eq!(carries(&solo), remote(0));
+    }
+    solo.run_for(secs(10));
+    let sent = solo.take();
+    let to_victim: Vec<&Sent> = sent.iter().filter(|s| s.path.remote == victim).collect();
+    assert!(to_victim.len() <= 40, "{}", to_victim.len());
+    let bytes: usize = to_victim.iter().map(|sent| sent.bytes.len()).sum();
+    let received = 20 * solo.check().nominating().bytes().len();
+    assert!(bytes <= 3 * received, "{bytes} for {received}");
+    assert!(!solo.agent.is_proven(&FiveTuple::udp(local(), victim)));
+    assert_eq!(carries(&solo), remote(0));
+}
+
+// req: I56
+#[test]
+fn a_restart_does_not_move_the_traffic_to_where_nobody_answers() {
+    let mut solo = in_a_call();
+    let peer = floe_ice::Parameters::new("anew", "another-password-of-the-peer").unwrap();
+    let remote_parameters = RemoteParameters::new(peer.clone());
+    solo.agent
+        .restart(solo.now, None, Some(remote_parameters))
+        .unwrap();
+    solo.agent.local_candidates_complete(solo.now);
+    solo.peer = peer;
+    nominate(&mut solo, remote(1));
+    assert_eq!(carries(&solo), remote(0));
+    let check = solo.take_requests().remove(0);
+    assert_eq!(check.path, on(1));
+    let _ = solo.answer(&check);
+    assert_eq!(carries(&solo), remote(1));
+}
+
+// req: I56
+#[test]
+fn a_trusting_lite_agent_obeys_at_once() {
+    let mut config = Config::default();
+    config.validate_paths = Validation::Trusting;
+    let mut solo = lite_of(config);
+    nominate(&mut solo, remote(0));
+    solo.run_for(secs(1));
+    nominate(&mut solo, remote(1));
+    assert_eq!(carries(&solo), remote(1));
+    assert!(solo.take_requests().is_empty());
+}
+
+// req: I56
+#[test]
+fn an_own_check_that_is_not_answered_costs_the_peer_nothing_else() {
+    let mut solo = in_a_call();
+    nominate(&mut solo, remote(1));
+    // For a minute the old path lives on requests; the new one never answers.
+    for _ in 0..12 {
+        solo.run_for(secs(5));
+        nominate(&mut solo, remote(0));
+    }
+    solo.take();
+    assert_eq!(carries(&solo), remote(0));
+    // The next nomination is a new chance.
+    solo.run_for(secs(1));
+    nominate(&mut solo, remote(1));
+    let check = solo.take_requests().remove(0);
+    let _ = solo.answer(&check);
+    assert_eq!(carries(&solo), remote(1));
+}
