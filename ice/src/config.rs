@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::filter::AddressFilter;
 use crate::nomination;
 use crate::pacer::Pacer;
+use crate::routable::RoutableUfrag;
 use crate::timing::Timing;
 
 /// Everything about an agent that does not change while it lives. Shared between agents as `Arc<Config>`.
@@ -30,6 +31,8 @@ pub struct Config {
     /// Whether a lite agent follows a nomination to another path only after an own check was answered there, and keeps the
     /// old path until then: an authenticated peer could otherwise turn the traffic on somebody else. Default: yes.
     pub validate_paths: Validation,
+    /// What the username fragments are that the agent makes up, at its birth and at each restart. Default: random.
+    pub username_fragments: UsernameFragments,
     /// The size in bytes that the caller promises for the buffer of `poll_transmit`. Default: 1200, at least 640.
     pub mtu: usize,
     /// The longest STUN message, in bytes, that is worth a MAC. Default: 600.
@@ -54,6 +57,7 @@ impl Default for Config {
             pacer: None,
             addresses: AddressFilter::default(),
             validate_paths: Validation::OwnCheck,
+            username_fragments: UsernameFragments::Random,
             mtu: 1200,
             max_message: 600,
             max_pairs: 100,
@@ -81,6 +85,21 @@ pub enum Freezing {
     Off,
     /// One pair per foundation first (RFC 8445 §6.1.2.6, §6.1.4.2).
     On,
+}
+
+/// What username fragments of ours are made of. Passwords are random always.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum UsernameFragments {
+    /// 96 random bits, 16 characters.
+    Random,
+    /// 64 random bits and the number of this server, for whoever routes by it; 23 characters.
+    Routable {
+        /// The keys, shared with who routes.
+        routable: Arc<RoutableUfrag>,
+        /// This server's number.
+        number: u32,
+    },
 }
 
 /// What a lite agent asks of a new path.

@@ -4,6 +4,7 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
+use crate::config::UsernameFragments;
 use crate::error::InvalidParameters;
 use crate::random::{Label, Random};
 
@@ -11,8 +12,11 @@ use crate::random::{Label, Random};
 const USERNAME_FRAGMENT_LENGTH: usize = 16;
 /// What we send: 24 characters, 144 bits, above the 128 that RFC 8445 §5.3 asks for.
 const PASSWORD_LENGTH: usize = 24;
+/// The longest fragment we send.
+const MAX_OWN_FRAGMENT: usize = 32;
 /// The 64 `ice-char`s.
-const ICE_CHARS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+pub(crate) const ICE_CHARS: &[u8; 64] =
+    b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 /// A username fragment and its password. The password is wiped when dropped and never printed.
 #[derive(Clone, PartialEq, Eq)]
@@ -47,12 +51,24 @@ impl Parameters {
 
     /// A username fragment of the caller's own (one that routes, say) with a generated password from OS entropy: a
     /// password is never the caller's to invent.
+    ///
+    /// It has 4–32 characters: more is accepted of others and sent by nobody (RFC 8839 §5.4).
     pub fn with_username_fragment(username_fragment: &str) -> Result<Self, InvalidParameters> {
+        if username_fragment.len() > MAX_OWN_FRAGMENT {
+            return Err(InvalidParameters::UsernameFragmentLength);
+        }
         Self::generate(&mut Random::from_entropy(), Some(username_fragment))
     }
 
-    pub(crate) fn random(random: &mut Random) -> Self {
-        Self::generate(random, None).expect("generated characters and lengths are valid")
+    pub(crate) fn random(random: &mut Random, fragments: &UsernameFragments) -> Self {
+        let routable = match fragments {
+            UsernameFragments::Random => None,
+            UsernameFragments::Routable { routable, number } => {
+                Some(routable.mint(*number, random.next_u64(Label::Parameters)))
+            }
+        };
+        Self::generate(random, routable.as_deref())
+            .expect("generated characters and lengths are valid")
     }
 
     fn generate(
@@ -135,8 +151,8 @@ mod tests {
     fn generated_parameters_are_long_enough_and_differ() {
         let mut random = Random::from_seed([7; 32]);
         let (a, b) = (
-            Parameters::random(&mut random),
-            Parameters::random(&mut random),
+            Parameters::random(&mut random, &UsernameFragments::Random),
+            Parameters::random(&mut random, &UsernameFragments::Random),
         );
         assert_eq!(a.username_fragment().len(), 16);
         assert!(a.password().len() * 6 >= 128);
@@ -144,6 +160,11 @@ mod tests {
         assert_ne!(a.password(), b.password());
         let own = Parameters::with_username_fragment("route-7").unwrap();
         assert_eq!(own.username_fragment(), "route-7");
+        assert!(Parameters::with_username_fragment(&"u".repeat(32)).is_ok());
+        assert_eq!(
+            Parameters::with_username_fragment(&"u".repeat(33)),
+            Err(InvalidParameters::UsernameFragmentLength)
+        );
         assert_ne!(
             own.password(),
             Parameters::with_username_fragment("route-7")

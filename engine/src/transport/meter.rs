@@ -8,6 +8,8 @@ use floe_ice::FiveTuple;
 
 /// How much more than it sent an address may be sent.
 const FACTOR: u64 = 3;
+/// How much longer than the peer's check ours can be: both name the same two username fragments.
+const OWN_CHECK: u64 = 16;
 /// How many addresses have an account. One that loses its own starts from nothing: it is owed less then, never more.
 const MAX_ACCOUNTS: usize = 4;
 
@@ -22,8 +24,8 @@ pub(super) struct Meter {
 #[derive(Debug)]
 struct Account {
     path: FiveTuple,
-    received: u64,
-    sent: u64,
+    /// How many bytes of DTLS it may be sent.
+    owed: u64,
 }
 
 /// Where the datagrams of the handshake went.
@@ -37,31 +39,37 @@ enum Handshake {
 }
 
 impl Meter {
-    /// An accepted datagram came from there.
+    /// A check came from there. What the agent's own check may need, which each of them pays for (I42), is set aside.
+    pub(super) fn on_check(&mut self, path: FiveTuple, len: usize) {
+        let own_check = len as u64 + OWN_CHECK;
+        self.credit(path, (FACTOR * len as u64).saturating_sub(own_check));
+    }
+
+    /// Anything but a check came from there.
     pub(super) fn on_received(&mut self, path: FiveTuple, len: usize) {
+        self.credit(path, FACTOR * len as u64);
+    }
+
+    fn credit(&mut self, path: FiveTuple, bytes: u64) {
         let known = self
             .accounts
             .iter()
             .position(|account| account.path == path);
         let mut account = match known {
             Some(place) => self.accounts.remove(place),
-            None => Account {
-                path,
-                received: 0,
-                sent: 0,
-            },
+            None => Account { path, owed: 0 },
         };
-        account.received += len as u64;
+        account.owed += bytes;
         if self.accounts.len() == MAX_ACCOUNTS {
             self.accounts.remove(0);
         }
         self.accounts.push(account);
     }
 
-    /// A datagram that had to go in any case went there.
-    pub(super) fn on_sent(&mut self, path: &FiveTuple, len: usize) {
+    /// The answer to a check went there.
+    pub(super) fn on_answer(&mut self, path: &FiveTuple, len: usize) {
         if let Some(account) = self.account(path) {
-            account.sent += len as u64;
+            account.owed = account.owed.saturating_sub(len as u64);
         }
     }
 
@@ -70,12 +78,9 @@ impl Meter {
         let Some(account) = self.account(path) else {
             return false;
         };
-        let sent = account.sent + len as u64;
-        let may_go = sent <= FACTOR * account.received;
-        if may_go {
-            account.sent = sent;
-        }
-        may_go
+        let left = account.owed.checked_sub(len as u64);
+        account.owed = left.unwrap_or(account.owed);
+        left.is_some()
     }
 
     /// A datagram of the handshake went there.
@@ -133,13 +138,17 @@ mod tests {
         let mut meter = Meter::default();
         assert!(!meter.takes(&path(1), 1), "nothing came from there");
         meter.on_received(path(1), 100);
-        meter.on_sent(&path(1), 50);
+        meter.on_answer(&path(1), 50);
         assert!(meter.takes(&path(1), 200));
         assert!(!meter.takes(&path(1), 51));
         assert!(meter.takes(&path(1), 50) && !meter.takes(&path(1), 1));
         meter.on_received(path(1), 1);
         assert!(!meter.takes(&path(1), 4) && meter.takes(&path(1), 3));
         assert!(!meter.takes(&path(2), 1), "each address for itself");
+        // Of a check's worth, a check of our own is set aside.
+        meter.on_check(path(2), 100);
+        meter.on_answer(&path(2), 64);
+        assert!(!meter.takes(&path(2), 121) && meter.takes(&path(2), 120));
     }
 
     // req: I56

@@ -174,7 +174,8 @@ impl Transport {
     ) -> Received {
         let received = self.ice.handle_message(now, path, message);
         if received == ice::Received::Handled {
-            self.count_received(path, message.as_bytes().len());
+            let len = message.as_bytes().len();
+            self.meter_at(path, |meter, path| meter.on_check(path, len));
         }
         self.settle(now);
         received.into()
@@ -191,7 +192,8 @@ impl Transport {
         if !self.accepts_from(&path) {
             return self.drop(DropReason::UnprovenPath);
         }
-        self.count_received(path, datagram.len());
+        let len = datagram.len();
+        self.meter_at(path, |meter, path| meter.on_received(path, len));
         if kind == Kind::Dtls {
             return self.handle_dtls(now, datagram);
         }
@@ -257,8 +259,11 @@ impl Transport {
             "the buffer holds the configured MTU"
         );
         if let Some(transmit) = self.ice.poll_transmit(buf) {
-            if let Some(meter) = &mut self.meter {
-                meter.on_sent(&transmit.path, transmit.len);
+            // Of the two classes that an agent sends, responses have this bit (RFC 8489 §5).
+            if let Some(meter) = &mut self.meter
+                && buf.first().is_some_and(|first| first & 1 == 1)
+            {
+                meter.on_answer(&transmit.path, transmit.len);
             }
             return Some(transmit);
         }
@@ -348,14 +353,14 @@ impl Transport {
         self.closing != Some(*path) && !trusting && self.ice.awaits_proof(path)
     }
 
-    fn count_received(&mut self, path: FiveTuple, len: usize) {
+    /// Something came from `path`: it counts if that path is metered.
+    fn meter_at(&mut self, path: FiveTuple, count: impl FnOnce(&mut Meter, FiveTuple)) {
         let path = path.canonical();
         // Once connected, only the path in use can have anything to send to.
         let connected = self.dtls.current().state() == dtls::State::Connected;
         let used = !connected || self.dtls_path() == Some(path);
         if self.ice.mode() == ice::Mode::Lite && used && self.is_metered(&path) {
-            let meter = self.meter.get_or_insert_default();
-            meter.on_received(path, len);
+            count(self.meter.get_or_insert_default(), path);
         }
     }
 

@@ -99,7 +99,7 @@ fn an_unproven_peer_gets_three_times_its_bytes_at_most_whoever_speaks_first() {
         pass(&mut pair, &mut now, Duration::from_secs(20), &mut ledger);
         let (out, into) = ledger.0[&sim::address(1)];
         assert!(out > into, "the handshake was tried: {out} for {into}");
-        assert_eq!(pair.b.dtls(b), dtls::State::Connecting);
+        assert_ne!(pair.b.dtls(b), dtls::State::Connected);
         assert_eq!(pair.b.endpoint.send_path(b), None, "and no media");
         if of_b.setup == Setup::Active {
             assert!(pair.b.transport(b).stats().held > 0);

@@ -99,7 +99,8 @@ impl Agent {
         initiation: Initiation,
         local: Option<Parameters>,
     ) -> Self {
-        let local = local.unwrap_or_else(|| Parameters::random(&mut random));
+        let local =
+            local.unwrap_or_else(|| Parameters::random(&mut random, &config.username_fragments));
         let (mut route, mut ids) = ([0; 16], [0; 32]);
         random.fill(Label::Transactions, &mut route);
         random.fill(Label::Transactions, &mut ids);

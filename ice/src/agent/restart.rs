@@ -60,7 +60,12 @@ impl Agent {
                 check_peer_changes(peer, &given.parameters)?;
             }
         }
-        let local = local.unwrap_or_else(|| Parameters::random(&mut self.shared.random));
+        let local = local.unwrap_or_else(|| {
+            Parameters::random(
+                &mut self.shared.random,
+                &self.shared.config.username_fragments,
+            )
+        });
         self.shared.last_generation += 1;
         let next = Generation::new(self.shared.last_generation, local);
         let mut old = std::mem::replace(&mut self.current, next);

@@ -135,7 +135,7 @@ fn two_lite_agents_take_their_best_pair_without_a_check() {
             Mode::Lite,
             initiation,
             Config::default(),
-            &addresses(host, 2),
+            &[address(host, 0), address(host + 10, 0)],
         )
     };
     let mut story = between(

@@ -525,7 +525,7 @@ fn peer(seed: u8, mode: Mode, initiation: Initiation) -> Peer {
         mode,
         initiation,
         Config::default(),
-        &addresses(seed, 2),
+        &addresses(seed, if mode == Mode::Lite { 1 } else { 2 }),
     )
 }
 
