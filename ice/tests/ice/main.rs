@@ -25,4 +25,5 @@ mod rollback;
 mod security;
 mod timers;
 mod trickle;
+mod undrained;
 mod wakeups;
