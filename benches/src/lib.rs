@@ -23,6 +23,9 @@ const TURNS: usize = 401;
 /// Calls per turn: some tens of microseconds for a subject of a few hundred nanoseconds.
 const CALLS_PER_TURN: u32 = 200;
 
+/// Calls per turn of a subject of tens or hundreds of microseconds.
+const SLOW_CALLS_PER_TURN: u32 = 8;
+
 /// One line of the table: a name, and what is to be measured.
 pub struct Subject<'a> {
     name: &'static str,
@@ -48,9 +51,10 @@ impl<'a> Subject<'a> {
         self.name
     }
 
-    /// One that takes so long that a single call makes a turn.
+    /// One that takes so long that a few calls make a turn: not a single one, which would pay for what the subject before
+    /// it left in the caches.
     pub fn slow<R>(name: &'static str, run: impl FnMut() -> R + 'a) -> Self {
-        Self::repeated(name, 1, run)
+        Self::repeated(name, SLOW_CALLS_PER_TURN, run)
     }
 
     fn repeated<R>(name: &'static str, calls: u32, mut run: impl FnMut() -> R + 'a) -> Self {
