@@ -327,7 +327,27 @@ impl<'a> Extensions<'a> {
 
     /// Whether an extension of this type came, with whatever body.
     pub(crate) fn has(self, extension_type: ExtensionType) -> bool {
-        self.types().any(|other| other == extension_type)
+        self.find(extension_type).is_some()
+    }
+
+    /// The extension of this type, if it came: the bodies of others are not read again.
+    fn find(self, extension_type: ExtensionType) -> Option<Extension<'a>> {
+        let (context, wire) = match self {
+            Self::Wire(context, bytes) => (context, bytes),
+            Self::Items(items) => {
+                let mut items = items.iter().copied();
+                return items.find(|extension| extension.extension_type() == extension_type);
+            }
+        };
+        let mut unread = Reader::new(wire);
+        loop {
+            let mut this = unread;
+            let found = ExtensionType::take(&mut unread).ok()?;
+            unread.vector::<2>().ok()?;
+            if found == extension_type {
+                return Extension::read(context, &mut this).ok();
+            }
+        }
     }
 
     pub(crate) fn types(self) -> impl Iterator<Item = ExtensionType> + 'a {
@@ -337,14 +357,14 @@ impl<'a> Extensions<'a> {
 
 /// Declares one accessor per extension: its payload, if it came.
 macro_rules! accessors {
-    ($( $name:ident -> $payload:ty: $pattern:pat => $value:expr; )*) => {
+    ($( $name:ident($type:ident) -> $payload:ty: $pattern:pat => $value:expr; )*) => {
         impl<'a> Extensions<'a> {
             $(
                 pub(crate) fn $name(self) -> Option<$payload> {
-                    self.iter().find_map(|extension| match extension {
+                    match self.find(ExtensionType::$type)? {
                         $pattern => Some($value),
                         _ => None,
-                    })
+                    }
                 }
             )*
         }
@@ -352,22 +372,22 @@ macro_rules! accessors {
 }
 
 accessors! {
-    selected_version -> ProtocolVersion: Extension::SelectedVersion(version) => version;
-    alpn -> ProtocolNames<'a>: Extension::Alpn(names) => names;
-    key_shares -> KeyShares<'a>: Extension::KeyShares(shares) => shares;
-    key_share -> KeyShareEntry<'a>: Extension::KeyShare(share) => share;
-    selected_group -> NamedGroup: Extension::SelectedGroup(group) => group;
-    cookie -> &'a [u8]: Extension::Cookie(cookie) => cookie;
-    psk_key_exchange_modes -> List<'a, PskKeyExchangeMode>: Extension::PskKeyExchangeModes(modes) => modes;
-    connection_id -> &'a [u8]: Extension::ConnectionId(id) => id;
-    server_name -> &'a [u8]: Extension::ServerName(name) => name;
-    supported_versions -> List<'a, ProtocolVersion>: Extension::SupportedVersions(versions) => versions;
-    supported_groups -> List<'a, NamedGroup>: Extension::SupportedGroups(groups) => groups;
-    ec_point_formats -> &'a [u8]: Extension::EcPointFormats(formats) => formats;
-    signature_algorithms -> List<'a, SignatureScheme>: Extension::SignatureAlgorithms(schemes) => schemes;
-    use_srtp -> UseSrtp<'a>: Extension::UseSrtp(offer) => offer;
-    extended_master_secret -> (): Extension::ExtendedMasterSecret => ();
-    renegotiation_info -> &'a [u8]: Extension::RenegotiationInfo(connection) => connection;
+    selected_version(SUPPORTED_VERSIONS) -> ProtocolVersion: Extension::SelectedVersion(version) => version;
+    alpn(ALPN) -> ProtocolNames<'a>: Extension::Alpn(names) => names;
+    key_shares(KEY_SHARE) -> KeyShares<'a>: Extension::KeyShares(shares) => shares;
+    key_share(KEY_SHARE) -> KeyShareEntry<'a>: Extension::KeyShare(share) => share;
+    selected_group(KEY_SHARE) -> NamedGroup: Extension::SelectedGroup(group) => group;
+    cookie(COOKIE) -> &'a [u8]: Extension::Cookie(cookie) => cookie;
+    psk_key_exchange_modes(PSK_KEY_EXCHANGE_MODES) -> List<'a, PskKeyExchangeMode>: Extension::PskKeyExchangeModes(modes) => modes;
+    connection_id(CONNECTION_ID) -> &'a [u8]: Extension::ConnectionId(id) => id;
+    server_name(SERVER_NAME) -> &'a [u8]: Extension::ServerName(name) => name;
+    supported_versions(SUPPORTED_VERSIONS) -> List<'a, ProtocolVersion>: Extension::SupportedVersions(versions) => versions;
+    supported_groups(SUPPORTED_GROUPS) -> List<'a, NamedGroup>: Extension::SupportedGroups(groups) => groups;
+    ec_point_formats(EC_POINT_FORMATS) -> &'a [u8]: Extension::EcPointFormats(formats) => formats;
+    signature_algorithms(SIGNATURE_ALGORITHMS) -> List<'a, SignatureScheme>: Extension::SignatureAlgorithms(schemes) => schemes;
+    use_srtp(USE_SRTP) -> UseSrtp<'a>: Extension::UseSrtp(offer) => offer;
+    extended_master_secret(EXTENDED_MASTER_SECRET) -> (): Extension::ExtendedMasterSecret => ();
+    renegotiation_info(RENEGOTIATION_INFO) -> &'a [u8]: Extension::RenegotiationInfo(connection) => connection;
 }
 
 impl PartialEq for Extensions<'_> {
