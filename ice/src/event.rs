@@ -19,7 +19,7 @@ pub enum Event {
     SelectedCandidatePairChange(CandidatePair),
     /// An own check was answered there for the first time.
     PathValidated(FiveTuple),
-    /// A role conflict was settled against us.
+    /// A role conflict was settled against us, or a restart found a peer of another mode.
     RoleChange(Role),
     /// The new generation of a restart has its pair; the old generation is going.
     RestartConfirmed,

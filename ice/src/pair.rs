@@ -144,7 +144,7 @@ pub(crate) struct Pair {
     /// What PRIORITY says in its checks.
     pub(crate) check_priority: u32,
     state: PairState,
-    /// When a check was answered last: consent on this path counts from here.
+    /// When a check was answered last, or to a lite agent came last: consent on this path counts from here.
     pub(crate) answered: Option<Instant>,
     pub(crate) wish: Option<Wish>,
     pub(crate) ruling: Ruling,

@@ -171,6 +171,7 @@ impl Generation {
         let state = pair.state();
         let mut effect = Effect::None;
         if shared.mode == Mode::Lite {
+            pair.answered = Some(now);
             let steady = self.is_steady();
             effect = if steady { Effect::Renewed } else { Effect::Any };
             self.renew_consent(shared, now, id);

@@ -82,7 +82,7 @@ impl Generation {
         let Some(pair) = self.checklist.get(id).filter(usable) else {
             return;
         };
-        // Only an answer is proof of consent; a lite agent gets none and lives by the request at hand.
+        // Between two lite agents nothing is ever proven.
         let fresh = pair.answered.unwrap_or(now);
         let nominated = selection == Selection::Nominated;
         self.lost = None;
@@ -436,8 +436,11 @@ impl Generation {
             return;
         }
         if is_stale(pair, shared, now) {
-            // The wish stays with the pair and counts when it has succeeded again.
-            return self.check_again(id);
+            // The wish stays with the pair and counts when it has succeeded again; to a lite agent, when it is repeated.
+            if shared.mode == Mode::Full {
+                self.check_again(id);
+            }
+            return;
         }
         let Some(situation) = self.situation(shared, now) else {
             return;
@@ -486,6 +489,9 @@ impl Generation {
 }
 
 fn is_stale(pair: &Pair, shared: &Shared, now: Instant) -> bool {
-    let last = |answered: Instant| now < answered + shared.timing.consent_timeout;
-    shared.mode == Mode::Full && !pair.answered.is_some_and(last)
+    let lasts = match shared.mode {
+        Mode::Full => shared.timing.consent_timeout,
+        Mode::Lite => shared.timing.lite_timeout,
+    };
+    pair.answered.is_none_or(|answered| now >= answered + lasts)
 }

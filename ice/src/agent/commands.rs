@@ -9,6 +9,7 @@ use super::Agent;
 use crate::address::Protocol;
 use crate::candidate::{Candidate, CandidateId, CandidateType};
 use crate::error::ApiMisuse;
+use crate::event::Event;
 use crate::generation::{EndOfCandidates, Peer};
 use crate::local::Local;
 use crate::parameters::Parameters;
@@ -199,7 +200,10 @@ impl Agent {
             true => *self.shared.role.get_or_insert(fixed),
             false => fixed,
         };
-        self.shared.role = Some(role);
+        let before = self.shared.role.replace(role);
+        if before.is_some_and(|before| before != role) {
+            self.shared.events.push(Event::RoleChange(role));
+        }
         let peer = Peer::new(&remote);
         self.current.set_peer(&mut self.shared, now, peer);
     }

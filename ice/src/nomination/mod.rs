@@ -135,7 +135,7 @@ pub struct Contender {
     /// The sum of its candidates' epochs ([`Candidate::with_epoch`](crate::Candidate::with_epoch)): greater is a newer
     /// network.
     pub epoch: u32,
-    /// When a check was answered last.
+    /// When a check was answered last; to a lite agent, when the peer's last came.
     pub answered: Option<Instant>,
     /// When the first consent check left that nothing has answered since. Only the pair in use has any.
     pub unanswered_since: Option<Instant>,

@@ -16,6 +16,7 @@ mod glare;
 mod laws;
 mod lite;
 mod memory;
+mod model;
 mod nat;
 mod nomination;
 mod policy;
