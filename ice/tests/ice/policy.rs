@@ -215,6 +215,44 @@ fn a_backup_takes_over_without_a_gap_when_the_path_dies() {
 
 // req: I10 I23
 #[test]
+fn the_backup_that_takes_over_is_one_that_answers() {
+    let mut call = talking(
+        offerer(Continuous::default(), 2),
+        answerer(Continuous::default(), 2),
+    );
+    call.run_for(secs(10));
+    let (a, b) = in_use(&call.a, &call.b);
+    // With the path in use goes the better of the two backups.
+    let other = address(1, 1);
+    call.network.cut_address(a);
+    let took =
+        call.drive_until(|left, right| left.path().local == other && right.path().remote == other);
+    assert!(took <= ms(6000 + 1000 + 1000), "{took:?}");
+    assert_eq!(in_use(&call.a, &call.b), (other, b));
+}
+
+// req: I23
+#[test]
+fn a_backup_that_answers_with_errors_is_not_asked_more_often() {
+    let mut solo = controlling(ByApplication::default(), 2);
+    let mut asked = 0;
+    for _ in 0..1200 {
+        solo.run_for(ms(100));
+        for check in solo.take_requests() {
+            if check.path.remote == remote(1) {
+                asked += 1;
+                let error = solo.error_to(&check, floe_stun::ErrorCode::BAD_REQUEST);
+                let _ = solo.receive(remote(1), &error);
+            } else {
+                let _ = solo.answer(&check);
+            }
+        }
+    }
+    assert_eq!(asked, 4, "every 25 s");
+}
+
+// req: I10 I23
+#[test]
 fn a_slow_path_is_not_a_silent_one() {
     let mut story = between(
         offerer(Continuous::default(), 2),
@@ -557,7 +595,7 @@ fn the_applications_pair_is_given_up_when_it_is_lost() {
 // req: I10
 #[test]
 fn the_applications_choice_replaces_a_nomination_under_way() {
-    let mut solo = controlling(Regular, 2);
+    let mut solo = controlling(KeepAll(Continuous::default()), 2);
     let second = id(&solo, 1);
     solo.run_for(ms(10));
     let mut sent = solo.take_requests();
