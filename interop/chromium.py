@@ -413,9 +413,11 @@ def network_changes(mode, first, moves):
         equal("the path goes through", host_of(call.session()["selected_pair"]["local"]), addresses[0])
         with unreachable(addresses[0]):
             lost = time.monotonic()
-            eventually("floe says disconnected", lambda: call.session()["ice"] == "disconnected", 20)
-            call.browser.run(moves)
             through = lambda: host_of((call.session()["selected_pair"] or {"local": ""})["local"])
+            # A full agent has checked the page's candidates from all of its addresses, and may have moved on by itself.
+            noticed = lambda: call.session()["ice"] == "disconnected" or through() == addresses[1]
+            eventually("floe notices", noticed, 20)
+            call.browser.run(moves)
             eventually("floe uses its other address", lambda: through() == addresses[1], 20)
             eventually("floe is well", lambda: call.session()["ice"] in ("connected", "completed"), 20)
             eventually("floe's connection is well", lambda: call.session()["connection"] == "connected", 20)
@@ -434,7 +436,7 @@ def network_changes(mode, first, moves):
         equal("page DTLS", call.page()["dtls"], ["new", "connecting", "connected"])
         equal("floe DTLS", call.floe("dtls"), ["new", "connecting", "connected"])
         said = call.floe("connection")
-        equal("floe connection", [said[:4], said[-1]], [["new", "connecting", "connected", "disconnected"], "connected"])
+        equal("floe connection", [said[:3], said[-1]], [["new", "connecting", "connected"], "connected"])
         return f"{call.versions()}; moved on after {moved:.1f} s"
 
 
