@@ -166,11 +166,18 @@ impl Consent {
         true
     }
 
-    /// A check left; unless it is answered, the next one follows after `wait`.
-    pub(crate) fn on_sent(&mut self, now: Instant, id: TransactionId, role: Role, wait: Duration) {
+    /// A check left; unless it is answered, the next one follows after `wait`. Gives the one that is forgotten for it.
+    pub(crate) fn on_sent(
+        &mut self,
+        now: Instant,
+        id: TransactionId,
+        role: Role,
+        wait: Duration,
+    ) -> Option<Sent> {
+        let mut forgotten = None;
         if let Some(unanswered) = self.latest.replace(Sent { id, at: now, role }) {
             if self.older.len() + 1 == MAX_OUTSTANDING {
-                self.older.pop_front();
+                forgotten = self.older.pop_front();
             }
             self.older.push(unanswered);
         }
@@ -178,6 +185,7 @@ impl Consent {
         self.last_sent = Some(now);
         self.unanswered_since.get_or_insert(now);
         self.next_check = now + wait.max(Duration::from_millis(1));
+        forgotten
     }
 
     /// Sets the suspicion when it is due; says whether it is new.

@@ -173,8 +173,8 @@ impl Generation {
         if let Some(id) = self.recognize(shared, now, address, &candidate) {
             return Some(id);
         }
-        if !self.make_room(shared, candidate.priority()) {
-            shared.stats.candidates_ignored += 1;
+        if !self.make_room(shared, &candidate) {
+            shared.stats.remote_candidates_dropped += 1;
             return None;
         }
         let id = shared.next_candidate_id();
@@ -221,11 +221,13 @@ impl Generation {
     }
 
     /// At the cap the candidate with the lowest priority goes (I43).
-    fn make_room(&mut self, shared: &mut Shared, priority: u32) -> bool {
+    /// Each transport has its own: candidates for TCP, which we may not speak, push none for UDP out.
+    fn make_room(&mut self, shared: &mut Shared, candidate: &Candidate) -> bool {
+        let (priority, protocol) = (candidate.priority(), candidate.protocol());
         let signalled = || {
             self.remotes
                 .iter()
-                .filter(|r| r.kind != CandidateType::PeerReflexive)
+                .filter(|r| r.kind != CandidateType::PeerReflexive && r.protocol == protocol)
         };
         if signalled().count() < shared.config.max_remote_candidates {
             return true;
@@ -240,7 +242,7 @@ impl Generation {
         if least_priority >= priority {
             return false;
         }
-        shared.stats.candidates_ignored += 1;
+        shared.stats.remote_candidates_dropped += 1;
         self.remotes.retain(|r| r.id != id);
         self.checklist.retain(|pair| pair.remote.id != id);
         true

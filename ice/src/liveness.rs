@@ -34,7 +34,9 @@ impl Generation {
         }
         let wait = self.probe_wait(shared);
         if let Some(selected) = self.selected.as_mut() {
-            selected.consent.on_sent(now, shared.mint(), role, wait);
+            let id = shared.mint();
+            let forgotten = selected.consent.on_sent(now, id, role, wait);
+            shared.stats.transactions_dropped += u32::from(forgotten.is_some());
         }
         self.settle(shared, now);
         true

@@ -256,7 +256,7 @@ impl Generation {
             let oldest = unanswered().map(|r| r.id).min();
             self.remotes.retain(|r| Some(r.id) != oldest);
             self.checklist.retain(|pair| Some(pair.remote.id) != oldest);
-            shared.stats.candidates_ignored += 1;
+            shared.stats.peer_reflexive_replaced += 1;
         }
         let priority = priority.clamp(1, crate::priority::MAX);
         let id = shared.next_candidate_id();

@@ -25,8 +25,14 @@ pub struct Stats {
     pub consent_requests_sent: u64,
     /// Role conflicts that we settled, either way.
     pub role_conflicts: u64,
-    /// Remote candidates that were not taken: over the cap, late, of another generation, or not sendable.
+    /// Remote candidates that were not taken: late, of another generation, or at an address that is not used.
     pub candidates_ignored: u64,
+    /// Signalled remote candidates that were not taken or made room, because there were too many.
+    pub remote_candidates_dropped: u64,
+    /// Peer-reflexive remote candidates that had not answered and made room for newer ones.
+    pub peer_reflexive_replaced: u64,
+    /// Consent checks whose answers do not count any more, because too many are outstanding.
+    pub transactions_dropped: u64,
     /// Pairs that were not formed because the checklist was full.
     pub pairs_dropped: u64,
     /// Early requests that were answered and not remembered.
@@ -75,6 +81,9 @@ pub(crate) struct Counters {
     pub(crate) consent_requests_sent: Counter,
     pub(crate) role_conflicts: Counter,
     pub(crate) candidates_ignored: Counter,
+    pub(crate) remote_candidates_dropped: Counter,
+    pub(crate) peer_reflexive_replaced: Counter,
+    pub(crate) transactions_dropped: Counter,
     pub(crate) pairs_dropped: Counter,
     pub(crate) early_requests_dropped: Counter,
     drops: [Counter; DropReason::COUNT],
@@ -97,6 +106,9 @@ impl Counters {
             consent_requests_sent: self.consent_requests_sent.into(),
             role_conflicts: self.role_conflicts.into(),
             candidates_ignored: self.candidates_ignored.into(),
+            remote_candidates_dropped: self.remote_candidates_dropped.into(),
+            peer_reflexive_replaced: self.peer_reflexive_replaced.into(),
+            transactions_dropped: self.transactions_dropped.into(),
             pairs_dropped: self.pairs_dropped.into(),
             early_requests_dropped: self.early_requests_dropped.into(),
             events_dropped,

@@ -42,7 +42,6 @@ use std::{
 ///
 /// A machine of its own with the five verbs; an [`Endpoint`](crate::Endpoint) holds many. `Send`: it can be taken out of one
 /// endpoint and put into that of another thread at any moment.
-#[derive(Debug)]
 pub struct Transport {
     ice: ice::Agent,
     dtls: Associations,
@@ -82,6 +81,18 @@ struct Restart {
 pub(crate) struct Route {
     pub(crate) key: Arc<stun::RouteKey>,
     pub(crate) tag: u32,
+}
+
+impl std::fmt::Debug for Transport {
+    /// Prints no address (I45); see [`Agent`](ice::Agent)'s.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Transport")
+            .field("ice", &self.ice)
+            .field("dtls", &self.dtls.current().state())
+            .field("paths", &self.paths.len())
+            .field("stats", &self.stats)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Transport {

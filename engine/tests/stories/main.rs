@@ -13,4 +13,5 @@ mod farewell;
 mod hostile;
 mod laws;
 mod restart;
+mod routable;
 mod support;

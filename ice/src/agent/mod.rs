@@ -45,7 +45,6 @@ pub enum Received {
 /// An ICE agent for one data stream of one component (RFC 8445), full or lite.
 ///
 /// See the [crate's documentation](crate) for the loop around it.
-#[derive(Debug)]
 pub struct Agent {
     shared: Shared,
     initiation: Initiation,
@@ -63,6 +62,22 @@ pub struct Agent {
     /// Whether a restart is the reason of the next change of state.
     restarted: Option<Reason>,
     deadline: Option<Instant>,
+}
+
+impl std::fmt::Debug for Agent {
+    /// Prints no address and no password: what an agent holds does not get into logs by itself (I45). Its pairs and candidates
+    /// are there to be asked for.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Agent")
+            .field("mode", &self.shared.mode)
+            .field("role", &self.shared.role)
+            .field("state", &self.state)
+            .field("gathering", &self.shared.gathering)
+            .field("restarting", &self.is_restarting())
+            .field("pairs", &self.candidate_pairs().count())
+            .field("stats", &self.stats())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Agent {

@@ -3,10 +3,17 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
-use floe_ice::{Candidate, Config, Initiation, Received};
+use allocation_counter::measure;
+use floe_ice::{
+    Agent, Candidate, Config, DropReason, FiveTuple, Initiation, Received, State, TcpType,
+};
+use floe_stun::{
+    AttributeType, ErrorCode, IntegrityAlgorithm, IntegrityKey, Message, Method, RoleAttribute,
+    TransactionId, Writer,
+};
 
-use crate::support::solo::{Solo, remote};
-use crate::support::{address, ms};
+use crate::support::solo::{Solo, controlled_with_pairs, local, remote, success};
+use crate::support::{address, ms, secs};
 
 /// Datagrams out and in, by address.
 #[derive(Default)]
@@ -130,4 +137,316 @@ fn a_candidate_that_is_signalled_after_it_was_heard_is_checked_like_the_others()
         .unwrap();
     solo.run_for(ms(60_000));
     assert_eq!(solo.take_requests().len(), 6, "the rest of its seven");
+}
+
+fn in_a_call() -> Solo {
+    let mut solo = controlled_with_pairs(1);
+    let request = solo.check().nominating().bytes();
+    let _ = solo.receive(remote(0), &request);
+    solo.take();
+    solo
+}
+
+// req: I43
+#[test]
+fn what_candidates_are_too_many_is_counted_by_kind() {
+    let mut config = Config::default();
+    config.max_pairs = 20;
+    let mut solo = Solo::checking(Initiation::Responding, config, &[]);
+    let add = |solo: &mut Solo, candidate| {
+        solo.agent
+            .add_remote_candidate(solo.now, candidate)
+            .unwrap()
+    };
+    for n in 0..64 {
+        let candidate = Candidate::host(remote(n)).with_local_preference(1000 + n);
+        assert!(add(&mut solo, candidate).is_some());
+    }
+    assert_eq!(solo.agent.candidate_pairs().count(), 20);
+    assert_eq!(solo.agent.stats().pairs_dropped, 44);
+    // A transport that we do not speak neither counts nor pushes anything out, however good it looks.
+    for n in 0..64 {
+        let tcp = Candidate::host(remote(n)).over_tcp(TcpType::Passive);
+        assert!(add(&mut solo, tcp.with_priority(u32::MAX >> 1)).is_some());
+    }
+    assert_eq!(solo.agent.stats().remote_candidates_dropped, 0);
+    let better = Candidate::host(remote(70)).with_local_preference(2000);
+    assert!(add(&mut solo, better).is_some(), "the worst made room");
+    let worse = Candidate::host(remote(71)).with_priority(1);
+    assert!(add(&mut solo, worse).is_none());
+    assert_eq!(solo.agent.stats().remote_candidates_dropped, 2);
+    assert_eq!(solo.agent.stats().candidates_ignored, 0);
+
+    let mut solo = in_a_call();
+    for n in 0..11 {
+        let request = solo.check().bytes();
+        assert_eq!(solo.receive(address(9, n), &request), Received::Handled);
+    }
+    assert_eq!(solo.agent.stats().peer_reflexive_replaced, 3);
+}
+
+// req: I43
+#[test]
+fn early_requests_and_answers_that_wait_are_bounded_and_counted() {
+    let mut solo = Solo::new(
+        floe_ice::Mode::Full,
+        Initiation::Responding,
+        Config::default(),
+    );
+    let host = Candidate::host(local());
+    solo.agent.add_local_candidate(solo.now, host).unwrap();
+    for n in 0..40 {
+        let request = solo.check().bytes();
+        assert_eq!(solo.receive(remote(n), &request), Received::Handled);
+    }
+    assert_eq!(solo.agent.stats().early_requests_dropped, 8);
+    // Nobody polls: each answer waits, and one too many is dropped.
+    let path = FiveTuple::udp(local(), remote(0));
+    for n in 0..100 {
+        let request = solo.check().bytes();
+        let received = solo.agent.handle_datagram(solo.now, path, &request);
+        let full = received == Received::Dropped(DropReason::Overloaded);
+        assert_eq!(full, n >= 65, "{n}: {received:?}");
+    }
+    assert_eq!(solo.agent.stats().dropped(DropReason::Overloaded), 35);
+}
+
+// req: I43
+#[test]
+fn events_that_nobody_polls_are_bounded_and_counted() {
+    let mut solo = in_a_call();
+    let path = FiveTuple::udp(local(), remote(0));
+    let mut buf = [0; 1200];
+    // A peer that claims our role, whichever it is, with a tie-breaker that makes us give way.
+    for _ in 0..100 {
+        let mut check = solo.check();
+        check.role = Some(match solo.agent.role() {
+            Some(floe_ice::Role::Controlling) => RoleAttribute::Controlling(u64::MAX),
+            _ => RoleAttribute::Controlled(0),
+        });
+        let _ = solo.agent.handle_datagram(solo.now, path, &check.bytes());
+        while solo.agent.poll_transmit(&mut buf).is_some() {}
+    }
+    let stats = solo.agent.stats();
+    assert_eq!(stats.role_conflicts, 100);
+    let polled = std::iter::from_fn(|| solo.agent.poll_event()).count() as u64;
+    assert!(polled <= 34, "{polled}");
+    assert!(stats.events_dropped >= 100 - polled);
+}
+
+// req: I43
+#[test]
+fn consent_checks_that_wait_for_answers_are_bounded_and_counted() {
+    let mut solo = in_a_call();
+    let mut timing = floe_ice::Timing::default();
+    timing.rto = ms(50);
+    timing.disconnected_probe = ms(50);
+    solo.agent.set_timing(solo.now, timing);
+    solo.run_for(secs(12));
+    let sent = solo.take_requests();
+    assert!(sent.len() > 40, "{}", sent.len());
+    let stats = solo.agent.stats();
+    assert_eq!(stats.transactions_dropped, sent.len() as u64 - 32);
+    // The oldest are forgotten, the latest still count.
+    assert_eq!(
+        solo.answer(&sent[0]),
+        Received::Dropped(DropReason::UnknownTransaction)
+    );
+    assert_eq!(solo.answer(sent.last().unwrap()), Received::Handled);
+}
+
+// req: S5
+#[test]
+fn a_420_names_each_attribute_that_was_not_understood() {
+    let mut solo = in_a_call();
+    let check = solo.check();
+    let key = IntegrityKey::short_term(check.to.password().as_bytes());
+    let types = [0x7ff0, 0x0033, 0x7abc].map(AttributeType::new);
+    let mut buf = [0; 300];
+    let mut writer = Writer::request(&mut buf, Method::BINDING, check.transaction_id())
+        .ice_username(check.to.username_fragment(), &check.from)
+        .priority(1);
+    for unknown in types {
+        writer = writer.attribute(unknown, &[1, 2, 3]);
+    }
+    let len = writer.integrity(&key).fingerprint().unwrap();
+    assert_eq!(solo.receive(remote(0), &buf[..len]), Received::Handled);
+    let answer = solo.take().remove(0);
+    let message = answer.message();
+    let verified = message.verify(&key).unwrap();
+    assert_eq!(verified.error_code(), Some(ErrorCode::UNKNOWN_ATTRIBUTE));
+    let list = verified
+        .attributes()
+        .find(|a| a.attribute_type == AttributeType::UNKNOWN_ATTRIBUTES)
+        .unwrap();
+    assert_eq!(list.value, [0x7f, 0xf0, 0x00, 0x33, 0x7a, 0xbc]);
+}
+
+// req: I64
+#[test]
+fn a_mac_of_32_bits_renews_no_consent() {
+    let mut solo = in_a_call();
+    solo.run_for(secs(6));
+    let consent = solo.take_requests().remove(0);
+    let age = solo.agent.consent_age(solo.now);
+    let theirs = IntegrityKey::short_term(solo.peer.password().as_bytes());
+    let ours = IntegrityKey::short_term(solo.agent.local_parameters().password().as_bytes());
+    let short = IntegrityAlgorithm::Sha1Truncated32;
+    let mut datagrams = Vec::new();
+    for method in [Method::GOOG_PING, Method::BINDING] {
+        let mut buf = [0; 200];
+        let response = Writer::success(&mut buf, method, consent.id()).xor_mapped_address(local());
+        let len = response.integrity_as(short, &theirs).fingerprint().unwrap();
+        datagrams.push(buf[..len].to_vec());
+        let len = Writer::request(&mut buf, method, TransactionId::from_bytes([8; 12]))
+            .integrity_as(short, &ours)
+            .fingerprint()
+            .unwrap();
+        datagrams.push(buf[..len].to_vec());
+    }
+    for datagram in datagrams {
+        let received = solo.receive(remote(0), &datagram);
+        assert!(matches!(received, Received::Dropped(_)), "{received:?}");
+        assert!(solo.take().is_empty());
+        assert_eq!(solo.agent.consent_age(solo.now), age);
+    }
+    // The transaction is still open for an answer that counts.
+    assert_eq!(solo.answer(&consent), Received::Handled);
+    assert_eq!(solo.agent.consent_age(solo.now), Some(ms(0)));
+}
+
+// req: I64
+#[test]
+fn dtls_in_a_check_is_nothing_before_the_mac() {
+    let mut solo = in_a_call();
+    let to = solo.agent.local_parameters().clone();
+    let forged = IntegrityKey::short_term(b"not-the-password-of-ours");
+    let mut buf = [0; 1200];
+    let len = Writer::request(
+        &mut buf,
+        Method::BINDING,
+        TransactionId::from_bytes([4; 12]),
+    )
+    .ice_username(to.username_fragment(), solo.peer.username_fragment())
+    .priority(1)
+    .attribute(AttributeType::DTLS_IN_STUN, &[22; 900])
+    .integrity(&forged)
+    .fingerprint()
+    .unwrap();
+    assert_eq!(
+        solo.receive(remote(0), &buf[..len]),
+        Received::Dropped(DropReason::BadIntegrity)
+    );
+    assert!(solo.take().is_empty());
+}
+
+// req: I45
+#[test]
+fn an_agent_in_a_log_shows_no_address_and_no_password() {
+    let mut solo = in_a_call();
+    solo.agent.restart(solo.now, None, None).unwrap();
+    let printed = format!("{:?} {:#?}", solo.agent, solo.agent);
+    let ours = solo.agent.local_parameters();
+    for secret in [
+        local().ip().to_string(),
+        remote(0).ip().to_string(),
+        ours.password().to_owned(),
+        ours.username_fragment().to_owned(),
+        solo.peer.password().to_owned(),
+    ] {
+        assert!(!printed.contains(&secret), "{secret} in {printed}");
+    }
+    assert!(printed.contains("Connected"), "{printed}");
+    // Nor does anything that says why something was dropped, failed or changed.
+    for transition in solo.transitions() {
+        assert!(!transition.reason.to_string().contains("192.0.2."));
+    }
+}
+
+/// Datagrams that no honest peer sends: garbage, forgeries, replayed answers, cut and bent messages.
+fn hostile(solo: &mut Solo) -> Vec<Vec<u8>> {
+    let good = solo.check().nominating();
+    let answer = success(
+        TransactionId::from_bytes([3; 12]),
+        local(),
+        solo.peer.password(),
+    );
+    let mut flood = vec![
+        good.bytes_under("not-the-password-of-ours"),
+        answer.clone(),
+        answer[..answer.len() - 4].to_vec(),
+        vec![0; 20],
+        Vec::new(),
+    ];
+    for n in 0..120u8 {
+        let mut bent = good.bytes();
+        let place = usize::from(n) % bent.len();
+        bent[place] ^= 1 << (n % 8);
+        flood.push(bent);
+        flood.push(
+            (0..n)
+                .map(|i| i.wrapping_mul(n ^ 0x5b) ^ (n >> 1))
+                .collect(),
+        );
+    }
+    flood
+}
+
+/// What the agent wants at `now` is done: its checks are answered as the peer would.
+fn serve(agent: &mut Agent, now: std::time::Instant, key: &IntegrityKey) {
+    let (mut buf, mut answer) = ([0; 1200], [0; 200]);
+    if agent.poll_timeout().is_some_and(|due| due <= now) {
+        agent.handle_timeout(now);
+    }
+    while let Some(transmit) = agent.poll_transmit(&mut buf) {
+        let message = Message::parse(&buf[..transmit.len]).unwrap();
+        if message.class() != floe_stun::Class::Request {
+            continue;
+        }
+        let len = Writer::success(&mut answer, Method::BINDING, message.transaction_id())
+            .xor_mapped_address(transmit.path.local)
+            .integrity(key)
+            .fingerprint()
+            .unwrap();
+        let received = agent.handle_datagram(now, transmit.path, &answer[..len]);
+        assert_eq!(received, Received::Handled);
+    }
+    while agent.poll_event().is_some() {}
+}
+
+// req: I44
+#[test]
+fn a_million_hostile_datagrams_leave_memory_flat_and_the_call_alone() {
+    let mut solo = in_a_call();
+    let flood = hostile(&mut solo);
+    let key = IntegrityKey::short_term(solo.peer.password().as_bytes());
+    let (agent, mut now) = (&mut solo.agent, solo.now);
+    let before = (agent.state(), agent.send_path());
+    let mut rounds = |count: u32| {
+        for _ in 0..count {
+            now += ms(20);
+            serve(agent, now, &key);
+            for n in 0..1000usize {
+                // One in eight pretends to come from the peer, whose forgeries have no budget.
+                let source = if n % 8 == 0 {
+                    remote(0)
+                } else {
+                    address(9, (n % 99) as u16)
+                };
+                let path = FiveTuple::udp(local(), source);
+                let received = agent.handle_datagram(now, path, &flood[n % flood.len()]);
+                assert_ne!(received, Received::Handled);
+            }
+        }
+        agent.candidate_pairs().count()
+    };
+    rounds(100);
+    let info = measure(|| assert_eq!(rounds(900), 1));
+    assert_eq!((info.count_current, info.bytes_current), (0, 0));
+    assert_eq!((agent.state(), agent.send_path()), before);
+    assert_eq!(agent.state(), State::Connected);
+    let stats = agent.stats();
+    // What is no STUN at all is not the agent's to count.
+    assert!(stats.dropped_total() > 400_000, "{}", stats.dropped_total());
+    assert!(stats.consent_requests_sent >= 3, "consent went on");
 }

@@ -355,7 +355,7 @@ fn which_paths_are_heard_and_proven() {
     assert_eq!(solo.agent.usable_path(), Some(path(0)));
 }
 
-// req: I59
+// req: I59 S4
 #[test]
 fn a_closed_agent_leaves_something_that_answers_forbidden() {
     let mut solo = in_a_call();
@@ -391,6 +391,15 @@ fn a_closed_agent_leaves_something_that_answers_forbidden() {
             .is_none()
     );
     assert!(of_request.answer(path, b"no stun", &mut buf).is_none());
+    // Without its FINGERPRINT, or with a wrong one, it is no ICE.
+    let mut unmarked = request.bytes();
+    unmarked.truncate(unmarked.len() - 8);
+    let length = (unmarked.len() - 20) as u16;
+    unmarked[2..4].copy_from_slice(&length.to_be_bytes());
+    assert!(of_request.answer(path, &unmarked, &mut buf).is_none());
+    let mut mismarked = request.bytes();
+    *mismarked.last_mut().unwrap() ^= 1;
+    assert!(of_request.answer(path, &mismarked, &mut buf).is_none());
 }
 
 // req: I40
