@@ -30,8 +30,8 @@ impl Agent {
     ///
     /// Local candidates and the role stay (RFC 8445 §6.1.1); gathering begins anew. The old generation keeps answering,
     /// consenting and carrying traffic until the new one has a nominated pair; then
-    /// [`Event::RestartConfirmed`](crate::Event::RestartConfirmed). If the new one gives up while the old one carries,
-    /// [`Event::RestartRolledBack`](crate::Event::RestartRolledBack).
+    /// [`Event::RestartConfirmed`]. If the new one gives up while the old one carries,
+    /// [`Event::RestartRolledBack`].
     ///
     /// At most two generations live: a restart during a restart replaces the unconfirmed one (unless that has found a path and
     /// the old one has lost its own), a restart right after a confirmed one ends the one before.
