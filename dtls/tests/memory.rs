@@ -176,7 +176,7 @@ fn ten_thousand_pairs_of_dtls_1_3_take_two_kib_a_side() {
 
 // req: T52
 #[test]
-fn no_suite_and_no_backend_takes_more_but_for_longer_secrets() {
+fn no_suite_and_no_backend_takes_more() {
     use ProtocolVersion as Version;
     for (version, suite) in [
         (
@@ -201,12 +201,7 @@ fn no_suite_and_no_backend_takes_more_but_for_longer_secrets() {
         // Of aws-lc-rs only what it keeps in Rust's heap can be counted: its ciphers are in that of C.
         for backend in [CryptoBackend::Ring, CryptoBackend::AwsLcRs] {
             let what = format!("{version}, {suite}, {backend:?}");
-            let most = match suite {
-                // Two secrets of 48 bytes instead of 32.
-                CipherSuite::TLS13_AES_256_GCM_SHA384 => MOST + 32,
-                _ => MOST,
-            };
-            assert_small(&what, most, count(&Kind::new(backend, version, suite), 2));
+            assert_small(&what, MOST, count(&Kind::new(backend, version, suite), 2));
         }
     }
 }

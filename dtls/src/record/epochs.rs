@@ -18,7 +18,6 @@ use crate::stats::DropReason;
 /// What came in an epoch.
 #[derive(Debug)]
 pub(super) struct Heard {
-    pub(super) epoch: Epoch,
     pub(super) window: ReplayWindow,
     pub(super) forged: u64,
 }
@@ -27,7 +26,7 @@ pub(super) struct Heard {
 #[derive(Debug)]
 pub(super) struct ReadEpoch {
     pub(super) heard: Heard,
-    key: RecordKey,
+    pub(super) key: RecordKey,
 }
 
 /// An epoch of DTLS 1.3 that is over, and of which something may still come.
@@ -42,7 +41,6 @@ pub(super) struct Ended {
 
 #[derive(Debug)]
 pub(super) struct WriteEpoch {
-    pub(super) epoch: Epoch,
     pub(super) key: RecordKey,
     pub(super) next: u64,
 }
@@ -50,15 +48,15 @@ pub(super) struct WriteEpoch {
 impl ReadEpoch {
     pub(super) fn new(epoch: Epoch, key: RecordKey) -> Self {
         let heard = Heard {
-            epoch,
             window: ReplayWindow::default(),
             forged: 0,
         };
+        let key = key.of_epoch(epoch);
         Self { heard, key }
     }
 
     pub(super) fn epoch(&self) -> Epoch {
-        self.heard.epoch
+        self.key.epoch()
     }
 
     /// Whether a record has authenticated.
@@ -68,8 +66,8 @@ impl ReadEpoch {
 
     pub(super) fn ended(self, secrets: RecordSecrets, older: Option<Box<Ended>>) -> Ended {
         Ended {
+            secrets: secrets.of_epoch(self.epoch()),
             heard: self.heard,
-            secrets,
             older,
             until: None,
         }
@@ -127,7 +125,7 @@ impl Ended {
     }
 
     pub(super) fn epoch(&self) -> Epoch {
-        self.heard.epoch
+        self.secrets.epoch()
     }
 
     /// As [`ReadEpoch::open_unified`], of the newest epoch from here on whose number ends in the bits of the header.
@@ -172,7 +170,7 @@ impl Heard {
         if !self.window.check(sequence) {
             return Opened::dropped(DropReason::Replayed, next);
         }
-        let number = RecordNumber::new(self.epoch, sequence);
+        let number = RecordNumber::new(key.epoch(), sequence);
         match v13::open(key, number, header, record) {
             Ok(plaintext) => self.authentic(number, None, plaintext, record, from),
             // There is time to change keys.
@@ -245,10 +243,13 @@ fn inner_type(inner: &[u8]) -> Result<(ContentType, usize), DropReason> {
 impl WriteEpoch {
     pub(super) fn new(epoch: Epoch, key: RecordKey) -> Self {
         Self {
-            epoch,
-            key,
+            key: key.of_epoch(epoch),
             next: 0,
         }
+    }
+
+    pub(super) fn epoch(&self) -> Epoch {
+        self.key.epoch()
     }
 
     /// How many records it can have. Keys of DTLS 1.3 can be changed: where the peer never lets us, that is where the limit
@@ -274,7 +275,7 @@ impl WriteEpoch {
         if self.next + reserved >= self.end() {
             return Err(SealError::Exhausted);
         }
-        let number = RecordNumber::new(self.epoch, self.next);
+        let number = RecordNumber::new(self.epoch(), self.next);
         let text = Unsealed {
             number,
             content_type,

@@ -204,7 +204,7 @@ impl RecordLayer {
     /// Older epochs than this cannot be written any more: their keys are gone.
     pub(crate) fn drop_write_before(&mut self, epoch: Epoch) {
         if let Some(aside) = &mut self.aside {
-            aside.write_before.take_if(|before| before.epoch < epoch);
+            aside.write_before.take_if(|before| before.epoch() < epoch);
         }
         self.tidy();
     }
@@ -266,7 +266,7 @@ impl RecordLayer {
     /// The newest epoch that can be written.
     pub(crate) fn write_epoch(&self) -> Epoch {
         let newest = self.write.as_ref();
-        newest.map_or(Epoch::PLAINTEXT, |write| write.epoch)
+        newest.map_or(Epoch::PLAINTEXT, WriteEpoch::epoch)
     }
 
     /// The newest epoch that can be opened.
@@ -282,7 +282,7 @@ impl RecordLayer {
         known
             .into_iter()
             .flatten()
-            .find(|write| write.epoch == epoch)
+            .find(|write| write.epoch() == epoch)
     }
 
     /// Whether a protected record has authenticated.
@@ -383,7 +383,7 @@ impl RecordLayer {
             };
             let known = [self.write.as_mut(), before];
             let mut known = known.into_iter().flatten();
-            let write = known.find(|write| write.epoch == epoch);
+            let write = known.find(|write| write.epoch() == epoch);
             write
                 .ok_or(SealError::NoKeys)?
                 .seal(content_type, id, parts, out)
@@ -497,12 +497,18 @@ impl RecordLayer {
 
     /// As if so many epochs more had been written before the newest.
     pub(crate) fn skip_write_epochs(&mut self, count: u16) {
-        self.write.as_mut().unwrap().epoch.0 += count;
+        let write = self.write.take().unwrap();
+        let epoch = Epoch(write.epoch().0 + count);
+        let key = write.key.of_epoch(epoch);
+        self.write = Some(WriteEpoch { key, ..write });
     }
 
     /// As if so many epochs more had been read before the newest.
     pub(crate) fn skip_read_epochs(&mut self, count: u16) {
-        self.heard().epoch.0 += count;
+        let read = self.read.take().unwrap();
+        let epoch = Epoch(read.epoch().0 + count);
+        let key = read.key.of_epoch(epoch);
+        self.read = Some(ReadEpoch { key, ..read });
     }
 
     fn heard(&mut self) -> &mut epochs::Heard {

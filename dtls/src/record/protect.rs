@@ -8,7 +8,7 @@ use std::fmt;
 use zeroize::Zeroizing;
 
 use super::cipher::{Cipher, Mask};
-use super::header::RecordNumber;
+use super::header::{Epoch, RecordNumber};
 use crate::crypto::CryptoBackend;
 use crate::msgs::enums::CipherSuite;
 
@@ -109,6 +109,7 @@ pub(crate) struct Key<M> {
     mask: M,
     iv: Zeroizing<[u8; NONCE_LEN]>,
     aead: Aead,
+    epoch: Epoch,
 }
 
 /// A record that does not authenticate.
@@ -133,7 +134,24 @@ impl RecordKey {
             mask: (),
             iv,
             aead,
+            epoch: Epoch::DTLS1_2,
         })))
+    }
+
+    /// The same key, as that of this epoch.
+    pub(super) fn of_epoch(mut self, epoch: Epoch) -> Self {
+        match &mut self {
+            Self::V12(key) => key.epoch = epoch,
+            Self::V13(key) => key.epoch = epoch,
+        }
+        self
+    }
+
+    pub(super) fn epoch(&self) -> Epoch {
+        match self {
+            Self::V12(key) => key.epoch,
+            Self::V13(key) => key.epoch,
+        }
     }
 
     pub(super) fn aead(&self) -> Aead {
@@ -154,6 +172,10 @@ impl KeyV12 {
 impl<M> Key<M> {
     pub(super) fn aead(&self) -> Aead {
         self.aead
+    }
+
+    pub(super) fn epoch(&self) -> Epoch {
+        self.epoch
     }
 
     /// Encrypts `in_out` and gives its tag; `None` above what the cipher can take.
@@ -216,6 +238,7 @@ pub(crate) struct RecordSecrets {
     bytes: Zeroizing<[u8; 2 * KEY_MAX + NONCE_LEN]>,
     aead: Aead,
     protection: Protection,
+    epoch: Epoch,
 }
 
 impl RecordSecrets {
@@ -225,7 +248,17 @@ impl RecordSecrets {
             bytes: Zeroizing::new([0; 2 * KEY_MAX + NONCE_LEN]),
             aead,
             protection,
+            epoch: Epoch::PLAINTEXT,
         }
+    }
+
+    /// The same, as those of this epoch.
+    pub(super) fn of_epoch(self, epoch: Epoch) -> Self {
+        Self { epoch, ..self }
+    }
+
+    pub(super) fn epoch(&self) -> Epoch {
+        self.epoch
     }
 
     /// The key, the one that masks numbers, and the nonce salt.
@@ -251,6 +284,7 @@ impl RecordSecrets {
             mask: Mask::new(self.aead, sn_key, self.protection)?,
             iv: Zeroizing::new(*rest.first_chunk()?),
             aead: self.aead,
+            epoch: self.epoch,
         })
     }
 }

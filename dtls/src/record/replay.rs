@@ -1,20 +1,18 @@
-//! The anti-replay window of one protected epoch (RFC 6347 §4.1.2.6, RFC 9147 §4.5.1), as the block ring of RFC 6479.
+//! The anti-replay window of one protected epoch (RFC 6347 §4.1.2.6, RFC 9147 §4.5.1), as a shift register.
 //!
 //! [`ReplayWindow::check`] before the record is authenticated, [`ReplayWindow::mark`] after: what is forged moves nothing.
 //! Plaintext epochs have no window: anybody could move it.
 
-/// Sequence numbers behind the newest that are still told apart.
+/// Sequence numbers up to the newest that are told apart.
 pub(crate) const WINDOW: u64 = 256;
 
 const BITS: u64 = u64::BITS as u64;
 
-/// One block more than the window, since the newest one is only partly filled.
-const BLOCKS: u64 = WINDOW / BITS + 1;
-
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct ReplayWindow {
     newest: u64,
-    seen: [u64; BLOCKS as usize],
+    /// A bit for each number, the newest first.
+    seen: [u64; (WINDOW / BITS) as usize],
 }
 
 impl ReplayWindow {
@@ -25,7 +23,7 @@ impl ReplayWindow {
 
     /// Whether nothing was marked yet.
     pub(crate) fn is_empty(&self) -> bool {
-        self.seen == [0; BLOCKS as usize]
+        self.seen == [0; _]
     }
 
     /// Whether a record of this number may be new.
@@ -33,33 +31,39 @@ impl ReplayWindow {
         if sequence > self.newest {
             return true;
         }
-        self.newest - sequence < WINDOW && self.block(sequence) & bit(sequence) == 0
+        let age = self.newest - sequence;
+        let word = self.seen.get((age / BITS) as usize);
+        word.is_some_and(|word| word & bit(age) == 0)
     }
 
     /// Remembers an authenticated record that passed [`Self::check`].
     pub(crate) fn mark(&mut self, sequence: u64) {
         if sequence > self.newest {
-            let first_stale = self.newest / BITS + 1;
-            let last_stale = (sequence / BITS).min(self.newest / BITS + BLOCKS);
-            for block in first_stale..=last_stale {
-                *self.block_mut(block * BITS) = 0;
-            }
+            self.make_older(sequence - self.newest);
             self.newest = sequence;
         }
-        *self.block_mut(sequence) |= bit(sequence);
+        let age = self.newest - sequence;
+        if let Some(word) = self.seen.get_mut((age / BITS) as usize) {
+            *word |= bit(age);
+        }
     }
 
-    fn block(&self, sequence: u64) -> u64 {
-        self.seen[(sequence / BITS % BLOCKS) as usize]
-    }
-
-    fn block_mut(&mut self, sequence: u64) -> &mut u64 {
-        &mut self.seen[(sequence / BITS % BLOCKS) as usize]
+    /// Each number that was seen is further from the newest by so much.
+    fn make_older(&mut self, by: u64) {
+        let (words, bits) = ((by / BITS) as usize, by % BITS);
+        let before = self.seen;
+        let aged = |index: usize| index.checked_sub(words).and_then(|from| before.get(from));
+        for (index, word) in self.seen.iter_mut().enumerate() {
+            let own = aged(index).map_or(0, |word| word << bits);
+            // What leaves the word before; none of it does where whole words move.
+            let carried = aged(index.wrapping_sub(1)).filter(|_| index > 0 && bits > 0);
+            *word = own | carried.map_or(0, |word| word >> (BITS - bits));
+        }
     }
 }
 
-fn bit(sequence: u64) -> u64 {
-    1 << (sequence % BITS)
+fn bit(age: u64) -> u64 {
+    1 << (age % BITS)
 }
 
 #[cfg(test)]
