@@ -57,11 +57,6 @@ impl Stranger for Is {
         self.reflexive = gathered.mapped.map(|mapped| {
             Candidate::server_reflexive(mapped, socket, Protocol::Udp).expect("a candidate")
         });
-        if let Some(relayed) = gathered.relayed {
-            let relayed = Candidate::relayed(relayed, socket, Protocol::Udp);
-            self.agent
-                .add_local_candidate(relayed.expect("a candidate"));
-        }
         self.note(now);
     }
 
@@ -136,7 +131,7 @@ impl Node for Is {
 
 #[test]
 fn it_and_floe_meet_in_every_world_as_it_meets_itself() {
-    agents::meets_in_every_world::<Is>(&worlds(), [false; 2]);
+    agents::meets_in_every_world::<Is>(&worlds());
 }
 
 #[test]

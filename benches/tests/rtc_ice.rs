@@ -172,7 +172,7 @@ impl Node for Rtc {
 
 #[test]
 fn it_and_floe_meet_in_every_world_as_it_meets_itself() {
-    agents::meets_in_every_world::<Rtc>(&worlds(), [false; 2]);
+    agents::meets_in_every_world::<Rtc>(&worlds());
 }
 
 #[test]

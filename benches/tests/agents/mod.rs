@@ -45,7 +45,7 @@ pub(crate) type Credentials = (String, String);
 pub(crate) trait Stranger: Node + Sized {
     fn new(side: Side, now: Instant) -> Self;
 
-    /// Its candidates: the socket, how a STUN server sees it if that is another address, and what a relay lends.
+    /// Its candidates: the socket, and how a STUN server sees it if that is another address.
     fn gather(&mut self, now: Instant, gathered: &Gathered);
 
     fn credentials(&self) -> Credentials;
@@ -66,7 +66,6 @@ pub(crate) trait Stranger: Node + Sized {
 pub(crate) struct Gathered {
     pub(crate) socket: SocketAddr,
     pub(crate) mapped: Option<SocketAddr>,
-    pub(crate) relayed: Option<SocketAddr>,
 }
 
 impl Gathered {
@@ -74,7 +73,6 @@ impl Gathered {
         Self {
             socket: host.socket,
             mapped: host.mapped.filter(|mapped| *mapped != host.socket),
-            relayed: host.relayed,
         }
     }
 }
@@ -103,13 +101,7 @@ impl Stranger for Floe {
         let mapped = gathered
             .mapped
             .map(|mapped| Candidate::server_reflexive(mapped, socket));
-        let relayed = gathered.relayed.map(|relayed| {
-            let mapped = gathered.mapped.unwrap_or(socket);
-            Candidate::relayed(relayed, mapped)
-        });
-        let all = std::iter::once(Candidate::host(socket))
-            .chain(mapped)
-            .chain(relayed);
+        let all = std::iter::once(Candidate::host(socket)).chain(mapped);
         for candidate in all {
             self.0
                 .add_local_candidate(now, candidate)
@@ -193,7 +185,6 @@ impl Node for Floe {
 pub(crate) enum Reached {
     Host,
     Mapped,
-    Relayed,
 }
 
 /// One meeting: A controls.
@@ -207,13 +198,13 @@ struct Meeting<A, B> {
 pub(crate) type Outcome = [Reached; 2];
 
 impl<A: Stranger, B: Stranger> Meeting<A, B> {
-    fn new(seed: u64, homes: &Homes, relays: [bool; 2], link: &Link) -> Self {
+    fn new(seed: u64, homes: &Homes, link: &Link) -> Self {
         let now = sim::Clock::epoch();
         let nodes = (
             A::new(Side::Controlling, now),
             B::new(Side::Controlled, now),
         );
-        let (mut pair, nats) = homes.settle(seed, nodes, relays);
+        let (mut pair, nats) = homes.settle(seed, nodes, [false; 2]);
         pair.a.ask(now);
         pair.b.ask(now);
         pair.drive_until(|a, b| a.has_answers() && b.has_answers());
@@ -267,7 +258,7 @@ impl<A: Stranger, B: Stranger> Meeting<A, B> {
     fn outcome(&self) -> Option<Outcome> {
         let (a, b) = (&self.pair.a, &self.pair.b);
         let ((from_a, to_b), (from_b, to_a)) = (a.node.path()?, b.node.path()?);
-        let class = |host: SocketAddr, relayed, nats: &[sim::NatId], base, seen| {
+        let class = |host: SocketAddr, nats: &[sim::NatId], base, seen| {
             let mut inside = host;
             for nat in nats {
                 let mappings = self.pair.network.mappings(*nat, inside);
@@ -276,15 +267,11 @@ impl<A: Stranger, B: Stranger> Meeting<A, B> {
                 }
                 inside = *mappings.last()?;
             }
-            match seen {
-                _ if seen == host && base == host => Some(Reached::Host),
-                _ if Some(seen) == relayed && base == seen => Some(Reached::Relayed),
-                _ => None,
-            }
+            (seen == host && base == host).then_some(Reached::Host)
         };
         Some([
-            class(b.socket, b.relayed, &self.nats.b, from_b, to_b)?,
-            class(a.socket, a.relayed, &self.nats.a, from_a, to_a)?,
+            class(b.socket, &self.nats.b, from_b, to_b)?,
+            class(a.socket, &self.nats.a, from_a, to_a)?,
         ])
     }
 
@@ -343,23 +330,23 @@ pub(crate) fn worlds() -> Vec<Homes> {
 }
 
 /// floe in either role, and the stranger with itself: all meet in each world, in the same way.
-pub(crate) fn meets_in_every_world<S: Stranger>(homes: &[Homes], relays: [bool; 2]) {
+pub(crate) fn meets_in_every_world<S: Stranger>(homes: &[Homes]) {
     let link = Link::with_delay(ms(20));
     for homes in homes {
-        let mut theirs = Meeting::<S, S>::new(1, homes, relays, &link);
+        let mut theirs = Meeting::<S, S>::new(1, homes, &link);
         let expected = theirs.meet();
         println!("{homes:?}: {expected:?}");
-        let mut floe_controls = Meeting::<Floe, S>::new(2, homes, relays, &link);
+        let mut floe_controls = Meeting::<Floe, S>::new(2, homes, &link);
         assert_eq!(floe_controls.meet(), expected, "{homes:?}, floe controls");
         floe_controls.lasts(expected);
-        let mut floe_is_controlled = Meeting::<S, Floe>::new(3, homes, relays, &link);
+        let mut floe_is_controlled = Meeting::<S, Floe>::new(3, homes, &link);
         assert_eq!(
             floe_is_controlled.meet(),
             expected,
             "{homes:?}, floe is controlled"
         );
         floe_is_controlled.lasts(expected);
-        let mut ours = Meeting::<Floe, Floe>::new(4, homes, relays, &link);
+        let mut ours = Meeting::<Floe, Floe>::new(4, homes, &link);
         assert_eq!(ours.meet(), expected, "{homes:?}, floe alone");
     }
 }
@@ -374,12 +361,12 @@ pub(crate) fn meets_in_bad_weather<S: Stranger>(homes: &[Homes], seeds: std::ops
     };
     let fair = Link::with_delay(ms(20));
     for homes in homes {
-        let expected = Meeting::<Floe, Floe>::new(1, homes, [false; 2], &fair).meet();
+        let expected = Meeting::<Floe, Floe>::new(1, homes, &fair).meet();
         for seed in seeds.clone() {
-            let mut meeting = Meeting::<Floe, S>::new(seed, homes, [false; 2], &link);
+            let mut meeting = Meeting::<Floe, S>::new(seed, homes, &link);
             assert_eq!(meeting.meet(), expected, "{homes:?}, floe controls");
             meeting.lasts(expected);
-            let mut meeting = Meeting::<S, Floe>::new(seed, homes, [false; 2], &link);
+            let mut meeting = Meeting::<S, Floe>::new(seed, homes, &link);
             assert_eq!(meeting.meet(), expected, "{homes:?}, floe is controlled");
             meeting.lasts(expected);
         }
