@@ -22,6 +22,10 @@
 //!   time ─► retransmissions ─► consent ─► nomination ─► one new check per Ta
 //! ```
 //!
+//! Where packets go is not the peer's to decide alone: [`AddressFilter`] keeps it from naming this machine's loopback or a
+//! cloud's metadata service, an address that has not answered gets no more than two datagrams for one that came from there,
+//! and a lite agent follows its peer to another address after a check of its own.
+//!
 //! Whatever has not passed its MAC moves a counter and nothing else. Nothing that arrives can make an agent panic, or
 //! grow beyond its documented caps; a connected agent allocates nothing and wakes only to send.
 //!
