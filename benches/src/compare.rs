@@ -31,7 +31,6 @@ impl Effort {
 }
 
 /// A STUN request parsed, verified and answered.
-// req: I50
 #[must_use]
 pub fn codec() -> Table {
     let codec = Codec::default();
@@ -69,7 +68,6 @@ fn everybody() -> Vec<Box<dyn Calls>> {
 }
 
 /// What connected agents do again and again.
-// req: I50
 #[must_use]
 pub fn keepalive(effort: Effort) -> Table {
     let mut everybody = everybody();
@@ -106,7 +104,6 @@ pub fn keepalive(effort: Effort) -> Table {
 }
 
 /// What agents turn away, beside the floor of the STUN codec.
-// req: I41
 #[must_use]
 pub fn rejection(effort: Effort) -> Table {
     let codec = Codec::default();
@@ -218,7 +215,6 @@ const FLEETS: [(&str, MeasureScale, &[usize], &[usize]); 6] = [
 /// # Errors
 ///
 /// When this program cannot be started once more.
-// req: I51
 pub fn at_scale(effort: Effort) -> io::Result<Table> {
     let mut table = Table::new(
         "ICE at scale: connected agents in one thread, virtual time",
@@ -293,7 +289,6 @@ pub fn one_fleet(arguments: &[String]) -> Option<String> {
 }
 
 /// How long it takes to connect.
-// req: I52
 #[must_use]
 pub fn connect() -> Table {
     let columns = LAYOUTS.map(|layout| layout.name);
@@ -332,7 +327,6 @@ fn course(course: &Course) -> Cell {
 }
 
 /// What it takes to make an agent with sixteen sockets that learns of sixteen candidates.
-// req: I52
 #[must_use]
 pub fn construction() -> Table {
     let now = epoch();
