@@ -104,3 +104,17 @@ fn the_same_record_is_dropped_while_it_may_be_anybodys() {
         stage.assert_talking();
     });
 }
+
+// req: T23
+#[test]
+fn nothing_behind_a_close_notify_makes_a_failure_of_it() {
+    each(|mut stage, fault| {
+        let epoch = stage.puppet.data_epoch();
+        let mut datagram = stage.puppet.seal(epoch, ALERT, &[1, 0]);
+        datagram.extend(record(&mut stage, fault));
+        let _ = stage.give(datagram);
+        stage.listen();
+        assert_eq!(stage.victim.state(), State::Closed);
+        assert_eq!(stage.puppet.alerts.last(), Some(&[1, 0]));
+    });
+}

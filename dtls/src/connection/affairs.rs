@@ -11,11 +11,13 @@
 //! An established connection has nothing to do most of the time but to seal and to open, and then it keeps a few numbers
 //! instead.
 
+use std::time::Instant;
+
 use crate::config::Config;
 use crate::crypto::random::Randomness;
 use crate::event::Event;
 use crate::fingerprint::RemoteIdentity;
-use crate::flight::{Flight, Sender};
+use crate::flight::{Flight, Sender, Told};
 use crate::msgs::alert::Alert;
 use crate::msgs::enums::AlertDescription;
 use crate::queue::Queue;
@@ -32,9 +34,10 @@ pub(super) enum Affairs {
 }
 
 /// What stays when nothing is to be done.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Rest {
     sender: Sender,
+    told: Option<Box<Told>>,
     /// message_seq of the peer's next message.
     next_seq: u32,
 }
@@ -65,7 +68,7 @@ impl Affairs {
     pub(super) fn new(config: &Config, mut opening: Opening) -> Self {
         let sender = Sender::new(config, &mut opening.random);
         Self::Busy(Box::new(Work {
-            flight: Flight::new(config, sender),
+            flight: Flight::new(config, sender, None),
             reassembler: Reassembler::default(),
             timers: TimerTable::default(),
             events: Queue::default(),
@@ -85,7 +88,7 @@ impl Affairs {
     /// There is something to do.
     pub(super) fn wake(&mut self, config: &Config) -> &mut Work {
         if let Self::Idle(rest) = self {
-            *self = Self::Busy(Box::new(rest.clone().wake(config)));
+            *self = Self::Busy(Box::new(rest.wake(config)));
         }
         match self {
             Self::Busy(work) => work,
@@ -99,9 +102,18 @@ impl Affairs {
             && work.is_done()
         {
             *self = Self::Idle(Rest {
+                told: work.flight.take_told(),
                 sender: work.flight.sender().clone(),
                 next_seq: work.reassembler.next_seq(),
             });
+        }
+    }
+
+    /// Lets go of what the peer has had the time to ask for.
+    pub(super) fn let_go(&mut self, now: Instant) {
+        match self {
+            Self::Idle(rest) => drop(rest.told.take_if(|told| told.is_over(now))),
+            Self::Busy(work) => work.flight.let_go(now, &mut work.timers),
         }
     }
 
@@ -129,9 +141,9 @@ impl Affairs {
 }
 
 impl Rest {
-    fn wake(self, config: &Config) -> Work {
+    fn wake(&mut self, config: &Config) -> Work {
         Work {
-            flight: Flight::new(config, self.sender),
+            flight: Flight::new(config, self.sender.clone(), self.told.take()),
             reassembler: Reassembler::after(self.next_seq),
             timers: TimerTable::default(),
             events: Queue::default(),

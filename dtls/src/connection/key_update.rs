@@ -14,12 +14,12 @@
 
 use std::time::Instant;
 
-use super::affairs::{Affairs, Work};
-use super::receive::LINGER;
+use super::affairs::Work;
 use super::{Connection, Phase};
 use crate::config::Side;
 use crate::error::{ApiMisuse, Error, PeerMisbehaved};
 use crate::event::{AeadLimit, Event};
+use crate::flight::LINGER;
 use crate::msgs::codec::Codec;
 use crate::msgs::enums::HandshakeType;
 use crate::msgs::post_handshake::KeyUpdateRequest;
@@ -190,9 +190,7 @@ impl Connection {
     /// At every input: nobody is woken to let go of what the peer might still have asked for, or sent.
     pub(super) fn let_go_in_time(&mut self, now: Instant) {
         self.records.let_go(now);
-        if let Affairs::Busy(work) = &mut self.affairs {
-            work.flight.let_go(now, &mut work.timers);
-        }
+        self.affairs.let_go(now);
     }
 
     /// A cipher is near a limit: in DTLS 1.3 its key is changed, in DTLS 1.2 the owner is told.

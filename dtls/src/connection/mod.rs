@@ -35,6 +35,7 @@ use crate::crypto::random::Randomness;
 use crate::error::{ApiMisuse, Error, PeerMisbehaved};
 use crate::event::{Event, Reason, State, Transition};
 use crate::fingerprint::{FingerprintSet, RemoteIdentity};
+use crate::flight::LINGER;
 use crate::handshake::{Completed, Context, Negotiated};
 use crate::msgs::alert::Alert;
 use crate::msgs::enums::{AlertDescription, ProtocolVersion};
@@ -403,7 +404,7 @@ impl Connection {
                 self.records.drop_write_before(newest);
             }
             // The last flight is kept for a while.
-            (_, false) => flight.let_go_at(now + receive::LINGER),
+            (_, false) => flight.let_go_at(now + LINGER),
             _ => {}
         }
         // What came in plaintext was forgotten when the keys came: the peer did say more than a handshake.

@@ -116,7 +116,7 @@ impl Connection {
             .seal(epoch, ContentType::ApplicationData, [plaintext, &[]], out)
         {
             Ok(sealed) => {
-                if let Some(limit) = self.records.reached_limit(epoch) {
+                if let Some(limit) = self.records.reached_limit() {
                     self.on_limit(now, limit);
                 }
                 Ok(sealed.len)

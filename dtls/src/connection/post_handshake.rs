@@ -20,6 +20,7 @@ use crate::msgs::post_handshake::{
     ConnectionIdUsage, NewConnectionId, NewSessionTicket, RequestConnectionId,
 };
 use crate::reassembly::Message;
+use crate::record::ConnectionIds;
 use crate::record::header::Epoch;
 use crate::stats::DropReason;
 
@@ -71,20 +72,24 @@ impl Connection {
                 NewSessionTicket::read_all(message.body())?;
                 Ok(())
             }
-            // Without names there is nothing to talk about (RFC 9147 §9).
-            (HandshakeType::NEW_CONNECTION_ID, _) if self.records.connection_ids().is_some() => {
+            // Who is called nothing has no other names (RFC 9147 §9).
+            (HandshakeType::NEW_CONNECTION_ID, _) if self.has_name(|ids| &ids.theirs) => {
                 self.on_new_connection_id(&NewConnectionId::read_all(message.body())?);
                 Ok(())
             }
-            (HandshakeType::REQUEST_CONNECTION_ID, _)
-                if self.records.connection_ids().is_some() =>
-            {
+            (HandshakeType::REQUEST_CONNECTION_ID, _) if self.has_name(|ids| &ids.ours) => {
                 RequestConnectionId::read_all(message.body())?;
                 self.on_connection_ids_asked_for(now);
                 Ok(())
             }
             _ => Err(unexpected()),
         }
+    }
+
+    /// Whether names were negotiated, and this one is not empty.
+    fn has_name(&self, which: impl Fn(&ConnectionIds) -> &ConnectionId) -> bool {
+        let ids = self.records.connection_ids();
+        ids.is_some_and(|ids| !which(ids).as_bytes().is_empty())
     }
 
     /// A spare name would be for another path, and paths are ICE's: they all have the same one.

@@ -3,7 +3,7 @@
 //! Everything here is decided by what has been authenticated. Before there are keys the next expected plaintext message
 //! is the handshake itself; all else in plaintext is dropped and counted (T32).
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::affairs::Affairs;
 use super::{Connection, Path, Phase, Received};
@@ -28,10 +28,6 @@ pub(super) const MAX_EARLY: usize = 4;
 
 /// The longest datagram kept; a ClientHello comes in pieces of the path's MTU.
 const MAX_EARLY_LEN: usize = 2048;
-
-/// The last flight answers, and older epochs open, for twice the maximum segment lifetime of two minutes
-/// (RFC 6347 §4.2.4, RFC 9147 §4.2.1).
-pub(super) const LINGER: Duration = Duration::from_secs(240);
 
 /// The first bytes that are DTLS (RFC 7983 §7).
 const DTLS_FIRST_BYTES: std::ops::RangeInclusive<u8> = 20..=63;
@@ -100,7 +96,9 @@ impl Connection {
             if let Some(limit) = opened.limit {
                 self.on_limit(now, limit);
             }
-            if let Some(fault) = opened.fault {
+            if let Some(fault) = opened.fault
+                && !self.has_ended()
+            {
                 self.fail(now, fault.into());
             }
             let outcome = match opened.record {
@@ -131,8 +129,12 @@ impl Connection {
         received.unwrap_or(Received::Handled)
     }
 
+    fn has_ended(&self) -> bool {
+        matches!(self.phase, Phase::Closed | Phase::Failed(_))
+    }
+
     fn on_record(&mut self, now: Instant, record: &Record, datagram: &[u8]) -> Outcome {
-        if matches!(self.phase, Phase::Closed | Phase::Failed(_)) {
+        if self.has_ended() {
             return Outcome::Dropped(DropReason::Ended);
         }
         let payload = datagram.get(record.payload.clone()).unwrap_or_default();

@@ -6,6 +6,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::LINGER;
 use crate::msgs::codec::Codec;
 use crate::msgs::post_handshake::{Ack, AckNumber};
 use crate::record::RecordLayer;
@@ -23,6 +24,32 @@ pub(super) struct Acks {
     /// In the order they came.
     numbers: Vec<RecordNumber>,
     state: AckState,
+    /// When the newest of them came.
+    newest_at: Option<Instant>,
+}
+
+/// What was acknowledged and may come again: an ACK of a repetition names all of it (RFC 9147 §7).
+#[derive(Debug)]
+pub(crate) struct Told {
+    numbers: Box<[RecordNumber]>,
+    newest_at: Instant,
+}
+
+impl Told {
+    /// Whether the peer would have repeated by `now` what it lacks an ACK for.
+    pub(crate) fn is_over(&self, now: Instant) -> bool {
+        now >= self.newest_at + LINGER
+    }
+}
+
+impl From<Told> for Acks {
+    fn from(told: Told) -> Self {
+        Self {
+            numbers: told.numbers.into_vec(),
+            state: AckState::Idle,
+            newest_at: Some(told.newest_at),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,7 +65,8 @@ enum AckState {
 
 impl Acks {
     /// A record was taken whose every fragment was of use, now or before.
-    pub(super) fn received(&mut self, number: RecordNumber) {
+    pub(super) fn received(&mut self, now: Instant, number: RecordNumber) {
+        self.newest_at = Some(now);
         if self.numbers.len() == MOST {
             self.numbers.remove(0);
         }
@@ -74,6 +102,20 @@ impl Acks {
     /// Whether nothing waits to be told.
     pub(super) fn is_told(&self) -> bool {
         self.state == AckState::Idle
+    }
+
+    /// What is kept when all was told.
+    pub(super) fn told(self) -> Option<Box<Told>> {
+        let newest_at = self.newest_at.filter(|_| !self.numbers.is_empty())?;
+        Some(Box::new(Told {
+            numbers: self.numbers.into_boxed_slice(),
+            newest_at,
+        }))
+    }
+
+    /// Whether the peer would have repeated by `now` what it lacks an ACK for.
+    pub(super) fn is_over(&self, now: Instant) -> bool {
+        self.is_told() && self.newest_at.is_none_or(|at| now >= at + LINGER)
     }
 
     /// Our flight says that the peer's was received.
@@ -148,9 +190,9 @@ mod tests {
         // Every other record comes late, and the first ones are older than 32.
         let order: Vec<u64> = (0..40).map(|sequence| sequence ^ 1).collect();
         for sequence in &order {
-            acks.received(RecordNumber::new(Epoch(2), *sequence));
+            acks.received(now(), RecordNumber::new(Epoch(2), *sequence));
         }
-        acks.received(RecordNumber::new(Epoch(0), 7));
+        acks.received(now(), RecordNumber::new(Epoch(0), 7));
         acks.hurry(&mut timers);
         let newest = |count: usize| {
             let mut newest: Vec<u64> = order[order.len() - count..].to_vec();
@@ -178,10 +220,10 @@ mod tests {
         let mut timers = TimerTable::default();
         let start = now();
         let ms = Duration::from_millis;
-        acks.received(RecordNumber::new(Epoch(2), 0));
+        acks.received(start, RecordNumber::new(Epoch(2), 0));
         acks.delay(start, ms(400), &mut timers);
         assert_eq!(timers.next(), Some(start + ms(100)));
-        acks.received(RecordNumber::new(Epoch(2), 1));
+        acks.received(start, RecordNumber::new(Epoch(2), 1));
         acks.delay(start + ms(50), ms(400), &mut timers);
         assert_eq!(timers.next(), Some(start + ms(100)));
         acks.rescale(ms(200), &mut timers);

@@ -82,7 +82,7 @@ impl Flight {
     pub(crate) fn received(&mut self, now: Instant, number: RecordNumber, timers: &mut TimerTable) {
         let (uses_acks, timeout) = (self.sender.uses_acks(), self.timeout());
         let acks = self.acks.get_or_insert_default();
-        acks.received(number);
+        acks.received(now, number);
         if uses_acks {
             acks.delay(now, timeout, timers);
         }

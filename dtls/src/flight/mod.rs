@@ -39,6 +39,7 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use self::ack::Acks;
+pub(crate) use self::ack::Told;
 use self::pacing::Copies;
 pub use self::pacing::{FlightDatagramId, FlightPacing};
 use self::schedule::Schedule;
@@ -54,6 +55,10 @@ use crate::timer::{Timer, TimerTable};
 
 /// Transmissions of one flight, each lost by our timer's or the peer's account, after which the path's MTU is doubted too.
 const LOSSES_UNTIL_FALLBACK: u16 = 2;
+
+/// The last flight answers, what was acknowledged is acknowledged again, and older epochs open, for twice the maximum segment
+/// lifetime of two minutes (RFC 6347 §4.2.4, RFC 9147 §4.2.1).
+pub(crate) const LINGER: Duration = Duration::from_secs(240);
 
 /// Records sent at a time where acknowledgements can ask for more (RFC 9147 §5.8.2).
 const BURST: u16 = 10;
@@ -181,10 +186,10 @@ impl Air {
 
 impl Flight {
     /// None, as `sender` sends.
-    pub(crate) fn new(config: &Config, sender: Sender) -> Self {
+    pub(crate) fn new(config: &Config, sender: Sender, told: Option<Box<Told>>) -> Self {
         Self {
             air: None,
-            acks: None,
+            acks: told.map(|told| Box::new(Acks::from(*told))),
             fallback_mtu: config.fallback_mtu as u16,
             retransmissions: config.retransmission.tries,
             sender,
@@ -202,6 +207,12 @@ impl Flight {
     /// Whether nothing is in the air, and nothing that came waits to be acknowledged.
     pub(crate) fn is_idle(&self) -> bool {
         self.air.is_none() && self.acks.as_ref().is_none_or(|acks| acks.is_told())
+    }
+
+    /// Gives away what was acknowledged, and may have to be again.
+    pub(crate) fn take_told(&mut self) -> Option<Box<Told>> {
+        let acks = self.acks.take().filter(|_| self.sender.uses_acks());
+        acks.and_then(|acks| acks.told())
     }
 
     /// The version is DTLS 1.3: from now on records are acknowledged, and so are ours.
@@ -506,8 +517,9 @@ impl Flight {
         }
     }
 
-    /// Lets go of a last flight that has had its time.
+    /// Lets go of a last flight, and of what was acknowledged, that have had their time.
     pub(crate) fn let_go(&mut self, now: Instant, timers: &mut TimerTable) {
+        self.acks.take_if(|acks| acks.is_over(now));
         let until = self.air.as_deref().and_then(|air| air.until);
         if until.is_some_and(|until| until <= now) {
             self.abandon(timers);

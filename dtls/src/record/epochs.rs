@@ -252,6 +252,17 @@ impl WriteEpoch {
         self.key.epoch()
     }
 
+    /// Whether the limit of the cipher is reached, or in DTLS 1.3 near: there is time to change keys. Says so once, whatever
+    /// stands in the record that reaches it.
+    pub(super) fn reaches_limit(&mut self) -> bool {
+        let limit = self.key.aead().confidentiality_limit();
+        let told = match self.key {
+            RecordKey::V12(_) => limit,
+            RecordKey::V13(_) => limit / 16 * 15,
+        };
+        self.next >= told && self.key.first_near_limit()
+    }
+
     /// How many records it can have. Keys of DTLS 1.3 can be changed: where the peer never lets us, that is where the limit
     /// of the cipher is (RFC 9147 §4.5.3).
     pub(super) fn end(&self) -> u64 {

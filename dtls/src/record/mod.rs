@@ -411,15 +411,10 @@ impl RecordLayer {
         self.ended.is_some()
     }
 
-    /// The usage limit that the next record of `epoch` reaches, or in DTLS 1.3 comes near: there is time to change keys.
-    pub(crate) fn reached_limit(&self, epoch: Epoch) -> Option<AeadLimit> {
-        let write = self.writing(epoch)?;
-        let limit = write.key.aead().confidentiality_limit();
-        let told = match write.key {
-            RecordKey::V12(_) => limit,
-            RecordKey::V13(_) => limit / 16 * 15,
-        };
-        (write.next == told).then_some(AeadLimit::Confidentiality)
+    /// The usage limit that the newest epoch that can be written has reached or, in DTLS 1.3, come near; it is said once.
+    pub(crate) fn reached_limit(&mut self) -> Option<AeadLimit> {
+        let reached = self.write.as_mut()?.reaches_limit();
+        reached.then_some(AeadLimit::Confidentiality)
     }
 }
 

@@ -110,6 +110,8 @@ pub(crate) struct Key<M> {
     iv: Zeroizing<[u8; NONCE_LEN]>,
     aead: Aead,
     epoch: Epoch,
+    /// The owner knows that the limit of the cipher is near.
+    is_near_limit: bool,
 }
 
 /// A record that does not authenticate.
@@ -135,7 +137,17 @@ impl RecordKey {
             iv,
             aead,
             epoch: Epoch::DTLS1_2,
+            is_near_limit: false,
         })))
+    }
+
+    /// It is near the limit of its cipher. Whether nobody has said so before.
+    pub(super) fn first_near_limit(&mut self) -> bool {
+        let is_near_limit = match self {
+            Self::V12(key) => &mut key.is_near_limit,
+            Self::V13(key) => &mut key.is_near_limit,
+        };
+        !std::mem::replace(is_near_limit, true)
     }
 
     /// The same key, as that of this epoch.
@@ -285,6 +297,7 @@ impl RecordSecrets {
             iv: Zeroizing::new(*rest.first_chunk()?),
             aead: self.aead,
             epoch: self.epoch,
+            is_near_limit: false,
         })
     }
 }

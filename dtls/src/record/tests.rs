@@ -202,8 +202,7 @@ fn usage_limits_are_reported_once() {
         let mut reported = 0;
         for _ in 0..5 {
             seal(&mut writer, b"x");
-            reported +=
-                usize::from(writer.reached_limit(epoch) == Some(AeadLimit::Confidentiality));
+            reported += usize::from(writer.reached_limit() == Some(AeadLimit::Confidentiality));
         }
         assert_eq!(reported, 1);
 

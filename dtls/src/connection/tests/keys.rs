@@ -94,7 +94,7 @@ fn old_epochs_open_until_their_time_is_over() {
     let received = ends.server.handle_datagram(ends.now, &mut first[..lens[0]]);
     assert!(matches!(received, Received::Data { .. }));
     assert_eq!(ends.server.poll_timeout(), None, "nobody is woken for it");
-    ends.now += receive::LINGER;
+    ends.now += LINGER;
     let received = ends
         .server
         .handle_datagram(ends.now, &mut second[..lens[1]]);
@@ -115,6 +115,38 @@ fn keys_change_by_themselves_near_the_limit_of_the_cipher() {
     ends.run();
     assert_eq!(ends.epochs(), [4, 3, 3, 4]);
     ends.talk();
+}
+
+// req: T30
+#[test]
+fn a_limit_is_not_missed_where_the_record_that_reaches_it_holds_no_data() {
+    let mut out = [0; 100];
+    // An acknowledgement, an alert: written by the machine itself.
+    let mut write = |end: &mut Connection| {
+        let epoch = end.records.write_epoch();
+        end.records
+            .seal(epoch, ContentType::Ack, [&[0, 0], &[]], &mut out)
+            .unwrap();
+    };
+    let mut ends = connected_v13();
+    let near = 23_726_566 / 16 * 15 - 1;
+    ends.client.records.skip_to(near);
+    ends.server.records.received(near - 1);
+    write(&mut ends.client);
+    ends.talk();
+    ends.run();
+    assert_eq!(ends.epochs(), [4, 3, 3, 4]);
+    ends.talk();
+
+    let mut ends = Ends::connected();
+    while ends.client.poll_event().is_some() {}
+    ends.client.records.skip_to(23_726_565);
+    write(&mut ends.client);
+    let limit = Event::AeadLimit(crate::event::AeadLimit::Confidentiality);
+    ends.client.seal(ends.now, b"x", &mut [0; 100]).unwrap();
+    assert_eq!(ends.client.poll_event(), Some(limit));
+    ends.client.seal(ends.now, b"x", &mut [0; 100]).unwrap();
+    assert_eq!(ends.client.poll_event(), None, "it is told once");
 }
 
 // req: T30

@@ -307,12 +307,17 @@ fn an_authentic_acknowledgement_of_what_cannot_have_come_is_fatal() {
 
 /// Both ends have names.
 fn named_v13() -> Ends {
+    named(b"client", b"server")
+}
+
+/// The ends call each other so in DTLS 1.3.
+fn named(client: &'static [u8], server: &'static [u8]) -> Ends {
     let mut ends = Ends::new(|config, side| {
         config.min_version = ProtocolVersion::DTLS1_3;
         config.max_version = ProtocolVersion::DTLS1_3;
         config.connection_id = ConnectionId::new(match side {
-            Side::Client => b"client",
-            Side::Server => b"server",
+            Side::Client => client,
+            Side::Server => server,
         });
     });
     ends.run();
@@ -377,4 +382,34 @@ fn a_request_for_names_is_answered_that_there_are_no_others() {
     assert_eq!(name.theirs.as_bytes(), b"client");
     assert_eq!(ends.client.state(), State::Connected);
     assert_eq!(ends.server.state(), State::Connected);
+}
+
+// req: T35
+#[test]
+fn where_an_end_has_the_empty_name_there_is_nothing_to_say_about_names() {
+    let unexpected = Error::from(PeerMisbehaved::UnexpectedMessage);
+    let (new, request) = (
+        HandshakeType::NEW_CONNECTION_ID,
+        HandshakeType::REQUEST_CONNECTION_ID,
+    );
+    for (client, server, kind, body, error) in [
+        // The server wants to be called nothing, and then something.
+        (
+            &b"client"[..],
+            &b""[..],
+            new,
+            &b"\0\x04\x03one\0"[..],
+            Some(&unexpected),
+        ),
+        (b"client", b"", request, &[1], None),
+        // It calls the client nothing, and asks for other names.
+        (b"", b"server", request, &[1], Some(&unexpected)),
+        (b"", b"server", new, b"\0\x04\x03one\0", None),
+    ] {
+        let mut ends = named(client, server);
+        let seq = ends.client.work().reassembler.next_seq() as u16;
+        let mut record = late_message(&mut ends.server, Epoch::APPLICATION, kind, seq, body);
+        let _ = ends.client.handle_datagram(ends.now, &mut record);
+        assert_eq!(ends.client.error(), error, "{kind:?}");
+    }
 }
