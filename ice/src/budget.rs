@@ -8,15 +8,16 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 const WINDOW: Duration = Duration::from_secs(1);
-const PER_FRAGMENT: u32 = 64;
-const PER_SOURCE: u32 = 8;
+const PER_FRAGMENT: u8 = 64;
+const PER_SOURCE: u8 = 8;
 const SOURCES: usize = 8;
 
 #[derive(Debug, Default)]
 pub(crate) struct ForgeryBudget {
     window: Option<Instant>,
-    total: u32,
-    sources: [(u32, u32); SOURCES],
+    sources: [u16; SOURCES],
+    counts: [u8; SOURCES],
+    total: u8,
 }
 
 impl ForgeryBudget {
@@ -27,11 +28,9 @@ impl ForgeryBudget {
             return true;
         }
         let key = key_of(source);
-        let spent = self
-            .sources
-            .iter()
-            .find(|(known, count)| *known == key && *count > 0)
-            .map_or(0, |(_, count)| *count);
+        let spent = (self.sources.iter().zip(self.counts))
+            .find(|(known, count)| **known == key && *count > 0)
+            .map_or(0, |(_, count)| count);
         self.total < PER_FRAGMENT && spent < PER_SOURCE
     }
 
@@ -46,26 +45,30 @@ impl ForgeryBudget {
                 ..Self::default()
             };
         }
-        self.total += 1;
+        self.total = self.total.saturating_add(1);
         let key = key_of(source);
         // When all slots are taken by other sources, the fragment's total has to do.
-        if let Some(slot) = self
+        if let Some((source, count)) = self
             .sources
             .iter_mut()
-            .find(|(known, count)| *known == key || *count == 0)
+            .zip(&mut self.counts)
+            .find(|(known, count)| **known == key || **count == 0)
         {
-            *slot = (key, slot.1 + 1);
+            *source = key;
+            *count = count.saturating_add(1);
         }
     }
 }
 
-/// FNV-1a of the address without the port, which costs an attacker nothing to change.
-fn key_of(source: SocketAddr) -> u32 {
+/// FNV-1a, folded, of the address without the port, which costs an attacker nothing to change. Sources that share it share
+/// their budget for a second.
+fn key_of(source: SocketAddr) -> u16 {
     let mix = |hash: u32, byte: u8| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
-    match source.ip() {
+    let hash = match source.ip() {
         IpAddr::V4(v4) => v4.octets().into_iter().fold(0x811c_9dc5, mix),
         IpAddr::V6(v6) => v6.octets().into_iter().fold(0x811c_9dc5, mix),
-    }
+    };
+    (hash ^ (hash >> 16)) as u16
 }
 
 /// How many checks may go to an address that has not answered, repetitions included.
@@ -154,7 +157,7 @@ mod tests {
             "another port is the same source"
         );
         assert!(budget.allows(now, source(2)));
-        for n in 0..(PER_FRAGMENT - PER_SOURCE) as u8 {
+        for n in 0..PER_FRAGMENT - PER_SOURCE {
             assert!(budget.allows(now, source(100)), "{n}");
             budget.spend(now, source(2 + n));
         }

@@ -143,7 +143,7 @@ impl Generation {
             return;
         };
         let may_go = pair.credit.take();
-        let schedule = schedule_of(&pair.path, rto, &shared.timing);
+        let schedule = schedule_of(&pair.path(), rto, &shared.timing);
         let transaction = Transaction::new(now, shared.mint(), schedule);
         self.checklist.checks.push(Check {
             transaction,
@@ -162,7 +162,7 @@ impl Generation {
         let Checklist { pairs, checks, .. } = &mut self.checklist;
         for check in checks.iter_mut() {
             if let Some(pair) = pairs.iter().find(|pair| pair.id == check.pair) {
-                let schedule = schedule_of(&pair.path, rto, &shared.timing);
+                let schedule = schedule_of(&pair.path(), rto, &shared.timing);
                 check.transaction.reschedule(schedule);
             }
         }
@@ -248,7 +248,7 @@ impl Generation {
         let Some(pair) = self.checklist.get_mut(check.pair) else {
             return Err(DropReason::UnknownTransaction);
         };
-        let symmetric = shared.canonical(path) == pair.path;
+        let symmetric = pair.path == shared.canonical(path);
         if !symmetric {
             if pair.state() != PairState::Succeeded {
                 self.fail_pair(check.pair);
@@ -282,7 +282,7 @@ impl Generation {
         let Some(pair) = self.checklist.get(check.pair) else {
             return;
         };
-        let (path, first) = (pair.path, pair.state() != PairState::Succeeded);
+        let (path, first) = (pair.path(), pair.state() != PairState::Succeeded);
         let local = shared.local_end_for(path, canonical(mapped), pair.local, pair.check_priority);
         let (locals, remotes) = (&shared.locals, &self.remotes);
         let foundations =
@@ -354,7 +354,7 @@ impl Generation {
 
     /// 403: the peer takes its consent back (RFC 7675 §5.2).
     pub(crate) fn on_forbidden(&mut self, id: PairId) {
-        let Some(path) = self.checklist.get(id).map(|pair| pair.path) else {
+        let Some(path) = self.checklist.get(id).map(Pair::path) else {
             return;
         };
         if self

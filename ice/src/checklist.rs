@@ -6,6 +6,7 @@ use crate::address::{FiveTuple, Protocol, in_zone_of, same_scope};
 use crate::candidate::{Foundation, TcpType};
 use crate::check::Check;
 use crate::config::Freezing;
+use crate::few::Few;
 use crate::list::List;
 use crate::local::Local;
 use crate::pair::{Pair, PairId, PairState};
@@ -16,7 +17,7 @@ use crate::shared::Shared;
 
 #[derive(Debug, Default)]
 pub(crate) struct Checklist {
-    pub(crate) pairs: Vec<Pair>,
+    pub(crate) pairs: Few<Pair>,
     /// Pairs to check before all others (RFC 8445 §6.1.4.1).
     pub(crate) triggered: List<PairId>,
     /// The checks under way.
@@ -27,7 +28,8 @@ pub(crate) struct Checklist {
 pub(crate) fn path_of(local: &Local, remote: &Remote) -> Option<FiveTuple> {
     let (protocol, base) = (local.candidate.protocol(), local.base()?);
     let wildcard_v6 = base.is_ipv6() && base.ip().is_unspecified();
-    let same_family = base.is_ipv4() == remote.address.is_ipv4() || wildcard_v6;
+    let address = remote.address.unpack();
+    let same_family = base.is_ipv4() == address.is_ipv4() || wildcard_v6;
     let tcp = match (local.candidate.tcp_type(), remote.tcp_type) {
         // Whoever is passive waits: the pair comes into being when the connection does.
         (Some(TcpType::Passive), _) => false,
@@ -36,10 +38,10 @@ pub(crate) fn path_of(local: &Local, remote: &Remote) -> Option<FiveTuple> {
         _ => false,
     };
     let alike = protocol == remote.protocol && local.candidate.component() == remote.component;
-    (same_family && same_scope(base, remote.address) && tcp && alike).then(|| FiveTuple {
+    (same_family && same_scope(base, address) && tcp && alike).then(|| FiveTuple {
         protocol,
         local: base,
-        remote: in_zone_of(remote.address, base),
+        remote: in_zone_of(address, base),
     })
 }
 
@@ -66,7 +68,7 @@ impl Checklist {
     pub(crate) fn add(&mut self, shared: &mut Shared, mut pair: Pair) -> Option<PairId> {
         let role = shared.role?;
         pair.priority = priority::pair(role, pair.local.priority, pair.remote.priority);
-        if let Some(known) = self.on_path(&pair.path) {
+        if let Some(known) = self.on_path(&pair.path()) {
             if matches!(known.state(), PairState::Frozen | PairState::Waiting)
                 && pair.local.priority > known.local.priority
             {
@@ -165,7 +167,7 @@ impl Checklist {
         foundation: FoundationPair,
         foundations: impl Fn(&Pair) -> FoundationPair,
     ) {
-        for pair in &mut self.pairs {
+        for pair in self.pairs.iter_mut() {
             if pair.state() == PairState::Frozen && foundations(pair) == foundation {
                 pair.become_state(PairState::Waiting);
             }
@@ -201,7 +203,7 @@ impl Checklist {
 
     /// Pair priorities depend on who controls.
     pub(crate) fn reprioritize(&mut self, role: Role) {
-        for pair in &mut self.pairs {
+        for pair in self.pairs.iter_mut() {
             pair.priority = priority::pair(role, pair.local.priority, pair.remote.priority);
         }
     }
@@ -220,4 +222,4 @@ impl Checklist {
 }
 
 /// The foundation of a pair: of both candidates. `None` for what is not known any more.
-pub(crate) type FoundationPair = (Option<Foundation>, Option<Foundation>);
+pub(crate) type FoundationPair = (Option<Foundation>, Option<u64>);

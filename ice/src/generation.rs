@@ -14,6 +14,7 @@ use crate::candidate::{Candidate, CandidateId, CandidateType};
 use crate::checklist::{Checklist, FoundationPair, path_of};
 use crate::config::Trickle;
 use crate::early::EarlyRequest;
+use crate::few::Few;
 use crate::list::List;
 use crate::pair::{End, Pair, PairId, PairState, Ruling};
 use crate::parameters::Parameters;
@@ -31,7 +32,7 @@ pub(crate) struct Generation {
     pub(crate) local: Parameters,
     pub(crate) local_key: IntegrityKey,
     pub(crate) peer: Option<Peer>,
-    pub(crate) remotes: Vec<Remote>,
+    pub(crate) remotes: Few<Remote>,
     /// Since when there was always a peer-reflexive pair to check and none that works.
     pub(crate) strangers_since: Option<Instant>,
     pub(crate) end_of_candidates: EndOfCandidates,
@@ -114,7 +115,7 @@ impl Generation {
             local_key: IntegrityKey::sha1_only(local.password().as_bytes()),
             local,
             peer: None,
-            remotes: Vec::new(),
+            remotes: Few::default(),
             strangers_since: None,
             end_of_candidates: EndOfCandidates::Open,
             quiet_since: None,
@@ -142,7 +143,7 @@ impl Generation {
         let before = self.remotes.len();
         self.remotes.retain_mut(|r| {
             let own = r.username_fragment.take();
-            own.is_none_or(|own| *own == *fragment)
+            own.is_none_or(|own| **own == *fragment)
         });
         shared.stats.candidates_ignored += (before - self.remotes.len()) as u32;
         self.peer = Some(peer);

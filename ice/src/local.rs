@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::address::Protocol;
 use crate::candidate::{Candidate, CandidateId, CandidateType};
+use crate::few::Few;
 use crate::pair::End;
 
 #[derive(Debug)]
@@ -36,7 +37,7 @@ impl Local {
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct LocalCandidates(Vec<Local>);
+pub(crate) struct LocalCandidates(Few<Local>);
 
 impl LocalCandidates {
     pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = &Local> {
@@ -44,7 +45,7 @@ impl LocalCandidates {
     }
 
     pub(crate) fn compact(&mut self) {
-        self.0.shrink_to_fit();
+        self.0.compact();
     }
 
     /// What stands on this base is on a newer network than it was. Says whether it is.

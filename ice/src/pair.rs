@@ -14,6 +14,7 @@ use crate::address::FiveTuple;
 use crate::budget::Credit;
 use crate::candidate::{CandidateId, CandidateType};
 use crate::nomination::Wish;
+use crate::packed::Packed;
 use crate::stats::Counter;
 
 /// Names a pair of one agent. Kept when a peer-reflexive candidate turns out to be a signalled one; never used twice.
@@ -137,7 +138,7 @@ pub(crate) struct PairCounters {
 #[derive(Clone, Debug)]
 pub(crate) struct Pair {
     pub(crate) id: PairId,
-    pub(crate) path: FiveTuple,
+    pub(crate) path: Packed,
     pub(crate) local: End,
     pub(crate) remote: End,
     pub(crate) priority: u64,
@@ -168,7 +169,7 @@ impl Pair {
     pub(crate) fn new(path: FiveTuple, local: End, remote: End, state: PairState) -> Self {
         Self {
             id: PairId(0),
-            path,
+            path: path.into(),
             local,
             remote,
             priority: 0,
@@ -181,6 +182,10 @@ impl Pair {
             round_trip: RoundTrip::default(),
             counters: PairCounters::default(),
         }
+    }
+
+    pub(crate) fn path(&self) -> FiveTuple {
+        self.path.unpack()
     }
 
     pub(crate) fn state(&self) -> PairState {
@@ -209,7 +214,7 @@ impl Pair {
     pub(crate) fn view(&self) -> CandidatePair {
         CandidatePair {
             id: self.id,
-            path: self.path,
+            path: self.path(),
             local: self.local.kind,
             remote: self.remote.kind,
             nominated: false,

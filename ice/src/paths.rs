@@ -1,19 +1,21 @@
 //! Which paths a generation has heard from, and which have answered.
 
 use crate::address::FiveTuple;
+use crate::few::Few;
+use crate::packed::Packed;
 
 /// How many are remembered; unproven ones make room first.
 const MAX_PATHS: usize = 16;
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct Known {
-    path: FiveTuple,
+    path: Packed,
     proven: bool,
 }
 
 /// The latest is last.
 #[derive(Debug, Default)]
-pub(crate) struct Paths(Vec<Known>);
+pub(crate) struct Paths(Few<Known>);
 
 impl Paths {
     /// An authenticated request came from there.
@@ -21,8 +23,8 @@ impl Paths {
         if self.0.last().is_some_and(|latest| latest.path == path) {
             return;
         }
-        let known = self.forget(path).unwrap_or(Known {
-            path,
+        let known = self.forget(path).unwrap_or_else(|| Known {
+            path: path.into(),
             proven: false,
         });
         self.remember(known);
@@ -33,7 +35,10 @@ impl Paths {
         if let Some(known) = self.0.iter_mut().find(|known| known.path == path) {
             return !std::mem::replace(&mut known.proven, true);
         }
-        self.remember(Known { path, proven: true });
+        self.remember(Known {
+            path: path.into(),
+            proven: true,
+        });
         true
     }
 
@@ -48,11 +53,11 @@ impl Paths {
     }
 
     pub(crate) fn latest(&self) -> Option<FiveTuple> {
-        self.0.last().map(|known| known.path)
+        self.0.last().map(|known| known.path.unpack())
     }
 
     pub(crate) fn compact(&mut self) {
-        self.0.shrink_to_fit();
+        self.0.compact();
     }
 
     pub(crate) fn forget_path(&mut self, path: FiveTuple) {
@@ -61,7 +66,7 @@ impl Paths {
 
     fn forget(&mut self, path: FiveTuple) -> Option<Known> {
         let position = self.0.iter().position(|known| known.path == path)?;
-        Some(self.0.remove(position))
+        self.0.remove(position)
     }
 
     fn remember(&mut self, known: Known) {

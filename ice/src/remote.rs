@@ -1,40 +1,52 @@
 //! The peer's candidates, as much of them as checks need.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
 
 use crate::address::Protocol;
 use crate::candidate::{Candidate, CandidateId, CandidateType, Foundation, TcpType};
+use crate::packed::PackedAddress;
 use crate::pair::End;
+
+/// The same for the same foundation. Who makes two alike keeps but their own pairs waiting for each other.
+fn likeness(foundation: &Foundation) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    foundation.hash(&mut hasher);
+    hasher.finish()
+}
 
 /// A candidate of the peer.
 #[derive(Debug)]
 pub(crate) struct Remote {
     pub(crate) id: CandidateId,
-    pub(crate) address: SocketAddr,
+    pub(crate) address: PackedAddress,
     pub(crate) kind: CandidateType,
     pub(crate) protocol: Protocol,
     pub(crate) tcp_type: Option<TcpType>,
     pub(crate) component: u16,
     pub(crate) priority: u32,
     pub(crate) epoch: u16,
-    pub(crate) foundation: Foundation,
+    /// Stands for its foundation, of which only likeness counts.
+    pub(crate) foundation: u64,
     /// Whose it is said to be; of interest only until the peer's parameters are known.
-    pub(crate) username_fragment: Option<Box<str>>,
+    pub(crate) username_fragment: Option<Box<Box<str>>>,
 }
 
 impl Remote {
     pub(crate) fn new(id: CandidateId, address: SocketAddr, candidate: &Candidate) -> Self {
         Self {
             id,
-            address,
+            address: address.into(),
             kind: candidate.kind(),
             protocol: candidate.protocol(),
             tcp_type: candidate.tcp_type(),
             component: candidate.component(),
             priority: candidate.priority(),
             epoch: candidate.epoch(),
-            foundation: candidate.foundation(),
-            username_fragment: candidate.username_fragment().map(Box::from),
+            foundation: likeness(&candidate.foundation()),
+            username_fragment: candidate
+                .username_fragment()
+                .map(|fragment| Box::new(fragment.into())),
         }
     }
 

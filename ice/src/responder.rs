@@ -42,13 +42,13 @@ impl Generation {
         };
         shared.stats.requests_received += 1;
         let answer = self.answer_to(shared, request, remote_fragment);
-        shared.responses.push(Response {
+        let response = Response {
             generation: self.serial,
             id: request.transaction_id(),
-            path,
             algorithm: request.algorithm(),
             answer,
-        })?;
+        };
+        shared.responses.push(response, path)?;
         let (Answer::Success, Some(priority)) = (answer, request.priority()) else {
             return Ok(());
         };
@@ -241,7 +241,7 @@ impl Generation {
             self.checklist
                 .pairs
                 .iter()
-                .any(|pair| pair.remote.id == id && self.paths.is_proven(&pair.path))
+                .any(|pair| pair.remote.id == id && self.paths.is_proven(&pair.path()))
                 || self
                     .selected_pair()
                     .is_some_and(|pair| pair.remote.id == id)

@@ -135,8 +135,8 @@ impl Generation {
     /// The search is over: what grew with it gives its room back.
     pub(crate) fn compact(&mut self, shared: &mut Shared) {
         shared.locals.compact();
-        self.remotes.shrink_to_fit();
-        self.checklist.pairs.shrink_to_fit();
+        self.remotes.compact();
+        self.checklist.pairs.compact();
         self.paths.compact();
     }
 
@@ -248,7 +248,7 @@ impl Generation {
 
     /// The selected pair is lost: its path is refused when consent was the reason.
     pub(crate) fn lose_selected(&mut self, reason: Reason) {
-        let path = self.selected_pair().map(|pair| pair.path);
+        let path = self.selected_pair().map(Pair::path);
         let Some(selected) = self.selected.take() else {
             return;
         };
@@ -359,7 +359,7 @@ impl Generation {
             return;
         }
         let mut next: Option<(Instant, PairId)> = None;
-        for pair in &self.checklist.pairs {
+        for pair in self.checklist.pairs.iter() {
             if let Some(due) = self.backup_due(shared, now, pair)
                 && next.is_none_or(|(earliest, _)| due < earliest)
             {

@@ -13,6 +13,7 @@ use crate::error::DropReason;
 use crate::event::EventQueue;
 use crate::list::List;
 use crate::local::LocalCandidates;
+use crate::packed::Packed;
 use crate::pair::PairId;
 use crate::random::{Jitter, Random};
 use crate::role::{Mode, Role};
@@ -93,7 +94,6 @@ pub(crate) struct Response {
     /// Which generation's credentials.
     pub(crate) generation: u32,
     pub(crate) id: TransactionId,
-    pub(crate) path: FiveTuple,
     pub(crate) algorithm: IntegrityAlgorithm,
     pub(crate) answer: Answer,
 }
@@ -154,25 +154,39 @@ impl Shared {
 #[derive(Debug, Default)]
 pub(crate) struct Responses {
     next: Option<Response>,
-    more: List<Response>,
+    /// Where the next one goes; kept afterwards, so that a long path has its room once.
+    path: Option<Packed>,
+    more: List<(Response, FiveTuple)>,
 }
 
 impl Responses {
-    pub(crate) fn push(&mut self, response: Response) -> Result<(), DropReason> {
+    pub(crate) fn push(&mut self, response: Response, path: FiveTuple) -> Result<(), DropReason> {
         match &self.next {
-            None => self.next = Some(response),
-            Some(_) if self.more.len() < MAX_PENDING_RESPONSES => self.more.push(response),
+            None => self.place(response, path),
+            Some(_) if self.more.len() < MAX_PENDING_RESPONSES => self.more.push((response, path)),
             Some(_) => return Err(DropReason::Overloaded),
         }
         Ok(())
     }
 
-    pub(crate) fn first(&self) -> Option<&Response> {
-        self.next.as_ref()
+    /// The next one, and where it goes.
+    pub(crate) fn first(&self) -> Option<(&Response, FiveTuple)> {
+        Some((self.next.as_ref()?, self.path.as_ref()?.unpack()))
     }
 
     pub(crate) fn advance(&mut self) {
-        self.next = self.more.pop_front();
+        self.next = None;
+        if let Some((response, path)) = self.more.pop_front() {
+            self.place(response, path);
+        }
+    }
+
+    fn place(&mut self, response: Response, path: FiveTuple) {
+        self.next = Some(response);
+        match &mut self.path {
+            Some(place) => place.set(path),
+            None => self.path = Some(path.into()),
+        }
     }
 
     pub(crate) fn clear(&mut self) {

@@ -7,7 +7,8 @@ use crate::candidate::CandidateId;
 use crate::error::DropReason;
 use crate::pair::{CandidatePair, PairState};
 
-/// What an agent has counted since it was made. A counter stops at 2³²−1.
+/// What an agent has counted since it was made. A counter stops at 2³²−1; those of what is dropped,
+/// ignored or replaced stop at 2²⁴−1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
@@ -64,6 +65,29 @@ impl AddAssign<u32> for Counter {
     }
 }
 
+/// Counts what is seldom, in three bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct RareCounter([u8; 3]);
+
+impl AddAssign<u32> for RareCounter {
+    fn add_assign(&mut self, more: u32) {
+        let [high, low @ ..] = u32::from(*self).saturating_add(more).to_be_bytes();
+        self.0 = if high == 0 { low } else { [u8::MAX; 3] };
+    }
+}
+
+impl From<RareCounter> for u32 {
+    fn from(RareCounter([a, b, c]): RareCounter) -> Self {
+        Self::from_be_bytes([0, a, b, c])
+    }
+}
+
+impl From<RareCounter> for u64 {
+    fn from(counter: RareCounter) -> Self {
+        u32::from(counter).into()
+    }
+}
+
 impl From<Counter> for u64 {
     fn from(counter: Counter) -> Self {
         counter.0.into()
@@ -77,16 +101,16 @@ pub(crate) struct Counters {
     pub(crate) requests_received: Counter,
     pub(crate) responses_sent: Counter,
     pub(crate) responses_received: Counter,
-    pub(crate) error_responses_received: Counter,
+    pub(crate) error_responses_received: RareCounter,
     pub(crate) consent_requests_sent: Counter,
-    pub(crate) role_conflicts: Counter,
-    pub(crate) candidates_ignored: Counter,
-    pub(crate) remote_candidates_dropped: Counter,
-    pub(crate) peer_reflexive_replaced: Counter,
-    pub(crate) transactions_dropped: Counter,
-    pub(crate) pairs_dropped: Counter,
-    pub(crate) early_requests_dropped: Counter,
-    drops: [Counter; DropReason::COUNT],
+    pub(crate) role_conflicts: RareCounter,
+    pub(crate) candidates_ignored: RareCounter,
+    pub(crate) remote_candidates_dropped: RareCounter,
+    pub(crate) peer_reflexive_replaced: RareCounter,
+    pub(crate) transactions_dropped: RareCounter,
+    pub(crate) pairs_dropped: RareCounter,
+    pub(crate) early_requests_dropped: RareCounter,
+    drops: [RareCounter; DropReason::COUNT],
 }
 
 impl Counters {
@@ -145,4 +169,26 @@ pub struct CandidatePairStats {
     pub responses_received: u64,
     /// Consent checks sent on it.
     pub consent_requests_sent: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_stop_rather_than_overflow() {
+        let mut rare = RareCounter::default();
+        (0..300).for_each(|_| rare += 1);
+        assert_eq!(u64::from(rare), 300);
+        rare += (1 << 24) - 302;
+        assert_eq!(u64::from(rare), (1 << 24) - 2);
+        for more in [1, 1, u32::MAX, 1] {
+            rare += more;
+            assert_eq!(u64::from(rare), (1 << 24) - 1);
+        }
+        let mut counter = Counter::default();
+        counter += u32::MAX - 1;
+        (0..3).for_each(|_| counter += 1);
+        assert_eq!(u64::from(counter), u64::from(u32::MAX));
+    }
 }

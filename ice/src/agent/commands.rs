@@ -109,7 +109,7 @@ impl Agent {
         }
         for generation in std::iter::once(&mut self.current).chain(self.previous.as_deref_mut()) {
             let pairs = generation.checklist.pairs.iter_mut();
-            for pair in pairs.filter(|pair| pair.path.local == base) {
+            for pair in pairs.filter(|pair| pair.path().local == base) {
                 pair.local.epoch = epoch;
             }
         }
@@ -264,12 +264,12 @@ impl Agent {
         for generation in std::iter::once(&mut self.current).chain(self.previous.as_deref_mut()) {
             if generation
                 .selected_pair()
-                .is_some_and(|pair| gone(&pair.path))
+                .is_some_and(|pair| gone(&pair.path()))
             {
                 generation.lose_selected(Reason::CandidateRemoved);
                 removal = Removal::SelectedPairLost;
             }
-            generation.checklist.retain(|pair| !gone(&pair.path));
+            generation.checklist.retain(|pair| !gone(&pair.path()));
         }
         if self.state != State::Closed {
             self.update(now);

@@ -21,7 +21,7 @@ use crate::error::DropReason;
 use crate::event::{Event, EventQueue};
 use crate::generation::Generation;
 use crate::local::LocalCandidates;
-use crate::pair::{CandidatePair, PairId};
+use crate::pair::{CandidatePair, Pair, PairId};
 use crate::parameters::Parameters;
 use crate::random::{Jitter, Label, Random};
 use crate::responder::integrity_drop;
@@ -377,7 +377,7 @@ impl Agent {
     /// Where to send: the selected path while the peer consents (RFC 7675). `None`: send nothing. For a lite agent see
     /// [`awaits_proof`](Self::awaits_proof) besides.
     pub fn send_path(&self) -> Option<FiveTuple> {
-        self.in_use()?.selected_pair().map(|pair| pair.path)
+        self.in_use()?.selected_pair().map(Pair::path)
     }
 
     /// Where a DTLS handshake may go: a pair that works, nominated or not. A lite agent, which knows of none before it

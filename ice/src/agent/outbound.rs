@@ -1,5 +1,7 @@
 //! Writing what is pending: descriptors become datagrams only in the caller's buffer.
 
+use std::net::SocketAddr;
+
 use floe_stun::{ErrorCode, IntegrityKey, Method, TransactionId, Writer};
 
 use super::Agent;
@@ -16,11 +18,12 @@ impl Agent {
         if self.state == State::Closed {
             return None;
         }
-        while let Some(response) = self.shared.responses.first() {
-            let (serial, path) = (response.generation, response.path);
+        while let Some((response, path)) = self.shared.responses.first() {
+            let serial = response.generation;
             // What was queued for a generation that has gone meanwhile is not sent.
             let generation = self.generations().find(|g| g.serial == serial);
-            let written = generation.and_then(|g| write_response(response, &g.local_key, buf));
+            let written =
+                generation.and_then(|g| write_response(response, path.remote, &g.local_key, buf));
             self.shared.responses.advance();
             if let Some(len) = written {
                 self.count_response(serial, &path);
@@ -128,7 +131,7 @@ fn write_request(
         pair.counters.requests_sent += 1;
     }
     Some(Transmit {
-        path: pair.path,
+        path: pair.path(),
         len,
     })
 }
@@ -142,13 +145,16 @@ fn nominate(writer: Writer<'_>, value: Option<u32>) -> Writer<'_> {
 }
 
 /// RFC 8445 §7.3.1: the answer is authenticated as its request was, and goes back the way it came.
-fn write_response(response: &Response, key: &IntegrityKey, buf: &mut [u8]) -> Option<usize> {
+fn write_response(
+    response: &Response,
+    remote: SocketAddr,
+    key: &IntegrityKey,
+    buf: &mut [u8],
+) -> Option<usize> {
     let id = response.id;
     let error = |buf, code| Writer::error(buf, Method::BINDING, id, code);
     let writer = match response.answer {
-        Answer::Success => {
-            Writer::success(buf, Method::BINDING, id).xor_mapped_address(response.path.remote)
-        }
+        Answer::Success => Writer::success(buf, Method::BINDING, id).xor_mapped_address(remote),
         Answer::BadRequest => error(buf, ErrorCode::BAD_REQUEST),
         Answer::RoleConflict => error(buf, ErrorCode::ROLE_CONFLICT),
         Answer::UnknownAttributes(types) => {

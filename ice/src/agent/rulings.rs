@@ -24,7 +24,7 @@ impl Agent {
         if state != Some(PairState::Succeeded) {
             return Err(ApiMisuse::PairNotSucceeded);
         }
-        for other in &mut generation.checklist.pairs {
+        for other in generation.checklist.pairs.iter_mut() {
             match other.ruling {
                 _ if other.id == pair => other.ruling = Ruling::Forced,
                 Ruling::Forced => other.ruling = Ruling::Open,

@@ -14,7 +14,7 @@ use super::Agent;
 use crate::address::FiveTuple;
 use crate::config::Validation;
 use crate::generation::Generation;
-use crate::pair::PairId;
+use crate::pair::{Pair, PairId};
 use crate::role::Mode;
 use crate::shared::{Purpose, Shared};
 use crate::state::State;
@@ -63,7 +63,7 @@ impl Generation {
         let moves = self.selected.as_ref().is_some_and(|s| s.pair != id)
             || self.lost.is_some()
             || self.serial > 0;
-        let path = self.checklist.get(id).map(|pair| pair.path);
+        let path = self.checklist.get(id).map(Pair::path);
         shared.mode == Mode::Lite
             && shared.config.validate_paths == Validation::OwnCheck
             && moves

@@ -1,0 +1,157 @@
+//! A path as it is kept: 16 bytes for IPv4, which most are; one pointer for the rest.
+
+use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
+
+use crate::address::{FiveTuple, Protocol};
+
+/// A [`FiveTuple`] in a quarter of its room.
+#[derive(Clone, Debug)]
+pub(crate) enum Packed {
+    V4 {
+        protocol: Protocol,
+        local: SocketAddrV4,
+        remote: SocketAddrV4,
+    },
+    Other(Box<FiveTuple>),
+}
+
+impl Packed {
+    pub(crate) fn unpack(&self) -> FiveTuple {
+        match self {
+            Self::V4 {
+                protocol,
+                local,
+                remote,
+            } => FiveTuple {
+                protocol: *protocol,
+                local: SocketAddr::V4(*local),
+                remote: SocketAddr::V4(*remote),
+            },
+            Self::Other(path) => **path,
+        }
+    }
+
+    /// Takes another path, in the same place on the heap if it has one.
+    pub(crate) fn set(&mut self, path: FiveTuple) {
+        match (&mut *self, Self::v4(&path)) {
+            (_, Some(v4)) => *self = v4,
+            (Self::Other(place), None) => **place = path,
+            (Self::V4 { .. }, None) => *self = Self::Other(Box::new(path)),
+        }
+    }
+
+    fn v4(path: &FiveTuple) -> Option<Self> {
+        match (path.local, path.remote) {
+            (SocketAddr::V4(local), SocketAddr::V4(remote)) => Some(Self::V4 {
+                protocol: path.protocol,
+                local,
+                remote,
+            }),
+            _ => None,
+        }
+    }
+}
+
+impl From<FiveTuple> for Packed {
+    fn from(path: FiveTuple) -> Self {
+        Self::v4(&path).unwrap_or_else(|| Self::Other(Box::new(path)))
+    }
+}
+
+impl PartialEq<FiveTuple> for Packed {
+    fn eq(&self, path: &FiveTuple) -> bool {
+        match self {
+            Self::V4 {
+                protocol,
+                local,
+                remote,
+            } => {
+                path.local == SocketAddr::V4(*local)
+                    && path.remote == SocketAddr::V4(*remote)
+                    && path.protocol == *protocol
+            }
+            Self::Other(other) => **other == *path,
+        }
+    }
+}
+
+/// A [`SocketAddr`] in half of its room.
+#[derive(Clone, Debug)]
+pub(crate) enum PackedAddress {
+    V4(SocketAddrV4),
+    V6(Box<SocketAddrV6>),
+}
+
+impl PackedAddress {
+    pub(crate) fn unpack(&self) -> SocketAddr {
+        match self {
+            Self::V4(v4) => SocketAddr::V4(*v4),
+            Self::V6(v6) => SocketAddr::V6(**v6),
+        }
+    }
+}
+
+impl From<SocketAddr> for PackedAddress {
+    fn from(address: SocketAddr) -> Self {
+        match address {
+            SocketAddr::V4(v4) => Self::V4(v4),
+            SocketAddr::V6(v6) => Self::V6(Box::new(v6)),
+        }
+    }
+}
+
+impl PartialEq<SocketAddr> for PackedAddress {
+    fn eq(&self, address: &SocketAddr) -> bool {
+        self.unpack() == *address
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_packed_comes_back_and_is_small() {
+        assert_eq!(size_of::<Option<Packed>>(), 16);
+        let text = [
+            "192.0.2.1:1",
+            "192.0.2.1:2",
+            "192.0.2.2:1",
+            "[2001:db8::1]:1",
+        ];
+        let addresses = text.map(|text| text.parse::<SocketAddr>().unwrap());
+        assert_eq!(size_of::<PackedAddress>(), 16);
+        for address in addresses {
+            assert_eq!(PackedAddress::from(address).unpack(), address);
+        }
+        let mut paths = Vec::new();
+        for protocol in [Protocol::Udp, Protocol::Tcp] {
+            for local in addresses {
+                paths.extend(addresses.map(|remote| FiveTuple {
+                    protocol,
+                    local,
+                    remote,
+                }));
+            }
+        }
+        let mut place = Packed::from(paths[0]);
+        for one in &paths {
+            place.set(*one);
+            assert_eq!((place.unpack(), Packed::from(*one).unpack()), (*one, *one));
+            for other in &paths {
+                assert_eq!(place == *other, one == other);
+            }
+        }
+    }
+
+    #[test]
+    fn a_place_for_a_long_path_is_used_again() {
+        let path = |port| {
+            let end = |n| SocketAddr::from(([0x2001, 0xdb8, 0, 0, 0, 0, 0, n], port));
+            FiveTuple::udp(end(1), end(2))
+        };
+        let mut place = Packed::from(path(1));
+        let allocated = allocation_counter::measure(|| place.set(path(2)));
+        assert_eq!((allocated.count_total, place.unpack()), (0, path(2)));
+    }
+}
