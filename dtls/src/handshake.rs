@@ -40,8 +40,12 @@ pub(crate) struct Context<'a> {
     pub(crate) timers: &'a mut TimerTable,
     pub(crate) events: &'a mut Queue<Event>,
     /// What a client asks its server for.
-    pub(crate) asked_for: &'a mut Option<Box<str>>,
+    pub(crate) asked_for: &'a mut Option<Box<AskedFor>>,
 }
+
+/// A host name. What is mostly not there takes a pointer.
+#[derive(Debug)]
+pub(crate) struct AskedFor(pub(crate) Box<str>);
 
 /// What was agreed upon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

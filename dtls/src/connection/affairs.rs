@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::crypto::random::Randomness;
 use crate::event::Event;
 use crate::fingerprint::RemoteIdentity;
-use crate::flight::{Flight, Sender, Told};
+use crate::flight::{Flight, Kept, Sender};
 use crate::msgs::alert::Alert;
 use crate::msgs::enums::AlertDescription;
 use crate::queue::Queue;
@@ -37,7 +37,8 @@ pub(super) enum Affairs {
 #[derive(Debug)]
 pub(super) struct Rest {
     sender: Sender,
-    told: Option<Box<Told>>,
+    /// For a few minutes.
+    kept: Option<Box<Kept>>,
     /// message_seq of the peer's next message.
     next_seq: u32,
 }
@@ -102,7 +103,7 @@ impl Affairs {
             && work.is_done()
         {
             *self = Self::Idle(Rest {
-                told: work.flight.take_told(),
+                kept: work.flight.take_kept().map(Box::new),
                 sender: work.flight.sender().clone(),
                 next_seq: work.reassembler.next_seq(),
             });
@@ -112,8 +113,38 @@ impl Affairs {
     /// Lets go of what the peer has had the time to ask for.
     pub(super) fn let_go(&mut self, now: Instant) {
         match self {
-            Self::Idle(rest) => drop(rest.told.take_if(|told| told.is_over(now))),
+            Self::Idle(rest) => drop(rest.kept.take_if(|kept| !kept.let_go(now))),
             Self::Busy(work) => work.flight.let_go(now, &mut work.timers),
+        }
+    }
+
+    /// Whether the peer may lack something of the handshake.
+    pub(super) fn is_handshake_in_air(&self) -> bool {
+        match self {
+            Self::Idle(rest) => rest
+                .kept
+                .as_ref()
+                .is_some_and(|kept| kept.is_handshake_in_air()),
+            Self::Busy(work) => work.flight.is_handshake_in_air(),
+        }
+    }
+
+    /// Application data came.
+    pub(super) fn on_data(&mut self) {
+        match self {
+            Self::Idle(Rest {
+                kept: Some(kept), ..
+            }) => kept.on_data(),
+            Self::Idle(_) => {}
+            Self::Busy(work) => work.flight.on_data(),
+        }
+    }
+
+    /// The work there is if there is a flight, in the air or kept.
+    pub(super) fn with_flight(&mut self, config: &Config) -> Option<&mut Work> {
+        match self {
+            Self::Idle(rest) if !rest.kept.as_ref().is_some_and(|kept| kept.has_flight()) => None,
+            _ => Some(self.wake(config)),
         }
     }
 
@@ -142,8 +173,9 @@ impl Affairs {
 
 impl Rest {
     fn wake(&mut self, config: &Config) -> Work {
+        let kept = self.kept.take().map(|kept| *kept);
         Work {
-            flight: Flight::new(config, self.sender.clone(), self.told.take()),
+            flight: Flight::new(config, self.sender.clone(), kept),
             reassembler: Reassembler::after(self.next_seq),
             timers: TimerTable::default(),
             events: Queue::default(),

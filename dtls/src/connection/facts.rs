@@ -1,6 +1,5 @@
 //! What can be asked of a connection at any time. Nothing here changes anything.
 
-use super::affairs::Work;
 use super::established::Established;
 use super::{Connection, Phase};
 use crate::association::AssociationId;
@@ -30,8 +29,7 @@ impl Connection {
     #[must_use]
     pub fn is_handshake_confirmed(&self) -> bool {
         let is_complete = matches!(self.phase, Phase::Unidentified(_) | Phase::Connected(_));
-        let in_air = |work: &Work| work.flight.is_handshake_in_air();
-        is_complete && !self.affairs.work().is_some_and(in_air)
+        is_complete && !self.affairs.is_handshake_in_air()
     }
 
     /// Which association of its transport this is.
@@ -102,7 +100,7 @@ impl Connection {
     #[must_use]
     pub fn server_name(&self) -> Option<&str> {
         match self.side {
-            Some(Side::Server) => self.asked_for.as_deref(),
+            Some(Side::Server) => self.asked_for.as_ref().map(|name| &*name.0),
             _ => self.config.server_name.as_deref(),
         }
     }

@@ -36,7 +36,7 @@ use crate::error::{ApiMisuse, Error, PeerMisbehaved};
 use crate::event::{Event, Reason, State, Transition};
 use crate::fingerprint::{FingerprintSet, RemoteIdentity};
 use crate::flight::LINGER;
-use crate::handshake::{Completed, Context, Negotiated};
+use crate::handshake::{AskedFor, Completed, Context, Negotiated};
 use crate::msgs::alert::Alert;
 use crate::msgs::enums::{AlertDescription, ProtocolVersion};
 use crate::reassembly::{Message, Reassembler};
@@ -88,7 +88,7 @@ pub struct Connection {
     negotiated: Option<Negotiated>,
     verified: Option<Verified>,
     /// The host name in the hello of our client.
-    asked_for: Option<Box<str>>,
+    asked_for: Option<Box<AskedFor>>,
     counters: Counters,
 }
 

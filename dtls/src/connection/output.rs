@@ -195,10 +195,8 @@ impl Connection {
     /// [`Connection::poll_transmit`]: the peer takes each once. Ask again after every input: another flight, or another
     /// MTU, makes other datagrams. The first call for a flight seals them.
     pub fn flight_datagrams(&mut self) -> impl Iterator<Item = FlightDatagramId> {
-        let datagrams = match &mut self.affairs {
-            Affairs::Busy(work) => Some(work.flight.datagrams(&mut self.records)),
-            Affairs::Idle(_) => None,
-        };
+        let work = self.affairs.with_flight(&self.config);
+        let datagrams = work.map(|work| work.flight.datagrams(&mut self.records));
         datagrams.into_iter().flatten()
     }
 

@@ -165,9 +165,7 @@ impl Connection {
                     Outcome::Handled
                 }
                 Phase::Connected(_) => {
-                    if let Affairs::Busy(work) = &mut self.affairs {
-                        work.flight.on_data();
-                    }
+                    self.affairs.on_data();
                     Outcome::Data
                 }
                 _ => Outcome::Dropped(DropReason::EarlyApplicationData),

@@ -19,6 +19,10 @@ const MOST: usize = 32;
 /// Records of a usual flight.
 const USUAL: usize = 8;
 
+/// How long after the newest record the list is kept at rest. An epoch is opened for [`LINGER`] after something came in the
+/// next one, which may be about as late itself.
+const KEPT: Duration = LINGER.saturating_mul(2);
+
 #[derive(Debug, Default)]
 pub(super) struct Acks {
     /// In the order they came.
@@ -38,7 +42,7 @@ pub(crate) struct Told {
 impl Told {
     /// Whether the peer would have repeated by `now` what it lacks an ACK for.
     pub(crate) fn is_over(&self, now: Instant) -> bool {
-        now >= self.newest_at + LINGER
+        now >= self.newest_at + KEPT
     }
 }
 
@@ -105,17 +109,12 @@ impl Acks {
     }
 
     /// What is kept when all was told.
-    pub(super) fn told(self) -> Option<Box<Told>> {
+    pub(super) fn told(self) -> Option<Told> {
         let newest_at = self.newest_at.filter(|_| !self.numbers.is_empty())?;
-        Some(Box::new(Told {
+        Some(Told {
             numbers: self.numbers.into_boxed_slice(),
             newest_at,
-        }))
-    }
-
-    /// Whether the peer would have repeated by `now` what it lacks an ACK for.
-    pub(super) fn is_over(&self, now: Instant) -> bool {
-        self.is_told() && self.newest_at.is_none_or(|at| now >= at + LINGER)
+        })
     }
 
     /// Our flight says that the peer's was received.
@@ -232,5 +231,33 @@ mod tests {
         assert_eq!(timers.next(), None);
         acks.rescale(ms(200), &mut timers);
         assert_eq!(timers.next(), None);
+    }
+
+    // req: T21 T52
+    #[test]
+    fn what_was_told_is_told_again_with_a_repetition_until_that_cannot_come_any_more() {
+        let mut acks = Acks::default();
+        let mut timers = TimerTable::default();
+        let start = now();
+        for sequence in 0..3 {
+            acks.received(start, RecordNumber::new(Epoch(2), sequence));
+        }
+        acks.hurry(&mut timers);
+        assert!(told(&mut acks, 1200).is_some());
+        let kept = acks.told().unwrap();
+        assert!(!kept.is_over(start + KEPT - Duration::from_millis(1)));
+        assert!(kept.is_over(start + KEPT));
+        let mut acks = Acks::from(kept);
+        let later = start + Duration::from_secs(60);
+        acks.received(later, RecordNumber::new(Epoch(2), 7));
+        acks.hurry(&mut timers);
+        let all = [0, 1, 2, 7].map(|sequence| 2 << 48 | sequence);
+        assert_eq!(told(&mut acks, 1200), Some(all.to_vec()));
+        // The repetition may be repeated.
+        let kept = acks.told().unwrap();
+        assert!(!kept.is_over(start + KEPT) && kept.is_over(later + KEPT));
+        let mut acks = Acks::from(kept);
+        acks.forget(&mut timers);
+        assert!(acks.told().is_none(), "our flight told it");
     }
 }

@@ -38,8 +38,7 @@ use std::num::NonZeroU32;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use self::ack::Acks;
-pub(crate) use self::ack::Told;
+use self::ack::{Acks, Told};
 use self::pacing::Copies;
 pub use self::pacing::{FlightDatagramId, FlightPacing};
 use self::schedule::Schedule;
@@ -109,6 +108,14 @@ pub(crate) struct Flight {
     sender: Sender,
 }
 
+/// What is kept for a few minutes where nothing is to be done, for a peer that may lack something of what was said.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    /// A last flight: it answers a repetition of the peer's.
+    last: Option<Box<Air>>,
+    told: Option<Told>,
+}
+
 /// What outlives each flight, and is kept for good.
 #[derive(Clone, Debug)]
 pub(crate) struct Sender {
@@ -167,6 +174,21 @@ impl Air {
         (self.cursor, self.size) = (Cursor::default(), size);
     }
 
+    /// Whether it is a last flight that waits for nothing: it may never be asked for.
+    fn is_at_rest(&self) -> bool {
+        self.phase == Phase::Answering && self.until.is_some() && self.copies.is_none()
+    }
+
+    /// Whether it has had its time.
+    fn is_over(&self, now: Instant) -> bool {
+        self.until.is_some_and(|until| until <= now)
+    }
+
+    /// Whether the peer may lack something of the handshake.
+    fn is_handshake_in_air(&self) -> bool {
+        self.load.answers() && !self.has_arrived
+    }
+
     /// All of it is written, nothing before `from`.
     fn on_end(&mut self, from: Cursor) {
         // One datagram has the same size in both.
@@ -185,11 +207,12 @@ impl Air {
 }
 
 impl Flight {
-    /// None, as `sender` sends.
-    pub(crate) fn new(config: &Config, sender: Sender, told: Option<Box<Told>>) -> Self {
+    /// None but what was kept, as `sender` sends.
+    pub(crate) fn new(config: &Config, sender: Sender, kept: Option<Kept>) -> Self {
+        let (last, told) = kept.map_or((None, None), |kept| (kept.last, kept.told));
         Self {
-            air: None,
-            acks: told.map(|told| Box::new(Acks::from(*told))),
+            air: last,
+            acks: told.map(|told| Box::new(Acks::from(told))),
             fallback_mtu: config.fallback_mtu as u16,
             retransmissions: config.retransmission.tries,
             sender,
@@ -204,15 +227,21 @@ impl Flight {
         &mut self.sender
     }
 
-    /// Whether nothing is in the air, and nothing that came waits to be acknowledged.
+    /// Whether nothing in the air waits for anything, and nothing that came waits to be acknowledged.
     pub(crate) fn is_idle(&self) -> bool {
-        self.air.is_none() && self.acks.as_ref().is_none_or(|acks| acks.is_told())
+        let is_ours = self.sender.pacing == FlightPacing::Internal;
+        self.air
+            .as_deref()
+            .is_none_or(|air| is_ours && air.is_at_rest())
+            && self.acks.as_deref().is_none_or(Acks::is_told)
     }
 
-    /// Gives away what was acknowledged, and may have to be again.
-    pub(crate) fn take_told(&mut self) -> Option<Box<Told>> {
+    /// Gives away what the peer may still ask for.
+    pub(crate) fn take_kept(&mut self) -> Option<Kept> {
+        let last = self.air.take();
         let acks = self.acks.take().filter(|_| self.sender.uses_acks());
-        acks.and_then(|acks| acks.told())
+        let told = acks.and_then(|acks| acks.told());
+        (last.is_some() || told.is_some()).then_some(Kept { last, told })
     }
 
     /// The version is DTLS 1.3: from now on records are acknowledged, and so are ours.
@@ -447,9 +476,7 @@ impl Flight {
 
     /// Whether the peer may lack something of the handshake.
     pub(crate) fn is_handshake_in_air(&self) -> bool {
-        self.air
-            .as_deref()
-            .is_some_and(|air| air.load.answers() && !air.has_arrived)
+        self.air.as_deref().is_some_and(Air::is_handshake_in_air)
     }
 
     /// Application data came: in DTLS 1.2 the client sends it when it has the server's Finished.
@@ -517,11 +544,9 @@ impl Flight {
         }
     }
 
-    /// Lets go of a last flight, and of what was acknowledged, that have had their time.
+    /// Lets go of a last flight that has had its time.
     pub(crate) fn let_go(&mut self, now: Instant, timers: &mut TimerTable) {
-        self.acks.take_if(|acks| acks.is_over(now));
-        let until = self.air.as_deref().and_then(|air| air.until);
-        if until.is_some_and(|until| until <= now) {
+        if self.air.as_deref().is_some_and(|air| air.is_over(now)) {
             self.abandon(timers);
         }
     }
@@ -531,6 +556,31 @@ impl Flight {
         self.air = None;
         timers.stop(Timer::Retransmit);
         timers.stop(Timer::Gap);
+    }
+}
+
+impl Kept {
+    /// Lets go of what the peer has had the time to ask for; says whether anything is left.
+    pub(crate) fn let_go(&mut self, now: Instant) -> bool {
+        self.last.take_if(|air| air.is_over(now));
+        self.told.take_if(|told| told.is_over(now));
+        self.has_flight() || self.told.is_some()
+    }
+
+    pub(crate) fn has_flight(&self) -> bool {
+        self.last.is_some()
+    }
+
+    /// As [`Flight::is_handshake_in_air`].
+    pub(crate) fn is_handshake_in_air(&self) -> bool {
+        self.last.as_deref().is_some_and(Air::is_handshake_in_air)
+    }
+
+    /// As [`Flight::on_data`].
+    pub(crate) fn on_data(&mut self) {
+        if let Some(air) = &mut self.last {
+            air.has_arrived = true;
+        }
     }
 }
 

@@ -6,7 +6,7 @@
 use super::{ServerState, v12, v13};
 use crate::config::is_host_name;
 use crate::error::{Error, PeerIncompatible};
-use crate::handshake::{Context, unexpected};
+use crate::handshake::{AskedFor, Context, unexpected};
 use crate::msgs::codec::Codec;
 use crate::msgs::enums::{HandshakeType, ProtocolVersion};
 use crate::msgs::hello::ClientHello;
@@ -49,6 +49,6 @@ pub(super) fn read<'a>(
         .filter(|name| is_host_name(name));
     *cx.asked_for = name
         .and_then(|name| std::str::from_utf8(name).ok())
-        .map(Box::from);
+        .map(|name| Box::new(AskedFor(name.into())));
     Ok(hello)
 }
