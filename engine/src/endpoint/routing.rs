@@ -166,7 +166,7 @@ impl Endpoint {
         }) {
             Some(received) => {
                 if received == Received::Handled {
-                    self.claim(id, path);
+                    self.claim(now, id, path);
                 }
                 Outcome::Routed {
                     transport: id,
@@ -178,7 +178,7 @@ impl Endpoint {
     }
 
     /// An authenticated message of `id` came by `path`: the path is its own if nobody else lives there.
-    fn claim(&mut self, id: TransportId, path: FiveTuple) {
+    fn claim(&mut self, now: Instant, id: TransportId, path: FiveTuple) {
         let holder = self.routes.by_path(&path);
         if holder == Some(id) || !self.lives_on(id, &path) || !self.has_room_for(id, &path) {
             return;
@@ -193,8 +193,13 @@ impl Endpoint {
         if proven && standing != Some(Standing::Lost) {
             self.stats.takeovers += 1;
             self.take(id, path, Some(rival));
-        } else if standing.is_none() {
+            return;
+        }
+        if standing.is_none() {
             self.set_standing(id, path, Standing::Contested);
+        }
+        if !proven {
+            self.touch(now, id, |challenger| challenger.contend(now, path));
         }
     }
 

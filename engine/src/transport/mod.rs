@@ -184,7 +184,8 @@ impl Transport {
         message: &stun::Message<'_>,
     ) -> Received {
         let received = self.ice.handle_message(now, path, message);
-        if received == ice::Received::Handled {
+        // Anybody can send an indication: it is no word of the peer's.
+        if received == ice::Received::Handled && message.class() != stun::Class::Indication {
             let len = message.as_bytes().len();
             self.meter_at(path, |meter, path| meter.on_check(path, len));
         }
@@ -391,6 +392,12 @@ impl Transport {
             meter.on_handshake(*path);
         }
         true
+    }
+
+    /// Another transport lives on `path`, and only proof wins it over: a full agent is after it anyhow, a lite one is told to.
+    pub(crate) fn contend(&mut self, now: Instant, path: FiveTuple) {
+        self.ice.validate_path(now, path);
+        self.settle(now);
     }
 
     /// What the handshake has proven by its end; and where more is to go than may, an own check for proof.

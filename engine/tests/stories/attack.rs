@@ -130,6 +130,33 @@ fn a_handshake_that_is_pointed_elsewhere_stays_within_what_came_from_there() {
     assert!(out > 0 && out <= 3 * into, "{out} for {into}");
 }
 
+// req: I41 I56
+#[test]
+fn what_anybody_can_send_takes_nobodys_account() {
+    for strangers in [0, 8] {
+        let mut pair = support::world(308);
+        let (a, b) = support::signalled(&mut pair, FULL_PASSIVE, LITE_ACTIVE);
+        let to = pair.b.transport(b).local_parameters().clone();
+        let from = pair.a.transport(a).local_parameters().username_fragment();
+        let (from, now) = (from.to_owned(), pair.now());
+        let mut checks: Vec<_> = (0..9).map(|n| crafted::request(&to, &from, n)).collect();
+        let handshakes = pair.b.with_transport(now, b, |transport| {
+            let path = |n| FiveTuple::udp(sim::address(2), sim::address(n));
+            for check in &mut checks {
+                let received = transport.handle_datagram(now, path(1), check);
+                assert_eq!(received, Received::Handled);
+            }
+            for n in 0..strangers {
+                let _ = transport.handle_datagram(now, path(60 + n), &mut crafted::indication());
+            }
+            let mut buf = [0; 1500];
+            let sent = std::iter::from_fn(|| transport.poll_transmit(&mut buf).map(|_| buf[0]));
+            sent.filter(|first| is_dtls(&[*first])).count()
+        });
+        assert_eq!(handshakes, 1, "the peer has paid for it: {strangers}");
+    }
+}
+
 // req: I56
 #[test]
 fn a_finished_handshake_proves_the_path_and_media_may_go() {

@@ -2,7 +2,7 @@
 
 use crate::{
     crafted,
-    support::{self, FULL_ACTIVE, FULL_ACTPASS, Host, datagram_to_b},
+    support::{self, FULL_ACTIVE, FULL_ACTPASS, Host, LITE_PASSIVE, datagram_to_b},
 };
 use floe::{
     DropReason, Endpoint, Event, Outcome, Received, TransportId,
@@ -121,6 +121,20 @@ fn an_own_check_that_succeeds_takes_the_path_over_once() {
     assert_eq!(pair.b.endpoint.stats().takeovers, 1);
     let now = pair.now();
     assert_eq!(holder(&mut pair.b, now), Some(second.1));
+}
+
+// req: I54
+#[test]
+fn a_lite_transport_checks_the_path_that_another_lives_on() {
+    let (mut pair, (_, first)) = support::connected(14, FULL_ACTPASS, LITE_PASSIVE);
+    let second = support::signalled(&mut pair, FULL_ACTPASS, LITE_PASSIVE);
+    let now = pair.now();
+    assert_eq!(holder(&mut pair.b, now), Some(first));
+    pair.drive_until(|a, b| a.is_connected(second.0) && b.is_connected(second.1));
+    assert_eq!(pair.b.endpoint.stats().takeovers, 1);
+    let now = pair.now();
+    assert_eq!(holder(&mut pair.b, now), Some(second.1));
+    assert!(pair.b.transport(second.1).ice().is_proven(&path()));
 }
 
 fn is_path_event(event: &Event) -> bool {

@@ -34,6 +34,15 @@ pub(crate) fn forged_request(to: &Parameters, from: &str, transaction: u64) -> V
     )
 }
 
+/// A Binding indication, which carries no MAC.
+pub(crate) fn indication() -> Vec<u8> {
+    let mut buf = [0; 64];
+    let len = Writer::indication(&mut buf, Method::BINDING, transaction_id(1))
+        .fingerprint()
+        .expect("it fits");
+    buf[..len].to_vec()
+}
+
 pub(crate) fn write(to: &str, password: &str, from: &str, transaction: u64) -> Vec<u8> {
     let mut buf = [0; 256];
     let len = Writer::request(&mut buf, Method::BINDING, transaction_id(transaction))
