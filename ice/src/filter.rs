@@ -35,10 +35,11 @@ pub struct AddressFilter {
     pub loopback: Access,
     /// `169.254.0.0/16` and `fe80::/10`; they pair with link-local candidates of ours only. Default: refused.
     pub link_local: Access,
-    /// Where clouds tell their instances secrets: `169.254.169.254`, `fd00:ec2::254`, `fd20:ce::254`. Whatever the two
-    /// kinds say that these belong to besides. Default: refused.
+    /// Where clouds tell their instances secrets: `169.254.169.254`, `100.100.100.200`, `168.63.129.16`, `192.0.0.192`,
+    /// `fd00:ec2::254`, `fd20:ce::254`. Whatever the kinds say that these belong to besides. Default: refused.
     pub metadata: Access,
-    /// `10.0.0.0/8`, `172.16.0.0/12`, `192.168.0.0/16`, `100.64.0.0/10` (RFC 6598) and `fc00::/7`. Default: allowed.
+    /// `10.0.0.0/8`, `172.16.0.0/12`, `192.168.0.0/16`, `100.64.0.0/10` (RFC 6598), `fc00::/7` and the deprecated
+    /// `fec0::/10`. Default: allowed.
     pub private: Access,
 }
 
@@ -54,8 +55,11 @@ impl Default for AddressFilter {
 }
 
 /// Instance metadata services of clouds.
-const METADATA: [IpAddr; 3] = [
+const METADATA: [IpAddr; 6] = [
     IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254)),
+    IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
+    IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)),
+    IpAddr::V4(Ipv4Addr::new(192, 0, 0, 192)),
     IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
     IpAddr::V6(Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)),
 ];
@@ -85,13 +89,16 @@ impl AddressFilter {
     }
 }
 
-/// The IPv4 host behind an IPv6 address that only wraps it: NAT64 (RFC 6052 §2.1) and the deprecated IPv4-compatible form.
+/// The IPv4 host behind an IPv6 address that only wraps it: NAT64 (RFC 6052 §2.1), 6to4 (RFC 3056 §2) and the deprecated
+/// IPv4-compatible form.
 fn reached(ip: IpAddr) -> IpAddr {
     let IpAddr::V6(v6) = ip else { return ip };
     match v6.segments() {
         // `::` and `::1` are addresses of their own.
         [0, 0, 0, 0, 0, 0, 0, _] => ip,
-        [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0, 0, 0, 0, 0, 0, high, low] => {
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low]
+        | [0x2002, high, low, ..]
+        | [0, 0, 0, 0, 0, 0, high, low] => {
             IpAddr::V4(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)))
         }
         _ => ip,
@@ -109,7 +116,7 @@ fn is_private(ip: IpAddr) -> bool {
             let [first, second, ..] = v4.octets();
             v4.is_private() || (first == 100 && second & 0xc0 == 64)
         }
-        IpAddr::V6(v6) => v6.is_unique_local(),
+        IpAddr::V6(v6) => v6.is_unique_local() || v6.segments()[0] & 0xffc0 == 0xfec0,
     }
 }
 
@@ -132,12 +139,14 @@ mod tests {
         "[::ffff:224.0.0.1]:9",
         "[64:ff9b::ffff:ffff]:9",
     ];
-    const LOOPBACK: [&str; 5] = [
+    const LOOPBACK: [&str; 7] = [
         "127.0.0.1:9",
         "127.255.255.254:9",
         "[::1]:9",
         "[::ffff:127.0.0.1]:9",
         "[64:ff9b::7f00:1]:9",
+        "[2002:7f00:1::9]:9",
+        "[::7f00:1]:9",
     ];
     const LINK_LOCAL: [&str; 4] = [
         "169.254.0.1:9",
@@ -145,14 +154,19 @@ mod tests {
         "[fe80::1]:9",
         "[febf::1]:9",
     ];
-    const METADATA: [&str; 5] = [
+    const METADATA: [&str; 10] = [
         "169.254.169.254:80",
         "[fd00:ec2::254]:80",
         "[fd20:ce::254]:80",
         "[::ffff:169.254.169.254]:80",
         "[64:ff9b::a9fe:a9fe]:80",
+        "[2002:a9fe:a9fe::1]:80",
+        "[::a9fe:a9fe]:80",
+        "100.100.100.200:80",
+        "168.63.129.16:80",
+        "192.0.0.192:80",
     ];
-    const PRIVATE: [&str; 8] = [
+    const PRIVATE: [&str; 9] = [
         "10.0.0.1:9",
         "172.16.0.1:9",
         "172.31.255.1:9",
@@ -161,6 +175,7 @@ mod tests {
         "100.127.255.1:9",
         "[fc00::1]:9",
         "[fdff::1]:9",
+        "[fec0::1]:9",
     ];
     /// Next door to the private ranges.
     const PUBLIC: [&str; 6] = [

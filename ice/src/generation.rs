@@ -163,11 +163,11 @@ impl Generation {
     ) -> Option<CandidateId> {
         let over = self.end_of_candidates == EndOfCandidates::Signalled
             && shared.config.trickle == Trickle::UntilEndOfCandidates;
-        let address = candidate
-            .address()
-            .filter(|a| shared.config.addresses.allows(*a));
+        let signalled = candidate.address();
+        let address = signalled.filter(|a| shared.config.addresses.allows(*a));
         let (Some(address), false) = (address, over) else {
             shared.stats.candidates_ignored += 1;
+            shared.stats.candidates_refused += u32::from(signalled.is_some() && address.is_none());
             return None;
         };
         self.quiet_since = Some(now);

@@ -59,6 +59,9 @@ impl Generation {
         Some(match self.lost {
             Some(reason) if reason != Reason::PairsFailed => reason,
             _ if self.integrity_violated => Reason::IntegrityViolated,
+            _ if self.checklist.pairs.is_empty() && shared.stats.has_refused() => {
+                Reason::AddressesRefused
+            }
             _ if shared.mode == Mode::Lite => Reason::RequestsStopped,
             _ if self.checklist.pairs.is_empty() => Reason::NoPairs,
             _ => Reason::ChecksExhausted,

@@ -129,6 +129,8 @@ pub enum Reason {
     IntegrityViolated,
     /// There was never a pair to check.
     NoPairs,
+    /// As before, and [`Config::addresses`](crate::Config::addresses) refuses an address that the peer signalled.
+    AddressesRefused,
     /// 30 s without a response to a consent check.
     ConsentExpired,
     /// The peer answered 403: it does not want our traffic.
@@ -168,6 +170,9 @@ impl fmt::Display for Reason {
                 "every candidate pair failed and the answers were not authentic"
             }
             Self::NoPairs => "no candidate pair could be formed",
+            Self::AddressesRefused => {
+                "no candidate pair could be formed and the address filter refused candidates of the peer"
+            }
             Self::ConsentExpired => "consent expired: no consent check was answered in time",
             Self::ConsentRevoked => "the peer revoked consent",
             Self::PeerClosed => "the peer closed the DTLS connection",

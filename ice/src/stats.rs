@@ -28,6 +28,8 @@ pub struct Stats {
     pub role_conflicts: u64,
     /// Remote candidates that were not taken: late, of another generation, or at an address that is not used.
     pub candidates_ignored: u64,
+    /// Of those, the ones that [`Config::addresses`](crate::Config::addresses) refuses.
+    pub candidates_refused: u64,
     /// Signalled remote candidates that were not taken or made room, because there were too many.
     pub remote_candidates_dropped: u64,
     /// Peer-reflexive remote candidates that had not answered and made room for newer ones.
@@ -105,6 +107,7 @@ pub(crate) struct Counters {
     pub(crate) consent_requests_sent: Counter,
     pub(crate) role_conflicts: RareCounter,
     pub(crate) candidates_ignored: RareCounter,
+    pub(crate) candidates_refused: RareCounter,
     pub(crate) remote_candidates_dropped: RareCounter,
     pub(crate) peer_reflexive_replaced: RareCounter,
     pub(crate) transactions_dropped: RareCounter,
@@ -120,6 +123,11 @@ impl Counters {
         }
     }
 
+    /// Whether the address filter has refused a candidate that was signalled.
+    pub(crate) fn has_refused(&self) -> bool {
+        u32::from(self.candidates_refused) > 0
+    }
+
     pub(crate) fn report(&self, events_dropped: u64) -> Stats {
         Stats {
             requests_sent: self.requests_sent.into(),
@@ -130,6 +138,7 @@ impl Counters {
             consent_requests_sent: self.consent_requests_sent.into(),
             role_conflicts: self.role_conflicts.into(),
             candidates_ignored: self.candidates_ignored.into(),
+            candidates_refused: self.candidates_refused.into(),
             remote_candidates_dropped: self.remote_candidates_dropped.into(),
             peer_reflexive_replaced: self.peer_reflexive_replaced.into(),
             transactions_dropped: self.transactions_dropped.into(),

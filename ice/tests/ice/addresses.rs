@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 
 use floe_ice::{
-    Access, Candidate, Config, DropReason, FiveTuple, Initiation, Mode, PairState, Received, State,
+    Access, Candidate, Config, DropReason, FiveTuple, Initiation, Mode, PairState, Reason,
+    Received, State,
 };
 use floe_stun::{AttributeType, ErrorCode, IntegrityKey, Method, Writer};
 
@@ -50,7 +51,30 @@ fn a_candidate_at_a_refused_address_is_ignored_before_any_packet() {
     solo.run_for(ms(60_000));
     assert!(solo.take().is_empty(), "nothing was ever sent");
     assert_eq!(solo.agent.candidate_pairs().count(), 0);
-    assert_eq!(solo.agent.stats().candidates_ignored, REFUSED.len() as u64);
+    let stats = solo.agent.stats();
+    assert_eq!(stats.candidates_ignored, REFUSED.len() as u64);
+    assert_eq!(stats.candidates_refused, REFUSED.len() as u64);
+}
+
+// req: I58
+#[test]
+fn an_agent_that_found_only_refused_addresses_says_so() {
+    for mode in [Mode::Full, Mode::Lite] {
+        let mut solo = Solo::new(mode, Initiation::Responding, Config::default());
+        let host = Candidate::host("127.0.0.1:4000".parse().unwrap());
+        solo.agent.add_local_candidate(solo.now, host).unwrap();
+        solo.agent.local_candidates_complete(solo.now);
+        solo.meet();
+        assert!(!signal(&mut solo, "127.0.0.1:9"));
+        solo.agent.remote_candidates_complete(solo.now);
+        solo.run_for(ms(60_000));
+        let last = solo.transitions().pop().unwrap();
+        assert_eq!(
+            (last.to, last.reason),
+            (State::Failed, Reason::AddressesRefused)
+        );
+        assert!(last.reason.to_string().contains("refused"));
+    }
 }
 
 // req: I58

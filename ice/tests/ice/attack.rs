@@ -183,6 +183,12 @@ fn what_candidates_are_too_many_is_counted_by_kind() {
         assert_eq!(solo.receive(address(9, n), &request), Received::Handled);
     }
     assert_eq!(solo.agent.stats().peer_reflexive_replaced, 3);
+    let pairs = solo.agent.candidate_pairs();
+    let mut strangers: Vec<_> = pairs.map(|pair| pair.pair.path.remote).collect();
+    strangers.retain(|known| *known != remote(0));
+    strangers.sort();
+    let latest: Vec<_> = (3..11).map(|n| address(9, n)).collect();
+    assert_eq!(strangers, latest, "the oldest made room");
 }
 
 // req: I43
