@@ -31,7 +31,7 @@ struct Farewell {
 pub(super) enum Verdict {
     /// There was no such session lately.
     Unknown,
-    /// There was, and the request is not authentic.
+    /// There was, and the request is not authentic, or not worth finding out.
     Forged,
     /// The refusal is in the buffer, of this length.
     Refuse(usize),
@@ -79,18 +79,18 @@ impl Farewells {
 
     /// Checks a request to `ufrag` and writes the refusal it deserves into `buf`.
     pub(super) fn judge(
-        &self,
+        &mut self,
         now: Instant,
         ufrag: &str,
         path: FiveTuple,
         request: &[u8],
         buf: &mut [u8],
     ) -> Verdict {
-        let live = |farewell: &&Farewell| now < farewell.until;
-        let Some(farewell) = self.entries.get(ufrag.as_bytes()).filter(live) else {
+        let live = |farewell: &&mut Farewell| now < farewell.until;
+        let Some(farewell) = self.entries.get_mut(ufrag.as_bytes()).filter(live) else {
             return Verdict::Unknown;
         };
-        match farewell.revoked.answer(path, request, buf) {
+        match farewell.revoked.answer(now, path, request, buf) {
             Some(transmit) => Verdict::Refuse(transmit.len),
             None => Verdict::Forged,
         }

@@ -325,6 +325,10 @@ impl Agent {
         self.state
     }
 
+    pub(crate) fn config(&self) -> &Arc<Config> {
+        &self.shared.config
+    }
+
     /// Whether local candidates are still to come.
     pub fn gathering_state(&self) -> GatheringState {
         self.shared.gathering

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use floe_ice::{
     Config, DropReason, Event, FiveTuple, Initiation, Mode, Received, Revoked, State, Transmit,
 };
-use floe_stun::{Class, ErrorCode, IntegrityKey, Message};
+use floe_stun::{AttributeType, Class, ErrorCode, IntegrityKey, Message, Method, Writer};
 use sim::{Attacker, Datagram};
 
 use crate::support::solo::{Solo, controlled_with_pairs, local, remote};
@@ -110,24 +110,22 @@ fn what_is_not_authenticated_changes_nothing_and_is_not_answered() {
 
 fn raw(
     check: &crate::support::solo::Check,
-    write: impl for<'b> FnOnce(floe_stun::Writer<'b>) -> floe_stun::Writer<'b>,
+    write: impl for<'b> FnOnce(Writer<'b>) -> Writer<'b>,
 ) -> Vec<u8> {
     let mut buf = [0; 700];
     let key = IntegrityKey::short_term(check.to.password().as_bytes());
-    let writer =
-        floe_stun::Writer::request(&mut buf, floe_stun::Method::BINDING, check.transaction_id());
+    let writer = Writer::request(&mut buf, Method::BINDING, check.transaction_id());
     let len = write(writer).integrity(&key).fingerprint().unwrap();
     buf[..len].to_vec()
 }
 
 fn unprotected(check: &crate::support::solo::Check) -> Vec<u8> {
     let mut buf = [0; 700];
-    let len =
-        floe_stun::Writer::request(&mut buf, floe_stun::Method::BINDING, check.transaction_id())
-            .ice_username(check.to.username_fragment(), &check.from)
-            .priority(1)
-            .fingerprint()
-            .unwrap();
+    let len = Writer::request(&mut buf, Method::BINDING, check.transaction_id())
+        .ice_username(check.to.username_fragment(), &check.from)
+        .priority(1)
+        .fingerprint()
+        .unwrap();
     buf[..len].to_vec()
 }
 
@@ -362,16 +360,19 @@ fn a_closed_agent_leaves_something_that_answers_forbidden() {
     solo.agent.restart(solo.now, None, None).unwrap();
     let request = solo.check();
     solo.agent.close(solo.now);
-    let revoked: Vec<Revoked> = solo.agent.revoked().collect();
-    assert_eq!(revoked.len(), 2, "both generations");
-    let of_request = &revoked[0];
+    let mut revoked: Vec<Revoked> = solo.agent.revoked().collect();
+    let [of_request, other] = &mut revoked[..] else {
+        panic!("both generations")
+    };
+    let now = solo.now;
     assert_eq!(
         of_request.username_fragment(),
         request.to.username_fragment()
     );
     let path = FiveTuple::udp(local(), remote(0));
     let mut buf = [0; 100];
-    let Some(Transmit { path: back, len }) = of_request.answer(path, &request.bytes(), &mut buf)
+    let Some(Transmit { path: back, len }) =
+        of_request.answer(now, path, &request.bytes(), &mut buf)
     else {
         panic!("an authenticated request is answered")
     };
@@ -384,22 +385,58 @@ fn a_closed_agent_leaves_something_that_answers_forbidden() {
     );
     assert_eq!(answer.transaction_id(), request.transaction_id());
     let forged = request.bytes_under("not-the-password-of-ours");
-    assert!(of_request.answer(path, &forged, &mut buf).is_none());
+    assert!(of_request.answer(now, path, &forged, &mut buf).is_none());
     assert!(
-        revoked[1]
-            .answer(path, &request.bytes(), &mut buf)
+        other
+            .answer(now, path, &request.bytes(), &mut buf)
             .is_none()
     );
-    assert!(of_request.answer(path, b"no stun", &mut buf).is_none());
+    assert!(of_request.answer(now, path, b"no stun", &mut buf).is_none());
     // Without its FINGERPRINT, or with a wrong one, it is no ICE.
     let mut unmarked = request.bytes();
     unmarked.truncate(unmarked.len() - 8);
     let length = (unmarked.len() - 20) as u16;
     unmarked[2..4].copy_from_slice(&length.to_be_bytes());
-    assert!(of_request.answer(path, &unmarked, &mut buf).is_none());
+    assert!(of_request.answer(now, path, &unmarked, &mut buf).is_none());
     let mut mismarked = request.bytes();
     *mismarked.last_mut().unwrap() ^= 1;
-    assert!(of_request.answer(path, &mismarked, &mut buf).is_none());
+    assert!(of_request.answer(now, path, &mismarked, &mut buf).is_none());
+}
+
+// req: I41 I58 I59
+#[test]
+fn what_is_left_of_a_closed_agent_is_as_wary_as_the_agent() {
+    let mut solo = in_a_call();
+    let (request, to) = (solo.check(), solo.agent.local_parameters().clone());
+    solo.agent.close(solo.now);
+    let mut revoked = solo.agent.revoked().next().unwrap();
+    let mut now = solo.now;
+    let mut answers = |now, from, datagram: &[u8]| {
+        let path = FiveTuple::udp(local(), from);
+        revoked.answer(now, path, datagram, &mut [0; 200]).is_some()
+    };
+    for refused in ["127.0.0.1:9", "169.254.169.254:80", "198.51.100.1:0"] {
+        let refused = refused.parse().unwrap();
+        assert!(!answers(now, refused, &request.bytes()), "{refused}");
+    }
+    let mut long = [0; 1200];
+    let len = Writer::request(&mut long, Method::BINDING, request.transaction_id())
+        .ice_username(to.username_fragment(), "peer")
+        .attribute(AttributeType::new(0xc0ff), &[0; 600])
+        .integrity(&IntegrityKey::short_term(to.password().as_bytes()))
+        .fingerprint()
+        .unwrap();
+    assert!(!answers(now, remote(0), &long[..len]), "not worth its MAC");
+    // Eight forgeries a second from one address are enough; from elsewhere the peer is still heard.
+    let forged = request.bytes_under("not-the-password-of-ours");
+    for n in 0..8 {
+        assert!(answers(now, address(9, n), &request.bytes()), "{n}");
+        assert!(!answers(now, address(9, n), &forged));
+    }
+    assert!(!answers(now, address(9, 0), &request.bytes()));
+    assert!(answers(now, remote(0), &request.bytes()));
+    now += secs(1);
+    assert!(answers(now, address(9, 0), &request.bytes()));
 }
 
 // req: I40
