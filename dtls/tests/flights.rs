@@ -477,6 +477,30 @@ fn a_flight_that_was_the_pacers_is_sent_when_it_is_the_connections_again() {
     assert_eq!(took, ms(150));
 }
 
+// req: T21 T40
+#[test]
+fn a_last_flight_at_rest_is_still_there_for_whoever_asks_until_its_time_is_over() {
+    let [mut client, mut server] = [config(CLIENT), config(SERVER)];
+    for config in [&mut client, &mut server] {
+        config.max_version = ProtocolVersion::DTLS1_2;
+    }
+    let mut pair = pair_with(15, client, server);
+    connect(&mut pair);
+    pair.run_for(Duration::from_secs(1));
+    assert!(!pair.b.dtls.is_handshake_confirmed(), "no data came yet");
+    assert_talking(&mut pair);
+    assert!(pair.b.dtls.is_handshake_confirmed());
+    pair.run_for(Duration::from_secs(200));
+    let ids: Vec<_> = pair.b.dtls.flight_datagrams().collect();
+    assert_eq!(ids.len(), 1);
+    let copy = pair.b.dtls.flight_datagram(ids[0]).unwrap();
+    assert_eq!(copy[0], 20, "ChangeCipherSpec, and Finished");
+    pair.run_for(Duration::from_secs(40));
+    assert_talking(&mut pair);
+    assert_eq!(pair.b.dtls.flight_datagrams().count(), 0);
+    assert_eq!(pair.b.dtls.flight_datagram(ids[0]), None);
+}
+
 fn any_link() -> impl Strategy<Value = Link> {
     (
         0.0..0.6f64,
