@@ -51,6 +51,7 @@ impl FiveTuple {
     }
 
     /// The same path with canonical addresses.
+    #[inline]
     pub fn canonical(self) -> Self {
         Self {
             protocol: self.protocol,
@@ -71,6 +72,7 @@ pub struct Transmit {
 }
 
 /// One spelling per address; see the module's text.
+#[inline]
 pub(crate) fn canonical(address: SocketAddr) -> SocketAddr {
     let SocketAddr::V6(v6) = address else {
         return address;

@@ -2,7 +2,8 @@
 //! may go to an address that has not answered (I42).
 //!
 //! Forgeries are counted per username fragment (each generation has its own budget) and per source address, in windows of a second,
-//! without allocating. A path that has authenticated itself is exempt: spoofing its source must not silence it.
+//! without allocating. A path that has authenticated itself is exempt and not counted: spoofing its source must silence neither it
+//! nor a path that the peer takes next.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};

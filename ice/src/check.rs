@@ -221,6 +221,7 @@ impl Generation {
                 return Err(crate::responder::integrity_drop(error));
             }
         };
+        crate::responder::intact(message)?;
         if let Some(position) = self
             .checklist
             .checks

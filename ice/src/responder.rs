@@ -4,7 +4,10 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use floe_stun::{AttributeType, IntegrityError, RoleAttribute, TransactionId, Verified};
+use floe_stun::{
+    AttributeType, FingerprintStatus, IntegrityError, Message, RoleAttribute, TransactionId,
+    Verified,
+};
 
 use crate::address::{FiveTuple, same_scope};
 use crate::budget::Credit;
@@ -24,6 +27,15 @@ pub(crate) fn integrity_drop(error: IntegrityError) -> DropReason {
     match error {
         IntegrityError::Missing => DropReason::MissingIntegrity,
         _ => DropReason::BadIntegrity,
+    }
+}
+
+/// Whether FINGERPRINT is there and right. Asked after the MAC: whoever forges a message forges a CRC as well.
+pub(crate) fn intact(message: &Message<'_>) -> Result<(), DropReason> {
+    match message.fingerprint() {
+        FingerprintStatus::Valid => Ok(()),
+        FingerprintStatus::Absent => Err(DropReason::MissingFingerprint),
+        FingerprintStatus::Invalid => Err(DropReason::BadFingerprint),
     }
 }
 
@@ -124,6 +136,11 @@ impl Generation {
     pub(crate) fn remote_half<'u>(&self, username: &'u [u8]) -> Option<&'u [u8]> {
         let behind = username.strip_prefix(self.local.username_fragment().as_bytes())?;
         behind.strip_prefix(b":")
+    }
+
+    /// Whether the peer has authenticated itself on this path.
+    pub(crate) fn has_heard(&self, shared: &Shared, path: &FiveTuple) -> bool {
+        self.paths.contains(path) || self.paths.contains(&shared.canonical(*path))
     }
 
     fn is_peer(&self, remote_fragment: &[u8]) -> bool {

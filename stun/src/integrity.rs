@@ -6,7 +6,7 @@ use crate::{
     attribute::Position,
     error::IntegrityError,
     header::HEADER_LEN,
-    hmac::{HmacKey, Mac, Sha1, Sha256},
+    hmac::{HmacKey, Sha1, Sha256, matches},
     message::Message,
 };
 
@@ -75,20 +75,22 @@ impl IntegrityKey {
         self.sha1.equals(&HmacKey::new(key))
     }
 
-    /// The MAC of a message's first `covered.len()` bytes, as if the message ended behind an integrity value of `mac_len` bytes.
+    /// Hands on the MAC of a message's first `covered.len()` bytes, as if the message ended behind an integrity value of `mac_len`
+    /// bytes. `None` without the states for it.
     #[inline]
-    pub(crate) fn mac(
+    pub(crate) fn with_mac<R>(
         &self,
         algorithm: IntegrityAlgorithm,
         covered: &[u8],
         mac_len: usize,
-    ) -> Option<Mac> {
+        take: impl FnOnce(&[u32]) -> R,
+    ) -> Option<R> {
         let head = authenticated_head(covered, mac_len);
         Some(match algorithm {
             IntegrityAlgorithm::Sha1 | IntegrityAlgorithm::Sha1Truncated32 => {
-                Mac::Sha1(self.sha1.mac(head, covered))
+                take(&self.sha1.mac(head, covered))
             }
-            IntegrityAlgorithm::Sha256 => Mac::Sha256(self.sha256.as_ref()?.mac(head, covered)),
+            IntegrityAlgorithm::Sha256 => take(&self.sha256.as_ref()?.mac(head, covered)),
         })
     }
 }
@@ -144,13 +146,14 @@ impl<'a> Verified<'a> {
         let states = HmacKey::<Sha256>::new(password);
         let covered = position.before(bytes);
         let expected = states.mac(authenticated_head(covered, received.len()), covered);
-        if !Mac::Sha256(expected).matches(received) {
+        if !matches(&expected, received) {
             return Err(IntegrityError::Mismatch);
         }
         key.sha256 = Some(Box::new(states));
         Ok(Self { message, algorithm })
     }
 
+    #[inline]
     pub(crate) fn check(
         message: &'a Message<'a>,
         algorithm: IntegrityAlgorithm,
@@ -162,8 +165,11 @@ impl<'a> Verified<'a> {
             .attribute(bytes)
             .ok_or(IntegrityError::Missing)?
             .value;
-        let expected = key.mac(algorithm, position.before(bytes), received.len());
-        if expected.is_some_and(|expected| expected.matches(received)) {
+        let covered = position.before(bytes);
+        let fits = key.with_mac(algorithm, covered, received.len(), |mac| {
+            matches(mac, received)
+        });
+        if fits == Some(true) {
             Ok(Self { message, algorithm })
         } else {
             Err(IntegrityError::Mismatch)

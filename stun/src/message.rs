@@ -23,12 +23,11 @@ use crate::{
 pub struct Message<'a> {
     bytes: &'a [u8],
     header: Header<'a>,
-    fingerprint: FingerprintStatus,
     positions: Positions,
 }
 
 impl<'a> Message<'a> {
-    /// Parses a datagram that is exactly one message. FINGERPRINT is computed if present: see [`fingerprint`](Self::fingerprint).
+    /// Parses a datagram that is exactly one message. FINGERPRINT is not computed before it is [asked for](Self::fingerprint).
     ///
     /// # Errors
     ///
@@ -39,15 +38,11 @@ impl<'a> Message<'a> {
         let mut message = Self {
             bytes,
             header,
-            fingerprint: FingerprintStatus::Absent,
             positions: Positions::default(),
         };
         let mut walk = Walk::new(reader);
         while let Some((position, attribute)) = walk.next()? {
             message.positions.note(position, attribute, header)?;
-        }
-        if let Some(position) = message.positions.get(Slot::Fingerprint) {
-            message.fingerprint = check_fingerprint(bytes, position);
         }
         Ok(message)
     }
@@ -139,10 +134,15 @@ impl<'a> Message<'a> {
         self.integrity().is_some()
     }
 
-    /// What FINGERPRINT says. ICE drops what is not [`Valid`](FingerprintStatus::Valid); STUN servers may leave it out.
+    /// What FINGERPRINT says, from a CRC-32 over the message. ICE drops what is not [`Valid`](FingerprintStatus::Valid); STUN servers
+    /// may leave it out.
     #[must_use]
+    #[inline]
     pub fn fingerprint(&self) -> FingerprintStatus {
-        self.fingerprint
+        match self.positions.get(Slot::Fingerprint) {
+            Some(position) => check_fingerprint(self.bytes, position),
+            None => FingerprintStatus::Absent,
+        }
     }
 
     /// The comprehension-required attributes that this crate does not know, in order.

@@ -11,6 +11,7 @@ use crate::{
     error::WriteError,
     fingerprint::{self, FINGERPRINT_LEN},
     header::{self, Class, HEADER_LEN, Method, TransactionId},
+    hmac::write_words,
     integrity::{IntegrityAlgorithm, IntegrityKey},
     message::RoleAttribute,
 };
@@ -193,15 +194,16 @@ impl<'b> Writer<'b, Open> {
             IntegrityAlgorithm::Sha1Truncated32 => AttributeType::GOOG_MESSAGE_INTEGRITY_32,
         };
         let mac_len = algorithm.mac_len();
-        if let Some(covered) = self.buf.get(..self.len) {
-            let mac = key.mac(algorithm, covered, mac_len);
-            match (mac, self.space(attribute_type, mac_len)) {
-                (Some(mac), Some(value)) => mac.write(value),
-                (Some(_), None) => {}
-                (None, _) => self.fault = Some(WriteError::KeyWithoutSha256),
+        let start = self.len;
+        self.space(attribute_type, mac_len);
+        // In too short a buffer there is nothing to authenticate: `seal` refuses.
+        if let Some(message) = self.buf.get_mut(..self.len) {
+            let (covered, attribute) = message.split_at_mut(start);
+            let (_, value) = attribute.split_at_mut(4);
+            let written = key.with_mac(algorithm, covered, mac_len, |mac| write_words(value, mac));
+            if written.is_none() {
+                self.fault = Some(WriteError::KeyWithoutSha256);
             }
-        } else {
-            self.len += 4 + mac_len;
         }
         let Self {
             buf, len, fault, ..

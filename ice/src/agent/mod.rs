@@ -13,7 +13,7 @@ pub use commands::{RemoteParameters, Removal};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use floe_stun::{Class, FingerprintStatus, Message, Method, RouteKey, TransactionIds, is_stun};
+use floe_stun::{Class, Message, Method, RouteKey, TransactionIds, is_stun};
 
 use crate::address::{FiveTuple, Transmit};
 use crate::config::{Config, MIN_MTU};
@@ -24,7 +24,7 @@ use crate::local::LocalCandidates;
 use crate::pair::{CandidatePair, Pair, PairId};
 use crate::parameters::Parameters;
 use crate::random::{Jitter, Label, Random};
-use crate::responder::integrity_drop;
+use crate::responder::{intact, integrity_drop};
 use crate::role::{Initiation, Mode, Role};
 use crate::shared::{Effect, Responses, Shared, Timers};
 use crate::state::{GatheringState, Reason, State};
@@ -180,7 +180,7 @@ impl Agent {
             self.pass_time(now);
         }
         self.shared.effect = Effect::Any;
-        let result = self.receive(now, path.canonical(), message);
+        let result = self.receive(now, &path, message);
         match (result, self.shared.effect) {
             (Ok(()), Effect::None) if self.role == self.shared.role => {}
             (Ok(()), Effect::Renewed) if self.is_quiet() => self.await_consent(),
@@ -202,7 +202,7 @@ impl Agent {
     fn receive(
         &mut self,
         now: Instant,
-        path: FiveTuple,
+        path: &FiveTuple,
         message: &Message<'_>,
     ) -> Result<(), DropReason> {
         if self.state == State::Closed {
@@ -213,11 +213,6 @@ impl Agent {
         {
             return Err(DropReason::TooLong);
         }
-        match message.fingerprint() {
-            FingerprintStatus::Valid => {}
-            FingerprintStatus::Absent => return Err(DropReason::MissingFingerprint),
-            FingerprintStatus::Invalid => return Err(DropReason::BadFingerprint),
-        }
         if message.method() != Method::BINDING {
             return Err(DropReason::UnknownMethod);
         }
@@ -225,6 +220,7 @@ impl Agent {
             Class::Request => self.receive_request(now, path, message),
             // A keepalive: it opens what it opens on its way, and means nothing here (RFC 8445 §11).
             Class::Indication => {
+                intact(message)?;
                 self.shared.effect = Effect::None;
                 Ok(())
             }
@@ -237,39 +233,42 @@ impl Agent {
     fn receive_request(
         &mut self,
         now: Instant,
-        path: FiveTuple,
+        path: &FiveTuple,
         message: &Message<'_>,
     ) -> Result<(), DropReason> {
-        if !self.shared.config.addresses.allows(path.remote) {
-            return Err(DropReason::RefusedAddress);
-        }
         let username = message.username().ok_or(DropReason::MissingUsername)?;
         let (shared, generation) = self.split_by(|g| g.remote_half(username).is_some());
         let generation = generation.ok_or(DropReason::UnknownUsername)?;
-        if !generation.budget.allows(now, path.remote)
-            && !generation.paths.contains(&shared.canonical(path))
-        {
+        let path = path.canonical();
+        if !shared.config.addresses.allows(path.remote) {
+            return Err(DropReason::RefusedAddress);
+        }
+        if !generation.budget.allows(now, path.remote) && !generation.has_heard(shared, &path) {
             return Err(DropReason::IntegrityBudget);
         }
         let password = generation.local.password().as_bytes();
         let key = &mut generation.local_key;
         let request = message.verify_or_learn(key, password).map_err(|error| {
-            generation.budget.spend(now, path.remote);
+            // What the budget does not hold up does not use it up either.
+            if !generation.has_heard(shared, &path) {
+                generation.budget.spend(now, path.remote);
+            }
             integrity_drop(error)
         })?;
+        intact(message)?;
         generation.on_request(shared, now, path, &request, username)
     }
 
     fn receive_response(
         &mut self,
         now: Instant,
-        path: FiveTuple,
+        path: &FiveTuple,
         message: &Message<'_>,
     ) -> Result<(), DropReason> {
         let (shared, generation) = self.split_by(|generation| generation.is_mine(message));
         generation
             .ok_or(DropReason::UnknownTransaction)?
-            .on_response(shared, now, path, message)
+            .on_response(shared, now, path.canonical(), message)
     }
 
     /// The generation that something belongs to, beside what all generations share.
@@ -283,10 +282,11 @@ impl Agent {
             previous,
             ..
         } = self;
-        let generation = [Some(current), previous.as_deref_mut()]
-            .into_iter()
-            .flatten()
-            .find(|g| wanted(g));
+        let generation = if wanted(current) {
+            Some(current)
+        } else {
+            previous.as_deref_mut().filter(|older| wanted(older))
+        };
         (shared, generation)
     }
 

@@ -190,6 +190,25 @@ fn forgeries_from_elsewhere_run_out_of_budget_and_the_peer_does_not() {
 
 // req: I41
 #[test]
+fn forgeries_with_the_peers_source_use_up_nobodys_budget() {
+    let mut solo = in_a_call();
+    let forged = solo.check().bytes_under("not-the-password-of-ours");
+    for _ in 0..100 {
+        assert_eq!(
+            solo.receive(remote(0), &forged),
+            Received::Dropped(DropReason::BadIntegrity)
+        );
+    }
+    // The peer goes on from another port, and from another address.
+    let request = solo.check().bytes();
+    let mut port = remote(0);
+    port.set_port(port.port() + 1);
+    assert_eq!(solo.receive(port, &request), Received::Handled);
+    assert_eq!(solo.receive(address(7, 0), &request), Received::Handled);
+}
+
+// req: I41
+#[test]
 fn a_hundred_thousand_hostile_datagrams_leave_a_call_alone() {
     let mut story = connected(1);
     let tap = story.network.wiretap();

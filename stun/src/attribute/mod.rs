@@ -164,9 +164,7 @@ impl<'a> Attribute<'a> {
     fn read(reader: &mut Reader<'a>) -> Option<Self> {
         let [t0, t1, l0, l1] = reader.take_array()?;
         let len = usize::from(u16::from_be_bytes([l0, l1]));
-        let (value, _padding) = reader
-            .take(len.next_multiple_of(4))?
-            .split_at_checked(len)?;
+        let (value, _padding) = reader.take(padded(len))?.split_at_checked(len)?;
         let attribute_type = AttributeType(u16::from_be_bytes([t0, t1]));
         Some(Self {
             attribute_type,
