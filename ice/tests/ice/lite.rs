@@ -6,7 +6,7 @@ use floe_ice::{
     ApiMisuse, Candidate, Config, Event, FiveTuple, Initiation, Mode, Received, RemoteParameters,
     TcpType, Validation,
 };
-use floe_stun::RoleAttribute;
+use floe_stun::{ErrorCode, RoleAttribute};
 
 use crate::support::solo::{Sent, Solo, local, remote};
 use crate::support::{address, ms, secs};
@@ -150,7 +150,8 @@ fn a_path_the_peer_moves_to_is_followed_once_an_own_check_was_answered_there() {
     solo.run_for(ms(500));
     let again = solo.take_requests();
     let check = again.last().unwrap().clone();
-    assert_eq!(solo.answer(&check), Received::Handled);
+    let answer = solo.success_to(&check, address(7, 7));
+    assert_eq!(solo.receive(remote(1), &answer), Received::Handled);
     assert_eq!(carries(&solo), remote(1));
     assert!(solo.events.contains(&Event::PathValidated(on(1))));
     // Candidates stay host candidates, whatever the answer says our address is.
@@ -228,6 +229,34 @@ fn an_own_check_that_is_not_answered_costs_the_peer_nothing_else() {
     assert_eq!(carries(&solo), remote(0));
     // The next nomination is a new chance.
     solo.run_for(secs(1));
+    nominate(&mut solo, remote(1));
+    let check = solo.take_requests().remove(0);
+    let _ = solo.answer(&check);
+    assert_eq!(carries(&solo), remote(1));
+}
+
+// req: I56
+#[test]
+fn whoever_had_a_path_proves_the_next_even_if_the_first_is_gone() {
+    let mut solo = in_a_call();
+    let pair = solo.agent.selected_candidate_pair().unwrap().id;
+    solo.agent.veto(solo.now, pair).unwrap();
+    nominate(&mut solo, remote(1));
+    assert_eq!(solo.agent.send_path(), None);
+    let check = solo.take_requests().remove(0);
+    let _ = solo.answer(&check);
+    assert_eq!(carries(&solo), remote(1));
+}
+
+// req: I56 I58
+#[test]
+fn an_error_proves_nothing_and_fails_nothing() {
+    let mut solo = in_a_call();
+    nominate(&mut solo, remote(1));
+    let check = solo.take_requests().remove(0);
+    let refusal = solo.error_to(&check, ErrorCode::BAD_REQUEST);
+    assert_eq!(solo.receive(remote(1), &refusal), Received::Handled);
+    assert_eq!(carries(&solo), remote(0));
     nominate(&mut solo, remote(1));
     let check = solo.take_requests().remove(0);
     let _ = solo.answer(&check);

@@ -446,6 +446,21 @@ fn what_is_left_of_a_closed_agent_is_as_wary_as_the_agent() {
         .fingerprint()
         .unwrap();
     assert!(!answers(now, remote(0), &long[..len]), "not worth its MAC");
+    // It speaks for one username fragment, and of Binding.
+    let key = IntegrityKey::short_term(to.password().as_bytes());
+    for (method, fragment, answered) in [
+        (Method::BINDING, to.username_fragment(), true),
+        (Method::BINDING, "somebody", false),
+        (Method::GOOG_PING, to.username_fragment(), false),
+    ] {
+        let mut buf = [0; 200];
+        let len = Writer::request(&mut buf, method, request.transaction_id())
+            .ice_username(fragment, "peer")
+            .integrity(&key)
+            .fingerprint()
+            .unwrap();
+        assert_eq!(answers(now, remote(0), &buf[..len]), answered, "{fragment}");
+    }
     // Eight forgeries a second from one address are enough; from elsewhere the peer is still heard.
     let forged = request.bytes_under("not-the-password-of-ours");
     for n in 0..8 {
@@ -560,4 +575,28 @@ fn a_check_replayed_to_a_lite_agent_from_elsewhere_neither_nominates_nor_keeps_i
     let check = solo.take_requests().remove(0);
     let _ = solo.answer(&check);
     assert_eq!(solo.agent.send_path().unwrap().remote, spoofed);
+}
+
+// req: I55
+#[test]
+fn a_lite_agent_knows_the_last_32_checks_by_address_and_port() {
+    let mut solo = Solo::new(Mode::Lite, Initiation::Responding, Config::default());
+    solo.agent
+        .add_local_candidate(solo.now, floe_ice::Candidate::host(local()))
+        .unwrap();
+    solo.meet();
+    let recorded: Vec<_> = (0..40).map(|_| solo.check().nominating().bytes()).collect();
+    for check in &recorded {
+        assert_eq!(solo.receive(remote(0), check), Received::Handled);
+    }
+    let mut next_door = remote(0);
+    next_door.set_port(next_door.port() + 1000);
+    for spoofed in [address(9, 9), next_door] {
+        for check in &recorded[8..] {
+            assert_eq!(solo.receive(spoofed, check), Received::Handled);
+            assert!(!solo.agent.accepts_from(&FiveTuple::udp(local(), spoofed)));
+        }
+    }
+    assert!(solo.take_requests().is_empty());
+    assert_eq!(solo.agent.send_path().unwrap().remote, remote(0));
 }
