@@ -208,6 +208,14 @@ mod tests {
 
     // req: I60
     #[test]
+    fn all_64_random_bits_count() {
+        let routable = routable();
+        let fragments: HashSet<String> = (0..64).map(|bit| routable.mint(5, 1 << bit)).collect();
+        assert_eq!(fragments.len(), 64);
+    }
+
+    // req: I60
+    #[test]
     fn a_forgery_is_one_counted_miss() {
         let routable = routable();
         let minted = routable.mint(5, 0x0123_4567_89ab_cdef);
