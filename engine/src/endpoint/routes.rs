@@ -3,7 +3,7 @@
 //! The three tables of an endpoint. They hold ids only; whether the transport is still there, and whether it agrees, is asked by
 //! the endpoint.
 
-use super::keyed::{Keyed, KeyedMap};
+use super::keyed::{HashedMap, Keyed};
 use crate::{TransportId, transport::Route};
 use floe_ice::FiveTuple;
 use floe_stun::{RouteKey, TransactionId};
@@ -23,8 +23,8 @@ pub(super) struct Routes {
     key: Arc<RouteKey>,
     /// By the slot that a transaction's tag names.
     slots: Vec<Option<TransportId>>,
-    ufrags: KeyedMap<Box<[u8]>, TransportId>,
-    paths: KeyedMap<FiveTuple, TransportId>,
+    ufrags: HashedMap<TransportId>,
+    paths: HashedMap<TransportId>,
     origins: Vec<Origin>,
     hash: Keyed,
 }
@@ -42,8 +42,8 @@ impl Routes {
         Self {
             key: Arc::new(key),
             slots: Vec::new(),
-            ufrags: KeyedMap::with_hasher(hash.clone()),
-            paths: KeyedMap::with_hasher(hash.clone()),
+            ufrags: HashedMap::new(hash.clone()),
+            paths: HashedMap::new(hash.clone()),
             origins: Vec::new(),
             hash,
         }
@@ -112,14 +112,17 @@ impl Routes {
     }
 
     pub(super) fn by_ufrag(&self, ufrag: &[u8]) -> Option<TransportId> {
-        self.ufrags.get(ufrag).copied()
+        self.ufrags.get(ufrag)
     }
 
     /// False if another transport holds the fragment.
     pub(super) fn set_ufrag(&mut self, ufrag: &[u8], id: TransportId) -> bool {
         match self.by_ufrag(ufrag) {
             Some(holder) => holder == id,
-            None => self.ufrags.insert(ufrag.into(), id).is_none(),
+            None => {
+                self.ufrags.insert(ufrag, id);
+                true
+            }
         }
     }
 
@@ -130,11 +133,11 @@ impl Routes {
     }
 
     pub(super) fn by_path(&self, path: &FiveTuple) -> Option<TransportId> {
-        self.paths.get(path).copied()
+        self.paths.get(path)
     }
 
     pub(super) fn set_path(&mut self, path: FiveTuple, id: TransportId) {
-        self.paths.insert(path, id);
+        self.paths.insert(&path, id);
     }
 
     pub(super) fn remove_path(&mut self, path: &FiveTuple, id: TransportId) {
