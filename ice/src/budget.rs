@@ -6,7 +6,9 @@
 //! nor a path that the peer takes next.
 
 use std::net::{IpAddr, SocketAddr};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use crate::moment::Moment;
 
 const WINDOW: Duration = Duration::from_secs(1);
 const PER_FRAGMENT: u8 = 64;
@@ -15,7 +17,7 @@ const SOURCES: usize = 8;
 
 #[derive(Debug, Default)]
 pub(crate) struct ForgeryBudget {
-    window: Option<Instant>,
+    window: Option<Moment>,
     sources: [u16; SOURCES],
     counts: [u8; SOURCES],
     total: u8,
@@ -23,7 +25,7 @@ pub(crate) struct ForgeryBudget {
 
 impl ForgeryBudget {
     /// Whether another message from there may still be verified.
-    pub(crate) fn allows(&self, now: Instant, source: SocketAddr) -> bool {
+    pub(crate) fn allows(&self, now: Moment, source: SocketAddr) -> bool {
         let current = |start| now.saturating_duration_since(start) < WINDOW;
         if !self.window.is_some_and(current) {
             return true;
@@ -36,7 +38,7 @@ impl ForgeryBudget {
     }
 
     /// A message from there failed its MAC.
-    pub(crate) fn spend(&mut self, now: Instant, source: SocketAddr) {
+    pub(crate) fn spend(&mut self, now: Moment, source: SocketAddr) {
         if self
             .window
             .is_none_or(|start| now.saturating_duration_since(start) >= WINDOW)
@@ -145,7 +147,7 @@ mod tests {
             clippy::disallowed_methods,
             reason = "a test needs some instant to begin with"
         )]
-        let now = Instant::now();
+        let now = crate::moment::Clock::default().moment(std::time::Instant::now());
         let source = |n: u8| SocketAddr::from(([192, 0, 2, n], 1000));
         let mut budget = ForgeryBudget::default();
         for _ in 0..PER_SOURCE {

@@ -1,7 +1,7 @@
 //! The client side of checks (RFC 8445 §7.2): sending them at their pace, and what their answers mean.
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use floe_stun::{
     Class, ErrorCode, Message, Schedule, TimeoutReason, Transaction, TransactionAction, Verified,
@@ -14,6 +14,7 @@ use crate::error::DropReason;
 use crate::event::Event;
 use crate::generation::{Generation, foundation_of};
 use crate::local::Local;
+use crate::moment::Moment;
 use crate::pair::{End, Pair, PairId, PairState};
 use crate::priority;
 use crate::role::{Mode, Role};
@@ -30,7 +31,7 @@ pub(crate) struct Check {
     pub(crate) purpose: Purpose,
     /// The role it claimed.
     pub(crate) role: Role,
-    pub(crate) last_sent: Instant,
+    pub(crate) last_sent: Moment,
     /// Whether it is to be written (again).
     pub(crate) due: bool,
     /// Replaced by a triggered check: not sent again and not missed, but its answer counts (RFC 8445 §7.3.1.4).
@@ -39,7 +40,7 @@ pub(crate) struct Check {
 
 impl Generation {
     /// Everything that time alone brings about.
-    pub(crate) fn run(&mut self, shared: &mut Shared, now: Instant) {
+    pub(crate) fn run(&mut self, shared: &mut Shared, now: Moment) {
         if self.failed.is_some() {
             return;
         }
@@ -52,7 +53,10 @@ impl Generation {
         self.start_checks(shared, now);
     }
 
-    fn run_checks(&mut self, shared: &Shared, now: Instant) {
+    fn run_checks(&mut self, shared: &Shared, now: Moment) {
+        let Some(instant) = shared.clock.instant(now) else {
+            return;
+        };
         let mut given_up: Vec<(PairId, TimeoutReason)> = Vec::new();
         for check in self
             .checklist
@@ -60,7 +64,7 @@ impl Generation {
             .iter_mut()
             .filter(|check| !check.cancelled)
         {
-            match check.transaction.handle_timeout(now) {
+            match check.transaction.handle_timeout(instant) {
                 TransactionAction::Idle => {}
                 TransactionAction::Retransmit => {
                     let pair = self.checklist.pairs.iter_mut().find(|p| p.id == check.pair);
@@ -84,7 +88,7 @@ impl Generation {
     }
 
     /// One new check per Ta (RFC 8445 §6.1.4.2).
-    fn start_checks(&mut self, shared: &mut Shared, now: Instant) {
+    fn start_checks(&mut self, shared: &mut Shared, now: Moment) {
         let Some(peer) = self.peer.as_ref().filter(|_| shared.mode == Mode::Full) else {
             return;
         };
@@ -106,7 +110,7 @@ impl Generation {
         self.send_check(shared, now, id, Purpose::Connectivity);
     }
 
-    fn next_ordinary(&mut self, shared: &mut Shared, now: Instant) -> Option<PairId> {
+    fn next_ordinary(&mut self, shared: &mut Shared, now: Moment) -> Option<PairId> {
         if !self.has_next(shared) || !shared.takes_slot(now) {
             return None;
         }
@@ -122,7 +126,7 @@ impl Generation {
         self.checklist.has_next(foundation)
     }
 
-    pub(crate) fn next_check_deadline(&self, shared: &Shared) -> Option<Instant> {
+    pub(crate) fn next_check_deadline(&self, shared: &Shared) -> Option<Moment> {
         let may = self.failed.is_none() && self.peer.is_some() && shared.mode == Mode::Full;
         if !may || !self.has_next(shared) {
             return None;
@@ -134,17 +138,21 @@ impl Generation {
     pub(crate) fn send_check(
         &mut self,
         shared: &mut Shared,
-        now: Instant,
+        now: Moment,
         id: PairId,
         purpose: Purpose,
     ) {
         let rto = self.rto(shared);
-        let (Some(role), Some(pair)) = (shared.role, self.checklist.get_mut(id)) else {
+        let (Some(role), Some(pair), Some(instant)) = (
+            shared.role,
+            self.checklist.get_mut(id),
+            shared.clock.instant(now),
+        ) else {
             return;
         };
         let may_go = pair.credit.take();
         let schedule = schedule_of(&pair.path(), rto, &shared.timing);
-        let transaction = Transaction::new(now, shared.mint(), schedule);
+        let transaction = Transaction::new(instant, shared.mint(), schedule);
         self.checklist.checks.push(Check {
             transaction,
             pair: id,
@@ -198,7 +206,7 @@ impl Generation {
     pub(crate) fn on_response(
         &mut self,
         shared: &mut Shared,
-        now: Instant,
+        now: Moment,
         path: FiveTuple,
         message: &Message<'_>,
     ) -> Result<(), DropReason> {
@@ -237,15 +245,14 @@ impl Generation {
     fn on_check_response(
         &mut self,
         shared: &mut Shared,
-        now: Instant,
+        now: Moment,
         path: FiveTuple,
         mut check: Check,
         response: &Verified<'_>,
     ) -> Result<(), DropReason> {
-        let round_trip = check
-            .transaction
-            .on_response(now, &response.transaction_id())
-            .and_then(|a| a.round_trip);
+        let id = response.transaction_id();
+        let round_trip = (shared.clock.instant(now))
+            .and_then(|now| check.transaction.on_response(now, &id)?.round_trip);
         let Some(pair) = self.checklist.get_mut(check.pair) else {
             return Err(DropReason::UnknownTransaction);
         };
@@ -279,7 +286,7 @@ impl Generation {
         Ok(())
     }
 
-    fn on_success(&mut self, shared: &mut Shared, now: Instant, check: &Check, mapped: SocketAddr) {
+    fn on_success(&mut self, shared: &mut Shared, now: Moment, check: &Check, mapped: SocketAddr) {
         let Some(pair) = self.checklist.get(check.pair) else {
             return;
         };
@@ -329,7 +336,7 @@ impl Generation {
     fn on_error(
         &mut self,
         shared: &mut Shared,
-        now: Instant,
+        now: Moment,
         check: &Check,
         code: Option<ErrorCode>,
     ) {

@@ -1,7 +1,5 @@
 //! The checklist (RFC 8445 §6.1.2): forming, pruning and ordering pairs, and which to check next.
 
-use std::time::Instant;
-
 use crate::address::{FiveTuple, Protocol, in_zone_of, same_scope};
 use crate::candidate::{Foundation, TcpType};
 use crate::check::Check;
@@ -9,6 +7,7 @@ use crate::config::Freezing;
 use crate::few::Few;
 use crate::list::List;
 use crate::local::Local;
+use crate::moment::{Clock, Moment};
 use crate::pair::{Pair, PairId, PairState};
 use crate::priority;
 use crate::remote::Remote;
@@ -209,11 +208,12 @@ impl Checklist {
     }
 
     /// The earliest retransmission or end of a check.
-    pub(crate) fn deadline(&self) -> Option<Instant> {
+    pub(crate) fn deadline(&self, clock: &Clock) -> Option<Moment> {
         let checks = self.checks.iter().filter(|check| !check.cancelled);
         checks
             .filter_map(|check| check.transaction.poll_timeout())
             .min()
+            .map(|at| clock.read(at))
     }
 
     pub(crate) fn is_tcp(path: &FiveTuple) -> bool {

@@ -11,11 +11,12 @@
 //! A check is a transaction of its own and is not retransmitted; when it goes unanswered for an RTO, the next one is a
 //! probe. Media never renews consent; traffic that its owner authenticated only delays the suspicion.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use floe_stun::TransactionId;
 
 use crate::list::List;
+use crate::moment::Moment;
 use crate::role::Role;
 use crate::timing::Timing;
 
@@ -37,7 +38,7 @@ pub(crate) enum Liveness {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sent {
     id: TransactionId,
-    pub(crate) at: Instant,
+    pub(crate) at: Moment,
     /// The role it claimed.
     pub(crate) role: Role,
 }
@@ -46,12 +47,12 @@ pub(crate) struct Sent {
 pub(crate) struct Consent {
     liveness: Liveness,
     /// The last response, or request.
-    fresh: Instant,
+    fresh: Moment,
     /// When to send the next check. While one is unanswered: when it counts as missed.
-    next_check: Instant,
-    last_sent: Option<Instant>,
+    next_check: Moment,
+    last_sent: Option<Moment>,
     /// When the first check left that nothing has answered since.
-    unanswered_since: Option<Instant>,
+    unanswered_since: Option<Moment>,
     /// The latest check, until it is answered.
     latest: Option<Sent>,
     /// Whether it is still to be written.
@@ -60,17 +61,12 @@ pub(crate) struct Consent {
     older: List<Sent>,
     misses: u32,
     suspect: bool,
-    traffic: Option<Instant>,
+    traffic: Option<Moment>,
 }
 
 impl Consent {
     /// Consent that was last proven at `fresh`.
-    pub(crate) fn new(
-        now: Instant,
-        fresh: Instant,
-        liveness: Liveness,
-        interval: Duration,
-    ) -> Self {
+    pub(crate) fn new(now: Moment, fresh: Moment, liveness: Liveness, interval: Duration) -> Self {
         Self {
             liveness,
             fresh,
@@ -91,7 +87,7 @@ impl Consent {
     }
 
     /// When the first check left that nothing has answered since.
-    pub(crate) fn unanswered_since(&self) -> Option<Instant> {
+    pub(crate) fn unanswered_since(&self) -> Option<Moment> {
         self.unanswered_since
     }
 
@@ -100,12 +96,12 @@ impl Consent {
     }
 
     /// When the last proof of consent came.
-    pub(crate) fn fresh(&self) -> Instant {
+    pub(crate) fn fresh(&self) -> Moment {
         self.fresh
     }
 
     /// A response, on this path, to a request of the last 30 s; for a lite agent, a request.
-    pub(crate) fn renew(&mut self, now: Instant, interval: Duration) {
+    pub(crate) fn renew(&mut self, now: Moment, interval: Duration) {
         self.fresh = now;
         self.unanswered_since = None;
         self.misses = 0;
@@ -119,7 +115,7 @@ impl Consent {
     /// be late, and count as well.
     pub(crate) fn take(
         &mut self,
-        now: Instant,
+        now: Moment,
         id: &TransactionId,
         timing: &Timing,
     ) -> Option<Sent> {
@@ -150,13 +146,13 @@ impl Consent {
     }
 
     /// Traffic that somebody else authenticated: no reason to suspect the path.
-    pub(crate) fn note_traffic(&mut self, now: Instant) {
+    pub(crate) fn note_traffic(&mut self, now: Moment) {
         self.traffic = Some(now);
         self.suspect = false;
     }
 
     /// Whether a check is to be sent now. If the one before is unanswered, that is a miss.
-    pub(crate) fn on_check_timer(&mut self, now: Instant) -> bool {
+    pub(crate) fn on_check_timer(&mut self, now: Moment) -> bool {
         if self.liveness != Liveness::Responses || now < self.next_check {
             return false;
         }
@@ -169,7 +165,7 @@ impl Consent {
     /// A check left; unless it is answered, the next one follows after `wait`. Gives the one that is forgotten for it.
     pub(crate) fn on_sent(
         &mut self,
-        now: Instant,
+        now: Moment,
         id: TransactionId,
         role: Role,
         wait: Duration,
@@ -189,18 +185,18 @@ impl Consent {
     }
 
     /// Sets the suspicion when it is due; says whether it is new.
-    pub(crate) fn suspect_if_due(&mut self, now: Instant, timing: &Timing) -> bool {
+    pub(crate) fn suspect_if_due(&mut self, now: Moment, timing: &Timing) -> bool {
         let due = !self.suspect && self.suspicion(timing).is_some_and(|at| now >= at);
         self.suspect |= due;
         due
     }
 
-    pub(crate) fn is_expired(&self, now: Instant, timing: &Timing) -> bool {
+    pub(crate) fn is_expired(&self, now: Moment, timing: &Timing) -> bool {
         self.expiry(timing).is_some_and(|at| now >= at)
     }
 
     /// When something is to be done.
-    pub(crate) fn deadline(&self, timing: &Timing) -> Option<Instant> {
+    pub(crate) fn deadline(&self, timing: &Timing) -> Option<Moment> {
         let check = (self.liveness == Liveness::Responses).then_some(self.next_check);
         let suspicion = if self.suspect {
             None
@@ -213,7 +209,7 @@ impl Consent {
             .min()
     }
 
-    fn suspicion(&self, timing: &Timing) -> Option<Instant> {
+    fn suspicion(&self, timing: &Timing) -> Option<Moment> {
         let (since, after) = match self.liveness {
             Liveness::Responses if self.misses >= timing.disconnected_misses => {
                 (self.unanswered_since?, timing.disconnected_after)
@@ -224,7 +220,7 @@ impl Consent {
         Some(self.traffic.map_or(since, |traffic| traffic.max(since)) + after)
     }
 
-    fn expiry(&self, timing: &Timing) -> Option<Instant> {
+    fn expiry(&self, timing: &Timing) -> Option<Moment> {
         match self.liveness {
             Liveness::Responses => Some(self.fresh + timing.consent_timeout),
             Liveness::Requests => Some(self.fresh + timing.lite_timeout),
@@ -234,7 +230,7 @@ impl Consent {
 
     /// Other timers hold from now on (I24): the pending check is drawn again. While one is unanswered, it is a probe that
     /// follows after `wait`.
-    pub(crate) fn retime(&mut self, now: Instant, interval: Duration, wait: Duration) {
+    pub(crate) fn retime(&mut self, now: Moment, interval: Duration, wait: Duration) {
         let since = self.last_sent.unwrap_or(self.fresh);
         let after = match self.unanswered_since {
             None => interval,

@@ -1,13 +1,12 @@
 //! Requests that were answered before they could be acted on (RFC 8445 §7.3), bounded and kept for later.
 
-use std::time::Instant;
-
 use floe_stun::RoleAttribute;
 
 use crate::address::FiveTuple;
 use crate::config::MAX_EARLY_REQUESTS;
 use crate::generation::Generation;
-use crate::nomination::Wish;
+use crate::moment::Moment;
+use crate::pair::Wished;
 use crate::shared::Shared;
 
 /// An authenticated request that was answered and could not be acted on yet: the peer's parameters or the candidate it
@@ -23,7 +22,7 @@ pub(crate) struct EarlyRequest {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Seen {
     pub(crate) priority: u32,
-    pub(crate) wish: Option<Wish>,
+    pub(crate) wish: Option<Wished>,
     pub(crate) role: Option<RoleAttribute>,
 }
 
@@ -54,7 +53,7 @@ impl Generation {
     }
 
     /// Acts on the remembered requests that can be acted on now.
-    pub(crate) fn replay_early(&mut self, shared: &mut Shared, now: Instant) {
+    pub(crate) fn replay_early(&mut self, shared: &mut Shared, now: Moment) {
         let Some(peer) = &self.peer else { return };
         let ours = peer.username_fragment.as_bytes();
         let known_base =

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use floe_stun::{IntegrityKey, TransactionId};
 
@@ -16,6 +16,7 @@ use crate::config::Trickle;
 use crate::early::EarlyRequest;
 use crate::few::Few;
 use crate::list::List;
+use crate::moment::Moment;
 use crate::pair::{End, Pair, PairId, PairState, Ruling};
 use crate::parameters::Parameters;
 use crate::paths::Paths;
@@ -34,20 +35,20 @@ pub(crate) struct Generation {
     pub(crate) peer: Option<Peer>,
     pub(crate) remotes: Few<Remote>,
     /// Since when there was always a peer-reflexive pair to check and none that works.
-    pub(crate) strangers_since: Option<Instant>,
+    pub(crate) strangers_since: Option<Moment>,
     pub(crate) end_of_candidates: EndOfCandidates,
     /// When the peer's last candidate or its parameters came.
-    pub(crate) quiet_since: Option<Instant>,
+    pub(crate) quiet_since: Option<Moment>,
     /// When the parameters came: the patience of RFC 8863 counts from here.
-    pub(crate) paired_at: Option<Instant>,
+    pub(crate) paired_at: Option<Moment>,
     /// When the checks began.
-    pub(crate) began: Option<Instant>,
+    pub(crate) began: Option<Moment>,
     pub(crate) checklist: Checklist,
     pub(crate) selected: Option<Selected>,
     /// A switch that has to wait for its round trip to pass.
-    pub(crate) deferred: Option<(Instant, PairId)>,
+    pub(crate) deferred: Option<(Moment, PairId)>,
     /// When the policy wants to be asked again, or a backup is to be checked.
-    pub(crate) look_again: Option<Instant>,
+    pub(crate) look_again: Option<Moment>,
     /// The last value of NOMINATION sent.
     pub(crate) nominations: u32,
     pub(crate) early: List<EarlyRequest>,
@@ -138,7 +139,7 @@ impl Generation {
         }
     }
 
-    pub(crate) fn set_peer(&mut self, shared: &mut Shared, now: Instant, peer: Peer) {
+    pub(crate) fn set_peer(&mut self, shared: &mut Shared, now: Moment, peer: Peer) {
         let fragment = &*peer.username_fragment;
         let before = self.remotes.len();
         self.remotes.retain_mut(|r| {
@@ -158,7 +159,7 @@ impl Generation {
     pub(crate) fn add_remote(
         &mut self,
         shared: &mut Shared,
-        now: Instant,
+        now: Moment,
         candidate: Candidate,
     ) -> Option<CandidateId> {
         let over = self.end_of_candidates == EndOfCandidates::Signalled
@@ -193,7 +194,7 @@ impl Generation {
     fn recognize(
         &mut self,
         shared: &mut Shared,
-        now: Instant,
+        now: Moment,
         address: SocketAddr,
         candidate: &Candidate,
     ) -> Option<CandidateId> {
@@ -258,7 +259,7 @@ impl Generation {
     pub(crate) fn form_pairs(
         &mut self,
         shared: &mut Shared,
-        now: Instant,
+        now: Moment,
         newcomer: Option<CandidateId>,
     ) {
         let Some(peer) = &self.peer else { return };

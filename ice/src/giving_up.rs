@@ -1,15 +1,14 @@
 //! When a generation has tried everything (W3C webrtc-pc §5.6.3, RFC 8863 §4).
 
-use std::time::Instant;
-
 use crate::candidate::CandidateType;
 use crate::generation::{EndOfCandidates, Generation};
+use crate::moment::Moment;
 use crate::role::Mode;
 use crate::shared::Shared;
 use crate::state::{GatheringState, Reason};
 
 impl Generation {
-    pub(crate) fn assume_end_of_candidates(&mut self, shared: &Shared, now: Instant) {
+    pub(crate) fn assume_end_of_candidates(&mut self, shared: &Shared, now: Moment) {
         let (Some(since), Some(after)) = (self.quiet_since, shared.timing.end_of_candidates) else {
             return;
         };
@@ -20,7 +19,7 @@ impl Generation {
 
     /// Nothing but the peer's answer to a restart can help any more: the waits begin now, unless they have. An answer that
     /// comes after them is still taken.
-    pub(crate) fn await_answer(&mut self, now: Instant) {
+    pub(crate) fn await_answer(&mut self, now: Moment) {
         self.paired_at.get_or_insert(now);
         self.quiet_since.get_or_insert(now);
     }
@@ -36,7 +35,7 @@ impl Generation {
     /// Whether the peer's checks from unknown addresses may still add to the checklist. Two NATs that map by destination
     /// and filter by nothing show each other a new address with every check, and would keep two agents at it for ever: as
     /// long as the patience with the signalled candidates is enough for the others.
-    pub(crate) fn takes_strangers(&mut self, shared: &Shared, now: Instant) -> bool {
+    pub(crate) fn takes_strangers(&mut self, shared: &Shared, now: Moment) -> bool {
         let mut pairs = self.checklist.pairs.iter();
         let busy = pairs.any(|pair| {
             pair.remote.kind == CandidateType::PeerReflexive && pair.state().is_unfinished()
@@ -48,7 +47,7 @@ impl Generation {
     }
 
     /// Whether everything that could give us a pair is over, and why (W3C webrtc-pc §5.6.3, RFC 8863 §4).
-    pub(crate) fn gives_up(&self, shared: &Shared, now: Instant) -> Option<Reason> {
+    pub(crate) fn gives_up(&self, shared: &Shared, now: Moment) -> Option<Reason> {
         let paired_at = self.paired_at?;
         let patient = !shared.locals.is_empty() && now < paired_at + shared.timing.patience;
         let open = shared.gathering != GatheringState::Complete
@@ -69,7 +68,7 @@ impl Generation {
     }
 
     /// When `gives_up` may change its mind by time alone.
-    pub(crate) fn giving_up_deadline(&self, shared: &Shared) -> Option<Instant> {
+    pub(crate) fn giving_up_deadline(&self, shared: &Shared) -> Option<Moment> {
         let idle =
             self.selected.is_none() && !self.checklist.is_unfinished() && self.failed.is_none();
         let (true, Some(paired_at), Some(quiet_since)) = (idle, self.paired_at, self.quiet_since)

@@ -131,6 +131,7 @@ mod giving_up;
 mod list;
 mod liveness;
 mod local;
+mod moment;
 mod pacer;
 mod packed;
 mod pair;

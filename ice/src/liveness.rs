@@ -1,6 +1,6 @@
 //! Consent checks on the selected pair: sending them, their answers, and losing the pair without them (RFC 7675).
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use floe_stun::{Class, ErrorCode, Verified};
 
@@ -8,6 +8,7 @@ use crate::address::FiveTuple;
 use crate::consent::Liveness;
 use crate::error::DropReason;
 use crate::generation::Generation;
+use crate::moment::Moment;
 use crate::pair::{Pair, PairId};
 use crate::selection::Selected;
 use crate::shared::{Effect, Shared};
@@ -15,7 +16,7 @@ use crate::state::Reason;
 
 impl Generation {
     /// Ends or doubts what time has ended; says whether a check left.
-    pub(crate) fn run_consent(&mut self, shared: &mut Shared, now: Instant) -> bool {
+    pub(crate) fn run_consent(&mut self, shared: &mut Shared, now: Moment) -> bool {
         let (Some(selected), Some(role)) = (self.selected.as_mut(), shared.role) else {
             return false;
         };
@@ -58,7 +59,7 @@ impl Generation {
     }
 
     /// Other timers hold from now on: what is pending is armed anew (I24).
-    pub(crate) fn retime(&mut self, shared: &mut Shared, now: Instant) {
+    pub(crate) fn retime(&mut self, shared: &mut Shared, now: Moment) {
         self.reschedule(shared);
         let interval = shared.jittered(shared.timing.consent_interval);
         let wait = self.probe_wait(shared);
@@ -77,7 +78,7 @@ impl Generation {
     pub(crate) fn on_consent_response(
         &mut self,
         shared: &mut Shared,
-        now: Instant,
+        now: Moment,
         path: FiveTuple,
         response: &Verified<'_>,
     ) -> Result<(), DropReason> {
@@ -118,7 +119,7 @@ impl Generation {
     }
 
     /// In the steady state time brings one thing, the check that is due. False if there is, or has come to be, more.
-    pub(crate) fn keep_consent(&mut self, shared: &mut Shared, now: Instant) -> bool {
+    pub(crate) fn keep_consent(&mut self, shared: &mut Shared, now: Moment) -> bool {
         let settled = self.selected.as_ref().is_some_and(|s| s.settled);
         settled && self.is_steady() && self.run_consent(shared, now) && self.is_steady()
     }
@@ -135,7 +136,7 @@ impl Generation {
     }
 
     /// An answer came on this pair; if it is the selected one, consent begins anew.
-    pub(crate) fn renew_consent(&mut self, shared: &mut Shared, now: Instant, pair: PairId) {
+    pub(crate) fn renew_consent(&mut self, shared: &mut Shared, now: Moment, pair: PairId) {
         if self
             .selected
             .as_ref()

@@ -8,12 +8,12 @@
 //! ```
 
 use std::fmt;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::address::FiveTuple;
 use crate::budget::Credit;
 use crate::candidate::{CandidateId, CandidateType};
-use crate::nomination::Wish;
+use crate::moment::Moment;
 use crate::packed::Packed;
 use crate::stats::Counter;
 
@@ -146,13 +146,20 @@ pub(crate) struct Pair {
     pub(crate) check_priority: u32,
     state: PairState,
     /// When a check was answered last, or to a lite agent came last: consent on this path counts from here.
-    pub(crate) answered: Option<Instant>,
-    pub(crate) wish: Option<Wish>,
+    pub(crate) answered: Option<Moment>,
+    pub(crate) wish: Option<Wished>,
     pub(crate) ruling: Ruling,
     /// How many checks may still go there.
     pub(crate) credit: Credit,
     pub(crate) round_trip: RoundTrip,
     pub(crate) counters: PairCounters,
+}
+
+/// A [`Wish`](crate::nomination::Wish), as it is kept.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wished {
+    pub(crate) at: Moment,
+    pub(crate) nomination: Option<u32>,
 }
 
 /// What a pair remembers of its candidate.

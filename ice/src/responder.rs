@@ -2,7 +2,6 @@
 //! candidate, trigger a check, or nominate a pair.
 
 use std::net::SocketAddr;
-use std::time::Instant;
 
 use floe_stun::{
     AttributeType, FingerprintStatus, IntegrityError, Message, RoleAttribute, TransactionId,
@@ -17,8 +16,8 @@ use crate::config::MAX_HEARD;
 use crate::early::Seen;
 use crate::error::DropReason;
 use crate::generation::{Generation, Heard};
-use crate::nomination::Wish;
-use crate::pair::{End, PairId, PairState};
+use crate::moment::Moment;
+use crate::pair::{End, PairId, PairState, Wished};
 use crate::remote::Remote;
 use crate::role::{Conflict, Mode, Role, conflict};
 use crate::shared::{Answer, Effect, Response, Shared};
@@ -44,7 +43,7 @@ impl Generation {
     pub(crate) fn on_request(
         &mut self,
         shared: &mut Shared,
-        now: Instant,
+        now: Moment,
         path: FiveTuple,
         request: &Verified<'_>,
         username: &[u8],
@@ -68,7 +67,7 @@ impl Generation {
             return Ok(());
         }
         let nomination = request.nomination();
-        let wish = (request.use_candidate() || nomination.is_some()).then_some(Wish {
+        let wish = (request.use_candidate() || nomination.is_some()).then_some(Wished {
             at: now,
             nomination,
         });
@@ -166,7 +165,7 @@ impl Generation {
     pub(crate) fn observe(
         &mut self,
         shared: &mut Shared,
-        now: Instant,
+        now: Moment,
         path: FiveTuple,
         seen: Seen,
     ) {
@@ -210,7 +209,7 @@ impl Generation {
     /// A request for a pair whose own check is under way: that check is cancelled and a new one queued, because it may
     /// have met a NAT that is open only now (RFC 8445 §7.3.1.4). Not before its answer had a chance, or two agents
     /// would keep each other busy (I7).
-    fn recheck(&mut self, shared: &Shared, now: Instant, id: PairId) {
+    fn recheck(&mut self, shared: &Shared, now: Moment, id: PairId) {
         let round_trip = self
             .checklist
             .get(id)
@@ -235,7 +234,7 @@ impl Generation {
     fn discover(
         &mut self,
         shared: &mut Shared,
-        now: Instant,
+        now: Moment,
         path: FiveTuple,
         priority: u32,
     ) -> Option<PairId> {

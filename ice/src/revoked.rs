@@ -12,6 +12,7 @@ use crate::agent::Agent;
 use crate::budget::ForgeryBudget;
 use crate::config::Config;
 use crate::generation::Generation;
+use crate::moment::{Clock, Moment};
 
 /// The username fragment and key of a generation that is over. It sends nothing of its own, and is as wary as the agent was:
 /// of addresses, of long messages, and of too many forgeries.
@@ -21,6 +22,7 @@ pub struct Revoked {
     key: IntegrityKey,
     config: Arc<Config>,
     budget: ForgeryBudget,
+    clock: Clock,
 }
 
 impl Revoked {
@@ -30,6 +32,7 @@ impl Revoked {
             key: IntegrityKey::short_term(generation.local.password().as_bytes()),
             config,
             budget: ForgeryBudget::default(),
+            clock: Clock::default(),
         }
     }
 
@@ -47,6 +50,7 @@ impl Revoked {
         datagram: &[u8],
         buf: &mut [u8],
     ) -> Option<Transmit> {
+        let now = self.clock.moment(now);
         let path = path.canonical();
         let message = is_stun(datagram)
             .then(|| Message::parse(datagram).ok())
@@ -76,7 +80,7 @@ impl Revoked {
         Some(Transmit { path, len })
     }
 
-    fn is_worth_a_mac(&self, now: Instant, path: FiveTuple, datagram: &[u8]) -> bool {
+    fn is_worth_a_mac(&self, now: Moment, path: FiveTuple, datagram: &[u8]) -> bool {
         datagram.len() <= self.config.max_message
             && self.config.addresses.allows(path.remote)
             && self.budget.allows(now, path.remote)

@@ -9,8 +9,9 @@ use crate::check::Check;
 use crate::config::MAX_REFUSED_PATHS;
 use crate::consent::{Consent, Liveness};
 use crate::generation::Generation;
-use crate::nomination::{Decision, Keep, Situation, Wish};
-use crate::pair::{CandidatePair, Pair, PairId, PairState, Ruling};
+use crate::moment::Moment;
+use crate::nomination::{Decision, Keep, Situation};
+use crate::pair::{CandidatePair, Pair, PairId, PairState, Ruling, Wished};
 use crate::role::{Mode, Role};
 use crate::shared::{Purpose, Shared};
 use crate::state::Reason;
@@ -28,7 +29,7 @@ pub(crate) enum Selection {
 pub(crate) struct Selected {
     pub(crate) pair: PairId,
     pub(crate) nominated: bool,
-    pub(crate) since: Instant,
+    pub(crate) since: Moment,
     pub(crate) consent: Consent,
     /// Whether the pairs that were not chosen have been dropped.
     pub(crate) settled: bool,
@@ -36,7 +37,7 @@ pub(crate) struct Selected {
 
 #[cfg(test)]
 impl Selected {
-    pub(crate) fn nominated_for_test(pair: &Pair, now: Instant) -> Self {
+    pub(crate) fn nominated_for_test(pair: &Pair, now: Moment) -> Self {
         Self {
             pair: pair.id,
             nominated: true,
@@ -74,7 +75,7 @@ impl Generation {
     pub(crate) fn select(
         &mut self,
         shared: &mut Shared,
-        now: Instant,
+        now: Moment,
         id: PairId,
         selection: Selection,
     ) {
@@ -120,7 +121,7 @@ impl Generation {
     }
 
     /// A pair that was left because it did not answer is not used again before it does.
-    fn prove_again(&mut self, shared: &Shared, now: Instant, id: PairId) {
+    fn prove_again(&mut self, shared: &Shared, now: Moment, id: PairId) {
         if let Some(pair) = self.checklist.get_mut(id) {
             pair.become_state(PairState::Failed);
             self.checklist.checks.retain(|check| check.pair != id);
@@ -144,7 +145,7 @@ impl Generation {
     pub(crate) fn select_provisionally(
         &mut self,
         shared: &mut Shared,
-        now: Instant,
+        now: Moment,
         id: PairId,
         priority: u64,
     ) {
@@ -174,13 +175,13 @@ impl Generation {
     pub(crate) fn nominated_by_consent(
         &mut self,
         shared: &mut Shared,
-        now: Instant,
+        now: Moment,
         pair: PairId,
-        sent: Instant,
+        sent: Moment,
     ) {
         if self
             .pending_nomination(pair)
-            .is_some_and(|pending| pending.first_sent <= sent)
+            .is_some_and(|pending| shared.clock.read(pending.first_sent) <= sent)
         {
             self.checklist.checks.retain(|check| check.pair != pair);
             self.select(shared, now, pair, Selection::Nominated);
@@ -188,10 +189,11 @@ impl Generation {
     }
 
     /// What the policy is shown.
-    fn situation<'a>(&'a self, shared: &Shared, now: Instant) -> Option<Situation<'a>> {
+    fn situation<'a>(&'a self, shared: &Shared, now: Moment) -> Option<Situation<'a>> {
         Some(Situation {
-            now,
-            began: self.began.unwrap_or(now),
+            clock: shared.clock,
+            now: shared.clock.instant(now)?,
+            began: shared.clock.instant(self.began.unwrap_or(now))?,
             role: shared.role?,
             acceptance: shared.timing.acceptance,
             pairs: &self.checklist.pairs,
@@ -200,7 +202,7 @@ impl Generation {
     }
 
     /// What becomes of a pair beside the nominated one.
-    fn keep(&self, shared: &Shared, now: Instant, id: PairId) -> Keep {
+    fn keep(&self, shared: &Shared, now: Moment, id: PairId) -> Keep {
         let (Some(situation), Some(pair)) = (self.situation(shared, now), self.checklist.get(id))
         else {
             return Keep::ForNow;
@@ -211,7 +213,7 @@ impl Generation {
 
     /// Drops the pairs beside the one in use that are not `worth` keeping. Vetoed ones stay: dropped, they could come
     /// again under another name.
-    fn drop_others(&mut self, shared: &Shared, now: Instant, worth: impl Fn(&Pair, Keep) -> bool) {
+    fn drop_others(&mut self, shared: &Shared, now: Moment, worth: impl Fn(&Pair, Keep) -> bool) {
         let Some(in_use) = self.selected.as_ref().map(|selected| selected.pair) else {
             return;
         };
@@ -225,7 +227,7 @@ impl Generation {
 
     /// With the first consent check go the pairs that were kept in case they are nominated (RFC 7675 §11: nothing is
     /// kept alive that is not used), except backups.
-    pub(crate) fn settle(&mut self, shared: &mut Shared, now: Instant) {
+    pub(crate) fn settle(&mut self, shared: &mut Shared, now: Moment) {
         let Some(selected) = self.selected.as_mut().filter(|s| s.nominated && !s.settled) else {
             return;
         };
@@ -268,7 +270,7 @@ impl Generation {
 
     /// The pair in use is lost: the best of those that had succeeded beside it takes over while its own consent lasts.
     /// Whether the others still work has to be seen.
-    pub(crate) fn fall_back(&mut self, shared: &mut Shared, now: Instant) {
+    pub(crate) fn fall_back(&mut self, shared: &mut Shared, now: Moment) {
         if self.selected.is_some() || shared.mode == Mode::Lite {
             return;
         }
@@ -308,7 +310,7 @@ impl Generation {
     }
 
     /// Does what the policy and the application want now: nominates, and checks the backups that are due.
-    pub(crate) fn apply_policy(&mut self, shared: &mut Shared, now: Instant) {
+    pub(crate) fn apply_policy(&mut self, shared: &mut Shared, now: Moment) {
         self.look_again = None;
         if shared.mode == Mode::Full {
             self.nominate(shared, now);
@@ -317,7 +319,7 @@ impl Generation {
     }
 
     /// The controlling side nominates when it is time (RFC 8445 §8.1.1).
-    fn nominate(&mut self, shared: &mut Shared, now: Instant) {
+    fn nominate(&mut self, shared: &mut Shared, now: Moment) {
         let under_way = |check: &Check| matches!(check.purpose, Purpose::Nomination(_));
         let works = |pair: &Pair| pair.state() == PairState::Succeeded;
         if shared.role != Some(Role::Controlling)
@@ -340,25 +342,25 @@ impl Generation {
         };
         match decision {
             Decision::Nominate(pair) if open(pair) => self.nominate_pair(shared, now, pair),
-            Decision::LookAgain(at) => self.look_again_at(now, at),
+            Decision::LookAgain(at) => self.look_again_at(now, shared.clock.read(at)),
             Decision::Nominate(_) | Decision::Nothing => {}
         }
     }
 
-    fn look_again_at(&mut self, now: Instant, at: Instant) {
+    fn look_again_at(&mut self, now: Moment, at: Moment) {
         if at > now {
             self.look_again = Some(self.look_again.map_or(at, |earlier| earlier.min(at)));
         }
     }
 
     /// Checks the backups that are due, one per Ta (I23).
-    fn check_backups(&mut self, shared: &mut Shared, now: Instant) {
+    fn check_backups(&mut self, shared: &mut Shared, now: Moment) {
         // Between nomination and settling the others are as fresh as can be.
         let aside = |selected: &Selected| selected.settled || !selected.nominated;
         if !self.selected.as_ref().is_some_and(aside) || self.checklist.pairs.len() < 2 {
             return;
         }
-        let mut next: Option<(Instant, PairId)> = None;
+        let mut next: Option<(Moment, PairId)> = None;
         for pair in self.checklist.pairs.iter() {
             if let Some(due) = self.backup_due(shared, now, pair)
                 && next.is_none_or(|(earliest, _)| due < earliest)
@@ -379,7 +381,7 @@ impl Generation {
     }
 
     /// When a pair is to be checked as a backup, if it is one and no check of it is under way.
-    fn backup_due(&self, shared: &Shared, now: Instant, pair: &Pair) -> Option<Instant> {
+    fn backup_due(&self, shared: &Shared, now: Moment, pair: &Pair) -> Option<Moment> {
         let in_use = self.selected.as_ref().map(|selected| selected.pair);
         let checked = |check: &Check| check.pair == pair.id && !check.cancelled;
         let idle = pair.state() == PairState::Succeeded
@@ -400,7 +402,7 @@ impl Generation {
     }
 
     /// Sends the check that nominates. It does not wait for Ta: there is one at a time.
-    pub(crate) fn nominate_pair(&mut self, shared: &mut Shared, now: Instant, pair: PairId) {
+    pub(crate) fn nominate_pair(&mut self, shared: &mut Shared, now: Moment, pair: PairId) {
         self.withdraw_nomination();
         let counted = shared.config.nomination.counts_nominations();
         self.nominations += 1;
@@ -421,14 +423,14 @@ impl Generation {
     }
 
     /// Whether this wish is for what is in use already.
-    pub(crate) fn has_nominated(&self, id: PairId, wish: Option<Wish>) -> bool {
+    pub(crate) fn has_nominated(&self, id: PairId, wish: Option<Wished>) -> bool {
         let counted = wish.is_some_and(|wish| wish.nomination.is_some());
         let selected = self.selected.as_ref();
         !counted && self.deferred.is_none() && selected.is_some_and(|s| s.nominated && s.pair == id)
     }
 
     /// The controlled side follows the peer's nomination; at most one switch per round trip (I10).
-    pub(crate) fn follow(&mut self, shared: &mut Shared, now: Instant, id: PairId) {
+    pub(crate) fn follow(&mut self, shared: &mut Shared, now: Moment, id: PairId) {
         let Some(pair) = self.checklist.get(id) else {
             return;
         };
@@ -460,7 +462,7 @@ impl Generation {
     }
 
     /// A pair whose wishes were not followed for a while may be followed now, unless the peer has wished for another since.
-    pub(crate) fn follow_again(&mut self, shared: &mut Shared, now: Instant, id: PairId) {
+    pub(crate) fn follow_again(&mut self, shared: &mut Shared, now: Moment, id: PairId) {
         let wish = |pair: &Pair| pair.wish.map(|wish| wish.at);
         let latest = self.checklist.pairs.iter().filter_map(wish).max();
         let is_latest = |pair: &Pair| wish(pair).is_some() && wish(pair) == latest;
@@ -481,14 +483,14 @@ impl Generation {
         }
     }
 
-    pub(crate) fn run_deferred(&mut self, shared: &mut Shared, now: Instant) {
+    pub(crate) fn run_deferred(&mut self, shared: &mut Shared, now: Moment) {
         if let Some((_, target)) = self.deferred.take_if(|(until, _)| now >= *until) {
             self.select(shared, now, target, Selection::Nominated);
         }
     }
 }
 
-fn is_stale(pair: &Pair, shared: &Shared, now: Instant) -> bool {
+fn is_stale(pair: &Pair, shared: &Shared, now: Moment) -> bool {
     let lasts = match shared.mode {
         Mode::Full => shared.timing.consent_timeout,
         Mode::Lite => shared.timing.lite_timeout,

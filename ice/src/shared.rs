@@ -2,7 +2,7 @@
 
 use std::ops::Deref;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use floe_stun::{AttributeType, IntegrityAlgorithm, TransactionId, TransactionIds};
 
@@ -13,6 +13,7 @@ use crate::error::DropReason;
 use crate::event::EventQueue;
 use crate::list::List;
 use crate::local::LocalCandidates;
+use crate::moment::{Clock, Moment};
 use crate::packed::Packed;
 use crate::pair::PairId;
 use crate::random::{Jitter, Random};
@@ -24,6 +25,7 @@ use crate::timing::Timing;
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) config: Arc<Config>,
+    pub(crate) clock: Clock,
     pub(crate) timing: Timers,
     pub(crate) mode: Mode,
     /// Known with the remote parameters.
@@ -35,9 +37,9 @@ pub(crate) struct Shared {
     pub(crate) locals: LocalCandidates,
     pub(crate) gathering: GatheringState,
     /// Ta: no new check before this.
-    pub(crate) next_check: Option<Instant>,
+    pub(crate) next_check: Option<Moment>,
     /// The slot of the shared pacer that the next ordinary check has.
-    pub(crate) slot: Option<Instant>,
+    pub(crate) slot: Option<Moment>,
     pub(crate) responses: Responses,
     pub(crate) events: EventQueue,
     pub(crate) stats: Counters,
@@ -139,11 +141,15 @@ impl Shared {
     }
 
     /// Whether the pacer that is shared with other agents lets an ordinary check go.
-    pub(crate) fn takes_slot(&mut self, now: Instant) -> bool {
+    pub(crate) fn takes_slot(&mut self, now: Moment) -> bool {
         let Some(pacer) = &self.config.pacer else {
             return true;
         };
-        let slot = *self.slot.get_or_insert_with(|| pacer.reserve(now));
+        let (clock, slot) = (&mut self.clock, &mut self.slot);
+        let slot = *slot.get_or_insert_with(|| {
+            let reserved = clock.instant(now).map(|now| pacer.reserve(now));
+            reserved.map_or(now, |at| clock.moment(at))
+        });
         let due = now >= slot;
         self.slot = (!due).then_some(slot);
         due

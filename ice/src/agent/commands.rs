@@ -12,6 +12,7 @@ use crate::error::ApiMisuse;
 use crate::event::Event;
 use crate::generation::{EndOfCandidates, Peer};
 use crate::local::Local;
+use crate::moment::Moment;
 use crate::parameters::Parameters;
 use crate::role::{Mode, Role};
 use crate::shared::Timers;
@@ -70,6 +71,7 @@ impl Agent {
         now: Instant,
         candidate: Candidate,
     ) -> Result<CandidateId, ApiMisuse> {
+        let now = self.shared.clock.moment(now);
         self.check_open()?;
         let (Some(address), Some(base)) = (candidate.address(), candidate.base()) else {
             return Err(ApiMisuse::CandidateWithoutAddress);
@@ -103,7 +105,7 @@ impl Agent {
     }
 
     /// What is found on a base belongs to the network that the base is on now.
-    fn raise_epoch(&mut self, now: Instant, base: SocketAddr, epoch: u16) {
+    fn raise_epoch(&mut self, now: Moment, base: SocketAddr, epoch: u16) {
         if !self.shared.locals.raise_epoch(base, epoch) {
             return;
         }
@@ -139,6 +141,7 @@ impl Agent {
     /// Removes what stands on this transport address: every candidate of that base, or the one announced so. A base
     /// without candidates loses its pairs.
     pub fn remove_local_candidate(&mut self, now: Instant, address: SocketAddr) -> Removal {
+        let now = self.shared.clock.moment(now);
         let bases = self
             .shared
             .locals
@@ -158,6 +161,7 @@ impl Agent {
 
     /// No more local candidates are to come in this generation: gathering is complete.
     pub fn local_candidates_complete(&mut self, now: Instant) {
+        let now = self.shared.clock.moment(now);
         if self.state != State::Closed {
             if self.shared.gathering == GatheringState::New {
                 self.set_gathering(GatheringState::Gathering);
@@ -176,6 +180,7 @@ impl Agent {
         now: Instant,
         remote: RemoteParameters,
     ) -> Result<(), ApiMisuse> {
+        let now = self.shared.clock.moment(now);
         self.check_open()?;
         if let Some(peer) = &self.current.peer {
             return same_parameters(peer, &remote.parameters);
@@ -192,7 +197,7 @@ impl Agent {
         Ok(())
     }
 
-    pub(super) fn take_peer(&mut self, now: Instant, remote: RemoteParameters) {
+    pub(super) fn take_peer(&mut self, now: Moment, remote: RemoteParameters) {
         let mode = self.shared.mode;
         let fixed = Role::determine(self.initiation, mode, remote.mode);
         let role = match remote.mode == mode {
@@ -217,6 +222,7 @@ impl Agent {
         now: Instant,
         candidate: Candidate,
     ) -> Result<Option<CandidateId>, ApiMisuse> {
+        let now = self.shared.clock.moment(now);
         self.check_open()?;
         let Self {
             shared,
@@ -246,6 +252,7 @@ impl Agent {
 
     /// Removes the peer's candidates with this transport address, and their pairs, in every generation.
     pub fn remove_remote_candidate(&mut self, now: Instant, address: SocketAddr) -> Removal {
+        let now = self.shared.clock.moment(now);
         let address = crate::address::canonical(address);
         let mut found = false;
         for generation in std::iter::once(&mut self.current).chain(self.previous.as_deref_mut()) {
@@ -259,7 +266,7 @@ impl Agent {
         if found { removal } else { Removal::NotFound }
     }
 
-    fn remove_pairs(&mut self, now: Instant, gone: impl Fn(&crate::FiveTuple) -> bool) -> Removal {
+    fn remove_pairs(&mut self, now: Moment, gone: impl Fn(&crate::FiveTuple) -> bool) -> Removal {
         let mut removal = Removal::Removed;
         for generation in std::iter::once(&mut self.current).chain(self.previous.as_deref_mut()) {
             if generation
@@ -279,6 +286,7 @@ impl Agent {
 
     /// The peer's end-of-candidates, for the newest generation (RFC 8838 §8.2).
     pub fn remote_candidates_complete(&mut self, now: Instant) {
+        let now = self.shared.clock.moment(now);
         if self.state != State::Closed {
             self.current.end_of_candidates = EndOfCandidates::Signalled;
             self.update(now);
@@ -288,6 +296,7 @@ impl Agent {
     /// The caller authenticated traffic from the peer (SRTP, DTLS). It keeps a busy path from being called
     /// `disconnected`; it never renews consent. Cheap enough for every packet.
     pub fn note_authenticated_traffic(&mut self, now: Instant) {
+        let now = self.shared.clock.moment(now);
         let disconnected = self.state == State::Disconnected;
         for generation in std::iter::once(&mut self.current).chain(self.previous.as_deref_mut()) {
             if let Some(selected) = &mut generation.selected {
@@ -302,6 +311,7 @@ impl Agent {
     /// The peer took its consent back by other means: a close_notify or a fatal alert, both authenticated by the caller.
     /// Sending stops at once, on every pair of every generation: only a restart begins anew (RFC 7675 §5.2).
     pub fn revoke_consent(&mut self, now: Instant, reason: Reason) {
+        let now = self.shared.clock.moment(now);
         if self.state == State::Closed {
             return;
         }
@@ -314,6 +324,7 @@ impl Agent {
 
     /// Other timers, from now on: what is pending is armed anew (I24).
     pub fn set_timing(&mut self, now: Instant, timing: Timing) {
+        let now = self.shared.clock.moment(now);
         let remote = self.current.peer.as_ref().and_then(|peer| peer.pacing);
         let timers = Timers::Changed(Box::new(timing));
         let old = std::mem::replace(&mut self.shared.timing, timers);
@@ -332,6 +343,7 @@ impl Agent {
     /// The end. One last state change is reported; nothing is sent or answered any more (see
     /// [`revoked`](Self::revoked) for what still may be).
     pub fn close(&mut self, now: Instant) {
+        let now = self.shared.clock.moment(now);
         if self.state == State::Closed {
             return;
         }
@@ -351,7 +363,7 @@ impl Agent {
 }
 
 /// What was due `before` after something happened is due `after` it.
-fn rearm(at: &mut Option<Instant>, before: Duration, after: Duration) {
+fn rearm(at: &mut Option<Moment>, before: Duration, after: Duration) {
     if let Some(at) = at {
         *at = at.checked_sub(before).unwrap_or(*at) + after;
     }

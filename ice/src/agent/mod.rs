@@ -21,6 +21,7 @@ use crate::error::DropReason;
 use crate::event::{Event, EventQueue};
 use crate::generation::Generation;
 use crate::local::LocalCandidates;
+use crate::moment::{Clock, Moment};
 use crate::pair::{CandidatePair, Pair, PairId};
 use crate::parameters::Parameters;
 use crate::random::{Jitter, Label, Random};
@@ -53,7 +54,7 @@ pub struct Agent {
     /// While a restart is under way and shortly after, the one before.
     previous: Option<Box<Generation>>,
     /// When the confirmed restart's old generation goes.
-    retire_at: Option<Instant>,
+    retire_at: Option<Moment>,
     /// What was reported last: the state, the pair and whether it was nominated.
     state: State,
     selected: Option<(PairId, bool)>,
@@ -61,7 +62,7 @@ pub struct Agent {
     role: Option<Role>,
     /// Whether a restart is the reason of the next change of state.
     restarted: Option<Reason>,
-    deadline: Option<Instant>,
+    deadline: Option<Moment>,
 }
 
 impl std::fmt::Debug for Agent {
@@ -123,6 +124,7 @@ impl Agent {
         let shared = Shared {
             timing: Timers::Configured(config.clone()),
             config,
+            clock: Clock::default(),
             mode,
             role: None,
             tie_breaker: random.next_u64(Label::TieBreaker),
@@ -175,6 +177,7 @@ impl Agent {
         path: FiveTuple,
         message: &Message<'_>,
     ) -> Received {
+        let now = self.shared.clock.moment(now);
         // What time alone has ended by now cannot be revived by what comes after.
         if self.deadline.is_some_and(|deadline| deadline <= now) {
             self.pass_time(now);
@@ -201,7 +204,7 @@ impl Agent {
     /// Cheap tests first, the MAC before anything has an effect.
     fn receive(
         &mut self,
-        now: Instant,
+        now: Moment,
         path: &FiveTuple,
         message: &Message<'_>,
     ) -> Result<(), DropReason> {
@@ -232,7 +235,7 @@ impl Agent {
 
     fn receive_request(
         &mut self,
-        now: Instant,
+        now: Moment,
         path: &FiveTuple,
         message: &Message<'_>,
     ) -> Result<(), DropReason> {
@@ -261,7 +264,7 @@ impl Agent {
 
     fn receive_response(
         &mut self,
-        now: Instant,
+        now: Moment,
         path: &FiveTuple,
         message: &Message<'_>,
     ) -> Result<(), DropReason> {
@@ -293,6 +296,7 @@ impl Agent {
     /// Time has passed. Calls before [`poll_timeout`](Self::poll_timeout)'s instant do nothing.
     pub fn handle_timeout(&mut self, now: Instant) {
         if self.state != State::Closed {
+            let now = self.shared.clock.moment(now);
             self.pass_time(now);
         }
     }
@@ -317,7 +321,7 @@ impl Agent {
 
     /// When [`handle_timeout`](Self::handle_timeout) has something to do. Pure, and valid from birth.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.deadline
+        self.shared.clock.instant(self.deadline?)
     }
 
     /// The state, of W3C's seven.
@@ -421,6 +425,7 @@ impl Agent {
     /// How long ago the peer last proved its consent on the selected pair.
     pub fn consent_age(&self, now: Instant) -> Option<Duration> {
         let selected = self.in_use()?.selected.as_ref()?;
+        let now = self.shared.clock.read(now);
         Some(now.saturating_duration_since(selected.consent.fresh()))
     }
 

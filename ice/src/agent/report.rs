@@ -1,18 +1,17 @@
 //! What the agent tells: its state as a function of facts, the reasons of changes, and its next deadline.
 
-use std::time::Instant;
-
 use super::Agent;
 use crate::consent::Liveness;
 use crate::event::Event;
 use crate::generation::{EndOfCandidates, Generation};
+use crate::moment::Moment;
 use crate::pair::{CandidatePair, PairState};
 use crate::state::{GatheringState, Reason, State, Transition};
 use crate::stats::CandidatePairStats;
 
 impl Agent {
     /// Brings everything up to `now` and reports what changed.
-    pub(super) fn update(&mut self, now: Instant) {
+    pub(super) fn update(&mut self, now: Moment) {
         self.apply_role();
         self.current.run(&mut self.shared, now);
         if let Some(previous) = &mut self.previous {
@@ -26,7 +25,7 @@ impl Agent {
     }
 
     /// Nothing has happened but that time has passed.
-    pub(super) fn pass_time(&mut self, now: Instant) {
+    pub(super) fn pass_time(&mut self, now: Moment) {
         if self.is_quiet() && self.current.keep_consent(&mut self.shared, now) {
             self.await_consent();
         } else {
@@ -59,7 +58,7 @@ impl Agent {
         }
     }
 
-    pub(super) fn report(&mut self, now: Instant) {
+    pub(super) fn report(&mut self, now: Moment) {
         let of = |g: &Generation| g.selected.as_ref().map(|s| (s.pair, s.nominated));
         let selected = self.in_use().and_then(of);
         let changed = selected.is_some() && selected != self.selected;
@@ -80,15 +79,18 @@ impl Agent {
         self.change_state(now, to, self.reason(to));
     }
 
-    pub(super) fn change_state(&mut self, now: Instant, to: State, reason: Reason) {
+    pub(super) fn change_state(&mut self, now: Moment, to: State, reason: Reason) {
         let from = std::mem::replace(&mut self.state, to);
         debug_assert!(from.may_become(to), "{from} to {to}: {reason}");
         self.restarted = None;
+        let Some(at) = self.shared.clock.instant(now) else {
+            return;
+        };
         self.shared.events.push(Event::StateChange(Transition {
             from,
             to,
             reason,
-            at: now,
+            at,
             coalesced: false,
         }));
     }
@@ -198,7 +200,7 @@ impl Agent {
         }
     }
 
-    fn next_deadline(&self) -> Option<Instant> {
+    fn next_deadline(&self) -> Option<Moment> {
         if self.state == State::Closed {
             return None;
         }
@@ -217,7 +219,7 @@ impl Agent {
                 .then(|| generation.giving_up_deadline(&self.shared))
                 .flatten();
             [
-                generation.checklist.deadline(),
+                generation.checklist.deadline(&self.shared.clock),
                 generation.next_check_deadline(&self.shared),
                 gives_up,
                 generation.look_again,

@@ -19,6 +19,7 @@ use super::commands::{RemoteParameters, check_both_change, check_peer_changes};
 use crate::error::ApiMisuse;
 use crate::event::Event;
 use crate::generation::Generation;
+use crate::moment::Moment;
 use crate::pair::PairId;
 use crate::parameters::Parameters;
 use crate::role::Mode;
@@ -45,6 +46,7 @@ impl Agent {
         local: Option<Parameters>,
         remote: Option<RemoteParameters>,
     ) -> Result<(), ApiMisuse> {
+        let now = self.shared.clock.moment(now);
         self.check_open()?;
         if let Some(given) = &local {
             for generation in self.generations() {
@@ -119,6 +121,7 @@ impl Agent {
     /// Gives up an unconfirmed restart, because the peer refused it: the old generation goes on as if nothing had been, with a
     /// path, looking for one, or failed.
     pub fn rollback_restart(&mut self, now: Instant) -> Result<(), ApiMisuse> {
+        let now = self.shared.clock.moment(now);
         self.check_open()?;
         if self.retire_at.is_some() || self.previous.is_none() {
             return Err(ApiMisuse::NoRestart);
@@ -146,7 +149,7 @@ impl Agent {
     }
 
     /// A generation that has tried everything ends: in `failed`, or in the old one if that still works.
-    pub(super) fn give_up_or_roll_back(&mut self, now: Instant) {
+    pub(super) fn give_up_or_roll_back(&mut self, now: Moment) {
         let carried = self.is_restarting() && self.old_one_carries();
         match &self.previous {
             Some(_) if carried => self.current.answer_may_take_its_time(),
@@ -177,7 +180,7 @@ impl Agent {
 
     /// The new generation carries as soon as it has its nominated pair; the old one goes a little later, because the
     /// peer may learn of it a round trip after us.
-    pub(super) fn confirm_restart(&mut self, now: Instant) {
+    pub(super) fn confirm_restart(&mut self, now: Moment) {
         if self.previous.is_some()
             && self.retire_at.is_none()
             && self.current.selected.as_ref().is_some_and(|s| s.nominated)
@@ -192,7 +195,7 @@ impl Agent {
     }
 
     /// Two lite agents send no checks: the pair is the one with the highest priority (RFC 8445 §8.2).
-    pub(super) fn select_between_lite(&mut self, now: Instant) {
+    pub(super) fn select_between_lite(&mut self, now: Moment) {
         let lite = |mode| mode == Mode::Lite;
         let both = lite(self.mode())
             && self

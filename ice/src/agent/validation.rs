@@ -14,6 +14,7 @@ use super::Agent;
 use crate::address::FiveTuple;
 use crate::config::Validation;
 use crate::generation::Generation;
+use crate::moment::Moment;
 use crate::pair::{Pair, PairId};
 use crate::role::Mode;
 use crate::shared::{Purpose, Shared};
@@ -45,6 +46,7 @@ impl Agent {
     /// Has a lite agent prove `path` by a check of its own, unless one is under way: the owner wants to send more there than
     /// it may. Nothing happens where nobody was heard.
     pub fn validate_path(&mut self, now: Instant, path: FiveTuple) {
+        let now = self.shared.clock.moment(now);
         if !self.awaits_proof(&path) || self.state() == State::Closed {
             return;
         }
@@ -72,7 +74,7 @@ impl Generation {
 
     /// Sends the check that proves a lite agent's pair. It is repeated like any other, as far as the peer's requests pay for
     /// it (I42).
-    pub(crate) fn prove(&mut self, shared: &mut Shared, now: Instant, id: PairId) {
+    pub(crate) fn prove(&mut self, shared: &mut Shared, now: Moment, id: PairId) {
         if !self.checklist.checks.iter().any(|check| check.pair == id) {
             self.send_check(shared, now, id, Purpose::Connectivity);
         }

@@ -54,6 +54,7 @@ use std::time::{Duration, Instant};
 pub use presets::{ByApplication, Continuous, LiteServer, Mobile, Regular};
 pub use rules::{AGGRESSIVE_WINDOW, accepted, contending, latest_wish};
 
+use crate::moment::{Clock, Moment};
 use crate::pair::{CandidatePair, Pair, PairId, PairState};
 use crate::role::Role;
 use crate::selection::Selected;
@@ -159,6 +160,7 @@ impl Contender {
 /// The moment, and the pairs of one generation. Pairs that the application vetoed are left out.
 #[derive(Clone, Copy, Debug)]
 pub struct Situation<'a> {
+    pub(crate) clock: Clock,
     pub(crate) now: Instant,
     pub(crate) began: Instant,
     pub(crate) role: Role,
@@ -203,6 +205,7 @@ impl<'a> Situation<'a> {
 
     pub(crate) fn contender(&self, pair: &Pair) -> Contender {
         let selected = self.selected.filter(|selected| selected.pair == pair.id);
+        let at = |moment: Option<Moment>| moment.and_then(|moment| self.clock.instant(moment));
         Contender {
             pair: CandidatePair {
                 nominated: selected.is_some_and(|selected| selected.nominated),
@@ -211,9 +214,14 @@ impl<'a> Situation<'a> {
             state: pair.state(),
             priority: pair.priority,
             epoch: pair.epoch(),
-            answered: pair.answered,
-            unanswered_since: selected.and_then(|selected| selected.consent.unanswered_since()),
-            wish: pair.wish,
+            answered: at(pair.answered),
+            unanswered_since: at(selected.and_then(|selected| selected.consent.unanswered_since())),
+            wish: pair.wish.and_then(|wish| {
+                Some(Wish {
+                    at: self.clock.instant(wish.at)?,
+                    nomination: wish.nomination,
+                })
+            }),
         }
     }
 }

@@ -81,8 +81,8 @@ mod tests {
     use super::*;
     use crate::address::FiveTuple;
     use crate::candidate::{CandidateId, CandidateType};
-    use crate::nomination::Wish;
-    use crate::pair::{End, Pair};
+    use crate::moment::Clock;
+    use crate::pair::{End, Pair, Wished};
     use crate::timing::AcceptanceWaits;
 
     fn instant() -> Instant {
@@ -110,8 +110,15 @@ mod tests {
         pair
     }
 
+    fn clock_at(origin: Instant) -> Clock {
+        let mut clock = Clock::default();
+        clock.moment(origin);
+        clock
+    }
+
     fn situation(role: Role, now: Instant, began: Instant, pairs: &[Pair]) -> Situation<'_> {
         Situation {
+            clock: clock_at(began),
             now,
             began,
             role,
@@ -168,14 +175,15 @@ mod tests {
             .iter()
             .map(|(id, at, nomination)| {
                 let mut pair = pair(*id, CandidateType::Host, PairState::Succeeded);
-                pair.wish = Some(Wish {
-                    at: start + Duration::from_millis(*at),
+                pair.wish = Some(Wished {
+                    at: clock_at(start).read(start) + Duration::from_millis(*at),
                     nomination: *nomination,
                 });
                 pair
             })
             .collect();
-        let selected = crate::selection::Selected::nominated_for_test(&pairs[0], start);
+        let selected =
+            crate::selection::Selected::nominated_for_test(&pairs[0], clock_at(start).read(start));
         let situation = Situation {
             selected: Some(&selected),
             ..situation(Role::Controlled, start, start, &pairs)
