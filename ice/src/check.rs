@@ -438,7 +438,9 @@ impl Shared {
         }
         let own = self.locals.base_of(path.protocol, mapped) == Some(path.local);
         // A lite agent has host candidates and no others (RFC 8445 §5.2).
-        if own || self.mode == Mode::Lite || self.locals.len() >= self.config.max_local_candidates {
+        // What the peer's answers say takes no place from what the caller adds.
+        let full = self.locals.peer_reflexive() >= self.config.max_local_candidates;
+        if own || self.mode == Mode::Lite || full {
             return current;
         }
         let candidate =

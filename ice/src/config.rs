@@ -41,7 +41,7 @@ pub struct Config {
     pub max_pairs: usize,
     /// The most signalled remote candidates of a generation. Default: 64.
     pub max_remote_candidates: usize,
-    /// The most local candidates, peer-reflexive ones included. Default: 64.
+    /// The most local candidates that are added, and as many peer-reflexive ones besides. Default: 64.
     pub max_local_candidates: usize,
     /// The most peer-reflexive remote candidates that have not answered. Default: 8.
     pub max_peer_reflexive: usize,

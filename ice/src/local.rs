@@ -59,8 +59,14 @@ impl LocalCandidates {
         raised
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.0.len()
+    /// How many the caller has added; the others are peer-reflexive.
+    pub(crate) fn added(&self) -> usize {
+        self.0.len() - self.peer_reflexive()
+    }
+
+    pub(crate) fn peer_reflexive(&self) -> usize {
+        let found = |l: &&Local| l.candidate.kind() == CandidateType::PeerReflexive;
+        self.0.iter().filter(found).count()
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -160,6 +160,26 @@ pub(crate) struct Pair {
 pub(crate) struct Wished {
     pub(crate) at: Moment,
     pub(crate) nomination: Option<u32>,
+    pub(crate) numbered: bool,
+}
+
+impl Wished {
+    pub(crate) fn new(at: Moment, nomination: Option<u32>) -> Self {
+        Self {
+            at,
+            nomination,
+            numbered: nomination.is_some(),
+        }
+    }
+
+    /// With what was said before: what is late or replayed takes no number back.
+    pub(crate) fn after(self, earlier: Option<Self>) -> Self {
+        let counted = earlier.and_then(|wish| wish.nomination);
+        Self {
+            nomination: self.nomination.max(counted),
+            ..self
+        }
+    }
 }
 
 /// What a pair remembers of its candidate.

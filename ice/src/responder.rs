@@ -67,10 +67,8 @@ impl Generation {
             return Ok(());
         }
         let nomination = request.nomination();
-        let wish = (request.use_candidate() || nomination.is_some()).then_some(Wished {
-            at: now,
-            nomination,
-        });
+        let wish =
+            (request.use_candidate() || nomination.is_some()).then(|| Wished::new(now, nomination));
         let seen = Seen {
             priority,
             wish,
@@ -120,6 +118,10 @@ impl Generation {
         }
         if request.priority().is_none() {
             return Answer::BadRequest;
+        }
+        // Success would be consent to what nobody takes any more.
+        if self.failed.is_some() && self.is_peer(remote_fragment) {
+            return Answer::Forbidden;
         }
         // A request of an unknown peer cannot conflict with it (I65).
         let refuse = self.is_peer(remote_fragment)
@@ -183,7 +185,7 @@ impl Generation {
         pair.counters.requests_received += 1;
         pair.credit.earn();
         let wish = seen.wish.filter(|_| shared.role == Some(Role::Controlled));
-        pair.wish = wish.or(pair.wish);
+        pair.wish = wish.map(|wish| wish.after(pair.wish)).or(pair.wish);
         let state = pair.state();
         let mut effect = Effect::None;
         if shared.mode == Mode::Lite {

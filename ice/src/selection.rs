@@ -484,7 +484,13 @@ impl Generation {
     }
 
     pub(crate) fn run_deferred(&mut self, shared: &mut Shared, now: Moment) {
-        if let Some((_, target)) = self.deferred.take_if(|(until, _)| now >= *until) {
+        let due = self.deferred.take_if(|(until, _)| now >= *until);
+        // It may have failed while it waited.
+        let works = |id: &PairId| {
+            let pair = self.checklist.get(*id);
+            pair.is_some_and(|pair| pair.state() == PairState::Succeeded)
+        };
+        if let Some(target) = due.map(|(_, target)| target).filter(works) {
             self.select(shared, now, target, Selection::Nominated);
         }
     }

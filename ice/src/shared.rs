@@ -106,6 +106,8 @@ pub(crate) enum Answer {
     Success,
     BadRequest,
     RoleConflict,
+    /// We have failed: what the peer would send here, nobody wants (RFC 7675 §5.2).
+    Forbidden,
     /// The first of the attributes we do not know.
     UnknownAttributes([Option<AttributeType>; 4]),
 }

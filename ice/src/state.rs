@@ -29,7 +29,8 @@ pub enum State {
     Completed,
     /// Checks go unanswered, or all pairs so far failed; it may still recover.
     Disconnected,
-    /// Given up. Only a restart helps.
+    /// Given up. Only a restart helps. The peer's checks are answered with 403, so that it does not take the path for one
+    /// that works (RFC 7675 §5.2).
     Failed,
     /// Closed. Nothing happens any more.
     Closed,

@@ -90,7 +90,7 @@ impl Agent {
             self.raise_epoch(now, base, candidate.epoch());
             return Ok(id);
         }
-        if self.shared.locals.len() >= self.shared.config.max_local_candidates {
+        if self.shared.locals.added() >= self.shared.config.max_local_candidates {
             return Err(ApiMisuse::TooManyLocalCandidates);
         }
         if self.mode() == Mode::Lite {

@@ -395,7 +395,7 @@ impl Agent {
             return None;
         }
         let heard = || {
-            (self.mode() == Mode::Lite)
+            (self.mode() == Mode::Lite && self.current.failed.is_none())
                 .then(|| self.current.paths.latest())
                 .flatten()
         };

@@ -157,6 +157,7 @@ fn write_response(
         Answer::Success => Writer::success(buf, Method::BINDING, id).xor_mapped_address(remote),
         Answer::BadRequest => error(buf, ErrorCode::BAD_REQUEST),
         Answer::RoleConflict => error(buf, ErrorCode::ROLE_CONFLICT),
+        Answer::Forbidden => error(buf, ErrorCode::FORBIDDEN),
         Answer::UnknownAttributes(types) => {
             error(buf, ErrorCode::UNKNOWN_ATTRIBUTE).unknown_attributes(types.into_iter().flatten())
         }

@@ -21,6 +21,7 @@ impl Agent {
         self.give_up_or_roll_back(now);
         self.confirm_restart(now);
         self.report(now);
+        self.restarted = None;
         self.deadline = self.next_deadline();
     }
 

@@ -89,7 +89,6 @@ impl Agent {
             self.take_peer(now, remote);
         }
         self.update(now);
-        self.restarted = None;
         Ok(())
     }
 
@@ -128,7 +127,6 @@ impl Agent {
         }
         self.roll_back(Reason::RolledBack);
         self.update(now);
-        self.restarted = None;
         Ok(())
     }
 

@@ -113,14 +113,16 @@ pub enum Keep {
     Backup(Duration),
 }
 
-/// What a USE-CANDIDATE said about a pair (controlled side).
+/// What the peer's USE-CANDIDATEs said about a pair (controlled side).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Wish {
-    /// When it came.
+    /// When the latest came.
     pub at: Instant,
-    /// Its NOMINATION, if it carried one.
+    /// The greatest NOMINATION of all that came.
     pub nomination: Option<u32>,
+    /// Whether the latest carried one: a peer that counts repeats its wish without, in its consent checks.
+    pub(crate) numbered: bool,
 }
 
 /// A pair, as a policy sees it.
@@ -140,7 +142,7 @@ pub struct Contender {
     pub answered: Option<Instant>,
     /// When the first consent check left that nothing has answered since. Only the pair in use has any.
     pub unanswered_since: Option<Instant>,
-    /// What the peer's latest USE-CANDIDATE on this pair said.
+    /// What the peer's USE-CANDIDATEs on this pair said.
     pub wish: Option<Wish>,
 }
 
@@ -220,6 +222,7 @@ impl<'a> Situation<'a> {
                 Some(Wish {
                     at: self.clock.instant(wish.at)?,
                     nomination: wish.nomination,
+                    numbered: wish.numbered,
                 })
             }),
         }

@@ -37,15 +37,16 @@ pub fn latest_wish(latest: &Contender, situation: &Situation<'_>) -> PairId {
     let wish_of = |c: &Contender| c.wish.filter(|_| c.has_succeeded());
     let nominated = situation.nominated().filter(|c| wish_of(c).is_some());
     let counted = |c: &Contender| wish_of(c).and_then(|wish| wish.nomination);
-    if let Some(value) = counted(latest) {
+    let numbered = |c: &Contender| wish_of(c).is_some_and(|wish| wish.numbered);
+    if let Some(value) = counted(latest).filter(|_| numbered(latest)) {
         let overtaken = nominated.filter(|c| counted(c).is_some_and(|v| v >= value));
         return overtaken.map_or(latest.pair.id, |c| c.pair.id);
     }
     let (Some(nominated), Some(wish)) = (nominated, latest.wish) else {
         return latest.pair.id;
     };
-    if counted(&nominated).is_some() {
-        // A peer that counts its nominations does not go back to not counting.
+    if numbered(&nominated) && counted(&nominated) >= counted(latest) {
+        // Without a number a wish is repeated, not changed.
         return nominated.pair.id;
     }
     let concurrent = |c: &Contender| {
@@ -175,10 +176,8 @@ mod tests {
             .iter()
             .map(|(id, at, nomination)| {
                 let mut pair = pair(*id, CandidateType::Host, PairState::Succeeded);
-                pair.wish = Some(Wished {
-                    at: clock_at(start).read(start) + Duration::from_millis(*at),
-                    nomination: *nomination,
-                });
+                let at = clock_at(start).read(start) + Duration::from_millis(*at);
+                pair.wish = Some(Wished::new(at, *nomination));
                 pair
             })
             .collect();

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use floe_ice::{
     ApiMisuse, Candidate, CandidateType, Config, Foundation, Initiation, InvalidCandidate, Mode,
-    Protocol, Reason, Removal, State, TcpType,
+    PairState, Protocol, Reason, Removal, State, TcpType,
 };
 use proptest::prelude::*;
 
@@ -522,8 +522,7 @@ fn a_stranger_has_a_foundation_of_its_own_and_the_priority_it_promised() {
     assert!(
         pairs
             .iter()
-            .all(|p| p.pair.remote == CandidateType::PeerReflexive
-                && p.state != floe_ice::PairState::Frozen)
+            .all(|p| p.pair.remote == CandidateType::PeerReflexive && p.state != PairState::Frozen)
     );
     // 2³² × the lesser, which is theirs: RFC 8445 §6.1.2.3.
     assert_eq!(
@@ -708,5 +707,40 @@ fn a_candidate_that_goes_while_its_check_is_under_way_takes_the_check_along() {
     assert_eq!(
         solo.answer(&checks[0]),
         floe_ice::Received::Dropped(floe_ice::DropReason::UnknownTransaction)
+    );
+}
+
+// req: I2 I13
+#[test]
+fn addresses_that_answers_name_take_no_place_from_those_the_caller_adds() {
+    let mut config = Config::default();
+    config.max_local_candidates = 3;
+    let remotes: Vec<_> = (0..8).map(remote).collect();
+    let mut solo = Solo::checking(Initiation::Responding, config, &remotes);
+    solo.run_for(secs(1));
+    for (n, check) in (0..).zip(solo.take_requests()) {
+        let response = solo.success_to(&check, address(9, n));
+        let _ = solo.receive(check.path.remote, &response);
+    }
+    let count = |solo: &Solo, kind| {
+        let locals = solo.agent.local_candidates();
+        locals.filter(|local| local.kind() == kind).count()
+    };
+    assert_eq!(count(&solo, CandidateType::PeerReflexive), 3, "bounded");
+    let working = solo.agent.candidate_pairs();
+    assert!(
+        working
+            .filter(|pair| pair.state == PairState::Succeeded)
+            .count()
+            > 3
+    );
+    for n in 1..3 {
+        let added = Candidate::host(address(1, n));
+        solo.agent.add_local_candidate(solo.now, added).unwrap();
+    }
+    let fourth = Candidate::host(address(1, 3));
+    assert_eq!(
+        solo.agent.add_local_candidate(solo.now, fourth),
+        Err(ApiMisuse::TooManyLocalCandidates)
     );
 }

@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 
 use floe_ice::{
-    ApiMisuse, Candidate, Config, Event, FiveTuple, Initiation, Mode, Received, RemoteParameters,
-    TcpType, Validation,
+    ApiMisuse, Candidate, Config, Event, FiveTuple, Initiation, Mode, Reason, Received,
+    RemoteParameters, State, TcpType, Validation,
 };
 use floe_stun::{ErrorCode, RoleAttribute};
 
@@ -261,4 +261,17 @@ fn an_error_proves_nothing_and_fails_nothing() {
     let check = solo.take_requests().remove(0);
     let _ = solo.answer(&check);
     assert_eq!(carries(&solo), remote(1));
+}
+
+// req: I20 I22
+#[test]
+fn where_consent_has_ended_a_lite_agent_has_no_other_path_to_answer_on() {
+    let mut solo = in_a_call();
+    let request = solo.check().bytes();
+    let _ = solo.receive(remote(1), &request);
+    let heard = solo.check().bytes();
+    let _ = solo.receive(remote(0), &heard);
+    solo.agent.revoke_consent(solo.now, Reason::PeerClosed);
+    assert_eq!(solo.agent.state(), State::Failed);
+    assert_eq!(solo.agent.usable_path(), None);
 }

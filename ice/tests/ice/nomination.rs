@@ -8,6 +8,8 @@ use floe_ice::{
     ApiMisuse, Candidate, CandidateType, Config, Event, Initiation, PairId, PairState, State,
 };
 
+use floe_stun::ErrorCode;
+
 use crate::support::solo::{Sent, Solo, controlled_with_pairs, local, remote};
 use crate::support::{ms, secs};
 
@@ -73,7 +75,7 @@ fn the_wait_ends_when_nothing_better_is_untested() {
     let checks = solo.take_requests();
     let _ = solo.answer(&checks[1]);
     assert!(solo.take_requests().is_empty(), "the host pair is untested");
-    let refusal = solo.error_to(&checks[0], floe_stun::ErrorCode::BAD_REQUEST);
+    let refusal = solo.error_to(&checks[0], ErrorCode::BAD_REQUEST);
     let _ = solo.receive(remote(0), &refusal);
     let sent = solo.take_requests();
     assert!(sent[0].message().use_candidate(), "at once");
@@ -351,7 +353,7 @@ fn a_nomination_that_fails_is_followed_by_another() {
     let _ = solo.answer(&checks[0]);
     let nominating = solo.take_requests();
     let _ = solo.answer(&checks[1]);
-    let refusal = solo.error_to(&nominating[0], floe_stun::ErrorCode::BAD_REQUEST);
+    let refusal = solo.error_to(&nominating[0], ErrorCode::BAD_REQUEST);
     let _ = solo.receive(remote(0), &refusal);
     let next = solo.take_requests();
     assert_eq!(next[0].path.remote, remote(1));
@@ -409,4 +411,81 @@ fn a_change_of_the_selected_pair_is_reported_before_the_state() {
         PairState::Succeeded
     );
     assert_eq!(solo.agent.send_path().unwrap().local, local());
+}
+
+// req: I10
+#[test]
+fn a_nomination_keeps_its_number_when_consent_checks_repeat_it_without() {
+    let mut solo = controlled_with_pairs(2);
+    solo.run_for(secs(1));
+    nominate(&mut solo, 0, Some(1));
+    solo.run_for(secs(1));
+    nominate(&mut solo, 1, Some(2));
+    nominate(&mut solo, 1, None);
+    assert_eq!(selected(&solo), (remote(1), true));
+    // Late, or replayed.
+    nominate(&mut solo, 0, Some(1));
+    solo.run_for(secs(1));
+    assert_eq!(selected(&solo), (remote(1), true));
+}
+
+// req: I10
+#[test]
+fn a_smaller_number_that_overtakes_a_switch_does_not_undo_it_for_good() {
+    let remotes = [remote(0), remote(1)];
+    let mut solo = Solo::checking(Initiation::Responding, Config::default(), &remotes);
+    solo.run_for(ms(50));
+    let checks = solo.take_requests();
+    solo.run_for(ms(350));
+    for check in &checks {
+        let _ = solo.answer(check);
+    }
+    nominate(&mut solo, 0, Some(1));
+    solo.run_for(ms(100));
+    nominate(&mut solo, 1, Some(2));
+    nominate(&mut solo, 0, Some(1));
+    solo.run_for(secs(1));
+    // The consent check that repeats the second.
+    nominate(&mut solo, 1, None);
+    assert_eq!(selected(&solo), (remote(1), true));
+}
+
+// req: I10 I20
+#[test]
+fn a_switch_that_waits_is_void_when_its_pair_fails_meanwhile() {
+    let remotes: Vec<_> = (0..3).map(remote).collect();
+    let policy = config(ByApplication::default());
+    let mut solo = Solo::checking(Initiation::Responding, policy, &remotes);
+    // Answers every check but those to `silent`, which it gives back, after 100 ms.
+    let round = |solo: &mut Solo, silent: Option<u16>| {
+        solo.run_for(ms(1));
+        let checks = solo.take_requests();
+        solo.run_for(ms(100));
+        let held = |check: &Sent| Some(check.path.remote) == silent.map(remote);
+        let (held, answered): (Vec<_>, Vec<_>) = checks.into_iter().partition(held);
+        for check in answered {
+            let _ = solo.answer(&check);
+        }
+        held
+    };
+    (0..5).for_each(|_| drop(round(&mut solo, None)));
+    nominate(&mut solo, 0, Some(1));
+    let backup = (0..400).find_map(|_| round(&mut solo, Some(2)).pop());
+    let backup = backup.expect("a pair that is kept is checked");
+    nominate(&mut solo, 1, Some(2));
+    assert_eq!(selected(&solo), (remote(1), true));
+    nominate(&mut solo, 2, Some(3));
+    assert_eq!(
+        selected(&solo),
+        (remote(1), true),
+        "not within a round trip"
+    );
+    let forbidden = solo.error_to(&backup, ErrorCode::FORBIDDEN);
+    let _ = solo.receive(remote(2), &forbidden);
+    (0..5).for_each(|_| drop(round(&mut solo, None)));
+    assert_eq!(
+        selected(&solo),
+        (remote(1), true),
+        "consent was taken back there"
+    );
 }

@@ -402,3 +402,38 @@ fn a_restart_that_nobody_answers_fails_once_the_old_path_is_lost() {
     }
     story.drive_until(both_in_use);
 }
+
+// req: I14 I15
+#[test]
+fn a_restart_that_was_rolled_back_is_the_reason_of_nothing_that_comes_later() {
+    let mut solo = controlled_with_pairs(1);
+    let request = solo.check().nominating().bytes();
+    let _ = solo.receive(remote(0), &request);
+    let answered = |solo: &mut Solo, seconds: u32| {
+        for _ in 0..seconds * 10 {
+            solo.run_for(ms(100));
+            for check in solo.take_requests() {
+                if check.path.remote == remote(0) {
+                    let _ = solo.answer(&check);
+                }
+            }
+        }
+    };
+    let next =
+        RemoteParameters::new(Parameters::new("next", "the-next-password-of-the-peer").unwrap());
+    solo.agent.restart(solo.now, None, Some(next)).unwrap();
+    solo.agent.remote_candidates_complete(solo.now);
+    solo.agent.local_candidates_complete(solo.now);
+    answered(&mut solo, 60);
+    let rolled_back = |event: &Event| matches!(event, Event::RestartRolledBack(_));
+    assert!(solo.events.iter().any(rolled_back));
+    assert_eq!(solo.agent.state(), State::Connected);
+    solo.agent.local_candidates_complete(solo.now);
+    solo.agent.remote_candidates_complete(solo.now);
+    solo.drain();
+    let last = *solo.transitions().last().unwrap();
+    assert_eq!(
+        (last.to, last.reason),
+        (State::Completed, Reason::CandidatesComplete)
+    );
+}

@@ -5,7 +5,7 @@ use floe_ice::{
     Candidate, Config, DropReason, Event, GatheringState, Initiation, Mode, Parameters, Reason,
     Received, RemoteParameters, Role, State, Timing,
 };
-use floe_stun::Class;
+use floe_stun::{Class, ErrorCode};
 
 use crate::support::solo::{Solo, controlled_with_pairs, local, remote};
 use crate::support::talker::{Call, expect_no_gap, talking};
@@ -88,7 +88,7 @@ fn nothing_but_a_restart_leads_out_of_failed() {
 
 // req: I14 I15
 #[test]
-fn a_nomination_that_comes_after_failed_is_answered_and_revives_nothing() {
+fn a_nomination_that_comes_after_failed_is_forbidden_and_revives_nothing() {
     let mut solo = controlled_with_pairs(1);
     solo.agent.local_candidates_complete(solo.now);
     solo.agent.remote_candidates_complete(solo.now);
@@ -100,7 +100,8 @@ fn a_nomination_that_comes_after_failed_is_answered_and_revives_nothing() {
         let _ = solo.receive(remote(n), &nomination);
         let sent = solo.take();
         assert_eq!(sent.len(), 1);
-        assert_eq!(sent[0].message().class(), Class::SuccessResponse);
+        // Success would have the peer send where nobody listens (RFC 7675 §5.2).
+        assert_eq!(sent[0].message().error_code(), Some(ErrorCode::FORBIDDEN));
     }
     for check in &late {
         let _ = solo.answer(check);
