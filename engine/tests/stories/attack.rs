@@ -272,3 +272,22 @@ fn an_icmp_error_finds_the_transport_whose_check_it_is_about() {
     );
     assert_eq!(states(endpoint, a), [PairState::Failed]);
 }
+
+// req: I45 I63
+#[test]
+fn a_transport_in_a_log_shows_no_address_and_no_password() {
+    let (pair, (a, _)) = support::connected(308, FULL_ACTPASS, FULL_ACTIVE);
+    let transport = pair.a.transport(a);
+    let printed = format!("{transport:?} {transport:#?}");
+    let path = transport.ice().send_path().unwrap();
+    let ours = transport.ice().local_parameters();
+    for secret in [
+        path.local.ip().to_string(),
+        path.remote.ip().to_string(),
+        ours.password().to_owned(),
+        ours.username_fragment().to_owned(),
+    ] {
+        assert!(!printed.contains(&secret), "{secret} in {printed}");
+    }
+    assert!(printed.contains("Connected"), "{printed}");
+}
