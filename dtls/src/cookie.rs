@@ -99,6 +99,14 @@ enum Judged {
     Not(Verdict),
 }
 
+#[track_caller]
+fn assert_holds_an_answer(out: &[u8]) {
+    assert!(
+        out.len() >= CookieGate::MAX_ANSWER,
+        "the buffer must hold an answer"
+    );
+}
+
 impl CookieGate {
     /// The longest answer, in bytes.
     pub const MAX_ANSWER: usize = 256;
@@ -151,10 +159,7 @@ impl CookieGate {
         datagram: &[u8],
         out: &mut [u8],
     ) -> Verdict {
-        assert!(
-            out.len() >= Self::MAX_ANSWER,
-            "the buffer must hold an answer"
-        );
+        assert_holds_an_answer(out);
         match Arrival::read(datagram) {
             Ok(arrival) => match self.judge(now, client, &arrival, datagram.len(), out) {
                 Judged::Proven(state) => Verdict::Proven(arrival.proof(state, None)),
@@ -182,10 +187,7 @@ impl CookieGate {
         datagram: &[u8],
         out: &mut [u8],
     ) -> Verdict {
-        assert!(
-            out.len() >= Self::MAX_ANSWER,
-            "the buffer must hold an answer"
-        );
+        assert_holds_an_answer(out);
         let whole = match partial.take(now, datagram) {
             Ok(Some(whole)) => whole,
             Ok(None) => return Verdict::Fragment,

@@ -7,16 +7,8 @@ use allocation_counter::measure;
 use floe_ice::{Agent, FiveTuple, Received};
 use floe_stun::{Class, IntegrityKey, Message, Method, Writer};
 
-use crate::support::solo::{Solo, controlled_with_pairs, local, remote};
+use crate::support::solo::{Solo, in_a_call, local, remote};
 use crate::support::{Peer, connected, full_and_lite, secs, signal};
-
-fn in_a_call() -> Solo {
-    let mut solo = controlled_with_pairs(1);
-    let request = solo.check().nominating().bytes();
-    let _ = solo.receive(remote(0), &request);
-    solo.take();
-    solo
-}
 
 // req: I20 I50
 #[test]

@@ -12,7 +12,7 @@ use floe_stun::{
     TransactionId, Writer,
 };
 
-use crate::support::solo::{Solo, controlled_with_pairs, local, remote, success};
+use crate::support::solo::{Solo, in_a_call, local, remote, success};
 use crate::support::{address, ms, secs};
 
 /// Datagrams out and in, by address.
@@ -137,14 +137,6 @@ fn a_candidate_that_is_signalled_after_it_was_heard_is_checked_like_the_others()
         .unwrap();
     solo.run_for(ms(60_000));
     assert_eq!(solo.take_requests().len(), 6, "the rest of its seven");
-}
-
-fn in_a_call() -> Solo {
-    let mut solo = controlled_with_pairs(1);
-    let request = solo.check().nominating().bytes();
-    let _ = solo.receive(remote(0), &request);
-    solo.take();
-    solo
 }
 
 // req: I43

@@ -198,23 +198,28 @@ fn frozen_pairs_wait_for_one_of_their_foundation() {
     );
 }
 
+/// An agent with its own candidate and so many of the peer's, which have one foundation.
+fn of_one_foundation(initiation: Initiation, config: Config, count: u16) -> Solo {
+    let mut solo = Solo::checking(initiation, config, &[]);
+    (0..count).for_each(|n| add_of_one_foundation(&mut solo, n));
+    solo
+}
+
+fn add_of_one_foundation(solo: &mut Solo, n: u16) {
+    let same = floe_ice::Foundation::new("same").unwrap();
+    let candidate = Candidate::host(remote(n)).with_foundation(same);
+    solo.agent
+        .add_remote_candidate(solo.now, candidate)
+        .unwrap();
+}
+
 // req: I4
 #[test]
 fn a_success_releases_its_foundation() {
     let mut config = Config::default();
     config.freezing = Freezing::On;
     config.nomination = std::sync::Arc::new(floe_ice::nomination::ByApplication::default());
-    let mut solo = Solo::new(Mode::Full, Initiation::Initiating, config);
-    solo.agent
-        .add_local_candidate(solo.now, Candidate::host(local()))
-        .unwrap();
-    solo.meet();
-    for n in 0..3 {
-        let same = floe_ice::Foundation::new("same").unwrap();
-        solo.agent
-            .add_remote_candidate(solo.now, Candidate::host(remote(n)).with_foundation(same))
-            .unwrap();
-    }
+    let mut solo = of_one_foundation(Initiation::Initiating, config, 3);
     let checks = solo.take_requests();
     let _ = solo.answer(&checks[0]);
     let states: Vec<PairState> = solo.agent.candidate_pairs().map(|p| p.state).collect();
@@ -1338,17 +1343,7 @@ fn without_freezing_one_foundation_holds_nothing_back() {
     for (freezing, frozen) in [(Freezing::Off, 0), (Freezing::On, 3)] {
         let mut config = Config::default();
         config.freezing = freezing;
-        let mut solo = Solo::new(Mode::Full, Initiation::Initiating, config);
-        solo.agent
-            .add_local_candidate(solo.now, Candidate::host(local()))
-            .unwrap();
-        solo.meet();
-        for n in 0..4 {
-            let same = floe_ice::Foundation::new("same").unwrap();
-            solo.agent
-                .add_remote_candidate(solo.now, Candidate::host(remote(n)).with_foundation(same))
-                .unwrap();
-        }
+        let mut solo = of_one_foundation(Initiation::Initiating, config, 4);
         let count = solo
             .agent
             .candidate_pairs()
@@ -1367,24 +1362,13 @@ fn a_foundation_that_has_succeeded_freezes_nothing_that_comes_later() {
     let mut config = Config::default();
     config.freezing = Freezing::On;
     config.nomination = std::sync::Arc::new(floe_ice::nomination::ByApplication::default());
-    let mut solo = Solo::new(Mode::Full, Initiation::Initiating, config);
-    solo.agent
-        .add_local_candidate(solo.now, Candidate::host(local()))
-        .unwrap();
-    solo.meet();
-    let add = |solo: &mut Solo, n| {
-        let same = floe_ice::Foundation::new("same").unwrap();
-        let candidate = Candidate::host(remote(n)).with_foundation(same);
-        solo.agent
-            .add_remote_candidate(solo.now, candidate)
-            .unwrap();
-    };
-    add(&mut solo, 0);
+    let mut solo = of_one_foundation(Initiation::Initiating, config, 0);
+    add_of_one_foundation(&mut solo, 0);
     let check = solo.take_requests().pop().unwrap();
     let _ = solo.answer(&check);
-    add(&mut solo, 1);
+    add_of_one_foundation(&mut solo, 1);
     // The second is under way or waiting by now; the third does not wait for it.
-    add(&mut solo, 2);
+    add_of_one_foundation(&mut solo, 2);
     let states: Vec<_> = solo.agent.candidate_pairs().map(|p| p.state).collect();
     assert_eq!(
         states,
@@ -1397,17 +1381,7 @@ fn a_foundation_that_has_succeeded_freezes_nothing_that_comes_later() {
 fn a_request_releases_its_pair_though_it_is_frozen() {
     let mut config = Config::default();
     config.freezing = Freezing::On;
-    let mut solo = Solo::new(Mode::Full, Initiation::Responding, config);
-    solo.agent
-        .add_local_candidate(solo.now, Candidate::host(local()))
-        .unwrap();
-    solo.meet();
-    for n in 0..3 {
-        let same = floe_ice::Foundation::new("same").unwrap();
-        solo.agent
-            .add_remote_candidate(solo.now, Candidate::host(remote(n)).with_foundation(same))
-            .unwrap();
-    }
+    let mut solo = of_one_foundation(Initiation::Responding, config, 3);
     solo.take();
     let request = solo.check().bytes();
     let _ = solo.receive(remote(2), &request);

@@ -8,7 +8,8 @@ use sim::Datagram;
 
 use crate::support::solo::{Solo, local, remote};
 use crate::support::{
-    Peer, Story, address, addresses, between, both_in_use, full_and_lite, ms, secs, signal, two,
+    Peer, Story, address, addresses, assert_completed, between, both_in_use, full_and_lite, ms,
+    secs, signal, two,
 };
 
 // req: I1 I14 R36 R37 R38 R39
@@ -154,10 +155,7 @@ fn two_lite_agents_take_their_best_pair_without_a_check() {
         assert_eq!(peer.agent.stats().requests_sent, 0);
     }
     story.run_for(secs(600));
-    assert_eq!(
-        (story.a.state(), story.b.state()),
-        (State::Completed, State::Completed)
-    );
+    assert_completed(&story);
 }
 
 // req: I1 I20

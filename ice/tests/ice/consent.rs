@@ -7,18 +7,8 @@ use floe_ice::{
 };
 use floe_stun::{ErrorCode, RoleAttribute};
 
-use crate::support::solo::{Solo, controlled_with_pairs, remote, success};
+use crate::support::solo::{Solo, in_a_call, remote, success};
 use crate::support::{connected, full_and_lite, ms, secs, signal};
-
-/// A controlled agent in the middle of a call with the test.
-fn in_a_call() -> Solo {
-    let mut solo = controlled_with_pairs(1);
-    let request = solo.check().nominating().bytes();
-    let _ = solo.receive(remote(0), &request);
-    solo.take();
-    assert!(solo.agent.selected_candidate_pair().unwrap().nominated);
-    solo
-}
 
 /// What the test does with the agent's checks.
 #[derive(Clone, Copy, PartialEq)]

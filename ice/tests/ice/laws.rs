@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use sim::Link;
 
 use crate::support::solo::{Solo, local, remote};
-use crate::support::{Peer, Story, addresses, between, ms, secs, signal};
+use crate::support::{Peer, Story, addresses, assert_completed, between, ms, secs, signal};
 
 // req: I14
 #[test]
@@ -348,10 +348,7 @@ fn a_clock_that_jumps_is_one_late_call() {
     let mut story = crate::support::connected(1);
     story.sleep(secs(20));
     story.run_for(secs(2));
-    assert_eq!(
-        (story.a.state(), story.b.state()),
-        (State::Completed, State::Completed)
-    );
+    assert_completed(&story);
     // Suspended for an hour: consent is long over, and that is what is said.
     story.sleep(secs(3600));
     story.step();
@@ -446,10 +443,7 @@ fn a_hostile_network_ends_in_a_connection() {
         story.drive_until(crate::support::both_in_use);
         assert!(story.elapsed() < secs(10), "{:?}", story.elapsed());
         story.run_for(secs(120));
-        assert_eq!(
-            (story.a.state(), story.b.state()),
-            (State::Completed, State::Completed)
-        );
+        assert_completed(&story);
     }
 }
 

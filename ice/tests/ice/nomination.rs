@@ -161,24 +161,27 @@ fn a_peer_that_nominates_everything_gets_its_best_pair_until_it_settles() {
     assert_eq!(selected(&solo), (remote(2), true));
 }
 
-// req: I10
-#[test]
-fn it_switches_at_most_once_per_round_trip() {
-    let mut solo = Solo::checking(
-        Initiation::Responding,
-        Config::default(),
-        &[remote(0), remote(1)],
-    );
+/// A controlled agent that uses the first of two pairs, of round trips of 400 and 350 ms, and was asked for the second 100 ms
+/// later.
+fn about_to_switch() -> Solo {
+    let remotes = [remote(0), remote(1)];
+    let mut solo = Solo::checking(Initiation::Responding, Config::default(), &remotes);
     solo.run_for(ms(50));
     let checks = solo.take_requests();
     solo.run_for(ms(350));
     for check in &checks {
         let _ = solo.answer(check);
     }
-    // Round trips of 400 and 350 ms.
     nominate(&mut solo, 0, Some(1));
     solo.run_for(ms(100));
     nominate(&mut solo, 1, Some(2));
+    solo
+}
+
+// req: I10
+#[test]
+fn it_switches_at_most_once_per_round_trip() {
+    let mut solo = about_to_switch();
     assert_eq!(selected(&solo), (remote(0), true), "not yet");
     solo.run_for(ms(299));
     assert_eq!(selected(&solo), (remote(0), true), "nor now");
@@ -189,20 +192,7 @@ fn it_switches_at_most_once_per_round_trip() {
 // req: I10
 #[test]
 fn a_switch_that_waits_for_its_round_trip_is_dropped_when_the_peer_takes_it_back() {
-    let mut solo = Solo::checking(
-        Initiation::Responding,
-        Config::default(),
-        &[remote(0), remote(1)],
-    );
-    solo.run_for(ms(50));
-    let checks = solo.take_requests();
-    solo.run_for(ms(350));
-    for check in &checks {
-        let _ = solo.answer(check);
-    }
-    nominate(&mut solo, 0, Some(1));
-    solo.run_for(ms(100));
-    nominate(&mut solo, 1, Some(2));
+    let mut solo = about_to_switch();
     solo.run_for(ms(100));
     nominate(&mut solo, 0, Some(3));
     let changes = solo.events.len();
@@ -432,17 +422,7 @@ fn a_nomination_keeps_its_number_when_consent_checks_repeat_it_without() {
 // req: I10
 #[test]
 fn a_smaller_number_that_overtakes_a_switch_does_not_undo_it_for_good() {
-    let remotes = [remote(0), remote(1)];
-    let mut solo = Solo::checking(Initiation::Responding, Config::default(), &remotes);
-    solo.run_for(ms(50));
-    let checks = solo.take_requests();
-    solo.run_for(ms(350));
-    for check in &checks {
-        let _ = solo.answer(check);
-    }
-    nominate(&mut solo, 0, Some(1));
-    solo.run_for(ms(100));
-    nominate(&mut solo, 1, Some(2));
+    let mut solo = about_to_switch();
     nominate(&mut solo, 0, Some(1));
     solo.run_for(secs(1));
     // The consent check that repeats the second.

@@ -16,7 +16,9 @@ use sim::{End, Link, Wiretap};
 
 use crate::support::solo::{Solo, controlled_with_pairs, remote};
 use crate::support::talker::{Call, talking};
-use crate::support::{Peer, Story, address, addresses, between, both_in_use, ms, secs, signal};
+use crate::support::{
+    Peer, Story, address, addresses, assert_completed, between, both_in_use, ms, secs, signal,
+};
 
 fn config(policy: impl Policy + 'static) -> Config {
     let mut config = Config::default();
@@ -137,10 +139,7 @@ fn a_policy_keeps_the_best_pair_of_each_address_as_a_backup_checked_every_25_sec
     );
     assert_eq!(story.a.agent.candidate_pairs().count(), 3);
     assert_eq!(in_use(&story.a, &story.b), (a, b));
-    assert_eq!(
-        (story.a.state(), story.b.state()),
-        (State::Completed, State::Completed)
-    );
+    assert_completed(&story);
 }
 
 // req: I23
@@ -321,10 +320,7 @@ fn a_path_that_was_left_is_taken_again_when_it_answers_and_forgotten_when_it_doe
             };
             assert!(!requests(&wiretap).iter().any(dead));
         }
-        assert_eq!(
-            (story.a.state(), story.b.state()),
-            (State::Completed, State::Completed)
-        );
+        assert_completed(&story);
     }
 }
 
@@ -782,10 +778,7 @@ fn a_policy_from_outside_decides() {
     story.run_for(secs(60));
     assert_eq!(in_use(&story.a, &story.b), medium);
     assert_eq!(story.a.agent.candidate_pairs().count(), 4, "all are kept");
-    assert_eq!(
-        (story.a.state(), story.b.state()),
-        (State::Completed, State::Completed)
-    );
+    assert_completed(&story);
 }
 
 /// A policy that follows nobody.

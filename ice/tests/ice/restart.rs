@@ -6,7 +6,7 @@ use floe_ice::{
 };
 
 use crate::support::solo::{Solo, controlled_with_pairs, remote};
-use crate::support::{Peer, Story, both_in_use, connected, ms, secs};
+use crate::support::{Peer, Story, assert_completed, both_in_use, connected, ms, secs};
 
 /// Both sides restart at this instant and signal everything again.
 fn restart_both(story: &mut Story) {
@@ -50,10 +50,7 @@ fn the_old_path_carries_until_the_new_one_is_confirmed() {
     assert_ne!(story.a.agent.selected_candidate_pair().unwrap().id, old.id);
     assert_eq!(story.a.agent.role(), role, "roles persist");
     story.run_for(secs(1));
-    assert_eq!(
-        (story.a.state(), story.b.state()),
-        (State::Completed, State::Completed)
-    );
+    assert_completed(&story);
     let after: Vec<State> = story.a.states().split_off(3);
     assert_eq!(
         after,
@@ -66,10 +63,7 @@ fn the_old_path_carries_until_the_new_one_is_confirmed() {
     assert_eq!(story.a.agent.local_username_fragments().count(), 1);
     assert_eq!(story.b.agent.local_username_fragments().count(), 1);
     story.run_for(secs(60));
-    assert_eq!(
-        (story.a.state(), story.b.state()),
-        (State::Completed, State::Completed)
-    );
+    assert_completed(&story);
 }
 
 // req: I15
@@ -207,10 +201,7 @@ fn a_restart_leaves_failed_through_checking() {
     restart_both(&mut story);
     assert_eq!(story.a.state(), State::Checking);
     story.run_for(secs(2));
-    assert_eq!(
-        (story.a.state(), story.b.state()),
-        (State::Completed, State::Completed)
-    );
+    assert_completed(&story);
     let tail: Vec<(State, Reason)> = story.a.transitions()[5..]
         .iter()
         .map(|t| (t.to, t.reason))
@@ -295,10 +286,7 @@ fn a_lite_agent_restarts_without_a_gap() {
     }
     assert_ne!(story.b.agent.selected_candidate_pair().unwrap().id, old);
     story.run_for(secs(20));
-    assert_eq!(
-        (story.a.state(), story.b.state()),
-        (State::Completed, State::Completed)
-    );
+    assert_completed(&story);
 }
 
 // req: I12 I16

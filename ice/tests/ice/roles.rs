@@ -1,10 +1,12 @@
 //! Role conflicts (RFC 8445 §7.2.5.1, §7.3.1.1).
 
-use floe_ice::{Config, DropReason, Event, Initiation, Mode, Received, Role, State};
+use floe_ice::{Config, DropReason, Event, Initiation, Mode, Received, Role};
 use floe_stun::{ErrorCode, IntegrityKey, RoleAttribute};
 
 use crate::support::solo::{Solo, remote};
-use crate::support::{Peer, addresses, between, both_in_use, connected, ms, secs, signal};
+use crate::support::{
+    Peer, addresses, assert_completed, between, both_in_use, connected, ms, secs, signal,
+};
 
 fn agent(initiation: Initiation) -> Solo {
     let mut solo = Solo::checking(initiation, Config::default(), &[remote(0)]);
@@ -191,10 +193,7 @@ fn two_agents_that_both_think_they_are_the_same_end_as_one_of_each() {
             assert_eq!(story.a.agent.role(), story.b.agent.role());
             story.drive_until(both_in_use);
             assert_ne!(story.a.agent.role(), story.b.agent.role());
-            assert_eq!(
-                (story.a.state(), story.b.state()),
-                (State::Completed, State::Completed)
-            );
+            assert_completed(&story);
             assert_eq!(story.a.path().remote, story.b.path().local);
             assert!(story.elapsed() < secs(1), "{:?}", story.elapsed());
         }
@@ -386,10 +385,7 @@ fn both_sides_flip_in_mid_session_and_nothing_is_lost() {
         assert_ne!(story.a.agent.role(), story.b.agent.role());
     }
     assert_eq!(path(&story), before);
-    assert_eq!(
-        (story.a.state(), story.b.state()),
-        (State::Completed, State::Completed)
-    );
+    assert_completed(&story);
     assert_eq!(
         (story.a.transitions().len(), story.b.transitions().len()),
         (3, 3),

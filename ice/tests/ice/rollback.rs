@@ -9,7 +9,9 @@ use floe_stun::{Class, ErrorCode};
 
 use crate::support::solo::{Solo, controlled_with_pairs, local, remote};
 use crate::support::talker::{Call, expect_no_gap, talking};
-use crate::support::{Peer, Story, addresses, connected, full_and_lite, ms, secs, signal, two};
+use crate::support::{
+    Peer, Story, addresses, assert_completed, connected, full_and_lite, ms, secs, signal, two,
+};
 
 fn next_parameters() -> RemoteParameters {
     RemoteParameters::new(Parameters::new("next", "the-next-password-of-the-peer").unwrap())
@@ -80,10 +82,7 @@ fn nothing_but_a_restart_leads_out_of_failed() {
     assert_eq!(story.a.state(), State::Checking);
     answer_restart(&mut story);
     story.run_for(secs(2));
-    assert_eq!(
-        (story.a.state(), story.b.state()),
-        (State::Completed, State::Completed)
-    );
+    assert_completed(&story);
 }
 
 // req: I14 I15
@@ -197,10 +196,7 @@ fn a_restart_taken_back_after_failed_is_failed_again_and_can_be_tried_again() {
     story.a.agent.restart(now, None, None).unwrap();
     answer_restart(&mut story);
     story.run_for(secs(2));
-    assert_eq!(
-        (story.a.state(), story.b.state()),
-        (State::Completed, State::Completed)
-    );
+    assert_completed(&story);
 }
 
 // req: I15
@@ -257,10 +253,7 @@ fn a_restart_before_the_first_connection_leaves_the_first_checks_running() {
     answer_restart(&mut story);
     story.run_for(secs(1));
     assert!(!story.a.agent.is_restarting() && !story.b.agent.is_restarting());
-    assert_eq!(
-        (story.a.state(), story.b.state()),
-        (State::Completed, State::Completed)
-    );
+    assert_completed(&story);
 }
 
 // req: I15
@@ -430,10 +423,7 @@ fn however_often_it_restarts_two_generations_live() {
     }
     story.run_for(secs(6));
     assert_eq!(story.a.agent.local_username_fragments().count(), 1);
-    assert_eq!(
-        (story.a.state(), story.b.state()),
-        (State::Completed, State::Completed)
-    );
+    assert_completed(&story);
 }
 
 // req: I15 I16
@@ -613,8 +603,5 @@ fn a_lite_agent_takes_its_restart_back() {
     story.b.agent.rollback_restart(now).unwrap();
     assert_eq!(*story.b.agent.local_parameters(), old);
     story.run_for(secs(60));
-    assert_eq!(
-        (story.a.state(), story.b.state()),
-        (State::Completed, State::Completed)
-    );
+    assert_completed(&story);
 }

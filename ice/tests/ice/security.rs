@@ -8,16 +8,8 @@ use floe_ice::{
 use floe_stun::{AttributeType, Class, ErrorCode, IntegrityKey, Message, Method, Writer};
 use sim::{Attacker, Datagram};
 
-use crate::support::solo::{Solo, controlled_with_pairs, local, remote};
+use crate::support::solo::{Solo, controlled_with_pairs, in_a_call, local, remote};
 use crate::support::{address, connected, ms, secs};
-
-fn in_a_call() -> Solo {
-    let mut solo = controlled_with_pairs(1);
-    let request = solo.check().nominating().bytes();
-    let _ = solo.receive(remote(0), &request);
-    solo.take();
-    solo
-}
 
 /// All that can be seen of an agent, but for its counters.
 fn picture(solo: &Solo) -> String {

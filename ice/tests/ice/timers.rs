@@ -5,17 +5,8 @@ use std::time::Duration;
 use floe_ice::{Candidate, Config, DropReason, Initiation, Mode, Reason, Received, State, Timing};
 use floe_stun::ErrorCode;
 
-use crate::support::solo::{Sent, Solo, controlled_with_pairs, local, remote};
+use crate::support::solo::{Sent, Solo, in_a_call, local, remote};
 use crate::support::{Peer, addresses, between, both_in_use, ms, secs, signal};
-
-/// A controlled agent in the middle of a call with the test.
-fn in_a_call() -> Solo {
-    let mut solo = controlled_with_pairs(1);
-    let request = solo.check().nominating().bytes();
-    let _ = solo.receive(remote(0), &request);
-    solo.take();
-    solo
-}
 
 /// The next request, however long it takes.
 fn next_request(solo: &mut Solo) -> Sent {

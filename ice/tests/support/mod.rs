@@ -243,6 +243,15 @@ pub(crate) fn both_in_use(a: &Peer, b: &Peer) -> bool {
     a.is_in_use() && b.is_in_use()
 }
 
+/// Both sides have chosen, and nothing more can come.
+#[track_caller]
+pub(crate) fn assert_completed(story: &Story) {
+    assert_eq!(
+        (story.a.state(), story.b.state()),
+        (State::Completed, State::Completed)
+    );
+}
+
 /// Two agents in the middle of a call.
 pub(crate) fn connected(count: u16) -> Story {
     let mut story = two(count);

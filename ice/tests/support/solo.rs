@@ -272,3 +272,13 @@ pub(crate) fn controlled_with_pairs(count: u16) -> Solo {
     }
     solo
 }
+
+/// A controlled agent in the middle of a call with the test: its one pair is nominated.
+pub(crate) fn in_a_call() -> Solo {
+    let mut solo = controlled_with_pairs(1);
+    let request = solo.check().nominating().bytes();
+    let _ = solo.receive(remote(0), &request);
+    solo.take();
+    assert!(solo.agent.selected_candidate_pair().unwrap().nominated);
+    solo
+}
