@@ -144,6 +144,22 @@ struct Walk {
     generation: u32,
 }
 
+fn role_attribute((controlling, tie_breaker): (bool, u64)) -> floe_stun::RoleAttribute {
+    match controlling {
+        true => floe_stun::RoleAttribute::Controlling(tie_breaker),
+        false => floe_stun::RoleAttribute::Controlled(tie_breaker),
+    }
+}
+
+fn presets() -> [Timing; 4] {
+    [
+        Timing::default(),
+        Timing::webrtc(),
+        Timing::low_power(),
+        Timing::livekit(),
+    ]
+}
+
 impl Walk {
     fn new(mode: Mode, initiation: Initiation, config: Config) -> Self {
         Self {
@@ -199,10 +215,7 @@ impl Walk {
                 let mut check = solo.check();
                 check.use_candidate = nominate;
                 check.nomination = nomination;
-                check.role = role.map(|(controlling, tie_breaker)| match controlling {
-                    true => floe_stun::RoleAttribute::Controlling(tie_breaker),
-                    false => floe_stun::RoleAttribute::Controlled(tie_breaker),
-                });
+                check.role = role.map(role_attribute);
                 let _ = solo.receive(remote(from), &check.bytes());
             }
             Step::Nominate(n) => {
@@ -220,15 +233,7 @@ impl Walk {
             }
             Step::Traffic => agent.note_authenticated_traffic(now),
             Step::Revoke => agent.revoke_consent(now, floe_ice::Reason::PeerClosed),
-            Step::Timing(n) => {
-                let presets = [
-                    Timing::default(),
-                    Timing::webrtc(),
-                    Timing::low_power(),
-                    Timing::livekit(),
-                ];
-                agent.set_timing(now, presets[usize::from(n)].clone());
-            }
+            Step::Timing(n) => agent.set_timing(now, presets()[usize::from(n)].clone()),
             Step::Wait(milliseconds) => solo.run_for(ms(milliseconds)),
             Step::Jump { seconds, called } => {
                 self.requests.extend(solo.take_requests());
