@@ -36,7 +36,7 @@ struct Witness {
     role: Option<Role>,
     /// The latest time it was told.
     told: Instant,
-    /// When the peer last proved that it wants our traffic: an answer, or to a lite agent a request.
+    /// When the peer last proved that it wants our traffic: an answer, or to a lite agent a request as well.
     heard: Option<Instant>,
     wake_ups: u64,
     sent: u64,
@@ -152,7 +152,8 @@ impl Node for Witness {
             let class = Message::parse(bytes).map(|message| message.class());
             let proof = match self.peer.agent.mode() {
                 Mode::Full => matches!(class, Ok(Class::SuccessResponse | Class::ErrorResponse)),
-                Mode::Lite => class == Ok(Class::Request),
+                // Or the answer to the check with which it proves a path.
+                Mode::Lite => matches!(class, Ok(Class::Request | Class::SuccessResponse)),
             };
             if proof {
                 self.heard = Some(now);

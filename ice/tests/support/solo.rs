@@ -262,6 +262,22 @@ pub(crate) fn remote(n: u16) -> SocketAddr {
     address(2, n)
 }
 
+/// So many of them.
+pub(crate) fn remotes(count: u16) -> Vec<SocketAddr> {
+    (0..count).map(remote).collect()
+}
+
+/// When each check that was sent since the last look left first, and where to.
+pub(crate) fn first_transmissions(solo: &mut Solo) -> Vec<(Duration, SocketAddr)> {
+    let mut seen = std::collections::HashSet::new();
+    let requests = solo.take_requests();
+    requests
+        .iter()
+        .filter(|sent| seen.insert(sent.id()))
+        .map(|sent| (sent.at, sent.path.remote))
+        .collect()
+}
+
 /// A controlled agent whose pair with `remote(0)` has succeeded.
 pub(crate) fn controlled_with_pairs(count: u16) -> Solo {
     let remotes: Vec<SocketAddr> = (0..count).map(remote).collect();

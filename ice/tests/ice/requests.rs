@@ -1,0 +1,341 @@
+//! The peer's checks: how they are answered, what they trigger, what is held until more is known (RFC 8445 §7.3).
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use floe_ice::{
+    Candidate, Config, DropReason, Freezing, Initiation, Mode, PairState, Received, State,
+};
+use floe_stun::{AttributeType, Class, ErrorCode, IntegrityAlgorithm, IntegrityKey};
+
+use crate::support::solo::{Solo, first_transmissions, local, remote, remotes};
+use crate::support::{address, ms, secs};
+
+// req: I6
+#[test]
+fn every_authenticated_request_is_answered_even_before_the_peer_is_known() {
+    let mut solo = Solo::new(Mode::Full, Initiation::Responding, Config::default());
+    solo.agent
+        .add_local_candidate(solo.now, Candidate::host(local()))
+        .unwrap();
+    for n in 0..40 {
+        let request = solo.check();
+        assert_eq!(solo.receive(remote(n), &request.bytes()), Received::Handled);
+        let sent = solo.take();
+        assert_eq!(sent.len(), 1, "an answer and nothing else");
+        let key = IntegrityKey::short_term(request.to.password().as_bytes());
+        let message = sent[0].message();
+        let answer = message.verify(&key).unwrap();
+        assert_eq!(answer.class(), Class::SuccessResponse);
+        assert_eq!(answer.transaction_id(), request.transaction_id());
+        assert_eq!(answer.xor_mapped_address(), Some(remote(n)));
+        assert_eq!(sent[0].path.remote, remote(n));
+    }
+    assert_eq!(
+        solo.agent.stats().early_requests_dropped,
+        8,
+        "32 are remembered"
+    );
+    // When the peer becomes known, the paths its requests came from are checked.
+    solo.meet();
+    solo.run_for(ms(2000));
+    let checked = first_transmissions(&mut solo);
+    assert!(!checked.is_empty());
+    assert_eq!(solo.agent.state(), State::Checking);
+}
+
+// req: I6
+#[test]
+fn a_nomination_that_came_early_counts_once_the_pair_has_succeeded() {
+    let mut solo = Solo::new(Mode::Full, Initiation::Responding, Config::default());
+    solo.agent
+        .add_local_candidate(solo.now, Candidate::host(local()))
+        .unwrap();
+    let request = solo.check().nominating().bytes();
+    let _ = solo.receive(remote(0), &request);
+    solo.meet();
+    assert!(solo.agent.selected_candidate_pair().is_none());
+    let checks = solo.take_requests();
+    let _ = solo.answer(&checks[0]);
+    assert!(solo.agent.selected_candidate_pair().unwrap().nominated);
+}
+
+// req: I7
+#[test]
+fn requests_do_not_echo() {
+    let mut solo = Solo::checking(Initiation::Responding, Config::default(), &remotes(1));
+    let checks = solo.take_requests();
+    // While the own check is young, requests cause no further one; later they do, once.
+    for _ in 0..10 {
+        solo.run_for(ms(10));
+        let request = solo.check().bytes();
+        let _ = solo.receive(remote(0), &request);
+    }
+    assert_eq!(solo.take_requests().len(), 0);
+    solo.run_for(ms(200));
+    let request = solo.check().bytes();
+    let _ = solo.receive(remote(0), &request);
+    let again = solo.take_requests();
+    assert_eq!(again.len(), 1);
+    assert_ne!(
+        again[0].id(),
+        checks[0].id(),
+        "a new transaction (RFC 8445 §7.3.1.4)"
+    );
+    // Once the pair has succeeded, requests are answered and nothing else.
+    let _ = solo.answer(&again[0]);
+    solo.take();
+    for _ in 0..100 {
+        let request = solo.check().bytes();
+        let _ = solo.receive(remote(0), &request);
+    }
+    let sent = solo.take();
+    assert_eq!(sent.len(), 100);
+    assert!(sent.iter().all(|sent| !sent.is_request()));
+}
+
+// req: I6 S5 S9
+#[test]
+fn answers_follow_their_request() {
+    let mut solo = Solo::checking(Initiation::Responding, Config::default(), &remotes(1));
+    solo.take();
+    let key = IntegrityKey::short_term(solo.agent.local_parameters().password().as_bytes());
+    let mut request = solo.check();
+    request.sha256 = true;
+    let _ = solo.receive(remote(0), &request.bytes());
+    let answer = solo.take();
+    let message = answer[0].message();
+    let verified = message.verify(&key).unwrap();
+    assert_eq!(verified.algorithm(), IntegrityAlgorithm::Sha256);
+    // An attribute that must be understood and is not.
+    let mut request = solo.check();
+    request.extra = Some(AttributeType::new(0x7ff1));
+    let _ = solo.receive(remote(0), &request.bytes());
+    let answer = solo.take();
+    let message = answer[0].message();
+    let verified = message.verify(&key).unwrap();
+    assert_eq!(verified.error_code(), Some(ErrorCode::UNKNOWN_ATTRIBUTE));
+    let listed = verified
+        .attributes()
+        .find(|a| a.attribute_type == AttributeType::UNKNOWN_ATTRIBUTES)
+        .unwrap();
+    assert_eq!(listed.value, [0x7f, 0xf1]);
+    // No PRIORITY.
+    let mut request = solo.check();
+    request.priority = None;
+    let _ = solo.receive(remote(0), &request.bytes());
+    let answer = solo.take();
+    assert_eq!(
+        answer[0].message().verify(&key).unwrap().error_code(),
+        Some(ErrorCode::BAD_REQUEST)
+    );
+}
+
+// req: I7 I8
+#[test]
+fn indications_and_other_methods_do_nothing() {
+    let mut solo = Solo::checking(Initiation::Responding, Config::default(), &remotes(1));
+    solo.take();
+    let id = solo.check().transaction_id();
+    let mut buf = [0; 100];
+    let len = floe_stun::Writer::indication(&mut buf, floe_stun::Method::BINDING, id)
+        .fingerprint()
+        .unwrap();
+    assert_eq!(solo.receive(address(3, 0), &buf[..len]), Received::Handled);
+    let goog = floe_stun::Method::GOOG_PING;
+    let len = floe_stun::Writer::request(&mut buf, goog, id)
+        .fingerprint()
+        .unwrap();
+    assert_eq!(
+        solo.receive(remote(0), &buf[..len]),
+        Received::Dropped(DropReason::UnknownMethod)
+    );
+    assert!(solo.take().is_empty());
+    assert_eq!(solo.agent.candidate_pairs().count(), 1);
+}
+
+// req: I5 I7
+#[test]
+fn a_request_shortens_the_wait_for_a_repetition_that_is_far_away() {
+    let mut solo = Solo::checking(Initiation::Responding, Config::default(), &remotes(1));
+    solo.run_for(ms(7550));
+    let before = solo.take_requests();
+    assert_eq!(
+        before.len(),
+        5,
+        "the last 50 ms ago, the next in eight seconds"
+    );
+    let request = solo.check().bytes();
+    let _ = solo.receive(remote(0), &request);
+    assert!(
+        solo.take_requests().is_empty(),
+        "its answer may be on the way"
+    );
+    solo.run_for(ms(1000));
+    let request = solo.check().bytes();
+    let _ = solo.receive(remote(0), &request);
+    let again = solo.take_requests();
+    assert_eq!(again.len(), 1);
+    assert_ne!(again[0].id(), before[0].id());
+    // The check that was replaced may still be answered; then there is nothing left to repeat.
+    assert_eq!(solo.answer(&before[0]), Received::Handled);
+    assert_eq!(solo.agent.state(), State::Connected);
+    solo.run_for(secs(3));
+    assert!(solo.take_requests().is_empty());
+}
+
+// req: I6 S5
+#[test]
+fn a_request_is_answered_whatever_its_pair_s_state() {
+    let mut config = Config::default();
+    config.freezing = Freezing::On;
+    let mut solo = Solo::new(Mode::Full, Initiation::Responding, config);
+    solo.agent
+        .add_local_candidate(solo.now, Candidate::host(local()))
+        .unwrap();
+    solo.meet();
+    let foundation = |n: u16| floe_ice::Foundation::new(if n < 2 { "a" } else { "b" }).unwrap();
+    for n in 0..4 {
+        let candidate = Candidate::host(remote(n))
+            .with_foundation(foundation(n))
+            .with_local_preference(60_000 - n);
+        solo.agent
+            .add_remote_candidate(solo.now, candidate)
+            .unwrap();
+    }
+    let check = solo.take_requests().pop().unwrap();
+    let answered = |solo: &mut Solo, n: u16| {
+        let request = solo.check();
+        let _ = solo.receive(remote(n), &request.bytes());
+        let answers = solo.take();
+        let to_it = |sent: &&crate::support::solo::Sent| sent.id() == request.transaction_id();
+        let answer: Vec<_> = answers.iter().filter(to_it).collect();
+        assert_eq!(answer.len(), 1, "once");
+        answer[0].message().class() == Class::SuccessResponse
+    };
+    let state = |solo: &Solo, n: usize| solo.agent.candidate_pairs().nth(n).unwrap().state;
+    for (n, expected) in [
+        (0, PairState::InProgress),
+        (1, PairState::Frozen),
+        (2, PairState::Waiting),
+    ] {
+        assert_eq!(state(&solo, usize::from(n)), expected);
+        assert!(answered(&mut solo, n), "{expected:?}");
+    }
+    let refusal = solo.error_to(&check, ErrorCode::BAD_REQUEST);
+    let _ = solo.receive(remote(0), &refusal);
+    assert_eq!(state(&solo, 0), PairState::Failed);
+    assert!(answered(&mut solo, 0));
+    // A peer that is not known to have that address, too; and not one whose MAC is wrong, whatever else it says.
+    assert!(answered(&mut solo, 9));
+    let mut request = solo.check();
+    request.extra = Some(AttributeType::new(0x7ff1));
+    let forged = request.bytes_under("not-the-password-of-ours");
+    assert_eq!(
+        solo.receive(remote(0), &forged),
+        Received::Dropped(DropReason::BadIntegrity)
+    );
+    let to_it = |sent: &crate::support::solo::Sent| sent.id() == request.transaction_id();
+    assert!(!solo.take().iter().any(to_it), "no 420 without a MAC");
+}
+
+// req: I6
+#[test]
+fn thirty_two_early_requests_are_remembered_and_all_of_them_are_acted_on() {
+    let mut config = Config::default();
+    config.max_peer_reflexive = 100;
+    let mut solo = Solo::new(Mode::Full, Initiation::Responding, config);
+    solo.agent
+        .add_local_candidate(solo.now, Candidate::host(local()))
+        .unwrap();
+    for n in 0..40 {
+        // Each comes three times: a retransmission is nothing new.
+        for _ in 0..3 {
+            let mut request = solo.check();
+            request.use_candidate = n == 31;
+            let _ = solo.receive(remote(n), &request.bytes());
+        }
+    }
+    assert_eq!(solo.agent.stats().responses_sent, 120);
+    assert_eq!(solo.agent.stats().early_requests_dropped, 24);
+    assert_eq!(solo.agent.candidate_pairs().count(), 0);
+    solo.take();
+    solo.meet();
+    solo.run_for(ms(50) * 40);
+    let mut checked: Vec<SocketAddr> = Vec::new();
+    for check in solo.take_requests() {
+        if !checked.contains(&check.path.remote) {
+            checked.push(check.path.remote);
+        }
+        if check.path.remote == remote(31) {
+            let _ = solo.answer(&check);
+        }
+    }
+    checked.sort();
+    assert_eq!(checked, remotes(32));
+    let selected = solo.agent.selected_candidate_pair().unwrap();
+    assert!(selected.nominated, "its nomination was remembered as well");
+    assert_eq!(selected.path.remote, remote(31));
+}
+
+// req: I7
+#[test]
+fn however_many_requests_come_each_pair_and_the_agent_keep_their_budgets() {
+    // Thirty pairs that never answer, each asked about every 10 ms, for five seconds.
+    let mut solo = Solo::checking(Initiation::Responding, Config::default(), &remotes(30));
+    let mut sent = solo.take_requests();
+    for _ in 0..500 {
+        for n in 0..30 {
+            let request = solo.check().bytes();
+            let _ = solo.receive(remote(n), &request);
+        }
+        solo.run_for(ms(10));
+        sent.extend(solo.take_requests());
+    }
+    let mut ids = std::collections::HashSet::new();
+    let new: Vec<_> = sent.iter().filter(|sent| ids.insert(sent.id())).collect();
+    assert!(
+        new.windows(2).all(|two| two[1].at - two[0].at >= ms(50)),
+        "the agent: one new check per Ta, whatever causes it"
+    );
+    for n in 0..30 {
+        let times: Vec<Duration> = sent
+            .iter()
+            .filter(|sent| sent.path.remote == remote(n))
+            .map(|sent| sent.at)
+            .collect();
+        assert!(
+            times.windows(2).all(|two| two[1] - two[0] >= ms(250)),
+            "each pair: as if a round trip took half an RTO, while nothing is known of it"
+        );
+    }
+    assert!(sent.len() < 500, "{} requests for 15000", sent.len());
+}
+
+// req: I7
+#[test]
+fn once_its_round_trip_is_known_a_pair_is_asked_once_in_it() {
+    let mut solo = Solo::checking(Initiation::Responding, Config::default(), &remotes(1));
+    let check = solo.take_requests().pop().unwrap();
+    solo.run_for(ms(120));
+    let _ = solo.answer(&check);
+    // Consent is taken back on the pair's check and the pair fails; requests of the peer revive it.
+    let mut sent = Vec::new();
+    for step in 0..300 {
+        let request = solo.check().bytes();
+        let _ = solo.receive(remote(0), &request);
+        solo.run_for(ms(10));
+        sent.extend(solo.take_requests());
+        if step == 0 {
+            solo.agent.restart(solo.now, None, None).unwrap();
+            solo.peer = floe_ice::Parameters::new("next", "0123456789abcdefghijkl").unwrap();
+            solo.meet();
+        }
+    }
+    let times: Vec<Duration> = sent.iter().map(|sent| sent.at).collect();
+    assert!(times.len() >= 2, "{times:?}");
+    assert!(
+        times.windows(2).all(|two| two[1] - two[0] >= ms(120)),
+        "{times:?}"
+    );
+}
