@@ -46,8 +46,8 @@ pub struct TransportOptions {
     pub setup: dtls::Setup,
     /// The certificate fingerprints the peer signalled, or that they come later.
     pub remote_identity: dtls::RemoteIdentity,
-    /// This side's username fragment and password. `None`: generated.
-    pub local_parameters: Option<ice::Parameters>,
+    /// This side's credentials, with a username fragment of the caller's choice. `None`: all generated.
+    pub local_parameters: Option<ice::LocalParameters>,
 }
 
 /// How an endpoint behaves.

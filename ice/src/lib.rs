@@ -160,7 +160,7 @@ pub use event::Event;
 pub use filter::{Access, AddressFilter};
 pub use pacer::Pacer;
 pub use pair::{CandidatePair, PairId, PairState};
-pub use parameters::Parameters;
+pub use parameters::{LocalParameters, Parameters};
 pub use priority::local_preferences;
 pub use revoked::Revoked;
 pub use rewrite::{AddressRewrite, Matches, Rewrite, host_candidates};

@@ -1,4 +1,7 @@
 //! The two short-term credentials of a generation: username fragment and password (RFC 8445 §5.3, RFC 8839 §5.4).
+//!
+//! What was signalled is taken as it comes, within the grammar: [`Parameters`]. Of our own, [`LocalParameters`], a caller may
+//! choose the fragment and no more.
 
 use std::fmt;
 
@@ -12,8 +15,6 @@ use crate::random::{Label, Random};
 const USERNAME_FRAGMENT_LENGTH: usize = 16;
 /// What we send: 24 characters, 144 bits, above the 128 that RFC 8445 §5.3 asks for.
 const PASSWORD_LENGTH: usize = 24;
-/// The longest fragment we send.
-const MAX_OWN_FRAGMENT: usize = 32;
 /// The 64 `ice-char`s.
 pub(crate) const ICE_CHARS: &[u8; 64] =
     b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -26,7 +27,7 @@ pub struct Parameters {
 }
 
 impl Parameters {
-    /// Takes credentials that were signalled.
+    /// Takes the peer's credentials, as they were signalled. For an agent's own see [`LocalParameters`].
     ///
     /// Accepted are 4–256 characters for the fragment and 22–256 for the password (RFC 8839 §5.4), of the `ice-char`
     /// alphabet and of `-`, `=`, `#`, `_`, which deployed peers send.
@@ -49,42 +50,6 @@ impl Parameters {
         })
     }
 
-    /// A username fragment of the caller's own (one that routes, say) with a generated password from OS entropy: a
-    /// password is never the caller's to invent.
-    ///
-    /// It has 4–32 characters: more is accepted of others and sent by nobody (RFC 8839 §5.4).
-    pub fn with_username_fragment(username_fragment: &str) -> Result<Self, InvalidParameters> {
-        if username_fragment.len() > MAX_OWN_FRAGMENT {
-            return Err(InvalidParameters::UsernameFragmentLength);
-        }
-        Self::generate(&mut Random::from_entropy(), Some(username_fragment))
-    }
-
-    pub(crate) fn random(random: &mut Random, fragments: &UsernameFragments) -> Self {
-        let routable = match fragments {
-            UsernameFragments::Random => None,
-            UsernameFragments::Routable { routable, number } => {
-                Some(routable.mint(*number, random.next_u64(Label::Parameters)))
-            }
-        };
-        Self::generate(random, routable.as_deref())
-            .expect("generated characters and lengths are valid")
-    }
-
-    fn generate(
-        random: &mut Random,
-        username_fragment: Option<&str>,
-    ) -> Result<Self, InvalidParameters> {
-        let mut characters = Zeroizing::new([0u8; USERNAME_FRAGMENT_LENGTH + PASSWORD_LENGTH]);
-        random.fill(Label::Parameters, characters.as_mut());
-        for byte in characters.iter_mut() {
-            *byte = ICE_CHARS[usize::from(*byte & 63)];
-        }
-        let text = std::str::from_utf8(characters.as_ref()).expect("the alphabet is ASCII");
-        let (fragment, password) = text.split_at(USERNAME_FRAGMENT_LENGTH);
-        Self::new(username_fragment.unwrap_or(fragment), password)
-    }
-
     /// The username fragment. It travels in the clear.
     pub fn username_fragment(&self) -> &str {
         &self.username_fragment
@@ -105,8 +70,102 @@ impl fmt::Debug for Parameters {
     }
 }
 
+/// An agent's own credentials, for who wants to choose the username fragment (one that routes, say) or to signal them before
+/// there is an agent. The password is generated, always: it is never the caller's to invent.
+///
+/// ```
+/// use std::sync::Arc;
+/// use floe_ice::{Agent, Config, Initiation, LocalParameters, Mode};
+///
+/// let own = LocalParameters::with_username_fragment("room7/seat3")?;
+/// let agent = Agent::new(Arc::new(Config::default()), Mode::Lite, Initiation::Responding, Some(own));
+/// assert_eq!(agent.local_parameters().username_fragment(), "room7/seat3");
+/// # Ok::<(), floe_ice::InvalidParameters>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LocalParameters(Parameters);
+
+impl LocalParameters {
+    /// A fragment of 16 characters and a password of 24, from OS entropy.
+    ///
+    /// # Panics
+    ///
+    /// When the operating system has no entropy to give.
+    pub fn generate() -> Self {
+        Self::random(&mut Random::from_entropy(), &UsernameFragments::Random)
+    }
+
+    /// A fragment of the caller's own: 4–32 `ice-char`s, which are letters, digits, `+` and `/`. Of others more is accepted,
+    /// and should be sent by nobody (RFC 8839 §5.4). The password is from OS entropy.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidParameters::UsernameFragmentLength`], [`InvalidParameters::UsernameFragmentCharacter`].
+    ///
+    /// # Panics
+    ///
+    /// When the operating system has no entropy to give.
+    pub fn with_username_fragment(username_fragment: &str) -> Result<Self, InvalidParameters> {
+        if !(4..=32).contains(&username_fragment.len()) {
+            return Err(InvalidParameters::UsernameFragmentLength);
+        }
+        if !username_fragment.bytes().all(is_ice_char) {
+            return Err(InvalidParameters::UsernameFragmentCharacter);
+        }
+        let password = password(&mut Random::from_entropy());
+        Ok(Self(Parameters {
+            username_fragment: username_fragment.into(),
+            password,
+        }))
+    }
+
+    /// What an agent makes for itself.
+    pub(crate) fn random(random: &mut Random, fragments: &UsernameFragments) -> Self {
+        let username_fragment = match fragments {
+            UsernameFragments::Random => {
+                ice_chars::<USERNAME_FRAGMENT_LENGTH, _>(random, |text| text.into())
+            }
+            UsernameFragments::Routable { routable, number } => {
+                let unique = random.next_u64(Label::Parameters);
+                routable.mint(*number, unique).into()
+            }
+        };
+        Self(Parameters {
+            username_fragment,
+            password: password(random),
+        })
+    }
+
+    /// What is to be signalled.
+    pub fn as_parameters(&self) -> &Parameters {
+        &self.0
+    }
+
+    pub(crate) fn into_parameters(self) -> Parameters {
+        self.0
+    }
+}
+
+fn password(random: &mut Random) -> Zeroizing<Box<str>> {
+    ice_chars::<PASSWORD_LENGTH, _>(random, |text| Zeroizing::new(text.into()))
+}
+
+/// `N` random characters, six bits each, wiped after `take` has had them.
+fn ice_chars<const N: usize, T>(random: &mut Random, take: impl FnOnce(&str) -> T) -> T {
+    let mut characters = Zeroizing::new([0u8; N]);
+    random.fill(Label::Parameters, characters.as_mut());
+    for byte in characters.iter_mut() {
+        *byte = ICE_CHARS[usize::from(*byte & 63)];
+    }
+    take(std::str::from_utf8(characters.as_ref()).expect("the alphabet is ASCII"))
+}
+
+fn is_ice_char(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/')
+}
+
 fn is_accepted(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'=' | b'#' | b'_')
+    is_ice_char(byte) || matches!(byte, b'-' | b'=' | b'#' | b'_')
 }
 
 #[cfg(test)]
@@ -150,27 +209,55 @@ mod tests {
     #[test]
     fn generated_parameters_are_long_enough_and_differ() {
         let mut random = Random::from_seed([7; 32]);
-        let (a, b) = (
-            Parameters::random(&mut random, &UsernameFragments::Random),
-            Parameters::random(&mut random, &UsernameFragments::Random),
-        );
-        assert_eq!(a.username_fragment().len(), 16);
-        assert!(a.password().len() * 6 >= 128);
-        assert_ne!(a.username_fragment(), b.username_fragment());
-        assert_ne!(a.password(), b.password());
-        let own = Parameters::with_username_fragment("route-7").unwrap();
-        assert_eq!(own.username_fragment(), "route-7");
-        assert!(Parameters::with_username_fragment(&"u".repeat(32)).is_ok());
-        assert_eq!(
-            Parameters::with_username_fragment(&"u".repeat(33)),
-            Err(InvalidParameters::UsernameFragmentLength)
-        );
-        assert_ne!(
-            own.password(),
-            Parameters::with_username_fragment("route-7")
-                .unwrap()
-                .password()
-        );
+        let mut of_seed = || LocalParameters::random(&mut random, &UsernameFragments::Random).0;
+        let of_entropy = || LocalParameters::generate().0;
+        for (a, b) in [(of_seed(), of_seed()), (of_entropy(), of_entropy())] {
+            assert_eq!(a.username_fragment().len(), 16);
+            assert!(a.password().len() * 6 >= 128);
+            assert_ne!(a.username_fragment(), b.username_fragment());
+            assert_ne!(a.password(), b.password());
+        }
+        // Every character of the alphabet, and no other.
+        let mut seen: Vec<u8> = (0..100)
+            .flat_map(|_| of_seed().password().as_bytes().to_vec())
+            .collect();
+        seen.sort_unstable();
+        seen.dedup();
+        let mut alphabet = *ICE_CHARS;
+        alphabet.sort_unstable();
+        assert_eq!(seen, alphabet);
+    }
+
+    // req: I40
+    #[test]
+    fn a_chosen_fragment_gets_a_password_that_nobody_chose() {
+        let choose = || LocalParameters::with_username_fragment("route/7").unwrap();
+        let (a, b) = (choose(), choose());
+        assert_eq!(a.as_parameters().username_fragment(), "route/7");
+        assert_eq!(b.as_parameters().username_fragment(), "route/7");
+        assert_eq!(a.as_parameters().password().len(), 24);
+        assert_ne!(a.as_parameters().password(), b.as_parameters().password());
+    }
+
+    // req: I40
+    #[test]
+    fn a_chosen_fragment_keeps_to_the_grammar() {
+        let refused = |fragment: &str| LocalParameters::with_username_fragment(fragment).err();
+        for ok in ["abcd", "+/09", &"u".repeat(32)] {
+            assert_eq!(refused(ok), None, "{ok}");
+        }
+        for length in [3, 33] {
+            assert_eq!(
+                refused(&"u".repeat(length)),
+                Some(InvalidParameters::UsernameFragmentLength)
+            );
+        }
+        for character in ["abc-", "abc=", "abc#", "abc_", "abc:", "ab c", "abcé"] {
+            assert_eq!(
+                refused(character),
+                Some(InvalidParameters::UsernameFragmentCharacter)
+            );
+        }
     }
 
     // req: I40

@@ -2,7 +2,7 @@
 
 use super::{Endpoint, LETTER, Slot};
 use crate::{ApiMisuse, Event, Transport, TransportId, TransportOptions};
-use floe_ice::{FiveTuple, Parameters, RemoteParameters, Transmit};
+use floe_ice::{FiveTuple, LocalParameters, RemoteParameters, Transmit};
 use std::time::Instant;
 use thiserror::Error;
 
@@ -148,10 +148,12 @@ impl Endpoint {
         &mut self,
         now: Instant,
         id: TransportId,
-        local: Option<Parameters>,
+        local: Option<LocalParameters>,
         remote: Option<RemoteParameters>,
     ) -> Result<(), ApiMisuse> {
-        let ufrag = local.as_ref().map(Parameters::username_fragment);
+        let ufrag = local
+            .as_ref()
+            .map(|own| own.as_parameters().username_fragment());
         let holder = ufrag.and_then(|ufrag| self.routes.by_ufrag(ufrag.as_bytes()));
         if holder.is_some_and(|holder| holder != id) {
             return Err(ApiMisuse::UfragInUse);

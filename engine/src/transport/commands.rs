@@ -4,8 +4,8 @@ use super::{RemoteDtls, Restart, Transport, associations::Exchange};
 use crate::{ApiMisuse, Received, SealError, TransportStats};
 use floe_dtls::{self as dtls, Connection, Continuation, FingerprintSet, Setup, Side, SrtpKeys};
 use floe_ice::{
-    self as ice, Agent, Candidate, CandidateId, FiveTuple, PairId, Parameters, RemoteParameters,
-    Removal, Transmit,
+    self as ice, Agent, Candidate, CandidateId, FiveTuple, LocalParameters, PairId, Parameters,
+    RemoteParameters, Removal, Transmit,
 };
 use std::{net::SocketAddr, time::Instant};
 
@@ -166,7 +166,7 @@ impl Transport {
     pub fn restart(
         &mut self,
         now: Instant,
-        local: Option<Parameters>,
+        local: Option<LocalParameters>,
         remote: Option<RemoteParameters>,
     ) -> Result<(), ApiMisuse> {
         self.ice.restart(now, local, remote)?;

@@ -168,7 +168,8 @@ fn what_cannot_be_attached_comes_back_unharmed() {
     let (mut pair, (a, b)) = support::connected(75, FULL_ACTPASS, FULL_ACTIVE);
     let now = pair.now();
     let transport = pair.b.endpoint.detach(b).unwrap();
-    let twin = transport.local_parameters().clone();
+    let name = transport.local_parameters().username_fragment();
+    let twin = ice::LocalParameters::with_username_fragment(name).unwrap();
     let options = floe::TransportOptions {
         mode: ice::Mode::Full,
         initiation: ice::Initiation::Responding,

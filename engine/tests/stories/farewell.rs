@@ -5,7 +5,7 @@ use crate::{
     support::{self, FULL_ACTIVE, FULL_ACTPASS, Host, LITE_PASSIVE, datagram_to_b},
 };
 use floe::{
-    ApiMisuse, DropReason, Event, Outcome, TransportId, dtls,
+    ApiMisuse, DropReason, Event, Outcome, Received, TransportId, dtls,
     ice::{self, Parameters},
 };
 use sim::Pair;
@@ -144,19 +144,35 @@ fn refusals_that_nobody_sends_do_not_pile_up() {
 fn a_username_fragment_that_lives_again_is_nobodys_past() {
     let (mut pair, (_, b), credentials) = removed(25);
     let now = pair.now();
+    let name = credentials.username_fragment();
+    let again = ice::LocalParameters::with_username_fragment(name).unwrap();
     let again = floe::TransportOptions {
         mode: ice::Mode::Full,
         initiation: ice::Initiation::Responding,
         setup: dtls::Setup::Active,
         remote_identity: dtls::RemoteIdentity::Later,
-        local_parameters: Some(credentials.clone()),
+        local_parameters: Some(again),
     };
     let id = pair.b.endpoint.create(now, again).unwrap();
+    let of_now = pair.b.endpoint.transport(id).unwrap();
+    let of_now = of_now.local_parameters().clone();
     assert_ne!(id, b);
     let path = ice::FiveTuple::udp(sim::address(2), sim::address(1));
-    let mut request = crafted::request(&credentials, "abcd", 1);
-    let outcome = pair.b.endpoint.handle_datagram(now, path, &mut request);
-    assert!(matches!(outcome, Outcome::Routed { transport, .. } if transport == id));
+    let mut asked = |of: &Parameters| {
+        let mut request = crafted::request(of, "abcd", 1);
+        let outcome = pair.b.endpoint.handle_datagram(now, path, &mut request);
+        match outcome {
+            Outcome::Routed {
+                transport,
+                received,
+            } if transport == id => received,
+            other => panic!("{other:?}"),
+        }
+    };
+    // It is another session, with a password of its own: the old one's opens nothing.
+    let bad = ice::DropReason::BadIntegrity;
+    assert_eq!(asked(&credentials), Received::Dropped(DropReason::Ice(bad)));
+    assert_eq!(asked(&of_now), Received::Handled);
 }
 
 // req: I59 I20

@@ -94,8 +94,8 @@ fn a_check_finds_its_worker_by_the_fragment_alone_and_after_a_restart_too() {
         .iter()
         .map(|worker| worker.stats().received)
         .collect();
-    let forged =
-        Parameters::with_username_fragment("AbCdEfGhIjKlMnOpQrStUvW").expect("it looks good");
+    let forged = Parameters::new("AbCdEfGhIjKlMnOpQrStUvW", "0123456789012345678901")
+        .expect("it looks good");
     let mut check = crafted::request(&forged, "peer", 999);
     assert_eq!(dispatch(&mut workers, &routable, now, &mut check), None);
     assert_eq!(routable.misses(), 1);

@@ -370,15 +370,6 @@ fn rearm(at: &mut Option<Moment>, before: Duration, after: Duration) {
 }
 
 /// Credentials change together or not at all (RFC 8445 §9).
-pub(super) fn check_both_change(old: &Parameters, new: &Parameters) -> Result<(), ApiMisuse> {
-    let same_fragment = old.username_fragment() == new.username_fragment();
-    if same_fragment || old.password() == new.password() {
-        return Err(ApiMisuse::RestartKeepsACredential);
-    }
-    Ok(())
-}
-
-/// The same, for the peer's.
 pub(super) fn check_peer_changes(peer: &Peer, new: &Parameters) -> Result<(), ApiMisuse> {
     if peer.has_fragment(new) || peer.has_password(new) {
         return Err(ApiMisuse::RestartKeepsACredential);

@@ -23,7 +23,7 @@ use crate::generation::Generation;
 use crate::local::LocalCandidates;
 use crate::moment::{Clock, Moment};
 use crate::pair::{CandidatePair, Pair, PairId};
-use crate::parameters::Parameters;
+use crate::parameters::{LocalParameters, Parameters};
 use crate::random::{Jitter, Label, Random};
 use crate::responder::{intact, integrity_drop};
 use crate::role::{Initiation, Mode, Role};
@@ -91,7 +91,7 @@ impl Agent {
         config: Arc<Config>,
         mode: Mode,
         initiation: Initiation,
-        local: Option<Parameters>,
+        local: Option<LocalParameters>,
     ) -> Self {
         Self::with_random(Random::from_entropy(), config, mode, initiation, local)
     }
@@ -103,7 +103,7 @@ impl Agent {
         config: Arc<Config>,
         mode: Mode,
         initiation: Initiation,
-        local: Option<Parameters>,
+        local: Option<LocalParameters>,
     ) -> Self {
         Self::with_random(Random::from_seed(seed), config, mode, initiation, local)
     }
@@ -113,10 +113,10 @@ impl Agent {
         config: Arc<Config>,
         mode: Mode,
         initiation: Initiation,
-        local: Option<Parameters>,
+        local: Option<LocalParameters>,
     ) -> Self {
-        let local =
-            local.unwrap_or_else(|| Parameters::random(&mut random, &config.username_fragments));
+        let local = local
+            .unwrap_or_else(|| LocalParameters::random(&mut random, &config.username_fragments));
         let (mut route, mut ids) = ([0; 16], [0; 32]);
         random.fill(Label::Transactions, &mut route);
         random.fill(Label::Transactions, &mut ids);
@@ -147,7 +147,7 @@ impl Agent {
         Self {
             shared,
             initiation,
-            current: Generation::new(0, local),
+            current: Generation::new(0, local.into_parameters()),
             previous: None,
             retire_at: None,
             state: State::New,

@@ -15,19 +15,19 @@
 use std::time::Instant;
 
 use super::Agent;
-use super::commands::{RemoteParameters, check_both_change, check_peer_changes};
+use super::commands::{RemoteParameters, check_peer_changes};
 use crate::error::ApiMisuse;
 use crate::event::Event;
 use crate::generation::Generation;
 use crate::moment::Moment;
 use crate::pair::PairId;
-use crate::parameters::Parameters;
+use crate::parameters::LocalParameters;
 use crate::role::Mode;
 use crate::selection::Selection;
 use crate::state::{GatheringState, Reason, State};
 
 impl Agent {
-    /// Restarts ICE with new credentials of ours (generated if `None`), and of the peer's if they are known already.
+    /// Restarts ICE with new credentials of ours (all generated if `None`), and of the peer's if they are known already.
     ///
     /// Local candidates and the role stay (RFC 8445 §6.1.1); gathering begins anew. The old generation keeps answering,
     /// consenting and carrying traffic until the new one has a nominated pair; then
@@ -43,14 +43,16 @@ impl Agent {
     pub fn restart(
         &mut self,
         now: Instant,
-        local: Option<Parameters>,
+        local: Option<LocalParameters>,
         remote: Option<RemoteParameters>,
     ) -> Result<(), ApiMisuse> {
         let now = self.shared.clock.moment(now);
         self.check_open()?;
         if let Some(given) = &local {
-            for generation in self.generations() {
-                check_both_change(&generation.local, given)?;
+            // A password goes with one fragment: who has another fragment has another password.
+            let fragment = given.as_parameters().username_fragment();
+            if self.local_username_fragments().any(|live| live == fragment) {
+                return Err(ApiMisuse::RestartKeepsACredential);
             }
         }
         let peers = || {
@@ -63,13 +65,13 @@ impl Agent {
             }
         }
         let local = local.unwrap_or_else(|| {
-            Parameters::random(
+            LocalParameters::random(
                 &mut self.shared.random,
                 &self.shared.config.username_fragments,
             )
         });
         self.shared.last_generation += 1;
-        let next = Generation::new(self.shared.last_generation, local);
+        let next = Generation::new(self.shared.last_generation, local.into_parameters());
         let mut old = std::mem::replace(&mut self.current, next);
         if self.goes_on(&old) {
             old.gathered = self.shared.gathering;

@@ -1,8 +1,8 @@
 //! ICE restarts (RFC 8445 §9), make before break.
 
 use floe_ice::{
-    ApiMisuse, Candidate, DropReason, Event, GatheringState, Parameters, Reason, Received,
-    RemoteParameters, Role, State,
+    ApiMisuse, Candidate, DropReason, Event, GatheringState, LocalParameters, Parameters, Reason,
+    Received, RemoteParameters, Role, State,
 };
 
 use crate::support::solo::{Solo, controlled_with_pairs, remote};
@@ -234,7 +234,7 @@ fn a_restart_out_of_disconnected_checks_and_connects_on_another_path() {
 
 // req: I15
 #[test]
-fn own_parameters_must_both_be_new() {
+fn a_restart_changes_both_of_our_credentials() {
     let mut story = connected(1);
     let now = story.now();
     let (fragment, password) = {
@@ -244,17 +244,27 @@ fn own_parameters_must_both_be_new() {
             own.password().to_owned(),
         )
     };
-    let fresh = "0123456789abcdefghijkl";
-    for (fragment, password) in [(fragment.as_str(), fresh), ("abcd", password.as_str())] {
-        let parameters = Parameters::new(fragment, password).unwrap();
+    // The fragment of a live generation cannot be chosen again.
+    let agent = &mut story.a.agent;
+    let kept = LocalParameters::with_username_fragment(&fragment).unwrap();
+    assert_eq!(
+        agent.restart(now, Some(kept), None),
+        Err(ApiMisuse::RestartKeepsACredential)
+    );
+    assert_eq!(agent.local_parameters().password(), password);
+    // The password is new by itself.
+    let chosen = Some(LocalParameters::with_username_fragment("abcd").unwrap());
+    agent.restart(now, chosen, None).unwrap();
+    assert_eq!(agent.local_parameters().username_fragment(), "abcd");
+    assert_ne!(agent.local_parameters().password(), password);
+    // While two generations live, neither's fragment.
+    for fragment in ["abcd", fragment.as_str()] {
+        let kept = LocalParameters::with_username_fragment(fragment).unwrap();
         assert_eq!(
-            story.a.agent.restart(now, Some(parameters), None),
+            agent.restart(now, Some(kept), None),
             Err(ApiMisuse::RestartKeepsACredential)
         );
     }
-    let parameters = Parameters::new("abcd", fresh).unwrap();
-    story.a.agent.restart(now, Some(parameters), None).unwrap();
-    assert_eq!(story.a.agent.local_parameters().username_fragment(), "abcd");
     assert_eq!(story.a.agent.gathering_state(), GatheringState::Gathering);
 }
 
