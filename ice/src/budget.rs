@@ -13,13 +13,13 @@ use crate::moment::Moment;
 const WINDOW: Duration = Duration::from_secs(1);
 const PER_FRAGMENT: u8 = 64;
 const PER_SOURCE: u8 = 8;
-const SOURCES: usize = 8;
+/// How many sources have an account of their own.
+const SOURCES: usize = 7;
 
 #[derive(Debug, Default)]
 pub(crate) struct ForgeryBudget {
     window: Option<Moment>,
-    sources: [u16; SOURCES],
-    counts: [u8; SOURCES],
+    accounts: [Account; SOURCES],
     total: u8,
 }
 
@@ -31,9 +31,8 @@ impl ForgeryBudget {
             return true;
         }
         let key = key_of(source);
-        let spent = (self.sources.iter().zip(self.counts))
-            .find(|(known, count)| **known == key && *count > 0)
-            .map_or(0, |(_, count)| count);
+        let account = self.accounts.iter().find(|account| account.is_of(key));
+        let spent = account.map_or(0, Account::spent);
         self.total < PER_FRAGMENT && spent < PER_SOURCE
     }
 
@@ -50,16 +49,32 @@ impl ForgeryBudget {
         }
         self.total = self.total.saturating_add(1);
         let key = key_of(source);
-        // When all slots are taken by other sources, the fragment's total has to do.
-        if let Some((source, count)) = self
-            .sources
-            .iter_mut()
-            .zip(&mut self.counts)
-            .find(|(known, count)| **known == key || **count == 0)
-        {
-            *source = key;
-            *count = count.saturating_add(1);
+        // When all accounts are other sources', the fragment's total has to do.
+        let mut accounts = self.accounts.iter_mut();
+        if let Some(account) = accounts.find(|account| account.is_of(key) || account.spent() == 0) {
+            account.spend(key);
         }
+    }
+}
+
+/// What one source has spent, to 15, and 12 bits of who it is.
+#[derive(Clone, Copy, Debug, Default)]
+struct Account(u16);
+
+impl Account {
+    const SPENT: u16 = 0xF;
+
+    fn is_of(&self, key: u16) -> bool {
+        self.spent() > 0 && self.0 & !Self::SPENT == key & !Self::SPENT
+    }
+
+    fn spent(&self) -> u8 {
+        (self.0 & Self::SPENT) as u8
+    }
+
+    fn spend(&mut self, key: u16) {
+        let spent = (self.0 & Self::SPENT).saturating_add(1).min(Self::SPENT);
+        self.0 = key & !Self::SPENT | spent;
     }
 }
 

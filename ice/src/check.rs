@@ -16,7 +16,7 @@ use crate::generation::{Generation, foundation_of};
 use crate::local::Local;
 use crate::moment::Moment;
 use crate::pair::{End, Pair, PairId, PairState};
-use crate::priority;
+use crate::random::Label;
 use crate::role::{Mode, Role};
 use crate::selection::Selection;
 use crate::shared::{Purpose, Shared};
@@ -54,7 +54,7 @@ impl Generation {
     }
 
     fn run_checks(&mut self, shared: &Shared, now: Moment) {
-        let Some(instant) = shared.clock.instant(now) else {
+        let Some(instant) = shared.config.clock.instant(now) else {
             return;
         };
         let mut given_up: Vec<(PairId, TimeoutReason)> = Vec::new();
@@ -89,10 +89,10 @@ impl Generation {
 
     /// One new check per Ta (RFC 8445 §6.1.4.2).
     fn start_checks(&mut self, shared: &mut Shared, now: Moment) {
-        let Some(peer) = self.peer.as_ref().filter(|_| shared.mode == Mode::Full) else {
+        if self.peer.is_none() || shared.mode == Mode::Lite {
             return;
-        };
-        let pacing = shared.pacing(peer.pacing);
+        }
+        let pacing = self.pacing(shared);
         if shared.next_check.is_some_and(|at| now < at) {
             return;
         }
@@ -146,12 +146,12 @@ impl Generation {
         let (Some(role), Some(pair), Some(instant)) = (
             shared.role,
             self.checklist.get_mut(id),
-            shared.clock.instant(now),
+            shared.config.clock.instant(now),
         ) else {
             return;
         };
         let may_go = pair.credit.take();
-        let schedule = schedule_of(&pair.path(), rto, &shared.timing);
+        let schedule = schedule_of(&pair.path(), rto, &shared.config.timing);
         let transaction = Transaction::new(instant, shared.mint(), schedule);
         self.checklist.checks.push(Check {
             transaction,
@@ -170,7 +170,7 @@ impl Generation {
         let Checklist { pairs, checks, .. } = &mut self.checklist;
         for check in checks.iter_mut() {
             if let Some(pair) = pairs.iter().find(|pair| pair.id == check.pair) {
-                let schedule = schedule_of(&pair.path(), rto, &shared.timing);
+                let schedule = schedule_of(&pair.path(), rto, &shared.config.timing);
                 check.transaction.reschedule(schedule);
             }
         }
@@ -185,8 +185,8 @@ impl Generation {
             .iter()
             .filter(|pair| open(pair.state()))
             .count();
-        let pacing = shared.pacing(self.peer.as_ref().and_then(|peer| peer.pacing));
-        let timing = &shared.timing;
+        let pacing = self.pacing(shared);
+        let timing = &shared.config.timing;
         (pacing * count as u32).min(timing.max_rto).max(timing.rto)
     }
 
@@ -251,7 +251,7 @@ impl Generation {
         response: &Verified<'_>,
     ) -> Result<(), DropReason> {
         let id = response.transaction_id();
-        let round_trip = (shared.clock.instant(now))
+        let round_trip = (shared.config.clock.instant(now))
             .and_then(|now| check.transaction.on_response(now, &id)?.round_trip);
         let Some(pair) = self.checklist.get_mut(check.pair) else {
             return Err(DropReason::UnknownTransaction);
@@ -304,16 +304,16 @@ impl Generation {
         let id = pair.id;
         pair.local = local;
         if let Some(role) = shared.role {
-            pair.priority = priority::pair(role, pair.local.priority, pair.remote.priority);
+            pair.role = role;
         }
-        let (priority, wish) = (pair.priority, pair.wish);
+        let (priority, wish) = (pair.priority(), pair.wish);
         // Another check of the same pair has nothing left to find out.
         self.checklist
             .checks
             .retain(|other| other.pair != id || other.purpose != Purpose::Connectivity);
         self.checklist.unfreeze(foundation, foundations);
         if self.paths.on_success(path) {
-            shared.events.push(Event::PathValidated(path));
+            shared.tell(Event::PathValidated(path));
         }
         self.renew_consent(shared, now, check.pair);
         match (shared.role, check.purpose) {
@@ -460,13 +460,13 @@ impl Shared {
         if self.role != Some(role) || self.mode == Mode::Lite {
             return;
         }
-        self.tie_breaker = self.random.next_u64(crate::random::Label::TieBreaker);
+        self.tie_breaker = self.random.draw(|r| r.next_u64(Label::TieBreaker));
         self.take_role(role.opposite());
     }
 
     pub(crate) fn take_role(&mut self, role: Role) {
         self.stats.role_conflicts += 1;
         self.role = Some(role);
-        self.events.push(Event::RoleChange(role));
+        self.tell(Event::RoleChange(role));
     }
 }

@@ -9,7 +9,6 @@ use crate::list::List;
 use crate::local::Local;
 use crate::moment::{Clock, Moment};
 use crate::pair::{Pair, PairId, PairState};
-use crate::priority;
 use crate::remote::Remote;
 use crate::role::{Mode, Role};
 use crate::shared::Shared;
@@ -66,14 +65,13 @@ impl Checklist {
     /// the name of the base (RFC 8445 §6.1.2.4).
     pub(crate) fn add(&mut self, shared: &mut Shared, mut pair: Pair) -> Option<PairId> {
         let role = shared.role?;
-        pair.priority = priority::pair(role, pair.local.priority, pair.remote.priority);
+        pair.role = role;
         if let Some(known) = self.on_path(&pair.path()) {
             if matches!(known.state(), PairState::Frozen | PairState::Waiting)
                 && pair.local.priority > known.local.priority
             {
                 known.local = pair.local;
                 known.check_priority = pair.check_priority;
-                known.priority = priority::pair(role, known.local.priority, known.remote.priority);
             }
             return Some(known.id);
         }
@@ -92,7 +90,10 @@ impl Checklist {
             .pairs
             .iter()
             .filter(|pair| pair.state() == PairState::Failed);
-        let Some(victim) = failed.min_by_key(|pair| pair.priority).map(|pair| pair.id) else {
+        let Some(victim) = failed
+            .min_by_key(|pair| pair.priority())
+            .map(|pair| pair.id)
+        else {
             return false;
         };
         self.retain(|pair| pair.id != victim);
@@ -135,12 +136,12 @@ impl Checklist {
         foundations: impl Fn(&Pair) -> FoundationPair,
     ) -> Option<PairId> {
         let in_state = |state| self.pairs.iter().filter(move |pair| pair.state() == state);
-        if let Some(pair) = in_state(PairState::Waiting).max_by_key(|pair| pair.priority) {
+        if let Some(pair) = in_state(PairState::Waiting).max_by_key(|pair| pair.priority()) {
             return Some(pair.id);
         }
         let busy: Vec<_> = in_state(PairState::InProgress).map(&foundations).collect();
         let idle = in_state(PairState::Frozen).filter(|pair| !busy.contains(&foundations(pair)));
-        let id = idle.max_by_key(|pair| pair.priority)?.id;
+        let id = idle.max_by_key(|pair| pair.priority())?.id;
         self.get_mut(id)?.become_state(PairState::Waiting);
         Some(id)
     }
@@ -203,7 +204,7 @@ impl Checklist {
     /// Pair priorities depend on who controls.
     pub(crate) fn reprioritize(&mut self, role: Role) {
         for pair in self.pairs.iter_mut() {
-            pair.priority = priority::pair(role, pair.local.priority, pair.remote.priority);
+            pair.role = role;
         }
     }
 

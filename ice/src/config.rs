@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::filter::AddressFilter;
+use crate::moment::Clock;
 use crate::nomination;
 use crate::pacer::Pacer;
 use crate::routable::RoutableUfrag;
@@ -45,6 +46,8 @@ pub struct Config {
     pub max_local_candidates: usize,
     /// The most peer-reflexive remote candidates that have not answered. Default: 8.
     pub max_peer_reflexive: usize,
+    /// What the moments of all its agents count from.
+    pub(crate) clock: Clock,
 }
 
 impl Default for Config {
@@ -64,6 +67,7 @@ impl Default for Config {
             max_remote_candidates: 64,
             max_local_candidates: 64,
             max_peer_reflexive: 8,
+            clock: Clock::default(),
         }
     }
 }

@@ -11,11 +11,11 @@
 //! A check is a transaction of its own and is not retransmitted; when it goes unanswered for an RTO, the next one is a
 //! probe. Media never renews consent; traffic that its owner authenticated only delays the suspicion.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use floe_stun::TransactionId;
 
-use crate::list::List;
 use crate::moment::Moment;
 use crate::role::Role;
 use crate::timing::Timing;
@@ -51,17 +51,33 @@ pub(crate) struct Consent {
     /// When to send the next check. While one is unanswered: when it counts as missed.
     next_check: Moment,
     last_sent: Option<Moment>,
-    /// When the first check left that nothing has answered since.
-    unanswered_since: Option<Moment>,
-    /// The latest check, until it is answered.
-    latest: Option<Sent>,
+    traffic: Option<Moment>,
+    /// The latest check, which left at `last_sent`, until it is answered.
+    latest: Option<Latest>,
     /// Whether it is still to be written.
     due: bool,
-    /// Those before it that went unanswered, the oldest first.
-    older: List<Sent>,
+    /// Whether a check has left and nothing was answered since.
+    waiting: bool,
+    /// What there is to remember of a peer that does not answer at once.
+    silence: Option<Box<Silence>>,
+}
+
+/// [`Sent`], but for the time.
+#[derive(Clone, Copy, Debug)]
+struct Latest {
+    id: TransactionId,
+    role: Role,
+}
+
+/// More than one check is unanswered, or was when the last answer came.
+#[derive(Debug, Default)]
+struct Silence {
+    /// While waiting: when the first of the unanswered checks left.
+    since: Option<Moment>,
     misses: u32,
     suspect: bool,
-    traffic: Option<Moment>,
+    /// The checks before the latest that went unanswered, the oldest first.
+    older: VecDeque<Sent>,
 }
 
 impl Consent {
@@ -72,13 +88,11 @@ impl Consent {
             fresh,
             next_check: (fresh + interval).max(now + Duration::from_millis(1)),
             last_sent: None,
-            unanswered_since: None,
+            traffic: None,
             latest: None,
             due: false,
-            older: List::default(),
-            misses: 0,
-            suspect: false,
-            traffic: None,
+            waiting: false,
+            silence: None,
         }
     }
 
@@ -88,11 +102,12 @@ impl Consent {
 
     /// When the first check left that nothing has answered since.
     pub(crate) fn unanswered_since(&self) -> Option<Moment> {
-        self.unanswered_since
+        let since = self.silence.as_ref().and_then(|silence| silence.since);
+        since.or(self.last_sent).filter(|_| self.waiting)
     }
 
     pub(crate) fn is_suspect(&self) -> bool {
-        self.suspect
+        self.silence.as_ref().is_some_and(|silence| silence.suspect)
     }
 
     /// When the last proof of consent came.
@@ -103,9 +118,8 @@ impl Consent {
     /// A response, on this path, to a request of the last 30 s; for a lite agent, a request.
     pub(crate) fn renew(&mut self, now: Moment, interval: Duration) {
         self.fresh = now;
-        self.unanswered_since = None;
-        self.misses = 0;
-        self.suspect = false;
+        self.waiting = false;
+        self.silence = self.silence.take().and_then(Silence::broken);
         // Counted from the check and not from its answer, so that the rate does not depend on the round trip.
         self.next_check =
             (self.last_sent.unwrap_or(now) + interval).max(now + Duration::from_millis(1));
@@ -120,35 +134,35 @@ impl Consent {
         timing: &Timing,
     ) -> Option<Sent> {
         let age = |sent: &Sent| now.saturating_duration_since(sent.at);
-        self.older
-            .retain(|sent| age(sent) <= timing.consent_timeout);
-        let sent = match self.latest.take_if(|sent| sent.id == *id) {
-            Some(latest) => latest,
-            None => {
-                let position = self.older.iter().position(|sent| sent.id == *id)?;
-                self.older.remove(position)
-            }
+        let live = |sent: &Sent| age(sent) <= timing.consent_timeout;
+        if let Some(silence) = &mut self.silence {
+            silence.older.retain(live);
+        }
+        let latest = self.latest.take_if(|latest| latest.id == *id);
+        let sent = match latest.zip(self.last_sent) {
+            Some((latest, at)) => Some(latest.at(at)),
+            None => self.silence.as_mut()?.take(id),
         };
-        (age(&sent) <= timing.consent_timeout).then_some(sent)
+        sent.filter(live)
     }
 
     pub(crate) fn is_outstanding(&self, id: &TransactionId) -> bool {
-        self.latest
-            .iter()
-            .chain(&*self.older)
-            .any(|sent| sent.id == *id)
+        let older = || self.silence.iter().flat_map(|silence| &silence.older);
+        self.latest.is_some_and(|latest| latest.id == *id) || older().any(|sent| sent.id == *id)
     }
 
     /// The check that is to be written now.
     pub(crate) fn take_due(&mut self) -> Option<TransactionId> {
         let due = std::mem::take(&mut self.due);
-        self.latest.filter(|_| due).map(|sent| sent.id)
+        self.latest.filter(|_| due).map(|latest| latest.id)
     }
 
     /// Traffic that somebody else authenticated: no reason to suspect the path.
     pub(crate) fn note_traffic(&mut self, now: Moment) {
         self.traffic = Some(now);
-        self.suspect = false;
+        if let Some(silence) = &mut self.silence {
+            silence.suspect = false;
+        }
     }
 
     /// Whether a check is to be sent now. If the one before is unanswered, that is a miss.
@@ -156,8 +170,9 @@ impl Consent {
         if self.liveness != Liveness::Responses || now < self.next_check {
             return false;
         }
-        if self.unanswered_since.is_some() {
-            self.misses = self.misses.saturating_add(1);
+        if self.waiting {
+            let silence = self.silence.get_or_insert_default();
+            silence.misses = silence.misses.saturating_add(1);
         }
         true
     }
@@ -171,23 +186,31 @@ impl Consent {
         wait: Duration,
     ) -> Option<Sent> {
         let mut forgotten = None;
-        if let Some(unanswered) = self.latest.replace(Sent { id, at: now, role }) {
-            if self.older.len() + 1 == MAX_OUTSTANDING {
-                forgotten = self.older.pop_front();
-            }
-            self.older.push(unanswered);
+        if self.waiting {
+            let silence = self.silence.get_or_insert_default();
+            silence.since = silence.since.or(self.last_sent);
         }
-        self.due = true;
+        if let Some((latest, at)) = self.latest.take().zip(self.last_sent) {
+            let older = &mut self.silence.get_or_insert_default().older;
+            if older.len() + 1 == MAX_OUTSTANDING {
+                forgotten = older.pop_front();
+            }
+            older.push_back(latest.at(at));
+        }
+        self.latest = Some(Latest { id, role });
         self.last_sent = Some(now);
-        self.unanswered_since.get_or_insert(now);
+        self.due = true;
+        self.waiting = true;
         self.next_check = now + wait.max(Duration::from_millis(1));
         forgotten
     }
 
     /// Sets the suspicion when it is due; says whether it is new.
     pub(crate) fn suspect_if_due(&mut self, now: Moment, timing: &Timing) -> bool {
-        let due = !self.suspect && self.suspicion(timing).is_some_and(|at| now >= at);
-        self.suspect |= due;
+        let due = !self.is_suspect() && self.suspicion(timing).is_some_and(|at| now >= at);
+        if due {
+            self.silence.get_or_insert_default().suspect = true;
+        }
         due
     }
 
@@ -198,10 +221,9 @@ impl Consent {
     /// When something is to be done.
     pub(crate) fn deadline(&self, timing: &Timing) -> Option<Moment> {
         let check = (self.liveness == Liveness::Responses).then_some(self.next_check);
-        let suspicion = if self.suspect {
-            None
-        } else {
-            self.suspicion(timing)
+        let suspicion = match self.is_suspect() {
+            true => None,
+            false => self.suspicion(timing),
         };
         [check, suspicion, self.expiry(timing)]
             .into_iter()
@@ -211,13 +233,17 @@ impl Consent {
 
     fn suspicion(&self, timing: &Timing) -> Option<Moment> {
         let (since, after) = match self.liveness {
-            Liveness::Responses if self.misses >= timing.disconnected_misses => {
-                (self.unanswered_since?, timing.disconnected_after)
+            Liveness::Responses if self.misses() >= timing.disconnected_misses => {
+                (self.unanswered_since()?, timing.disconnected_after)
             }
             Liveness::Requests => (self.fresh, timing.lite_disconnected_after),
             _ => return None,
         };
         Some(self.traffic.map_or(since, |traffic| traffic.max(since)) + after)
+    }
+
+    fn misses(&self) -> u32 {
+        self.silence.as_ref().map_or(0, |silence| silence.misses)
     }
 
     fn expiry(&self, timing: &Timing) -> Option<Moment> {
@@ -232,10 +258,30 @@ impl Consent {
     /// follows after `wait`.
     pub(crate) fn retime(&mut self, now: Moment, interval: Duration, wait: Duration) {
         let since = self.last_sent.unwrap_or(self.fresh);
-        let after = match self.unanswered_since {
-            None => interval,
-            Some(_) => wait,
+        let after = match self.waiting {
+            false => interval,
+            true => wait,
         };
         self.next_check = (since + after).max(now + Duration::from_millis(1));
+    }
+}
+
+impl Latest {
+    fn at(self, at: Moment) -> Sent {
+        let Self { id, role } = self;
+        Sent { id, at, role }
+    }
+}
+
+impl Silence {
+    /// The peer has answered. What it may still answer late stays.
+    fn broken(mut self: Box<Self>) -> Option<Box<Self>> {
+        (self.since, self.misses, self.suspect) = (None, 0, false);
+        (!self.older.is_empty()).then_some(self)
+    }
+
+    fn take(&mut self, id: &TransactionId) -> Option<Sent> {
+        let position = self.older.iter().position(|sent| sent.id == *id)?;
+        self.older.remove(position)
     }
 }

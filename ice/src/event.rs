@@ -32,20 +32,20 @@ pub enum Event {
 /// At the cap, changes of state and of the selected pair merge with the latest of their kind, so that what is reported
 /// last is always true; the rest is dropped and counted.
 #[derive(Debug, Default)]
-pub(crate) struct EventQueue {
-    events: List<Event>,
-    dropped: u32,
-}
+pub(crate) struct EventQueue(List<Event>);
 
 impl EventQueue {
-    pub(crate) fn push(&mut self, event: Event) {
-        if self.events.len() < MAX_EVENTS {
-            return self.events.push(event);
+    /// Says whether the event will be told.
+    #[must_use]
+    pub(crate) fn push(&mut self, event: Event) -> bool {
+        if self.0.len() < MAX_EVENTS {
+            self.0.push(event);
+            return true;
         }
         let same_kind = |queued: &&mut Event| {
             std::mem::discriminant(&**queued) == std::mem::discriminant(&event)
         };
-        match (self.events.iter_mut().rev().find(same_kind), event) {
+        match (self.0.iter_mut().rev().find(same_kind), event) {
             (Some(Event::StateChange(earlier)), Event::StateChange(later)) => {
                 *earlier = Transition {
                     from: earlier.from,
@@ -56,18 +56,15 @@ impl EventQueue {
             (Some(earlier @ Event::SelectedCandidatePairChange(_)), later) => *earlier = later,
             // The first of a kind that must not be lost: the queue grows by one, and only once per kind.
             (None, Event::StateChange(_) | Event::SelectedCandidatePairChange(_)) => {
-                self.events.push(event)
+                self.0.push(event)
             }
-            _ => self.dropped = self.dropped.saturating_add(1),
+            _ => return false,
         }
+        true
     }
 
     pub(crate) fn pop(&mut self) -> Option<Event> {
-        self.events.pop_front()
-    }
-
-    pub(crate) fn dropped(&self) -> u64 {
-        self.dropped.into()
+        self.0.pop_front()
     }
 }
 
@@ -97,12 +94,11 @@ mod tests {
             })
         };
         for _ in 0..MAX_EVENTS {
-            queue.push(change(State::Connected, State::Disconnected));
-            queue.push(change(State::Disconnected, State::Connected));
+            assert!(queue.push(change(State::Connected, State::Disconnected)));
+            assert!(queue.push(change(State::Disconnected, State::Connected)));
         }
-        queue.push(change(State::Connected, State::Failed));
-        queue.push(Event::RestartConfirmed);
-        assert_eq!(queue.dropped(), 1);
+        assert!(queue.push(change(State::Connected, State::Failed)));
+        assert!(!queue.push(Event::RestartConfirmed));
         let events: Vec<Event> = std::iter::from_fn(|| queue.pop()).collect();
         assert_eq!(events.len(), MAX_EVENTS);
         let Some(Event::StateChange(last)) = events.last() else {

@@ -29,7 +29,7 @@ use crate::state::{GatheringState, Reason};
 #[derive(Debug)]
 pub(crate) struct Generation {
     /// Counts the agent's generations.
-    pub(crate) serial: u32,
+    pub(crate) serial: u16,
     pub(crate) local: Parameters,
     pub(crate) local_key: IntegrityKey,
     pub(crate) peer: Option<Peer>,
@@ -77,7 +77,8 @@ pub(crate) struct Peer {
     /// Stands for the password too: it is needed for nothing else.
     pub(crate) key: IntegrityKey,
     pub(crate) mode: Mode,
-    pub(crate) pacing: Option<Duration>,
+    /// In microseconds; 0: it asked for none.
+    pacing: u32,
 }
 
 impl Peer {
@@ -87,8 +88,15 @@ impl Peer {
             username_fragment: parameters.username_fragment().into(),
             key: IntegrityKey::sha1_only(parameters.password().as_bytes()),
             mode: remote.mode,
-            pacing: remote.pacing,
+            pacing: remote.pacing.map_or(0, |pacing| {
+                u32::try_from(pacing.as_micros()).unwrap_or(u32::MAX)
+            }),
         }
+    }
+
+    /// The Ta it asked for (RFC 8839 §5.5).
+    pub(crate) fn pacing(&self) -> Duration {
+        Duration::from_micros(self.pacing.into())
     }
 
     pub(crate) fn has_fragment(&self, given: &Parameters) -> bool {
@@ -110,7 +118,7 @@ pub(crate) enum EndOfCandidates {
 }
 
 impl Generation {
-    pub(crate) fn new(serial: u32, local: Parameters) -> Self {
+    pub(crate) fn new(serial: u16, local: Parameters) -> Self {
         Self {
             serial,
             local_key: IntegrityKey::sha1_only(local.password().as_bytes()),
@@ -204,7 +212,7 @@ impl Generation {
         if known.kind == CandidateType::PeerReflexive {
             *known = Remote::new(id, address, candidate);
             let end = known.end();
-            let credit = Credit::of(shared.timing.transmissions);
+            let credit = Credit::of(shared.config.timing.transmissions);
             for pair in self
                 .checklist
                 .pairs
@@ -281,7 +289,7 @@ impl Generation {
                 possible.extend(path.map(|path| (path, local.end(), remote.end())));
             }
         }
-        let credit = Credit::of(shared.timing.transmissions);
+        let credit = Credit::of(shared.config.timing.transmissions);
         // Best first, so that a full list holds the best.
         possible.sort_by_key(|(_, local, remote)| {
             std::cmp::Reverse((u64::from(local.priority), remote.priority))
@@ -309,6 +317,11 @@ impl Generation {
         let mut pair = Pair::new(path, local, remote, state);
         pair.credit = credit;
         self.checklist.add(shared, pair)
+    }
+
+    /// Ta, given what the peer asked for.
+    pub(crate) fn pacing(&self, shared: &Shared) -> Duration {
+        shared.pacing(self.peer.as_ref().map(Peer::pacing))
     }
 
     /// A pair ends without success.

@@ -9,7 +9,8 @@ use crate::state::{GatheringState, Reason};
 
 impl Generation {
     pub(crate) fn assume_end_of_candidates(&mut self, shared: &Shared, now: Moment) {
-        let (Some(since), Some(after)) = (self.quiet_since, shared.timing.end_of_candidates) else {
+        let (Some(since), Some(after)) = (self.quiet_since, shared.config.timing.end_of_candidates)
+        else {
             return;
         };
         if self.end_of_candidates == EndOfCandidates::Open && now >= since + after {
@@ -43,13 +44,13 @@ impl Generation {
         if self.selected.is_some() || !busy {
             self.strangers_since = None;
         }
-        now < *self.strangers_since.get_or_insert(now) + shared.timing.patience
+        now < *self.strangers_since.get_or_insert(now) + shared.config.timing.patience
     }
 
     /// Whether everything that could give us a pair is over, and why (W3C webrtc-pc §5.6.3, RFC 8863 §4).
     pub(crate) fn gives_up(&self, shared: &Shared, now: Moment) -> Option<Reason> {
         let paired_at = self.paired_at?;
-        let patient = !shared.locals.is_empty() && now < paired_at + shared.timing.patience;
+        let patient = !shared.locals.is_empty() && now < paired_at + shared.config.timing.patience;
         let open = shared.gathering != GatheringState::Complete
             || self.end_of_candidates == EndOfCandidates::Open;
         if self.selected.is_some() || self.checklist.is_unfinished() || open || patient {
@@ -77,11 +78,12 @@ impl Generation {
         };
         if self.end_of_candidates == EndOfCandidates::Open {
             return shared
+                .config
                 .timing
                 .end_of_candidates
                 .map(|after| quiet_since + after);
         }
         let waits = shared.gathering == GatheringState::Complete && !shared.locals.is_empty();
-        waits.then(|| paired_at + shared.timing.patience)
+        waits.then(|| paired_at + shared.config.timing.patience)
     }
 }

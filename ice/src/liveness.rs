@@ -20,7 +20,7 @@ impl Generation {
         let (Some(selected), Some(role)) = (self.selected.as_mut(), shared.role) else {
             return false;
         };
-        if selected.consent.is_expired(now, &shared.timing) {
+        if selected.consent.is_expired(now, &shared.config.timing) {
             let reason = match selected.consent.liveness() {
                 Liveness::Requests => Reason::RequestsStopped,
                 _ => Reason::ConsentExpired,
@@ -29,7 +29,7 @@ impl Generation {
             return false;
         }
         let due = selected.consent.on_check_timer(now);
-        selected.consent.suspect_if_due(now, &shared.timing);
+        selected.consent.suspect_if_due(now, &shared.config.timing);
         if !due {
             return false;
         }
@@ -49,10 +49,10 @@ impl Generation {
             .selected_pair()
             .and_then(|pair| pair.round_trip.smoothed())
             .unwrap_or_default();
-        let wait = shared.timing.rto.max(rtt * 2);
+        let wait = shared.config.timing.rto.max(rtt * 2);
         let suspect = |selected: &Selected| selected.consent.is_suspect();
         if self.selected.as_ref().is_some_and(suspect) {
-            wait.max(shared.timing.disconnected_probe)
+            wait.max(shared.config.timing.disconnected_probe)
         } else {
             wait
         }
@@ -61,7 +61,7 @@ impl Generation {
     /// Other timers hold from now on: what is pending is armed anew (I24).
     pub(crate) fn retime(&mut self, shared: &mut Shared, now: Moment) {
         self.reschedule(shared);
-        let interval = shared.jittered(shared.timing.consent_interval);
+        let interval = shared.jittered(shared.config.timing.consent_interval);
         let wait = self.probe_wait(shared);
         let Some((pair, since)) = self.selected.as_ref().map(|s| (s.pair, s.since)) else {
             return;
@@ -87,7 +87,7 @@ impl Generation {
             return Err(DropReason::UnknownTransaction);
         };
         let (pair, id) = (selected.pair, response.transaction_id());
-        let Some(sent) = selected.consent.take(now, &id, &shared.timing) else {
+        let Some(sent) = selected.consent.take(now, &id, &shared.config.timing) else {
             return Err(DropReason::UnknownTransaction);
         };
         let symmetric = |p: &&mut Pair| p.path == path || p.path == shared.canonical(path);
@@ -146,7 +146,7 @@ impl Generation {
         }
         // Only who sends checks needs a time for the next one.
         let interval = match self.liveness(shared) {
-            Liveness::Responses => shared.jittered(shared.timing.consent_interval),
+            Liveness::Responses => shared.jittered(shared.config.timing.consent_interval),
             Liveness::Requests | Liveness::None => Duration::ZERO,
         };
         if let Some(selected) = &mut self.selected {

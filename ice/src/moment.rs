@@ -2,9 +2,10 @@
 
 use std::num::NonZeroU64;
 use std::ops::Add;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-/// An instant, in nanoseconds from its agent's origin of time. Lossless within 292 years of it, either way.
+/// An instant, in nanoseconds from an origin of time. Lossless within 292 years of it, either way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Moment(NonZeroU64);
 
@@ -36,19 +37,20 @@ fn nanoseconds(duration: Duration) -> u64 {
     whole.saturating_add(duration.subsec_nanos().into())
 }
 
-/// An agent's origin of time: the first instant it is told.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Clock(Option<Instant>);
+/// The origin of time of all agents of a configuration: the first instant that any of them is told. It shows nowhere, for
+/// what comes out is what came in.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Clock(OnceLock<Instant>);
 
 impl Clock {
-    pub(crate) fn moment(&mut self, at: Instant) -> Moment {
-        self.0.get_or_insert(at);
+    pub(crate) fn moment(&self, at: Instant) -> Moment {
+        self.0.get_or_init(|| at);
         self.read(at)
     }
 
     /// The same for who may not set the origin: before it is set, all time is one.
     pub(crate) fn read(&self, at: Instant) -> Moment {
-        let origin = self.0.unwrap_or(at);
+        let origin = self.0.get().copied().unwrap_or(at);
         Moment(match at.checked_duration_since(origin) {
             Some(after) => ORIGIN.saturating_add(nanoseconds(after)),
             None => {
@@ -60,7 +62,7 @@ impl Clock {
 
     /// When `moment` is. Of no use before the origin is set, when there are no moments.
     pub(crate) fn instant(&self, Moment(moment): Moment) -> Option<Instant> {
-        let (origin, at) = (self.0?, moment.get());
+        let (origin, at) = (*self.0.get()?, moment.get());
         match at.checked_sub(ORIGIN.get()) {
             Some(after) => origin.checked_add(Duration::from_nanos(after)),
             None => origin.checked_sub(Duration::from_nanos(ORIGIN.get() - at)),
@@ -79,7 +81,7 @@ mod tests {
             reason = "a test needs some instant to begin with"
         )]
         let origin = Instant::now();
-        let mut clock = Clock::default();
+        let clock = Clock::default();
         let first = clock.moment(origin);
         assert_eq!(size_of::<Option<Moment>>(), 8);
         let mut last = first;

@@ -15,6 +15,8 @@ use crate::budget::Credit;
 use crate::candidate::{CandidateId, CandidateType};
 use crate::moment::Moment;
 use crate::packed::Packed;
+use crate::priority;
+use crate::role::Role;
 use crate::stats::Counter;
 
 /// Names a pair of one agent. Kept when a peer-reflexive candidate turns out to be a signalled one; never used twice.
@@ -141,7 +143,8 @@ pub(crate) struct Pair {
     pub(crate) path: Packed,
     pub(crate) local: End,
     pub(crate) remote: End,
-    pub(crate) priority: u64,
+    /// Our role, on which its priority depends.
+    pub(crate) role: Role,
     /// What PRIORITY says in its checks.
     pub(crate) check_priority: u32,
     state: PairState,
@@ -159,26 +162,49 @@ pub(crate) struct Pair {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wished {
     pub(crate) at: Moment,
-    pub(crate) nomination: Option<u32>,
-    pub(crate) numbered: bool,
+    number: Number,
+}
+
+/// NOMINATION in the peer's wishes for a pair.
+#[derive(Clone, Copy, Debug)]
+enum Number {
+    None,
+    /// The greatest, which the latest wish carried.
+    OfLatest(u32),
+    /// The greatest, while the latest wish carried none.
+    OfEarlier(u32),
 }
 
 impl Wished {
     pub(crate) fn new(at: Moment, nomination: Option<u32>) -> Self {
         Self {
             at,
-            nomination,
-            numbered: nomination.is_some(),
+            number: nomination.map_or(Number::None, Number::OfLatest),
         }
     }
 
     /// With what was said before: what is late or replayed takes no number back.
     pub(crate) fn after(self, earlier: Option<Self>) -> Self {
-        let counted = earlier.and_then(|wish| wish.nomination);
-        Self {
-            nomination: self.nomination.max(counted),
-            ..self
+        let number = match (self.number, earlier.and_then(Self::nomination)) {
+            (number, None) => number,
+            (Number::None, Some(counted)) => Number::OfEarlier(counted),
+            (Number::OfLatest(value), Some(counted)) => Number::OfLatest(value.max(counted)),
+            (Number::OfEarlier(value), Some(counted)) => Number::OfEarlier(value.max(counted)),
+        };
+        Self { number, ..self }
+    }
+
+    /// The greatest that came.
+    pub(crate) fn nomination(self) -> Option<u32> {
+        match self.number {
+            Number::None => None,
+            Number::OfLatest(value) | Number::OfEarlier(value) => Some(value),
         }
+    }
+
+    /// Whether the latest wish carried one.
+    pub(crate) fn is_numbered(self) -> bool {
+        matches!(self.number, Number::OfLatest(_))
     }
 }
 
@@ -192,15 +218,15 @@ pub(crate) struct End {
 }
 
 impl Pair {
-    /// A pair that has its name and priority from the checklist it is added to.
+    /// A pair that has its name and our role from the checklist it is added to.
     pub(crate) fn new(path: FiveTuple, local: End, remote: End, state: PairState) -> Self {
         Self {
             id: PairId(0),
             path: path.into(),
             local,
             remote,
-            priority: 0,
-            check_priority: crate::priority::as_peer_reflexive(local.priority),
+            role: Role::Controlled,
+            check_priority: priority::as_peer_reflexive(local.priority),
             state,
             answered: None,
             wish: None,
@@ -213,6 +239,11 @@ impl Pair {
 
     pub(crate) fn path(&self) -> FiveTuple {
         self.path.unpack()
+    }
+
+    /// RFC 8445 §6.1.2.3.
+    pub(crate) fn priority(&self) -> u64 {
+        priority::pair(self.role, self.local.priority, self.remote.priority)
     }
 
     pub(crate) fn state(&self) -> PairState {

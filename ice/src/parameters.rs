@@ -19,11 +19,11 @@ const PASSWORD_LENGTH: usize = 24;
 pub(crate) const ICE_CHARS: &[u8; 64] =
     b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-/// A username fragment and its password. The password is wiped when dropped and never printed.
+/// A username fragment and its password. They are wiped when dropped, and the password is never printed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Parameters {
-    username_fragment: Box<str>,
-    password: Zeroizing<Box<str>>,
+    /// `fragment:password`. Neither has a colon.
+    credentials: Zeroizing<Box<str>>,
 }
 
 impl Parameters {
@@ -44,27 +44,46 @@ impl Parameters {
         if !password.bytes().all(is_accepted) {
             return Err(InvalidParameters::PasswordCharacter);
         }
-        Ok(Self {
-            username_fragment: username_fragment.into(),
-            password: Zeroizing::new(password.into()),
-        })
+        Ok(Self::of(username_fragment, password))
+    }
+
+    fn of(username_fragment: &str, password: &str) -> Self {
+        let credentials = [username_fragment, ":", password].concat();
+        Self {
+            credentials: Zeroizing::new(credentials.into_boxed_str()),
+        }
     }
 
     /// The username fragment. It travels in the clear.
     pub fn username_fragment(&self) -> &str {
-        &self.username_fragment
+        self.halves().0
     }
 
     /// The password, for the one who signals it.
     pub fn password(&self) -> &str {
-        &self.password
+        self.halves().1
+    }
+
+    fn halves(&self) -> (&str, &str) {
+        let halves = self.credentials.split_once(':');
+        halves.expect("there is a colon between the two")
+    }
+
+    /// What stands behind our fragment and a colon in a USERNAME (RFC 8445 §7.2.2).
+    pub(crate) fn behind_fragment<'u>(&self, username: &'u [u8]) -> Option<&'u [u8]> {
+        let colon = username.iter().position(|byte| *byte == b':')?;
+        let (ours, behind) = username.split_at(colon + 1);
+        self.credentials
+            .as_bytes()
+            .starts_with(ours)
+            .then_some(behind)
     }
 }
 
 impl fmt::Debug for Parameters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Parameters")
-            .field("username_fragment", &self.username_fragment)
+            .field("username_fragment", &self.username_fragment())
             .field("password", &"…")
             .finish()
     }
@@ -112,27 +131,28 @@ impl LocalParameters {
         if !username_fragment.bytes().all(is_ice_char) {
             return Err(InvalidParameters::UsernameFragmentCharacter);
         }
-        let password = password(&mut Random::from_entropy());
-        Ok(Self(Parameters {
-            username_fragment: username_fragment.into(),
-            password,
-        }))
+        Ok(Self::with_password(
+            &mut Random::from_entropy(),
+            username_fragment,
+        ))
     }
 
     /// What an agent makes for itself.
     pub(crate) fn random(random: &mut Random, fragments: &UsernameFragments) -> Self {
         let username_fragment = match fragments {
             UsernameFragments::Random => {
-                ice_chars::<USERNAME_FRAGMENT_LENGTH, _>(random, |text| text.into())
+                ice_chars::<USERNAME_FRAGMENT_LENGTH, _>(random, str::to_owned)
             }
             UsernameFragments::Routable { routable, number } => {
-                let unique = random.next_u64(Label::Parameters);
-                routable.mint(*number, unique).into()
+                routable.mint(*number, random.next_u64(Label::Parameters))
             }
         };
-        Self(Parameters {
-            username_fragment,
-            password: password(random),
+        Self::with_password(random, &username_fragment)
+    }
+
+    fn with_password(random: &mut Random, username_fragment: &str) -> Self {
+        ice_chars::<PASSWORD_LENGTH, _>(random, |password| {
+            Self(Parameters::of(username_fragment, password))
         })
     }
 
@@ -144,10 +164,6 @@ impl LocalParameters {
     pub(crate) fn into_parameters(self) -> Parameters {
         self.0
     }
-}
-
-fn password(random: &mut Random) -> Zeroizing<Box<str>> {
-    ice_chars::<PASSWORD_LENGTH, _>(random, |text| Zeroizing::new(text.into()))
 }
 
 /// `N` random characters, six bits each, wiped after `take` has had them.
@@ -257,6 +273,17 @@ mod tests {
                 refused(character),
                 Some(InvalidParameters::UsernameFragmentCharacter)
             );
+        }
+    }
+
+    #[test]
+    fn only_the_whole_fragment_is_found_in_a_username() {
+        let parameters = Parameters::new("abcd", "0123456789012345678901").unwrap();
+        let behind = |username: &'static str| parameters.behind_fragment(username.as_bytes());
+        assert_eq!(behind("abcd:theirs"), Some(&b"theirs"[..]));
+        assert_eq!(behind("abcd:"), Some(&b""[..]));
+        for username in ["abc:theirs", "abcde:theirs", ":theirs", "abcd", ""] {
+            assert_eq!(behind(username), None, "{username}");
         }
     }
 

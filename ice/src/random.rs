@@ -59,6 +59,31 @@ impl Random {
     }
 }
 
+/// Where an agent draws from.
+pub(crate) enum Source {
+    /// The operating system, each time anew: no seed is kept, so none can be stolen that would tell the passwords to come.
+    Entropy,
+    /// The one seed that everything follows from.
+    #[cfg(feature = "deterministic")]
+    Seeded(Box<Random>),
+}
+
+impl Source {
+    pub(crate) fn draw<R>(&mut self, take: impl FnOnce(&mut Random) -> R) -> R {
+        match self {
+            Self::Entropy => take(&mut Random::from_entropy()),
+            #[cfg(feature = "deterministic")]
+            Self::Seeded(random) => take(random),
+        }
+    }
+}
+
+impl std::fmt::Debug for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Source(…)")
+    }
+}
+
 /// Small random numbers for timers, which have to differ and need not be secret: SplitMix64 from a seed of its own.
 #[derive(Debug)]
 pub(crate) struct Jitter(u64);
@@ -73,12 +98,6 @@ impl Jitter {
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         (mixed >> 48) as u16
-    }
-}
-
-impl std::fmt::Debug for Random {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Random(…)")
     }
 }
 

@@ -4,8 +4,7 @@
 use std::net::SocketAddr;
 
 use floe_stun::{
-    AttributeType, FingerprintStatus, IntegrityError, Message, RoleAttribute, TransactionId,
-    Verified,
+    FingerprintStatus, IntegrityError, Message, RoleAttribute, TransactionId, Verified,
 };
 
 use crate::address::{FiveTuple, same_scope};
@@ -59,7 +58,9 @@ impl Generation {
             algorithm: request.algorithm(),
             answer,
         };
-        shared.responses.push(response, path)?;
+        shared
+            .responses
+            .push(response, path, request.unknown_required())?;
         let (Answer::Success, Some(priority)) = (answer, request.priority()) else {
             return Ok(());
         };
@@ -106,15 +107,8 @@ impl Generation {
     }
 
     fn answer_to(&self, shared: &Shared, request: &Verified<'_>, remote_fragment: &[u8]) -> Answer {
-        let mut unknown = request.unknown_required();
-        if let Some(first) = unknown.next() {
-            let mut types: [Option<AttributeType>; 4] = [Some(first), None, None, None];
-            types
-                .iter_mut()
-                .skip(1)
-                .zip(unknown)
-                .for_each(|(slot, unknown)| *slot = Some(unknown));
-            return Answer::UnknownAttributes(types);
+        if request.unknown_required().next().is_some() {
+            return Answer::UnknownAttributes;
         }
         if request.priority().is_none() {
             return Answer::BadRequest;
@@ -135,8 +129,7 @@ impl Generation {
 
     /// The sender's fragment in a USERNAME that names this generation (RFC 8445 §7.2.2).
     pub(crate) fn remote_half<'u>(&self, username: &'u [u8]) -> Option<&'u [u8]> {
-        let behind = username.strip_prefix(self.local.username_fragment().as_bytes())?;
-        behind.strip_prefix(b":")
+        self.local.behind_fragment(username)
     }
 
     /// Whether the peer has authenticated itself on this path.
@@ -216,7 +209,7 @@ impl Generation {
             .checklist
             .get(id)
             .and_then(|pair| pair.round_trip.smoothed());
-        let grace = round_trip.unwrap_or(shared.timing.rto / 2);
+        let grace = round_trip.unwrap_or(shared.config.timing.rto / 2);
         let checks = &mut self.checklist.checks;
         let under_way = |check: &&mut Check| check.pair == id && !check.cancelled;
         let Some(check) = checks.iter_mut().find(under_way) else {

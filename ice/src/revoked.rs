@@ -12,7 +12,7 @@ use crate::agent::Agent;
 use crate::budget::ForgeryBudget;
 use crate::config::Config;
 use crate::generation::Generation;
-use crate::moment::{Clock, Moment};
+use crate::moment::Moment;
 
 /// The username fragment and key of a generation that is over. It sends nothing of its own, and is as wary as the agent was:
 /// of addresses, of long messages, and of too many forgeries.
@@ -22,7 +22,6 @@ pub struct Revoked {
     key: IntegrityKey,
     config: Arc<Config>,
     budget: ForgeryBudget,
-    clock: Clock,
 }
 
 impl Revoked {
@@ -32,7 +31,6 @@ impl Revoked {
             key: IntegrityKey::short_term(generation.local.password().as_bytes()),
             config,
             budget: ForgeryBudget::default(),
-            clock: Clock::default(),
         }
     }
 
@@ -50,7 +48,7 @@ impl Revoked {
         datagram: &[u8],
         buf: &mut [u8],
     ) -> Option<Transmit> {
-        let now = self.clock.moment(now);
+        let now = self.config.clock.moment(now);
         let path = path.canonical();
         let message = is_stun(datagram)
             .then(|| Message::parse(datagram).ok())

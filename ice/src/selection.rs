@@ -98,7 +98,7 @@ impl Generation {
                 now,
                 fresh,
                 self.liveness(shared),
-                shared.jittered(shared.timing.consent_interval),
+                shared.jittered(shared.config.timing.consent_interval),
             );
             let replaced = self.selected.replace(Selected {
                 pair: id,
@@ -152,7 +152,7 @@ impl Generation {
         let current = self.selected.as_ref().map(|selected| selected.nominated);
         let better = self
             .selected_pair()
-            .is_none_or(|pair| priority > pair.priority);
+            .is_none_or(|pair| priority > pair.priority());
         if current != Some(true) && better {
             self.select(shared, now, id, Selection::Provisional);
         }
@@ -181,7 +181,7 @@ impl Generation {
     ) {
         if self
             .pending_nomination(pair)
-            .is_some_and(|pending| shared.clock.read(pending.first_sent) <= sent)
+            .is_some_and(|pending| shared.config.clock.read(pending.first_sent) <= sent)
         {
             self.checklist.checks.retain(|check| check.pair != pair);
             self.select(shared, now, pair, Selection::Nominated);
@@ -189,13 +189,13 @@ impl Generation {
     }
 
     /// What the policy is shown.
-    fn situation<'a>(&'a self, shared: &Shared, now: Moment) -> Option<Situation<'a>> {
+    fn situation<'a>(&'a self, shared: &'a Shared, now: Moment) -> Option<Situation<'a>> {
         Some(Situation {
-            clock: shared.clock,
-            now: shared.clock.instant(now)?,
-            began: shared.clock.instant(self.began.unwrap_or(now))?,
+            clock: &shared.config.clock,
+            now: shared.config.clock.instant(now)?,
+            began: shared.config.clock.instant(self.began.unwrap_or(now))?,
             role: shared.role?,
-            acceptance: shared.timing.acceptance,
+            acceptance: shared.config.timing.acceptance,
             pairs: &self.checklist.pairs,
             selected: self.selected.as_ref(),
         })
@@ -279,7 +279,7 @@ impl Generation {
         let pairs = || self.checklist.pairs.iter().filter(succeeded);
         if let Some(best) = pairs()
             .filter(fresh)
-            .max_by_key(|pair| pair.priority)
+            .max_by_key(|pair| pair.priority())
             .map(|pair| pair.id)
         {
             return self.select(shared, now, best, Selection::Provisional);
@@ -342,7 +342,7 @@ impl Generation {
         };
         match decision {
             Decision::Nominate(pair) if open(pair) => self.nominate_pair(shared, now, pair),
-            Decision::LookAgain(at) => self.look_again_at(now, shared.clock.read(at)),
+            Decision::LookAgain(at) => self.look_again_at(now, shared.config.clock.read(at)),
             Decision::Nominate(_) | Decision::Nothing => {}
         }
     }
@@ -373,7 +373,7 @@ impl Generation {
         if now < due {
             return self.look_again_at(now, due);
         }
-        let pacing = shared.pacing(self.peer.as_ref().and_then(|peer| peer.pacing));
+        let pacing = self.pacing(shared);
         shared.next_check = Some(now + pacing);
         self.send_check(shared, now, id, Purpose::Connectivity);
         // Another one may be due.
@@ -424,7 +424,7 @@ impl Generation {
 
     /// Whether this wish is for what is in use already.
     pub(crate) fn has_nominated(&self, id: PairId, wish: Option<Wished>) -> bool {
-        let counted = wish.is_some_and(|wish| wish.nomination.is_some());
+        let counted = wish.is_some_and(|wish| wish.nomination().is_some());
         let selected = self.selected.as_ref();
         !counted && self.deferred.is_none() && selected.is_some_and(|s| s.nominated && s.pair == id)
     }
@@ -477,7 +477,7 @@ impl Generation {
             .get(selected)
             .and_then(|pair| pair.round_trip.smoothed());
         match shared.mode {
-            Mode::Full => round_trip.unwrap_or(shared.timing.rto),
+            Mode::Full => round_trip.unwrap_or(shared.config.timing.rto),
             // A lite agent measures nothing and obeys.
             Mode::Lite => Duration::ZERO,
         }
@@ -498,8 +498,8 @@ impl Generation {
 
 fn is_stale(pair: &Pair, shared: &Shared, now: Moment) -> bool {
     let lasts = match shared.mode {
-        Mode::Full => shared.timing.consent_timeout,
-        Mode::Lite => shared.timing.lite_timeout,
+        Mode::Full => shared.config.timing.consent_timeout,
+        Mode::Lite => shared.config.timing.lite_timeout,
     };
     pair.answered.is_none_or(|answered| now >= answered + lasts)
 }

@@ -1,6 +1,5 @@
 //! What the generations of an agent share: configuration, role, randomness, our candidates, and the queues out.
 
-use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,28 +9,25 @@ use crate::address::FiveTuple;
 use crate::candidate::CandidateId;
 use crate::config::{CONSENT_JITTER, Config, MAX_PENDING_RESPONSES};
 use crate::error::DropReason;
-use crate::event::EventQueue;
+use crate::event::{Event, EventQueue};
 use crate::list::List;
 use crate::local::LocalCandidates;
-use crate::moment::{Clock, Moment};
+use crate::moment::Moment;
 use crate::packed::Packed;
 use crate::pair::PairId;
-use crate::random::{Jitter, Random};
+use crate::random::{Jitter, Source};
 use crate::role::{Mode, Role};
 use crate::state::GatheringState;
 use crate::stats::Counters;
-use crate::timing::Timing;
 
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) config: Arc<Config>,
-    pub(crate) clock: Clock,
-    pub(crate) timing: Timers,
     pub(crate) mode: Mode,
     /// Known with the remote parameters.
     pub(crate) role: Option<Role>,
     pub(crate) tie_breaker: u64,
-    pub(crate) random: Random,
+    pub(crate) random: Source,
     pub(crate) ids: TransactionIds,
     pub(crate) tag: u32,
     pub(crate) locals: LocalCandidates,
@@ -49,7 +45,7 @@ pub(crate) struct Shared {
     pub(crate) last_candidate: u32,
     pub(crate) last_pair: u32,
     /// Counts the generations, also those rolled back.
-    pub(crate) last_generation: u32,
+    pub(crate) last_generation: u16,
 }
 
 /// What is to be looked at after a message.
@@ -61,24 +57,6 @@ pub(crate) enum Effect {
     Renewed,
     /// Nothing but counters has changed.
     None,
-}
-
-/// The timers in force.
-#[derive(Debug)]
-pub(crate) enum Timers {
-    Configured(Arc<Config>),
-    Changed(Box<Timing>),
-}
-
-impl Deref for Timers {
-    type Target = Timing;
-
-    fn deref(&self) -> &Timing {
-        match self {
-            Self::Configured(config) => &config.timing,
-            Self::Changed(timing) => timing,
-        }
-    }
 }
 
 /// What a check is for.
@@ -94,25 +72,31 @@ pub(crate) enum Purpose {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Response {
     /// Which generation's credentials.
-    pub(crate) generation: u32,
+    pub(crate) generation: u16,
     pub(crate) id: TransactionId,
     pub(crate) algorithm: IntegrityAlgorithm,
     pub(crate) answer: Answer,
 }
 
 /// What a request is answered with.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
     Success,
     BadRequest,
     RoleConflict,
     /// We have failed: what the peer would send here, nobody wants (RFC 7675 §5.2).
     Forbidden,
-    /// The first of the attributes we do not know.
-    UnknownAttributes([Option<AttributeType>; 4]),
+    /// With the attributes that we do not know (RFC 8489 §6.3.1).
+    UnknownAttributes,
 }
 
 impl Shared {
+    /// Queues an event for the caller.
+    pub(crate) fn tell(&mut self, event: Event) {
+        let told = self.events.push(event);
+        self.stats.events_dropped += u32::from(!told);
+    }
+
     pub(crate) fn next_candidate_id(&mut self) -> CandidateId {
         self.last_candidate += 1;
         CandidateId(self.last_candidate)
@@ -139,7 +123,7 @@ impl Shared {
 
     /// Ta, given what the peer asked for.
     pub(crate) fn pacing(&self, remote: Option<Duration>) -> Duration {
-        self.timing.pacing_with(remote)
+        self.config.timing.pacing_with(remote)
     }
 
     /// Whether the pacer that is shared with other agents lets an ordinary check go.
@@ -147,7 +131,7 @@ impl Shared {
         let Some(pacer) = &self.config.pacer else {
             return true;
         };
-        let (clock, slot) = (&mut self.clock, &mut self.slot);
+        let (clock, slot) = (&self.config.clock, &mut self.slot);
         let slot = *slot.get_or_insert_with(|| {
             let reserved = clock.instant(now).map(|now| pacer.reserve(now));
             reserved.map_or(now, |at| clock.moment(at))
@@ -164,37 +148,56 @@ pub(crate) struct Responses {
     next: Option<Response>,
     /// Where the next one goes; kept afterwards, so that a long path has its room once.
     path: Option<Packed>,
-    more: List<(Response, FiveTuple)>,
+    /// Those behind it.
+    more: List<Queued>,
+}
+
+/// An answer, where it goes, and the attributes that it lists.
+#[derive(Debug)]
+pub(crate) struct Queued {
+    pub(crate) response: Response,
+    pub(crate) path: FiveTuple,
+    pub(crate) unknown: Vec<AttributeType>,
 }
 
 impl Responses {
-    pub(crate) fn push(&mut self, response: Response, path: FiveTuple) -> Result<(), DropReason> {
-        match &self.next {
-            None => self.place(response, path),
-            Some(_) if self.more.len() < MAX_PENDING_RESPONSES => self.more.push((response, path)),
-            Some(_) => return Err(DropReason::Overloaded),
+    /// Queues an answer, to a request that had these attributes which we do not know.
+    pub(crate) fn push(
+        &mut self,
+        response: Response,
+        path: FiveTuple,
+        unknown: impl Iterator<Item = AttributeType>,
+    ) -> Result<(), DropReason> {
+        let plain = response.answer != Answer::UnknownAttributes;
+        if plain && self.next.is_none() && self.more.is_empty() {
+            self.next = Some(response);
+            match &mut self.path {
+                Some(place) => place.set(path),
+                None => self.path = Some(path.into()),
+            }
+            return Ok(());
         }
+        if self.more.len() >= MAX_PENDING_RESPONSES {
+            return Err(DropReason::Overloaded);
+        }
+        self.more.push(Queued {
+            response,
+            path,
+            unknown: unknown.collect(),
+        });
         Ok(())
     }
 
-    /// The next one, and where it goes.
-    pub(crate) fn first(&self) -> Option<(&Response, FiveTuple)> {
-        Some((self.next.as_ref()?, self.path.as_ref()?.unpack()))
-    }
-
-    pub(crate) fn advance(&mut self) {
-        self.next = None;
-        if let Some((response, path)) = self.more.pop_front() {
-            self.place(response, path);
-        }
-    }
-
-    fn place(&mut self, response: Response, path: FiveTuple) {
-        self.next = Some(response);
-        match &mut self.path {
-            Some(place) => place.set(path),
-            None => self.path = Some(path.into()),
-        }
+    /// Takes the next one out.
+    pub(crate) fn pop(&mut self) -> Option<Queued> {
+        let Some((response, path)) = self.next.take().zip(self.path.as_ref()) else {
+            return self.more.pop_front();
+        };
+        Some(Queued {
+            response,
+            path: path.unpack(),
+            unknown: Vec::new(),
+        })
     }
 
     pub(crate) fn clear(&mut self) {

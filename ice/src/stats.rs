@@ -7,8 +7,8 @@ use crate::candidate::CandidateId;
 use crate::error::DropReason;
 use crate::pair::{CandidatePair, PairState};
 
-/// What an agent has counted since it was made. A counter stops at 2³²−1; those of what is dropped,
-/// ignored or replaced stop at 2²⁴−1.
+/// What an agent has counted since it was made. A counter stops at 2³²−1; those of errors, conflicts and what is dropped,
+/// ignored or replaced stop at 65 535.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
@@ -67,26 +67,20 @@ impl AddAssign<u32> for Counter {
     }
 }
 
-/// Counts what is seldom, in three bytes.
+/// Counts what is seldom, in half of that.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct RareCounter([u8; 3]);
+pub(crate) struct RareCounter(u16);
 
 impl AddAssign<u32> for RareCounter {
     fn add_assign(&mut self, more: u32) {
-        let [high, low @ ..] = u32::from(*self).saturating_add(more).to_be_bytes();
-        self.0 = if high == 0 { low } else { [u8::MAX; 3] };
-    }
-}
-
-impl From<RareCounter> for u32 {
-    fn from(RareCounter([a, b, c]): RareCounter) -> Self {
-        Self::from_be_bytes([0, a, b, c])
+        let more = u16::try_from(more).unwrap_or(u16::MAX);
+        self.0 = self.0.saturating_add(more);
     }
 }
 
 impl From<RareCounter> for u64 {
     fn from(counter: RareCounter) -> Self {
-        u32::from(counter).into()
+        counter.0.into()
     }
 }
 
@@ -113,6 +107,7 @@ pub(crate) struct Counters {
     pub(crate) transactions_dropped: RareCounter,
     pub(crate) pairs_dropped: RareCounter,
     pub(crate) early_requests_dropped: RareCounter,
+    pub(crate) events_dropped: RareCounter,
     drops: [RareCounter; DropReason::COUNT],
 }
 
@@ -125,10 +120,10 @@ impl Counters {
 
     /// Whether the address filter has refused a candidate that was signalled.
     pub(crate) fn has_refused(&self) -> bool {
-        u32::from(self.candidates_refused) > 0
+        self.candidates_refused.0 > 0
     }
 
-    pub(crate) fn report(&self, events_dropped: u64) -> Stats {
+    pub(crate) fn report(&self) -> Stats {
         Stats {
             requests_sent: self.requests_sent.into(),
             requests_received: self.requests_received.into(),
@@ -144,7 +139,7 @@ impl Counters {
             transactions_dropped: self.transactions_dropped.into(),
             pairs_dropped: self.pairs_dropped.into(),
             early_requests_dropped: self.early_requests_dropped.into(),
-            events_dropped,
+            events_dropped: self.events_dropped.into(),
             drops: self.drops.map(u64::from),
         }
     }
@@ -189,11 +184,11 @@ mod tests {
         let mut rare = RareCounter::default();
         (0..300).for_each(|_| rare += 1);
         assert_eq!(u64::from(rare), 300);
-        rare += (1 << 24) - 302;
-        assert_eq!(u64::from(rare), (1 << 24) - 2);
+        rare += u32::from(u16::MAX) - 301;
+        assert_eq!(u64::from(rare), 65_534);
         for more in [1, 1, u32::MAX, 1] {
             rare += more;
-            assert_eq!(u64::from(rare), (1 << 24) - 1);
+            assert_eq!(u64::from(rare), 65_535);
         }
         let mut counter = Counter::default();
         counter += u32::MAX - 1;

@@ -1,6 +1,7 @@
 //! What the caller tells the agent: candidates, parameters, timers, the end.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use floe_stun::RouteKey;
@@ -8,6 +9,7 @@ use floe_stun::RouteKey;
 use super::Agent;
 use crate::address::Protocol;
 use crate::candidate::{Candidate, CandidateId, CandidateType};
+use crate::config::Config;
 use crate::error::ApiMisuse;
 use crate::event::Event;
 use crate::generation::{EndOfCandidates, Peer};
@@ -15,7 +17,6 @@ use crate::local::Local;
 use crate::moment::Moment;
 use crate::parameters::Parameters;
 use crate::role::{Mode, Role};
-use crate::shared::Timers;
 use crate::state::{GatheringState, Reason, State};
 use crate::timing::Timing;
 
@@ -71,7 +72,7 @@ impl Agent {
         now: Instant,
         candidate: Candidate,
     ) -> Result<CandidateId, ApiMisuse> {
-        let now = self.shared.clock.moment(now);
+        let now = self.shared.config.clock.moment(now);
         self.check_open()?;
         let (Some(address), Some(base)) = (candidate.address(), candidate.base()) else {
             return Err(ApiMisuse::CandidateWithoutAddress);
@@ -141,7 +142,7 @@ impl Agent {
     /// Removes what stands on this transport address: every candidate of that base, or the one announced so. A base
     /// without candidates loses its pairs.
     pub fn remove_local_candidate(&mut self, now: Instant, address: SocketAddr) -> Removal {
-        let now = self.shared.clock.moment(now);
+        let now = self.shared.config.clock.moment(now);
         let bases = self
             .shared
             .locals
@@ -161,7 +162,7 @@ impl Agent {
 
     /// No more local candidates are to come in this generation: gathering is complete.
     pub fn local_candidates_complete(&mut self, now: Instant) {
-        let now = self.shared.clock.moment(now);
+        let now = self.shared.config.clock.moment(now);
         if self.state != State::Closed {
             if self.shared.gathering == GatheringState::New {
                 self.set_gathering(GatheringState::Gathering);
@@ -180,7 +181,7 @@ impl Agent {
         now: Instant,
         remote: RemoteParameters,
     ) -> Result<(), ApiMisuse> {
-        let now = self.shared.clock.moment(now);
+        let now = self.shared.config.clock.moment(now);
         self.check_open()?;
         if let Some(peer) = &self.current.peer {
             return same_parameters(peer, &remote.parameters);
@@ -207,7 +208,7 @@ impl Agent {
         };
         let before = self.shared.role.replace(role);
         if before.is_some_and(|before| before != role) {
-            self.shared.events.push(Event::RoleChange(role));
+            self.shared.tell(Event::RoleChange(role));
         }
         let peer = Peer::new(&remote);
         self.current.set_peer(&mut self.shared, now, peer);
@@ -222,7 +223,7 @@ impl Agent {
         now: Instant,
         candidate: Candidate,
     ) -> Result<Option<CandidateId>, ApiMisuse> {
-        let now = self.shared.clock.moment(now);
+        let now = self.shared.config.clock.moment(now);
         self.check_open()?;
         let Self {
             shared,
@@ -252,7 +253,7 @@ impl Agent {
 
     /// Removes the peer's candidates with this transport address, and their pairs, in every generation.
     pub fn remove_remote_candidate(&mut self, now: Instant, address: SocketAddr) -> Removal {
-        let now = self.shared.clock.moment(now);
+        let now = self.shared.config.clock.moment(now);
         let address = crate::address::canonical(address);
         let mut found = false;
         for generation in std::iter::once(&mut self.current).chain(self.previous.as_deref_mut()) {
@@ -286,7 +287,7 @@ impl Agent {
 
     /// The peer's end-of-candidates, for the newest generation (RFC 8838 §8.2).
     pub fn remote_candidates_complete(&mut self, now: Instant) {
-        let now = self.shared.clock.moment(now);
+        let now = self.shared.config.clock.moment(now);
         if self.state != State::Closed {
             self.current.end_of_candidates = EndOfCandidates::Signalled;
             self.update(now);
@@ -296,7 +297,7 @@ impl Agent {
     /// The caller authenticated traffic from the peer (SRTP, DTLS). It keeps a busy path from being called
     /// `disconnected`; it never renews consent. Cheap enough for every packet.
     pub fn note_authenticated_traffic(&mut self, now: Instant) {
-        let now = self.shared.clock.moment(now);
+        let now = self.shared.config.clock.moment(now);
         let disconnected = self.state == State::Disconnected;
         for generation in std::iter::once(&mut self.current).chain(self.previous.as_deref_mut()) {
             if let Some(selected) = &mut generation.selected {
@@ -311,7 +312,7 @@ impl Agent {
     /// The peer took its consent back by other means: a close_notify or a fatal alert, both authenticated by the caller.
     /// Sending stops at once, on every pair of every generation: only a restart begins anew (RFC 7675 §5.2).
     pub fn revoke_consent(&mut self, now: Instant, reason: Reason) {
-        let now = self.shared.clock.moment(now);
+        let now = self.shared.config.clock.moment(now);
         if self.state == State::Closed {
             return;
         }
@@ -322,16 +323,20 @@ impl Agent {
         self.update(now);
     }
 
-    /// Other timers, from now on: what is pending is armed anew (I24).
+    /// Other timers, from now on: what is pending is armed anew (I24). The agent has a configuration of its own from then
+    /// on, and no longer the one that it shared.
     pub fn set_timing(&mut self, now: Instant, timing: Timing) {
-        let now = self.shared.clock.moment(now);
-        let remote = self.current.peer.as_ref().and_then(|peer| peer.pacing);
-        let timers = Timers::Changed(Box::new(timing));
-        let old = std::mem::replace(&mut self.shared.timing, timers);
-        let (before, after) = (old.pacing_with(remote), self.shared.pacing(remote));
+        let now = self.shared.config.clock.moment(now);
+        let remote = self.current.peer.as_ref().map(Peer::pacing);
+        let config = Arc::new(Config {
+            timing,
+            ..Config::clone(&self.shared.config)
+        });
+        let old = std::mem::replace(&mut self.shared.config, config);
+        let (before, after) = (old.timing.pacing_with(remote), self.shared.pacing(remote));
         rearm(&mut self.shared.next_check, before, after);
-        let linger = self.shared.timing.generation_linger;
-        rearm(&mut self.retire_at, old.generation_linger, linger);
+        let linger = self.shared.config.timing.generation_linger;
+        rearm(&mut self.retire_at, old.timing.generation_linger, linger);
         for generation in std::iter::once(&mut self.current).chain(self.previous.as_deref_mut()) {
             generation.retime(&mut self.shared, now);
         }
@@ -343,7 +348,7 @@ impl Agent {
     /// The end. One last state change is reported; nothing is sent or answered any more (see
     /// [`revoked`](Self::revoked) for what still may be).
     pub fn close(&mut self, now: Instant) {
-        let now = self.shared.clock.moment(now);
+        let now = self.shared.config.clock.moment(now);
         if self.state == State::Closed {
             return;
         }

@@ -21,13 +21,15 @@ use crate::error::DropReason;
 use crate::event::{Event, EventQueue};
 use crate::generation::Generation;
 use crate::local::LocalCandidates;
-use crate::moment::{Clock, Moment};
+use crate::moment::Moment;
 use crate::pair::{CandidatePair, Pair, PairId};
 use crate::parameters::{LocalParameters, Parameters};
-use crate::random::{Jitter, Label, Random};
+#[cfg(feature = "deterministic")]
+use crate::random::Random;
+use crate::random::{Jitter, Label, Source};
 use crate::responder::{intact, integrity_drop};
 use crate::role::{Initiation, Mode, Role};
-use crate::shared::{Effect, Responses, Shared, Timers};
+use crate::shared::{Effect, Responses, Shared};
 use crate::state::{GatheringState, Reason, State};
 use crate::stats::{CandidatePairStats, Counters, Stats};
 
@@ -93,7 +95,7 @@ impl Agent {
         initiation: Initiation,
         local: Option<LocalParameters>,
     ) -> Self {
-        Self::with_random(Random::from_entropy(), config, mode, initiation, local)
+        Self::born(Source::Entropy, config, mode, initiation, local)
     }
 
     /// An agent whose every random number follows from `seed`: for tests, simulation and replay.
@@ -105,31 +107,38 @@ impl Agent {
         initiation: Initiation,
         local: Option<LocalParameters>,
     ) -> Self {
-        Self::with_random(Random::from_seed(seed), config, mode, initiation, local)
+        let seeded = Source::Seeded(Box::new(Random::from_seed(seed)));
+        Self::born(seeded, config, mode, initiation, local)
     }
 
-    fn with_random(
-        mut random: Random,
+    fn born(
+        mut random: Source,
         config: Arc<Config>,
         mode: Mode,
         initiation: Initiation,
         local: Option<LocalParameters>,
     ) -> Self {
-        let local = local
-            .unwrap_or_else(|| LocalParameters::random(&mut random, &config.username_fragments));
-        let (mut route, mut ids) = ([0; 16], [0; 32]);
-        random.fill(Label::Transactions, &mut route);
-        random.fill(Label::Transactions, &mut ids);
-        let jitter = Jitter::new(&mut random);
+        let (local, ids, jitter, tie_breaker) = random.draw(|random| {
+            let fragments = &config.username_fragments;
+            let local = local.unwrap_or_else(|| LocalParameters::random(random, fragments));
+            let (mut route, mut ids) = ([0; 16], [0; 32]);
+            random.fill(Label::Transactions, &mut route);
+            random.fill(Label::Transactions, &mut ids);
+            let ids = TransactionIds::new(RouteKey::from_bytes(route), ids);
+            (
+                local,
+                ids,
+                Jitter::new(random),
+                random.next_u64(Label::TieBreaker),
+            )
+        });
         let shared = Shared {
-            timing: Timers::Configured(config.clone()),
             config,
-            clock: Clock::default(),
             mode,
             role: None,
-            tie_breaker: random.next_u64(Label::TieBreaker),
+            tie_breaker,
             random,
-            ids: TransactionIds::new(RouteKey::from_bytes(route), ids),
+            ids,
             tag: 0,
             locals: LocalCandidates::default(),
             gathering: GatheringState::New,
@@ -177,7 +186,7 @@ impl Agent {
         path: FiveTuple,
         message: &Message<'_>,
     ) -> Received {
-        let now = self.shared.clock.moment(now);
+        let now = self.shared.config.clock.moment(now);
         // What time alone has ended by now cannot be revived by what comes after.
         if self.deadline.is_some_and(|deadline| deadline <= now) {
             self.pass_time(now);
@@ -296,7 +305,7 @@ impl Agent {
     /// Time has passed. Calls before [`poll_timeout`](Self::poll_timeout)'s instant do nothing.
     pub fn handle_timeout(&mut self, now: Instant) {
         if self.state != State::Closed {
-            let now = self.shared.clock.moment(now);
+            let now = self.shared.config.clock.moment(now);
             self.pass_time(now);
         }
     }
@@ -321,7 +330,7 @@ impl Agent {
 
     /// When [`handle_timeout`](Self::handle_timeout) has something to do. Pure, and valid from birth.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.shared.clock.instant(self.deadline?)
+        self.shared.config.clock.instant(self.deadline?)
     }
 
     /// The state, of W3C's seven.
@@ -356,7 +365,7 @@ impl Agent {
     /// What our `ice-pacing` says (RFC 8839 §5.5): Ta, in whole milliseconds. `None` for a lite agent, which sends no
     /// checks.
     pub fn ice_pacing(&self) -> Option<Duration> {
-        let ours = self.shared.timing.pacing_with(None).as_micros();
+        let ours = self.shared.config.timing.pacing_with(None).as_micros();
         let milliseconds = u64::try_from(ours.div_ceil(1000)).unwrap_or(u64::MAX);
         (self.mode() == Mode::Full).then_some(Duration::from_millis(milliseconds))
     }
@@ -425,14 +434,13 @@ impl Agent {
     /// How long ago the peer last proved its consent on the selected pair.
     pub fn consent_age(&self, now: Instant) -> Option<Duration> {
         let selected = self.in_use()?.selected.as_ref()?;
-        let now = self.shared.clock.read(now);
+        let now = self.shared.config.clock.read(now);
         Some(now.saturating_duration_since(selected.consent.fresh()))
     }
 
     /// What was counted.
     pub fn stats(&self) -> Stats {
-        let events_dropped = self.shared.events.dropped();
-        self.shared.stats.report(events_dropped)
+        self.shared.stats.report()
     }
 
     /// The pairs of every live generation, the newest generation's first.

@@ -1,7 +1,5 @@
 //! Writing what is pending: descriptors become datagrams only in the caller's buffer.
 
-use std::net::SocketAddr;
-
 use floe_stun::{ErrorCode, IntegrityKey, Method, TransactionId, Writer};
 
 use super::Agent;
@@ -9,7 +7,7 @@ use crate::address::{FiveTuple, Transmit};
 use crate::generation::Generation;
 use crate::pair::PairId;
 use crate::role::Role;
-use crate::shared::{Answer, Purpose, Response, Shared};
+use crate::shared::{Answer, Purpose, Queued, Response, Shared};
 use crate::state::State;
 
 impl Agent {
@@ -18,13 +16,11 @@ impl Agent {
         if self.state == State::Closed {
             return None;
         }
-        while let Some((response, path)) = self.shared.responses.first() {
-            let serial = response.generation;
+        while let Some(next) = self.shared.responses.pop() {
+            let (serial, path) = (next.response.generation, next.path);
             // What was queued for a generation that has gone meanwhile is not sent.
             let generation = self.generations().find(|g| g.serial == serial);
-            let written =
-                generation.and_then(|g| write_response(response, path.remote, &g.local_key, buf));
-            self.shared.responses.advance();
+            let written = generation.and_then(|g| write_response(&next, &g.local_key, buf));
             if let Some(len) = written {
                 self.count_response(serial, &path);
                 return Some(Transmit { path, len });
@@ -42,7 +38,7 @@ impl Agent {
         None
     }
 
-    fn count_response(&mut self, serial: u32, path: &FiveTuple) {
+    fn count_response(&mut self, serial: u16, path: &FiveTuple) {
         let (shared, generation) = self.split_by(|generation| generation.serial == serial);
         shared.stats.responses_sent += 1;
         let Some(generation) = generation else { return };
@@ -145,23 +141,24 @@ fn nominate(writer: Writer<'_>, value: Option<u32>) -> Writer<'_> {
 }
 
 /// RFC 8445 §7.3.1: the answer is authenticated as its request was, and goes back the way it came.
-fn write_response(
-    response: &Response,
-    remote: SocketAddr,
-    key: &IntegrityKey,
-    buf: &mut [u8],
-) -> Option<usize> {
-    let id = response.id;
+fn write_response(queued: &Queued, key: &IntegrityKey, buf: &mut [u8]) -> Option<usize> {
+    let Response {
+        id,
+        algorithm,
+        answer,
+        ..
+    } = queued.response;
     let error = |buf, code| Writer::error(buf, Method::BINDING, id, code);
-    let writer = match response.answer {
-        Answer::Success => Writer::success(buf, Method::BINDING, id).xor_mapped_address(remote),
+    let writer = match answer {
+        Answer::Success => {
+            Writer::success(buf, Method::BINDING, id).xor_mapped_address(queued.path.remote)
+        }
         Answer::BadRequest => error(buf, ErrorCode::BAD_REQUEST),
         Answer::RoleConflict => error(buf, ErrorCode::ROLE_CONFLICT),
         Answer::Forbidden => error(buf, ErrorCode::FORBIDDEN),
-        Answer::UnknownAttributes(types) => {
-            error(buf, ErrorCode::UNKNOWN_ATTRIBUTE).unknown_attributes(types.into_iter().flatten())
-        }
+        Answer::UnknownAttributes => error(buf, ErrorCode::UNKNOWN_ATTRIBUTE)
+            .unknown_attributes(queued.unknown.iter().copied()),
     };
-    let writer = writer.integrity_as(response.algorithm, key);
+    let writer = writer.integrity_as(algorithm, key);
     writer.fingerprint().ok()
 }

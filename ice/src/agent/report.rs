@@ -42,7 +42,7 @@ impl Agent {
     /// In the steady state nothing but consent has a deadline.
     pub(super) fn await_consent(&mut self) {
         let selected = self.current.selected.as_ref();
-        self.deadline = selected.and_then(|s| s.consent.deadline(&self.shared.timing));
+        self.deadline = selected.and_then(|s| s.consent.deadline(&self.shared.config.timing));
         debug_assert_eq!(self.deadline, self.next_deadline());
     }
 
@@ -64,9 +64,7 @@ impl Agent {
         let selected = self.in_use().and_then(of);
         let changed = selected.is_some() && selected != self.selected;
         if changed && let Some(pair) = self.selected_candidate_pair() {
-            self.shared
-                .events
-                .push(Event::SelectedCandidatePairChange(pair));
+            self.shared.tell(Event::SelectedCandidatePairChange(pair));
         }
         self.selected = selected;
         let to = self.compute();
@@ -84,10 +82,10 @@ impl Agent {
         let from = std::mem::replace(&mut self.state, to);
         debug_assert!(from.may_become(to), "{from} to {to}: {reason}");
         self.restarted = None;
-        let Some(at) = self.shared.clock.instant(now) else {
+        let Some(at) = self.shared.config.clock.instant(now) else {
             return;
         };
-        self.shared.events.push(Event::StateChange(Transition {
+        self.shared.tell(Event::StateChange(Transition {
             from,
             to,
             reason,
@@ -99,7 +97,7 @@ impl Agent {
     pub(super) fn set_gathering(&mut self, state: GatheringState) {
         if self.shared.gathering != state {
             self.shared.gathering = state;
-            self.shared.events.push(Event::GatheringStateChange(state));
+            self.shared.tell(Event::GatheringStateChange(state));
         }
     }
 
@@ -212,7 +210,7 @@ impl Agent {
             let consent = generation
                 .selected
                 .as_ref()
-                .and_then(|s| s.consent.deadline(&self.shared.timing));
+                .and_then(|s| s.consent.deadline(&self.shared.config.timing));
             let deferred = generation.deferred.map(|(until, _)| until);
             // The older of two does not give up by itself.
             let newest = generation.serial == self.current.serial;
@@ -220,7 +218,7 @@ impl Agent {
                 .then(|| generation.giving_up_deadline(&self.shared))
                 .flatten();
             [
-                generation.checklist.deadline(&self.shared.clock),
+                generation.checklist.deadline(&self.shared.config.clock),
                 generation.next_check_deadline(&self.shared),
                 gives_up,
                 generation.look_again,
@@ -256,7 +254,7 @@ pub(super) fn pair_stats(generation: &Generation) -> impl Iterator<Item = Candid
             local_candidate: pair.local.id,
             remote_candidate: pair.remote.id,
             state: pair.state(),
-            priority: pair.priority,
+            priority: pair.priority(),
             current_round_trip_time: pair.round_trip.current(),
             total_round_trip_time: pair.round_trip.total(),
             requests_sent: pair.counters.requests_sent.into(),

@@ -46,7 +46,7 @@ impl Agent {
         local: Option<LocalParameters>,
         remote: Option<RemoteParameters>,
     ) -> Result<(), ApiMisuse> {
-        let now = self.shared.clock.moment(now);
+        let now = self.shared.config.clock.moment(now);
         self.check_open()?;
         if let Some(given) = &local {
             // A password goes with one fragment: who has another fragment has another password.
@@ -65,12 +65,12 @@ impl Agent {
             }
         }
         let local = local.unwrap_or_else(|| {
-            LocalParameters::random(
-                &mut self.shared.random,
-                &self.shared.config.username_fragments,
-            )
+            let fragments = &self.shared.config.username_fragments;
+            let random = &mut self.shared.random;
+            random.draw(|random| LocalParameters::random(random, fragments))
         });
-        self.shared.last_generation += 1;
+        // However many there were: the two that live are told apart, and none is the first again.
+        self.shared.last_generation = self.shared.last_generation.checked_add(1).unwrap_or(1);
         let next = Generation::new(self.shared.last_generation, local.into_parameters());
         let mut old = std::mem::replace(&mut self.current, next);
         if self.goes_on(&old) {
@@ -122,7 +122,7 @@ impl Agent {
     /// Gives up an unconfirmed restart, because the peer refused it: the old generation goes on as if nothing had been, with a
     /// path, looking for one, or failed.
     pub fn rollback_restart(&mut self, now: Instant) -> Result<(), ApiMisuse> {
-        let now = self.shared.clock.moment(now);
+        let now = self.shared.config.clock.moment(now);
         self.check_open()?;
         if self.retire_at.is_some() || self.previous.is_none() {
             return Err(ApiMisuse::NoRestart);
@@ -144,7 +144,7 @@ impl Agent {
             if self.current.gathered == GatheringState::Complete {
                 self.set_gathering(GatheringState::Complete);
             }
-            self.shared.events.push(Event::RestartRolledBack(reason));
+            self.shared.tell(Event::RestartRolledBack(reason));
         }
     }
 
@@ -185,8 +185,8 @@ impl Agent {
             && self.retire_at.is_none()
             && self.current.selected.as_ref().is_some_and(|s| s.nominated)
         {
-            self.retire_at = Some(now + self.shared.timing.generation_linger);
-            self.shared.events.push(Event::RestartConfirmed);
+            self.retire_at = Some(now + self.shared.config.timing.generation_linger);
+            self.shared.tell(Event::RestartConfirmed);
         }
         if self.retire_at.is_some_and(|at| now >= at) {
             self.retire_at = None;
@@ -212,7 +212,7 @@ impl Agent {
             .pairs
             .iter()
             .filter(|pair| !pair.is_vetoed())
-            .max_by_key(|pair| pair.priority)
+            .max_by_key(|pair| pair.priority())
             .map(|pair| pair.id);
         let current: Option<PairId> = self.current.selected.as_ref().map(|selected| selected.pair);
         if let Some(best) = best.filter(|best| current != Some(*best)) {

@@ -15,7 +15,7 @@ impl Agent {
     /// an earlier choice, and holds against the [policy](crate::nomination::Policy) until [`release`](Self::release), or until the
     /// pair is lost or vetoed.
     pub fn nominate(&mut self, now: Instant, pair: PairId) -> Result<(), ApiMisuse> {
-        let now = self.shared.clock.moment(now);
+        let now = self.shared.config.clock.moment(now);
         self.check_open()?;
         if self.shared.role != Some(Role::Controlling) || self.mode() == Mode::Lite {
             return Err(ApiMisuse::NotControlling);
@@ -42,7 +42,7 @@ impl Agent {
     /// [`nominate`](Self::nominate), and as long as the pair exists: candidates that are removed and added again, and a restart,
     /// make new pairs.
     pub fn veto(&mut self, now: Instant, pair: PairId) -> Result<(), ApiMisuse> {
-        let now = self.shared.clock.moment(now);
+        let now = self.shared.config.clock.moment(now);
         let generation = self.rule(pair, Ruling::Vetoed)?;
         generation.withdraw_nomination_of(pair);
         let in_use = generation.selected.as_ref().map(|selected| selected.pair);
@@ -56,7 +56,7 @@ impl Agent {
     /// Takes back what [`nominate`](Self::nominate) or [`veto`](Self::veto) said about this pair: the policy decides again. A wish
     /// that the peer uttered meanwhile is followed if it is still its latest.
     pub fn release(&mut self, now: Instant, pair: PairId) -> Result<(), ApiMisuse> {
-        let now = self.shared.clock.moment(now);
+        let now = self.shared.config.clock.moment(now);
         self.rule(pair, Ruling::Open)?;
         let (shared, generation) = self.generation_of(pair)?;
         generation.follow_again(shared, now, pair);

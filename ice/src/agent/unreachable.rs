@@ -17,7 +17,7 @@ impl Agent {
     /// A check under way fails without waiting for its time-out, if `quoted` names its transaction: who is not on the path
     /// cannot. A pair that has succeeded is never failed by it, nor does consent end: only silence ends those.
     pub fn handle_unreachable(&mut self, now: Instant, path: FiveTuple, quoted: &[u8]) -> Received {
-        let now = self.shared.clock.moment(now);
+        let now = self.shared.config.clock.moment(now);
         if self.state == State::Closed {
             return self.refuse(DropReason::Closed);
         }

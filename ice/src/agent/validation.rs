@@ -46,7 +46,7 @@ impl Agent {
     /// Has a lite agent prove `path` by a check of its own, unless one is under way: the owner wants to send more there than
     /// it may. Nothing happens where nobody was heard.
     pub fn validate_path(&mut self, now: Instant, path: FiveTuple) {
-        let now = self.shared.clock.moment(now);
+        let now = self.shared.config.clock.moment(now);
         if !self.awaits_proof(&path) || self.state() == State::Closed {
             return;
         }

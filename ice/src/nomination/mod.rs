@@ -162,7 +162,7 @@ impl Contender {
 /// The moment, and the pairs of one generation. Pairs that the application vetoed are left out.
 #[derive(Clone, Copy, Debug)]
 pub struct Situation<'a> {
-    pub(crate) clock: Clock,
+    pub(crate) clock: &'a Clock,
     pub(crate) now: Instant,
     pub(crate) began: Instant,
     pub(crate) role: Role,
@@ -214,15 +214,15 @@ impl<'a> Situation<'a> {
                 ..pair.view()
             },
             state: pair.state(),
-            priority: pair.priority,
+            priority: pair.priority(),
             epoch: pair.epoch(),
             answered: at(pair.answered),
             unanswered_since: at(selected.and_then(|selected| selected.consent.unanswered_since())),
             wish: pair.wish.and_then(|wish| {
                 Some(Wish {
                     at: self.clock.instant(wish.at)?,
-                    nomination: wish.nomination,
-                    numbered: wish.numbered,
+                    nomination: wish.nomination(),
+                    numbered: wish.is_numbered(),
                 })
             }),
         }

@@ -107,12 +107,12 @@ mod tests {
         };
         let mut pair = Pair::new(path, end(CandidateType::Host), end(kind), state);
         pair.id = PairId(id);
-        pair.priority = 1000 - u64::from(id);
+        pair.remote.priority = 1000 - id;
         pair
     }
 
-    fn clock_at(origin: Instant) -> Clock {
-        let mut clock = Clock::default();
+    fn clock_at(origin: Instant) -> &'static Clock {
+        let clock: &Clock = Box::leak(Box::default());
         clock.moment(origin);
         clock
     }

@@ -420,6 +420,7 @@ fn a_million_hostile_datagrams_leave_memory_flat_and_the_call_alone() {
     let key = IntegrityKey::short_term(solo.peer.password().as_bytes());
     let (agent, mut now) = (&mut solo.agent, solo.now);
     let before = (agent.state(), agent.send_path());
+    let mut dropped = 0;
     let mut rounds = |count: u32| {
         for _ in 0..count {
             now += ms(20);
@@ -434,6 +435,7 @@ fn a_million_hostile_datagrams_leave_memory_flat_and_the_call_alone() {
                 let path = FiveTuple::udp(local(), source);
                 let received = agent.handle_datagram(now, path, &flood[n % flood.len()]);
                 assert_ne!(received, Received::Handled);
+                dropped += u64::from(received != Received::NotMine);
             }
         }
         agent.candidate_pairs().count()
@@ -444,7 +446,8 @@ fn a_million_hostile_datagrams_leave_memory_flat_and_the_call_alone() {
     assert_eq!((agent.state(), agent.send_path()), before);
     assert_eq!(agent.state(), State::Connected);
     let stats = agent.stats();
-    // What is no STUN at all is not the agent's to count.
-    assert!(stats.dropped_total() > 400_000, "{}", stats.dropped_total());
+    // What is no STUN at all is not the agent's to count, and each counter stops at 65 535.
+    assert!(dropped > 400_000, "{dropped}");
+    assert!(stats.dropped_total() > 200_000, "{}", stats.dropped_total());
     assert!(stats.consent_requests_sent >= 3, "consent went on");
 }
