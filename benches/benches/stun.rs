@@ -1,17 +1,13 @@
 //! One Binding request of 96 bytes parsed, verified and answered in 64: floe, its crypto floor, and the peers.
 //!
-//! The floor is what no codec can avoid: five SHA-1 blocks on precomputed states and two CRC-32.
+//! The floor is what no codec can avoid: five SHA-1 blocks on precomputed states and two CRC-32. `compare` has the same subjects
+//! taking turns.
 
-use criterion::{Criterion, criterion_group};
-use floe_benches::{Subject, codec::Codec, side_by_side};
-
-fn main() {
-    benches();
-    table();
-    Criterion::default().configure_from_args().final_summary();
-}
+use criterion::{Criterion, criterion_group, criterion_main};
+use floe_benches::codec::Codec;
 
 criterion_group!(benches, job, rejection);
+criterion_main!(benches);
 
 /// The job itself, and the others that do it.
 fn job(c: &mut Criterion) {
@@ -34,26 +30,4 @@ fn rejection(c: &mut Criterion) {
     group.bench_function("wrong username", |b| b.iter(|| codec.wrong_username()));
     group.bench_function("forged MAC", |b| b.iter(|| codec.forged_mac()));
     group.finish();
-}
-
-/// The same once more, taking turns, as the ratios that the documentation states.
-fn table() {
-    let codec = Codec::default();
-    let mut outs = [[0; 128]; 4];
-    let [ours, stun_types, is, rtc_stun] = &mut outs;
-    side_by_side(
-        "STUN: Binding request parsed, verified and answered (96 → 64 bytes)",
-        vec![
-            Subject::new("crypto floor", || codec.floor()),
-            Subject::new("floe", || codec.floe(ours)),
-            Subject::new("stun-types, cached key, into a slice", || {
-                codec.stun_types(stun_types)
-            }),
-            Subject::new("is (FINGERPRINT not checked)", || codec.is(is)),
-            Subject::new("rtc-stun", || codec.rtc_stun(rtc_stun)),
-            Subject::new("floe, parse only", || codec.parse()),
-            Subject::new("floe, wrong username", || codec.wrong_username()),
-            Subject::new("floe, forged MAC", || codec.forged_mac()),
-        ],
-    );
 }

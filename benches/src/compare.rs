@@ -1,5 +1,7 @@
 //! The tables of one run: what floe and the peers take for the same work, measured in turn.
 
+mod dtls;
+
 use std::io;
 use std::process::Command;
 
@@ -8,9 +10,9 @@ use crate::codec::Codec;
 use crate::connect::{self, Course, LAYOUTS};
 use crate::keepalive::{CALLS, Calls, Measure, Step, calls};
 use crate::peers::{AtChromiumsRate, Floe, Idle, Is, Peer, Rice, Rtc};
-use crate::report::{Cell, Table};
+use crate::report::{Cell, Report, Table};
 use crate::scale::{self, Figures};
-use crate::{Subject, allocations, floor, median, medians, nanoseconds};
+use crate::{Subject, allocations, floor, median, medians, medians_of, nanoseconds};
 
 /// How much time to spend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +30,44 @@ impl Effort {
             Self::Full => full,
         }
     }
+}
+
+/// A table as it is measured.
+type Measurement = fn(Effort) -> io::Result<Table>;
+
+/// All tables, in the order in which they are measured and shown.
+const TABLES: [(&str, Measurement); 10] = [
+    ("stun", |_| Ok(codec())),
+    ("consent", |effort| Ok(keepalive(effort))),
+    ("rejection", |effort| Ok(rejection(effort))),
+    ("connect", |_| Ok(connect())),
+    ("construction", |effort| Ok(construction(effort))),
+    ("handshakes", |effort| Ok(dtls::handshakes(effort))),
+    ("records", |effort| Ok(dtls::records(effort))),
+    ("memory", dtls::memory),
+    ("loss", |effort| Ok(dtls::loss(effort))),
+    ("scale", at_scale),
+];
+
+/// Measures the tables with these names, or all if there are none, and prints each.
+///
+/// # Errors
+///
+/// When a name is unknown, or this program cannot be started once more.
+pub fn measure(effort: Effort, names: &[String]) -> io::Result<Report> {
+    let known = |name: &String| TABLES.iter().any(|(table, _)| table == name);
+    if let Some(unknown) = names.iter().find(|name| !known(name)) {
+        let known = TABLES.map(|(table, _)| table).join(", ");
+        let message = format!("there is no table {unknown}; there are {known}");
+        return Err(io::Error::other(message));
+    }
+    let mut report = Report::default();
+    for (name, measurement) in TABLES {
+        if names.is_empty() || names.iter().any(|wanted| wanted == name) {
+            report.add(measurement(effort)?);
+        }
+    }
+    Ok(report)
 }
 
 /// A STUN request parsed, verified and answered.
@@ -48,6 +88,7 @@ pub fn codec() -> Table {
     let medians = medians(&mut subjects);
     let counts = allocations(&mut subjects);
     let mut table = Table::new(
+        "stun",
         "STUN: a Binding request of 96 bytes parsed, verified and answered in 64, ns (× floor) / heap allocations",
         &["request → response"],
     );
@@ -84,6 +125,7 @@ pub fn keepalive(effort: Effort) -> Table {
     });
     let floors = floors.map(median);
     let mut table = Table::new(
+        "consent",
         "ICE: consent in a connected agent, warm, ns (× floor) / heap allocations",
         &[
             "request in → response out",
@@ -115,6 +157,7 @@ pub fn rejection(effort: Effort) -> Table {
     ];
     let medians = medians(&mut subjects);
     let mut table = Table::new(
+        "rejection",
         "Turned away, ns (× the floor of a STUN request answered)",
         &["wrong username", "unknown transaction", "forged MAC"],
     );
@@ -215,8 +258,9 @@ const FLEETS: [(&str, MeasureScale, &[usize], &[usize]); 6] = [
 /// # Errors
 ///
 /// When this program cannot be started once more.
-pub fn at_scale(effort: Effort) -> io::Result<Table> {
+fn at_scale(effort: Effort) -> io::Result<Table> {
     let mut table = Table::new(
+        "scale",
         "ICE at scale: connected agents in one thread, virtual time",
         &[
             "ns per agent·second",
@@ -234,9 +278,10 @@ pub fn at_scale(effort: Effort) -> io::Result<Table> {
         };
         for agents in numbers {
             let seconds = effort.of(5, 15);
-            let figures = in_a_process_of_its_own(name, *agents, seconds)?;
+            let (count, seconds) = (agents.to_string(), seconds.to_string());
+            let figures = in_a_process_of_its_own(&[FLEET, name, &count, &seconds])?;
             let row = format!("{name}, {agents} agents");
-            match figures {
+            match Figures::from_row(&figures) {
                 Some(figures) => table.row(&row, cells_of(&figures)),
                 None => println!("{row}: not measured, there is not enough memory"),
             }
@@ -260,39 +305,55 @@ fn cells_of(figures: &Figures) -> Vec<Cell> {
     ]
 }
 
-fn in_a_process_of_its_own(
-    name: &str,
-    agents: usize,
-    seconds: usize,
-) -> io::Result<Option<Figures>> {
-    let (agents, seconds) = (agents.to_string(), seconds.to_string());
-    let output = Command::new(std::env::current_exe()?)
-        .args([ONE_FLEET, name, &agents, &seconds])
-        .output()?;
-    Ok(Figures::from_line(&String::from_utf8_lossy(&output.stdout)))
-}
+/// The first argument of a process that measures one thing, so that its memory is its own; what it is follows.
+pub const ONE: &str = "--one";
 
-/// The first argument of a process that measures one fleet; kind, number of agents and seconds follow.
-pub const ONE_FLEET: &str = "--one-fleet";
+type One = fn(&[String]) -> Option<Vec<f64>>;
 
-/// What such a process does: prints the figures of one fleet.
+/// What such a process measures, by the first word of its arguments.
+const ONES: [(&str, One); 2] = [(FLEET, one_fleet), (dtls::MEMORY, dtls::one_memory)];
+
+/// What such a process does: measures the one thing, and gives its figures as a line.
 ///
 /// `None` for arguments that make no sense.
 #[must_use]
-pub fn one_fleet(arguments: &[String]) -> Option<String> {
+pub fn one(arguments: &[String]) -> Option<String> {
+    let (kind, arguments) = arguments.split_first()?;
+    let (_, measure) = ONES.iter().find(|(known, _)| known == kind)?;
+    let figures = measure(arguments)?;
+    let words: Vec<_> = figures.iter().map(ToString::to_string).collect();
+    Some(words.join(" "))
+}
+
+/// The figures of such a process; none if it ended early.
+fn in_a_process_of_its_own(arguments: &[&str]) -> io::Result<Vec<f64>> {
+    let output = Command::new(std::env::current_exe()?)
+        .arg(ONE)
+        .args(arguments)
+        .output()?;
+    let words = String::from_utf8_lossy(&output.stdout);
+    let figures = words.split_whitespace().map(str::parse);
+    Ok(figures.collect::<Result<_, _>>().unwrap_or_default())
+}
+
+/// One kind of fleet: its name, how many agents, and for how many seconds.
+const FLEET: &str = "fleet";
+
+fn one_fleet(arguments: &[String]) -> Option<Vec<f64>> {
     let [name, agents, seconds] = arguments else {
         return None;
     };
     let (_, measure, ..) = FLEETS.iter().find(|(known, ..)| known == name)?;
     let figures = measure(agents.parse().ok()?, seconds.parse().ok()?)?;
-    Some(figures.to_line())
+    Some(figures.to_row().to_vec())
 }
 
 /// How long it takes to connect.
 #[must_use]
-pub fn connect() -> Table {
+fn connect() -> Table {
     let columns = LAYOUTS.map(|layout| layout.name);
     let mut table = Table::new(
+        "connect",
         "ICE: ms until usable / controlled side selected / controlling side done · datagrams, 50 ms one way",
         &columns,
     );
@@ -328,7 +389,7 @@ fn course(course: &Course) -> Cell {
 
 /// What it takes to make an agent with sixteen sockets that learns of sixteen candidates.
 #[must_use]
-pub fn construction() -> Table {
+fn construction(effort: Effort) -> Table {
     let now = epoch();
     let mut subjects = [
         subject::<Floe>(now),
@@ -336,8 +397,12 @@ pub fn construction() -> Table {
         subject::<Rice>(now),
         subject::<Rtc>(now),
     ];
-    let medians = medians(&mut subjects);
-    let mut table = Table::new("ICE: an agent with 16 × 16 candidates constructed", &["µs"]);
+    let medians = medians_of(&mut subjects, effort.of(21, 201));
+    let mut table = Table::new(
+        "construction",
+        "ICE: an agent with 16 × 16 candidates constructed",
+        &["µs"],
+    );
     for (subject, nanos) in subjects.iter().zip(medians) {
         table.row(subject.name(), vec![Cell::new(nanos / 1000.0, "µs", 0)]);
     }

@@ -8,13 +8,18 @@ pub mod call;
 pub mod codec;
 pub mod compare;
 pub mod connect;
+pub mod dtls;
 pub mod floor;
 pub mod handshake;
 pub mod keepalive;
+pub mod machine;
+pub mod page;
 pub mod peers;
+pub mod random;
 pub mod report;
 pub mod scale;
 
+use std::borrow::Cow;
 use std::{hint::black_box, time::Instant};
 
 /// How many turns each subject gets; odd, so that the median is one of them.
@@ -28,7 +33,7 @@ const SLOW_CALLS_PER_TURN: u32 = 8;
 
 /// One line of the table: a name, and what is to be measured.
 pub struct Subject<'a> {
-    name: &'static str,
+    name: Cow<'static, str>,
     calls: u32,
     run: Box<dyn FnMut() + 'a>,
 }
@@ -41,36 +46,49 @@ impl std::fmt::Debug for Subject<'_> {
 
 impl<'a> Subject<'a> {
     /// A subject whose result is kept from being optimised away.
-    pub fn new<R>(name: &'static str, run: impl FnMut() -> R + 'a) -> Self {
+    pub fn new<R>(name: impl Into<Cow<'static, str>>, run: impl FnMut() -> R + 'a) -> Self {
         Self::repeated(name, CALLS_PER_TURN, run)
     }
 
     /// Its name.
     #[must_use]
-    pub fn name(&self) -> &'static str {
-        self.name
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// One that takes so long that a few calls make a turn: not a single one, which would pay for what the subject before
     /// it left in the caches.
-    pub fn slow<R>(name: &'static str, run: impl FnMut() -> R + 'a) -> Self {
+    pub fn slow<R>(name: impl Into<Cow<'static, str>>, run: impl FnMut() -> R + 'a) -> Self {
         Self::repeated(name, SLOW_CALLS_PER_TURN, run)
     }
 
-    fn repeated<R>(name: &'static str, calls: u32, mut run: impl FnMut() -> R + 'a) -> Self {
+    fn repeated<R>(
+        name: impl Into<Cow<'static, str>>,
+        calls: u32,
+        mut run: impl FnMut() -> R + 'a,
+    ) -> Self {
         let run = Box::new(move || {
             for _ in 0..calls {
                 black_box(run());
             }
         });
-        Self { name, calls, run }
+        Self {
+            name: name.into(),
+            calls,
+            run,
+        }
     }
 }
 
 /// Measures all subjects in turn: the median of each, in nanoseconds per call.
 pub fn medians(subjects: &mut [Subject<'_>]) -> Vec<f64> {
-    let mut turns = vec![Vec::with_capacity(TURNS); subjects.len()];
-    for _ in 0..TURNS {
+    medians_of(subjects, TURNS)
+}
+
+/// The same with another number of turns.
+pub fn medians_of(subjects: &mut [Subject<'_>], count: usize) -> Vec<f64> {
+    let mut turns = vec![Vec::with_capacity(count); subjects.len()];
+    for _ in 0..count {
         for (subject, turns) in subjects.iter_mut().zip(&mut turns) {
             turns.push(nanoseconds(&mut subject.run) / f64::from(subject.calls));
         }
@@ -93,7 +111,7 @@ pub fn side_by_side(title: &str, mut subjects: Vec<Subject<'_>>) {
     let floor = medians.first().copied().unwrap_or(f64::NAN);
     let rows = subjects.iter().zip(medians);
     let rows: Vec<_> = rows
-        .map(|(subject, median)| (subject.name, median, floor))
+        .map(|(subject, median)| (subject.name(), median, floor))
         .collect();
     print_table(title, &rows);
 }

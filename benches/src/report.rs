@@ -11,8 +11,21 @@ pub struct Report {
 impl Report {
     /// Prints a table and keeps it.
     pub fn add(&mut self, table: Table) {
-        println!("\n{}", table.markdown());
+        println!("\n## {}\n\n{}", table.name, table.markdown());
         self.tables.push(table);
+    }
+
+    /// All tables, in the order in which they were measured.
+    #[must_use]
+    pub fn tables(&self) -> &[Table] {
+        &self.tables
+    }
+
+    /// The first figure of a cell.
+    #[must_use]
+    pub fn value(&self, table: &str, row: &str, column: &str) -> Option<f64> {
+        let table = self.tables.iter().find(|known| known.id == table)?;
+        table.value(row, column)
     }
 
     /// One object per figure: `{table, row, column, value, unit, ratio_to_floor}`.
@@ -25,16 +38,18 @@ impl Report {
 /// Rows of cells.
 #[derive(Debug)]
 pub struct Table {
+    id: &'static str,
     name: String,
     columns: Vec<String>,
     rows: Vec<(String, Vec<Cell>)>,
 }
 
 impl Table {
-    /// A table without rows.
+    /// A table without rows. The id is that of its place in the page.
     #[must_use]
-    pub fn new(name: &str, columns: &[&str]) -> Self {
+    pub fn new(id: &'static str, name: &str, columns: &[&str]) -> Self {
         Self {
+            id,
             name: name.to_owned(),
             columns: columns.iter().map(ToString::to_string).collect(),
             rows: Vec::new(),
@@ -47,10 +62,30 @@ impl Table {
         self.rows.push((name.to_owned(), cells));
     }
 
-    fn markdown(&self) -> String {
+    /// Its place in the page.
+    #[must_use]
+    pub fn id(&self) -> &'static str {
+        self.id
+    }
+
+    /// The names of its rows.
+    pub fn rows(&self) -> impl Iterator<Item = &str> {
+        self.rows.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// The first figure of a cell.
+    #[must_use]
+    pub fn value(&self, row: &str, column: &str) -> Option<f64> {
+        let column = self.columns.iter().position(|known| known == column)?;
+        let (_, cells) = self.rows.iter().find(|(known, _)| known == row)?;
+        Some(cells[column].figures.first()?.value)
+    }
+
+    /// The table as a page shows it.
+    #[must_use]
+    pub fn markdown(&self) -> String {
         let line = |first: &str, rest: Vec<&str>| format!("| {first} | {} |\n", rest.join(" | "));
-        let mut text = format!("## {}\n\n", self.name);
-        text += &line("", self.columns.iter().map(String::as_str).collect());
+        let mut text = line("", self.columns.iter().map(String::as_str).collect());
         text += &format!("|---|{}\n", "---|".repeat(self.columns.len()));
         for (name, cells) in &self.rows {
             text += &line(name, cells.iter().map(|cell| cell.text.as_str()).collect());
@@ -62,7 +97,7 @@ impl Table {
         let of_row = |(row, cells): &(String, Vec<Cell>)| -> Vec<Json> {
             let of_cell = |(column, cell): (&String, &Cell)| -> Vec<Json> {
                 let figures = cell.figures.iter();
-                let json = figures.map(|figure| figure.to_json(&self.name, row, column));
+                let json = figures.map(|figure| figure.to_json(self.id, row, column));
                 json.collect()
             };
             self.columns.iter().zip(cells).flat_map(of_cell).collect()
@@ -134,6 +169,15 @@ impl Cell {
         let mut cell = Self::new(nanos, "ns", 0);
         cell.figures[0].ratio = Some(ratio);
         cell.text += &format!(" ({ratio:.2})");
+        cell
+    }
+
+    /// Microseconds, and how many times the floor they are.
+    #[must_use]
+    pub fn micros_over(nanos: f64, floor: f64) -> Self {
+        let mut cell = Self::new(nanos / 1000.0, "µs", 0);
+        cell.figures[0].ratio = Some(nanos / floor);
+        cell.text += &format!(" ({:.2})", nanos / floor);
         cell
     }
 

@@ -8,12 +8,12 @@ use std::hint::black_box;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use rustix::time::{ClockId, clock_gettime};
-
 use crate::call::epoch;
 use crate::codec::Requests;
+use crate::machine::{cpu_time, resident};
 use crate::median;
 use crate::peers::{MTU, Peer, Side};
+use crate::random::Random;
 
 /// Over how long the calls begin.
 const ARRIVAL: Duration = Duration::from_secs(10);
@@ -39,32 +39,32 @@ pub struct Figures {
 }
 
 impl Figures {
-    /// As one line for another process.
+    /// In the order of the fields.
     #[must_use]
-    pub fn to_line(&self) -> String {
-        let all = [
+    pub fn to_row(&self) -> [f64; 6] {
+        [
             self.per_agent_second,
             self.wake_ups,
             self.checks,
             self.per_check,
             self.memory,
             self.cold,
-        ];
-        all.map(|figure| figure.to_string()).join(" ")
+        ]
     }
 
     /// The other way round.
     #[must_use]
-    pub fn from_line(line: &str) -> Option<Self> {
-        let mut all = line.split_whitespace().map(|word| word.parse().ok());
-        let mut next = || all.next().flatten();
+    pub fn from_row(row: &[f64]) -> Option<Self> {
+        let [per_agent_second, wake_ups, checks, per_check, memory, cold] = *row else {
+            return None;
+        };
         Some(Self {
-            per_agent_second: next()?,
-            wake_ups: next()?,
-            checks: next()?,
-            per_check: next()?,
-            memory: next()?,
-            cold: next()?,
+            per_agent_second,
+            wake_ups,
+            checks,
+            per_check,
+            memory,
+            cold,
         })
     }
 }
@@ -247,7 +247,7 @@ impl<P: Peer> Fleet<P> {
     /// Every controlled agent answers a request, in an order that no cache expects.
     fn answer_in_any_order(&mut self) -> f64 {
         let mut order: Vec<usize> = (1..self.agents.len()).step_by(2).collect();
-        shuffle(&mut order);
+        Random::new(0).shuffle(&mut order);
         let mut requests = Requests::default();
         let mut request = |index: &usize| {
             let (receiver, sender) = (&self.agents[*index], &self.agents[*index - 1]);
@@ -272,30 +272,4 @@ impl<P: Peer> Fleet<P> {
 fn address(index: usize) -> SocketAddr {
     let [_, a, b, c] = (index as u32 + 1).to_be_bytes();
     SocketAddr::from(([10, a, b, c], 5000))
-}
-
-fn shuffle(order: &mut [usize]) {
-    let mut state = 0x2545_F491_4F6C_DD1D_u64;
-    for last in (1..order.len()).rev() {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        order.swap(last, (state % (last as u64 + 1)) as usize);
-    }
-}
-
-/// CPU time of this thread, nanoseconds.
-fn cpu_time() -> f64 {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    time.tv_sec as f64 * 1e9 + time.tv_nsec as f64
-}
-
-/// Resident memory of this process, bytes.
-fn resident() -> f64 {
-    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let pages = statm.split_whitespace().nth(1);
-    let pages: f64 = pages
-        .and_then(|pages| pages.parse().ok())
-        .unwrap_or(f64::NAN);
-    pages * rustix::param::page_size() as f64
 }

@@ -2,24 +2,24 @@
 //!
 //! ```sh
 //! cargo run --release -p floe-benches --bin compare             # some ten minutes
-//! cargo run --release -p floe-benches --bin compare -- --quick  # two
+//! cargo run --release -p floe-benches --bin compare -- --quick  # two at most
+//! cargo run --release -p floe-benches --bin compare -- --write  # and into docs/performance.md, with its figures
+//! cargo run --release -p floe-benches --bin compare -- stun     # only this table
 //! ```
 
 use std::path::Path;
 use std::process::ExitCode;
 use std::{env, fs, io};
 
-use floe_benches::compare::{self, Effort, ONE_FLEET};
+use floe_benches::compare::{self, Effort, ONE};
+use floe_benches::page::{self, Filling};
 use floe_benches::report::Report;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let result = match words.as_slice() {
-        [ONE_FLEET, ..] => return one_fleet(&arguments[1..]),
-        [] => all(Effort::Full),
-        ["--quick"] => all(Effort::Quick),
-        _ => Err(io::Error::other("the only argument is --quick")),
+    let result = match arguments.split_first() {
+        Some((first, rest)) if first == ONE => one(rest),
+        _ => Options::of(&arguments).and_then(|options| all(&options)),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -30,28 +30,67 @@ fn main() -> ExitCode {
     }
 }
 
-fn one_fleet(arguments: &[String]) -> ExitCode {
-    match compare::one_fleet(arguments) {
-        Some(figures) => {
-            println!("{figures}");
-            ExitCode::SUCCESS
+/// What the caller wants.
+struct Options {
+    effort: Effort,
+    page: Page,
+    /// Only these tables.
+    tables: Vec<String>,
+}
+
+#[derive(PartialEq, Eq)]
+enum Page {
+    AsItIs,
+    Written,
+}
+
+impl Options {
+    fn of(arguments: &[String]) -> io::Result<Self> {
+        let mut options = Self {
+            effort: Effort::Full,
+            page: Page::AsItIs,
+            tables: Vec::new(),
+        };
+        for argument in arguments {
+            match argument.as_str() {
+                "--quick" => options.effort = Effort::Quick,
+                "--write" => options.page = Page::Written,
+                option if option.starts_with('-') => {
+                    let message =
+                        "the options are --quick and --write; all else is the name of a table";
+                    return Err(io::Error::other(message));
+                }
+                _ => options.tables.push(argument.clone()),
+            }
         }
-        None => ExitCode::FAILURE,
+        Ok(options)
     }
 }
 
-fn all(effort: Effort) -> io::Result<()> {
-    let mut report = Report::default();
-    report.add(compare::codec());
-    report.add(compare::keepalive(effort));
-    report.add(compare::rejection(effort));
-    report.add(compare::connect());
-    report.add(compare::construction());
-    report.add(compare::at_scale(effort)?);
-    let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target");
+fn one(arguments: &[String]) -> io::Result<()> {
+    let figures = compare::one(arguments);
+    let figures = figures.ok_or_else(|| io::Error::other("there is no such thing to measure"))?;
+    println!("{figures}");
+    Ok(())
+}
+
+fn all(options: &Options) -> io::Result<()> {
+    let report = compare::measure(options.effort, &options.tables)?;
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let target = root.join("target");
     fs::create_dir_all(&target)?;
-    fs::write(
-        target.join("compare.json"),
-        format!("{:#}\n", report.to_json()),
-    )
+    let json = format!("{:#}\n", report.to_json());
+    fs::write(target.join("compare.json"), json)?;
+    if options.page == Page::Written {
+        write_page(&report, &root.join("docs"))?;
+    }
+    Ok(())
+}
+
+fn write_page(report: &Report, docs: &Path) -> io::Result<()> {
+    let path = docs.join("performance.md");
+    let mut fillings: Vec<_> = Filling::tables(report).collect();
+    fillings.push(Filling::machine());
+    let filled = page::fill(&fs::read_to_string(&path)?, &fillings)?;
+    fs::write(path, filled)
 }

@@ -1,0 +1,271 @@
+//! The tables of DTLS.
+
+use std::io;
+
+use floe_dtls::{CryptoBackend, NamedGroup};
+
+use super::{Effort, in_a_process_of_its_own};
+use crate::dtls::{
+    Dimpl, Floe, Implementation, OpenSsl, Records, Rtc, Turn, V12, V13, record_floor,
+};
+use crate::handshake::HandshakeFloor;
+use crate::report::{Cell, Table};
+use crate::{Subject, median, medians_of};
+
+use CryptoBackend::{AwsLcRs, Ring};
+const X25519: NamedGroup = NamedGroup::X25519;
+const P256: NamedGroup = NamedGroup::SECP256R1;
+const HYBRID: NamedGroup = NamedGroup::X25519MLKEM768;
+
+/// Of a datagram, in bytes.
+const MTU: u16 = 1200;
+
+type Boxed = Box<dyn Implementation>;
+
+/// A floor, and whoever is measured by it, in turn.
+fn handshake_groups() -> Vec<(CryptoBackend, NamedGroup, Vec<Boxed>)> {
+    let mtu = usize::from(MTU);
+    let floe =
+        |version, backend, group| -> Boxed { Box::new(Floe::new(version, backend, group, mtu)) };
+    let floes = |backend, group| vec![floe(V12, backend, group), floe(V13, backend, group)];
+    let dimpl = |version, group| -> Boxed { Box::new(Dimpl::new(version, group, mtu)) };
+    // Those of the peers leave caches and heap otherwise than they found them, so they come after floe's.
+    vec![
+        (Ring, X25519, floes(Ring, X25519)),
+        (Ring, P256, floes(Ring, P256)),
+        (AwsLcRs, X25519, floes(AwsLcRs, X25519)),
+        (AwsLcRs, P256, floes(AwsLcRs, P256)),
+        (AwsLcRs, HYBRID, vec![floe(V13, AwsLcRs, HYBRID)]),
+        (
+            AwsLcRs,
+            X25519,
+            vec![dimpl(V12, X25519), dimpl(V13, X25519)],
+        ),
+        (AwsLcRs, P256, vec![dimpl(V12, P256), dimpl(V13, P256)]),
+        (
+            Ring,
+            P256,
+            vec![Box::new(Rtc::new(mtu)), Box::new(OpenSsl::new(MTU.into()))],
+        ),
+    ]
+}
+
+/// A whole mutual handshake.
+#[must_use]
+pub(super) fn handshakes(effort: Effort) -> Table {
+    let mut table = Table::new(
+        "handshakes",
+        "DTLS: full mutual handshake, both sides",
+        &[
+            "CPU, µs (× its floor)",
+            "allocations, client / server",
+            "flights",
+        ],
+    );
+    for (backend, group, stacks) in handshake_groups() {
+        let floor = HandshakeFloor::new(backend, group);
+        let mut subjects = vec![Subject::slow("floor", || floor.run())];
+        let stacks = stacks.iter();
+        subjects.extend(
+            stacks
+                .clone()
+                .map(|stack| Subject::slow(stack.name(), || stack.handshake())),
+        );
+        let times = medians_of(&mut subjects, effort.of(31, 401));
+        let name = match backend {
+            Ring => "ring",
+            _ => "aws-lc-rs",
+        };
+        let measured = table
+            .rows()
+            .any(|row| row == format!("floor, {name}, {group}"));
+        if !measured {
+            let cells = vec![
+                Cell::micros_over(times[0], times[0]),
+                Cell::none(),
+                Cell::none(),
+            ];
+            table.row(&format!("floor, {name}, {group}"), cells);
+        }
+        for (stack, time) in stacks.zip(&times[1..]) {
+            let cost = stack.cost();
+            let [client, server] = cost.allocations.map(|count| count as f64);
+            let allocations = Cell::parts(
+                format!("{client:.0} / {server:.0}"),
+                &[("client", client, ""), ("server", server, "")],
+            );
+            let flights = Cell::new(cost.flights.into(), "", 0);
+            table.row(
+                &stack.name(),
+                vec![Cell::micros_over(*time, times[0]), allocations, flights],
+            );
+        }
+    }
+    table
+}
+
+/// All that have application data, with datagrams of so many bytes.
+fn stacks(mtu: u16) -> Vec<(CryptoBackend, Boxed)> {
+    let bytes = usize::from(mtu);
+    vec![
+        (Ring, Box::new(Floe::new(V12, Ring, X25519, bytes))),
+        (Ring, Box::new(Floe::new(V13, Ring, X25519, bytes))),
+        (AwsLcRs, Box::new(Floe::new(V12, AwsLcRs, X25519, bytes))),
+        (AwsLcRs, Box::new(Floe::new(V13, AwsLcRs, X25519, bytes))),
+        (AwsLcRs, Box::new(Dimpl::new(V12, X25519, bytes))),
+        (AwsLcRs, Box::new(Dimpl::new(V13, X25519, bytes))),
+        (Ring, Box::new(Rtc::new(bytes))),
+        (Ring, Box::new(OpenSsl::new(mtu.into()))),
+    ]
+}
+
+/// Plaintext sizes.
+const SIZES: [usize; 2] = [1200, 100];
+
+/// Application records.
+#[must_use]
+pub(super) fn records(effort: Effort) -> Table {
+    let mut table = Table::new(
+        "records",
+        "DTLS: application data, AES-128-GCM, ns (× floor) / heap allocations",
+        &[
+            "seal 1200 bytes",
+            "open 1200 bytes",
+            "seal 100 bytes",
+            "open 100 bytes",
+        ],
+    );
+    // Records of 1200 bytes of data are to fit.
+    let stacks = stacks(1400);
+    let floors = [Ring, AwsLcRs];
+    let mut all = SIZES.map(|size| {
+        let floors = floors.map(|backend| record_floor(backend, size));
+        let stacks = stacks.iter().map(|(_, stack)| stack.records(size));
+        floors.into_iter().chain(stacks).collect::<Vec<_>>()
+    });
+    let turns = all
+        .each_mut()
+        .map(|records| turns(records, effort.of(101, 801)));
+    let mut row = |index: usize, name: &str, floor: usize| {
+        let mut cells = Vec::new();
+        for (turns, records) in turns.iter().zip(&mut all) {
+            let allocations = records[index].allocations();
+            let (turn, floor) = (turns[index], turns[floor]);
+            cells.push(Cell::over(turn.seal, floor.seal).and_allocations(allocations.seal));
+            cells.push(Cell::over(turn.open, floor.open).and_allocations(allocations.open));
+        }
+        table.row(name, cells);
+    };
+    row(0, "floor, ring", 0);
+    row(1, "floor, aws-lc-rs", 1);
+    for (index, (backend, stack)) in stacks.iter().enumerate() {
+        let floor = usize::from(*backend != Ring);
+        row(index + floors.len(), &stack.name(), floor);
+    }
+    table
+}
+
+/// Medians of subjects that take turns.
+fn turns(all: &mut [Box<dyn Records>], count: usize) -> Vec<Turn> {
+    let mut times = vec![(Vec::new(), Vec::new()); all.len()];
+    for _ in 0..count {
+        for (records, (seal, open)) in all.iter_mut().zip(&mut times) {
+            let turn = records.time();
+            seal.push(turn.seal);
+            open.push(turn.open);
+        }
+    }
+    let turn = |(seal, open)| Turn {
+        seal: median(seal),
+        open: median(open),
+    };
+    times.into_iter().map(turn).collect()
+}
+
+/// One implementation's memory: its name, and how many pairs.
+pub(super) const MEMORY: &str = "dtls-memory";
+
+pub(super) fn one_memory(arguments: &[String]) -> Option<Vec<f64>> {
+    let [name, pairs] = arguments else {
+        return None;
+    };
+    let stacks = stacks(MTU);
+    let (_, stack) = stacks.iter().find(|(_, stack)| stack.name() == *name)?;
+    let memory = stack.memory(pairs.parse().ok()?);
+    Some(vec![memory.resident, memory.counted])
+}
+
+/// What an established side takes, each implementation in a process of its own.
+///
+/// # Errors
+///
+/// When this program cannot be started once more.
+pub(super) fn memory(effort: Effort) -> io::Result<Table> {
+    let mut table = Table::new(
+        "memory",
+        "DTLS: memory per established side, bytes",
+        &["resident", "of it the machine and Rust's heap, counted"],
+    );
+    let pairs = effort.of(1000, 10_000).to_string();
+    for (_, stack) in stacks(MTU) {
+        let figures = in_a_process_of_its_own(&[MEMORY, &stack.name(), &pairs])?;
+        if let [resident, counted] = *figures {
+            let bytes = |value| Cell::new(value, "bytes", 0);
+            // OpenSSL has nothing in Rust's heap but what its adapter keeps there.
+            let counted = match is_openssl(&stack) {
+                true => Cell::none(),
+                false => bytes(counted),
+            };
+            table.row(&stack.name(), vec![bytes(resident), counted]);
+        }
+    }
+    Ok(table)
+}
+
+/// Handshakes where datagrams get lost.
+#[must_use]
+pub(super) fn loss(effort: Effort) -> Table {
+    let mut table = Table::new(
+        "loss",
+        "DTLS: handshake under random loss, 50 ms one way: median / 99th percentile, ms; failures",
+        &["no loss", "10 %", "30 %"],
+    );
+    let seeds = effort.of(100, 1000) as u64;
+    for (_, stack) in stacks(MTU) {
+        // OpenSSL has no virtual time, and which backend it is makes no difference.
+        if stack.name().contains("OpenSSL")
+            || stack.name().contains("floe") && stack.name().contains("aws")
+        {
+            continue;
+        }
+        let cell = |loss| {
+            let courses: Vec<_> = (0..seeds).map(|seed| stack.course(loss, seed)).collect();
+            cell_of(&courses)
+        };
+        table.row(&stack.name(), [0.0, 0.1, 0.3].map(cell).to_vec());
+    }
+    table
+}
+
+fn is_openssl(stack: &Boxed) -> bool {
+    stack.name().starts_with("OpenSSL")
+}
+
+fn cell_of(courses: &[Option<u64>]) -> Cell {
+    let mut took: Vec<u64> = courses.iter().copied().flatten().collect();
+    took.sort_unstable();
+    let failures = courses.len() - took.len();
+    let quantile = |share: f64| {
+        let index = (took.len() as f64 * share).ceil() as usize;
+        took.get(index.saturating_sub(1)).copied().unwrap_or(0)
+    };
+    let (median, late) = (quantile(0.5), quantile(0.99));
+    Cell::parts(
+        format!("{median} / {late}; {failures}"),
+        &[
+            ("median", median as f64, "ms"),
+            ("99th percentile", late as f64, "ms"),
+            ("failures", failures as f64, ""),
+        ],
+    )
+}
