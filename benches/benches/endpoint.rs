@@ -4,7 +4,9 @@
 
 use std::{collections::HashMap, hint::black_box, sync::Arc, time::Instant};
 
-use floe::{Endpoint, Event, Outcome, PeerConnection, Received, TransportId, TransportStates};
+use floe::{
+    DropReason, Endpoint, Event, Outcome, PeerConnection, Received, TransportId, TransportStates,
+};
 use floe_benches::call::{self, Leg, address, carry, endpoint, epoch};
 use floe_benches::{Subject, side_by_side};
 use floe_dtls::{self as dtls, Identity};
@@ -61,7 +63,10 @@ fn main() {
                 bytes.copy_from_slice(&unknown_check);
                 seal_fingerprint(bytes);
                 let outcome = server.handle_datagram(now, black_box(unknown), bytes);
-                assert!(matches!(outcome, Outcome::UnknownUfrag { .. }));
+                assert!(matches!(
+                    outcome,
+                    Outcome::UnknownUfrag { .. } | Outcome::Dropped(DropReason::UnknownUfrag)
+                ));
             }),
             Subject::new("aggregates of three transports updated", || {
                 peer.update(now)

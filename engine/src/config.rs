@@ -64,8 +64,23 @@ pub struct EndpointConfig {
     pub farewell: Duration,
     /// The most closed sessions remembered for that. Default: 10 000.
     pub max_farewells: usize,
+    /// How often [`Outcome::UnknownUfrag`](crate::Outcome::UnknownUfrag) is reported, from everywhere together; half of the burst
+    /// is kept for networks that were not heard of lately. What is over it is dropped and counted
+    /// ([`DropReason::UnknownUfrag`](crate::DropReason::UnknownUfrag)). Default: 1000 per second, 1000 at once.
+    pub unknown_ufrags: Rate,
+    /// And for the network that a check came from: an IPv4 /24, an IPv6 /48. Default: 20 per second, 50 at once.
+    pub unknown_ufrags_per_network: Rate,
     /// The TURN servers in use: channel data is taken from nobody else. Default: none.
     pub turn_servers: Vec<SocketAddr>,
+}
+
+/// How often something may happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// In the long run, each second. 0: never.
+    pub per_second: u32,
+    /// At once, after a pause. 0: never.
+    pub burst: u32,
 }
 
 impl EndpointConfig {
@@ -81,6 +96,14 @@ impl EndpointConfig {
             max_paths: 32,
             farewell: Self::MAX_FAREWELL,
             max_farewells: 10_000,
+            unknown_ufrags: Rate {
+                per_second: 1000,
+                burst: 1000,
+            },
+            unknown_ufrags_per_network: Rate {
+                per_second: 20,
+                burst: 50,
+            },
             turn_servers: Vec::new(),
         }
     }

@@ -96,7 +96,8 @@ pub enum Outcome<'d> {
         received: Received,
     },
     /// A connectivity check for a username fragment that nobody has: one may be created now, and the same datagram given in
-    /// again. Not authenticated, so nothing but a hint; nothing was kept of it and nothing is answered.
+    /// again. Not authenticated, so nothing but a hint; nothing was kept of it and nothing is answered. Reported as often as
+    /// [`EndpointConfig::unknown_ufrags`](crate::EndpointConfig::unknown_ufrags) allows.
     UnknownUfrag {
         /// The username fragment that the sender takes for ours.
         local: &'d str,
@@ -127,6 +128,8 @@ pub enum DropReason {
     UnknownTransaction,
     /// Not STUN, and no transport has authenticated its sender.
     UnknownPath,
+    /// A check for a username fragment that nobody has, over the budget of what is reported.
+    UnknownUfrag,
     /// A check for a session closed lately, with a wrong MAC or none.
     UnauthenticatedFarewell,
     /// So many checks for closed sessions are being refused that this one was not.
@@ -149,6 +152,7 @@ impl fmt::Display for DropReason {
             Self::MissingUsername => "the STUN request names no username fragment",
             Self::UnknownTransaction => "the STUN response answers nothing that was asked",
             Self::UnknownPath => "nobody has authenticated the sender",
+            Self::UnknownUfrag => "too many checks name username fragments that nobody has",
             Self::UnauthenticatedFarewell => "a check for a closed session is not authentic",
             Self::Overloaded => "too many refusals are waiting to be sent",
             Self::UnprovenPath => "no authenticated message has come this way",

@@ -165,7 +165,7 @@ pub use aggregate::{
     IceConnectionState, IceGatheringState, Life, PeerConnectionState, connection_state,
     ice_connection_state, ice_gathering_state,
 };
-pub use config::{EndpointConfig, TransportConfig, TransportOptions};
+pub use config::{EndpointConfig, Rate, TransportConfig, TransportOptions};
 pub use demux::MediaKind;
 pub use endpoint::{AttachError, Endpoint};
 pub use error::{ApiMisuse, SealError};

@@ -11,7 +11,7 @@ pub struct EndpointStats {
     pub received: u64,
     /// Datagrams that went to a transport.
     pub routed: u64,
-    /// Checks for a username fragment that nobody has.
+    /// Checks for a username fragment that nobody has, as far as they were reported.
     pub unknown_ufrag: u64,
     /// Authenticated messages of one transport from a 5-tuple that belongs to another.
     pub contested_tuples: u64,
@@ -50,12 +50,13 @@ pub struct Drops([u64; Self::REASONS.len()]);
 
 impl Drops {
     /// The reasons counted here.
-    pub const REASONS: [DropReason; 9] = [
+    pub const REASONS: [DropReason; 10] = [
         DropReason::UnknownProtocol,
         DropReason::MalformedStun,
         DropReason::MissingUsername,
         DropReason::UnknownTransaction,
         DropReason::UnknownPath,
+        DropReason::UnknownUfrag,
         DropReason::UnauthenticatedFarewell,
         DropReason::Overloaded,
         DropReason::UnprovenPath,
@@ -106,8 +107,8 @@ mod tests {
         for (place, reason) in Drops::REASONS.into_iter().enumerate() {
             assert_eq!(drops.count(reason), place as u64 + 1);
         }
-        assert_eq!(drops.total(), 45);
-        assert_eq!(drops.iter().count(), 9);
+        assert_eq!(drops.total(), 55);
+        assert_eq!(drops.iter().count(), 10);
         assert_eq!(
             drops.count(DropReason::Ice(floe_ice::DropReason::BadIntegrity)),
             0

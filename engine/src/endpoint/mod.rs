@@ -25,6 +25,7 @@ mod ready;
 mod routes;
 mod routing;
 mod seeds;
+mod strangers;
 
 pub use membership::AttachError;
 
@@ -42,6 +43,7 @@ use std::{
     fmt,
     time::{Duration, Instant},
 };
+use strangers::Strangers;
 
 /// Owns transports and routes to them. One per thread and set of sockets; see the [crate's documentation](crate) for its
 /// loop.
@@ -50,6 +52,7 @@ pub struct Endpoint {
     slots: SlotMap<DefaultKey, Slot>,
     routes: Routes,
     farewells: Farewells,
+    strangers: Strangers,
     outbox: Outbox,
     deadlines: Deadlines,
     /// Who may have a datagram to send.
@@ -88,7 +91,12 @@ impl Endpoint {
         Self {
             slots: SlotMap::new(),
             routes: Routes::new(route, hash.clone()),
-            farewells: Farewells::new(hash, lifetime, config.max_farewells),
+            farewells: Farewells::new(hash.clone(), lifetime, config.max_farewells),
+            strangers: Strangers::new(
+                hash,
+                config.unknown_ufrags,
+                config.unknown_ufrags_per_network,
+            ),
             outbox: Outbox::default(),
             deadlines: Deadlines::default(),
             senders: ReadyQueue::default(),

@@ -2,7 +2,7 @@
 
 use super::{Endpoint, LETTER, farewells::Verdict};
 use crate::{
-    DropReason, Outcome, Received, Transport, TransportId,
+    DropReason, MediaKind, Outcome, Received, Transport, TransportId,
     demux::{self, Kind},
     transport::paths::Standing,
 };
@@ -31,20 +31,49 @@ impl Endpoint {
             None => self.drop(DropReason::UnknownProtocol),
             Some(Kind::Stun) => self.handle_stun(now, path, datagram),
             Some(Kind::TurnChannelOrQuic) if self.is_turn_server(&path) => Outcome::FromTurnServer,
-            Some(kind) => {
-                let Some(id) = self.routes.by_path(&path) else {
-                    return self.drop(DropReason::UnknownPath);
-                };
-                let deliver =
-                    |transport: &mut Transport| transport.handle_other(now, path, kind, datagram);
-                match self.touch(now, id, deliver) {
-                    Some(received) => Outcome::Routed {
-                        transport: id,
-                        received,
-                    },
-                    None => self.drop(DropReason::UnknownPath),
-                }
-            }
+            Some(Kind::Media(kind)) => self.handle_media(now, path, kind, datagram),
+            Some(kind) => self.handle_other(now, path, kind, datagram),
+        }
+    }
+
+    /// Media moves counters and nothing else, so that no table is read anew for it.
+    fn handle_media<'d>(
+        &mut self,
+        now: Instant,
+        path: FiveTuple,
+        kind: MediaKind,
+        datagram: &mut [u8],
+    ) -> Outcome<'d> {
+        if let Some(id) = self.routes.by_path(&path)
+            && let Some(slot) = self.slots.get_mut(id.key())
+            && !slot.transport.is_metering()
+        {
+            return Outcome::Routed {
+                transport: id,
+                received: slot.transport.handle_media(&path, kind),
+            };
+        }
+        self.handle_other(now, path, Kind::Media(kind), datagram)
+    }
+
+    /// What is not STUN is for whoever has authenticated its 5-tuple.
+    fn handle_other<'d>(
+        &mut self,
+        now: Instant,
+        path: FiveTuple,
+        kind: Kind,
+        datagram: &mut [u8],
+    ) -> Outcome<'d> {
+        let Some(id) = self.routes.by_path(&path) else {
+            return self.drop(DropReason::UnknownPath);
+        };
+        let deliver = |transport: &mut Transport| transport.handle_other(now, path, kind, datagram);
+        match self.touch(now, id, deliver) {
+            Some(received) => Outcome::Routed {
+                transport: id,
+                received,
+            },
+            None => self.drop(DropReason::UnknownPath),
         }
     }
 
@@ -94,6 +123,9 @@ impl Endpoint {
                 Outcome::Refused
             }
             Verdict::Forged => self.drop(DropReason::UnauthenticatedFarewell),
+            Verdict::Unknown if !self.strangers.admits(now, path.remote) => {
+                self.drop(DropReason::UnknownUfrag)
+            }
             Verdict::Unknown => {
                 self.stats.unknown_ufrag += 1;
                 Outcome::UnknownUfrag {

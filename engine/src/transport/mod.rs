@@ -24,7 +24,8 @@ pub(crate) mod paths;
 pub use associations::RemoteDtls;
 
 use crate::{
-    ApiMisuse, DropReason, Event, Received, TransportConfig, TransportOptions, TransportStats,
+    ApiMisuse, DropReason, Event, MediaKind, Received, TransportConfig, TransportOptions,
+    TransportStats,
     demux::{self, Kind},
 };
 use associations::{Associations, Exchange};
@@ -206,21 +207,35 @@ impl Transport {
         }
         let len = datagram.len();
         self.meter_at(path, |meter, path| meter.on_received(path, len));
-        if kind == Kind::Dtls {
-            return self.handle_dtls(now, datagram);
-        }
         match kind {
-            Kind::Media(_) if self.dtls.current().state() != dtls::State::Connected => {
-                self.drop(DropReason::NotConnected)
-            }
-            Kind::Media(kind) => {
-                self.stats.media += 1;
-                Received::Media(kind)
-            }
+            Kind::Dtls => self.handle_dtls(now, datagram),
+            Kind::Media(kind) => self.take_media(kind),
             // They authenticate their peer themselves, and may be what there is instead of DTLS.
             Kind::Zrtp => Received::Zrtp,
             _ => Received::Quic,
         }
+    }
+
+    /// SRTP or SRTCP arrived on `path`, and what is sent there is not metered: nothing but counters moves.
+    #[inline]
+    pub(crate) fn handle_media(&mut self, path: &FiveTuple, kind: MediaKind) -> Received {
+        match self.accepts_from(path) {
+            true => self.take_media(kind),
+            false => self.drop(DropReason::UnprovenPath),
+        }
+    }
+
+    /// Whether what is sent is paid for by what comes (I56).
+    pub(crate) fn is_metering(&self) -> bool {
+        self.meter.is_some()
+    }
+
+    fn take_media(&mut self, kind: MediaKind) -> Received {
+        if self.dtls.current().state() != dtls::State::Connected {
+            return self.drop(DropReason::NotConnected);
+        }
+        self.stats.media += 1;
+        Received::Media(kind)
     }
 
     fn handle_dtls(&mut self, now: Instant, datagram: &mut [u8]) -> Received {

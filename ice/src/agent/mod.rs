@@ -414,11 +414,12 @@ impl Agent {
     /// Whether datagrams from there may be the peer's: an authenticated request or an answer came that way, in a
     /// generation that is live.
     pub fn accepts_from(&self, path: &FiveTuple) -> bool {
-        let path = self.shared.canonical(*path);
-        self.state != State::Closed
-            && self
-                .generations()
-                .any(|generation| generation.paths.contains(&path))
+        let heard = |path| {
+            self.generations()
+                .any(|generation| generation.paths.contains(path))
+        };
+        // As it is kept, and only then as it may be spelt: media asks for each packet.
+        self.state != State::Closed && (heard(path) || heard(&self.shared.canonical(*path)))
     }
 
     /// Whether an own check was answered from there, or the owner has said as much
