@@ -380,7 +380,7 @@ impl Generation {
     /// The role has changed: priorities turn around, nominations of ours are void, checks claim the new role.
     pub(crate) fn on_role_change(&mut self, role: Role) {
         self.checklist.reprioritize(role);
-        self.look_again = None;
+        self.stop_looking();
         let voided: Vec<(PairId, Purpose)> = self
             .checklist
             .checks
@@ -446,10 +446,7 @@ impl Shared {
         let candidate =
             Candidate::peer_reflexive(path.protocol, mapped, path.local, check_priority)
                 .with_epoch(current.epoch);
-        let local = Local {
-            id: self.next_candidate_id(),
-            candidate,
-        };
+        let local = Local::new(self.next_candidate_id(), candidate);
         let end = local.end();
         self.locals.push(local);
         end

@@ -223,4 +223,4 @@ impl Checklist {
 }
 
 /// The foundation of a pair: of both candidates. `None` for what is not known any more.
-pub(crate) type FoundationPair = (Option<Foundation>, Option<u64>);
+pub(crate) type FoundationPair = (Option<Foundation>, Option<u32>);

@@ -36,13 +36,14 @@ impl Generation {
         seen: Seen,
     ) {
         let same = |e: &&mut EarlyRequest| e.path == path && *e.remote_fragment == *remote_fragment;
-        if let Some(known) = self.early.iter_mut().find(same) {
+        let early = &mut self.search.waits().early;
+        if let Some(known) = early.iter_mut().find(same) {
             known.seen = Seen {
                 wish: seen.wish.or(known.seen.wish),
                 ..seen
             };
-        } else if self.early.len() < MAX_EARLY_REQUESTS {
-            self.early.push(EarlyRequest {
+        } else if early.len() < MAX_EARLY_REQUESTS {
+            early.push(EarlyRequest {
                 path,
                 remote_fragment: remote_fragment.into(),
                 seen,
@@ -59,7 +60,11 @@ impl Generation {
         let known_base =
             |path: &FiveTuple| shared.locals.base_of(path.protocol, path.local).is_some();
         let ripe = |e: &mut EarlyRequest| *e.remote_fragment == *ours && known_base(&e.path);
-        for request in self.early.extract(ripe) {
+        let Some(waits) = self.search.live() else {
+            return;
+        };
+        let ripe: Vec<EarlyRequest> = waits.early.extract_if(.., ripe).collect();
+        for request in ripe {
             self.settle_role(shared, request.seen.role);
             let path = shared.canonical(request.path);
             self.observe(shared, now, path, request.seen);

@@ -13,7 +13,6 @@ use crate::budget::{Credit, ForgeryBudget};
 use crate::candidate::{Candidate, CandidateId, CandidateType};
 use crate::checklist::{Checklist, FoundationPair, path_of};
 use crate::config::Trickle;
-use crate::early::EarlyRequest;
 use crate::few::Few;
 use crate::list::List;
 use crate::moment::Moment;
@@ -22,6 +21,7 @@ use crate::parameters::Parameters;
 use crate::paths::Paths;
 use crate::remote::Remote;
 use crate::role::Mode;
+use crate::search::Search;
 use crate::selection::Selected;
 use crate::shared::Shared;
 use crate::state::{GatheringState, Reason};
@@ -34,24 +34,12 @@ pub(crate) struct Generation {
     pub(crate) local_key: IntegrityKey,
     pub(crate) peer: Option<Peer>,
     pub(crate) remotes: Few<Remote>,
-    /// Since when there was always a peer-reflexive pair to check and none that works.
-    pub(crate) strangers_since: Option<Moment>,
     pub(crate) end_of_candidates: EndOfCandidates,
-    /// When the peer's last candidate or its parameters came.
-    pub(crate) quiet_since: Option<Moment>,
-    /// When the parameters came: the patience of RFC 8863 counts from here.
-    pub(crate) paired_at: Option<Moment>,
-    /// When the checks began.
-    pub(crate) began: Option<Moment>,
+    pub(crate) search: Search,
     pub(crate) checklist: Checklist,
     pub(crate) selected: Option<Selected>,
-    /// A switch that has to wait for its round trip to pass.
-    pub(crate) deferred: Option<(Moment, PairId)>,
-    /// When the policy wants to be asked again, or a backup is to be checked.
-    pub(crate) look_again: Option<Moment>,
     /// The last value of NOMINATION sent.
     pub(crate) nominations: u32,
-    pub(crate) early: List<EarlyRequest>,
     pub(crate) paths: Paths,
     /// The transaction ids a lite agent saw lately, and from where.
     pub(crate) heard: Option<Box<Heard>>,
@@ -125,17 +113,11 @@ impl Generation {
             local,
             peer: None,
             remotes: Few::default(),
-            strangers_since: None,
             end_of_candidates: EndOfCandidates::Open,
-            quiet_since: None,
-            paired_at: None,
-            began: None,
+            search: Search::new(),
             checklist: Checklist::default(),
             selected: None,
-            deferred: None,
-            look_again: None,
             nominations: 0,
-            early: List::default(),
             paths: Paths::default(),
             heard: None,
             refused: List::default(),
@@ -150,15 +132,15 @@ impl Generation {
     pub(crate) fn set_peer(&mut self, shared: &mut Shared, now: Moment, peer: Peer) {
         let fragment = &*peer.username_fragment;
         let before = self.remotes.len();
-        self.remotes.retain_mut(|r| {
-            let own = r.username_fragment.take();
-            own.is_none_or(|own| **own == *fragment)
-        });
+        let waits = self.search.waits();
+        (waits.quiet_since, waits.paired_at) = (Some(now), Some(now));
+        let mut strays = std::mem::take(&mut waits.strays);
+        strays.retain(|(_, own)| **own != *fragment);
+        self.remotes
+            .retain(|r| strays.iter().all(|(id, _)| *id != r.id));
         shared.stats.candidates_ignored += (before - self.remotes.len()) as u32;
         self.peer = Some(peer);
         self.failed = None;
-        self.quiet_since = Some(now);
-        self.paired_at = Some(now);
         self.form_pairs(shared, now, None);
         self.replay_early(shared, now);
     }
@@ -179,7 +161,7 @@ impl Generation {
             shared.stats.candidates_refused += u32::from(signalled.is_some() && address.is_none());
             return None;
         };
-        self.quiet_since = Some(now);
+        self.search.waits().quiet_since = Some(now);
         if let Some(id) = self.recognize(shared, now, address, &candidate) {
             return Some(id);
         }
@@ -188,11 +170,14 @@ impl Generation {
             return None;
         }
         let id = shared.next_candidate_id();
-        let mut remote = Remote::new(id, address, &candidate);
-        if self.peer.is_some() {
-            remote.username_fragment = None;
+        if self.peer.is_none()
+            && let Some(fragment) = candidate.username_fragment()
+        {
+            let strays = &mut self.search.waits().strays;
+            strays.retain(|(id, _)| self.remotes.iter().any(|r| r.id == *id));
+            strays.push((id, fragment.into()));
         }
-        self.remotes.push(remote);
+        self.remotes.push(Remote::new(id, address, &candidate));
         self.form_pairs(shared, now, Some(id));
         Some(id)
     }
@@ -271,8 +256,8 @@ impl Generation {
         newcomer: Option<CandidateId>,
     ) {
         let Some(peer) = &self.peer else { return };
-        if self.began.is_none() && !self.remotes.is_empty() {
-            self.began = Some(now);
+        if self.search.began.is_none() && !self.remotes.is_empty() {
+            self.search.waits().began = Some(now);
         }
         let lite = shared.mode == Mode::Lite;
         if lite && peer.mode == Mode::Full {

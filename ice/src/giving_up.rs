@@ -9,8 +9,10 @@ use crate::state::{GatheringState, Reason};
 
 impl Generation {
     pub(crate) fn assume_end_of_candidates(&mut self, shared: &Shared, now: Moment) {
-        let (Some(since), Some(after)) = (self.quiet_since, shared.config.timing.end_of_candidates)
-        else {
+        let (Some(since), Some(after)) = (
+            self.search.quiet_since,
+            shared.config.timing.end_of_candidates,
+        ) else {
             return;
         };
         if self.end_of_candidates == EndOfCandidates::Open && now >= since + after {
@@ -21,15 +23,18 @@ impl Generation {
     /// Nothing but the peer's answer to a restart can help any more: the waits begin now, unless they have. An answer that
     /// comes after them is still taken.
     pub(crate) fn await_answer(&mut self, now: Moment) {
-        self.paired_at.get_or_insert(now);
-        self.quiet_since.get_or_insert(now);
+        if let Some(waits) = self.search.live() {
+            waits.paired_at.get_or_insert(now);
+            waits.quiet_since.get_or_insert(now);
+        }
     }
 
     /// There is a path meanwhile: the answer to a restart can be waited for.
     pub(crate) fn answer_may_take_its_time(&mut self) {
-        if self.peer.is_none() {
-            self.paired_at = None;
-            self.quiet_since = None;
+        if self.peer.is_none()
+            && let Some(waits) = self.search.live()
+        {
+            (waits.paired_at, waits.quiet_since) = (None, None);
         }
     }
 
@@ -41,15 +46,16 @@ impl Generation {
         let busy = pairs.any(|pair| {
             pair.remote.kind == CandidateType::PeerReflexive && pair.state().is_unfinished()
         });
+        let since = &mut self.search.waits().strangers_since;
         if self.selected.is_some() || !busy {
-            self.strangers_since = None;
+            *since = None;
         }
-        now < *self.strangers_since.get_or_insert(now) + shared.config.timing.patience
+        now < *since.get_or_insert(now) + shared.config.timing.patience
     }
 
     /// Whether everything that could give us a pair is over, and why (W3C webrtc-pc §5.6.3, RFC 8863 §4).
     pub(crate) fn gives_up(&self, shared: &Shared, now: Moment) -> Option<Reason> {
-        let paired_at = self.paired_at?;
+        let paired_at = self.search.paired_at?;
         let patient = !shared.locals.is_empty() && now < paired_at + shared.config.timing.patience;
         let open = shared.gathering != GatheringState::Complete
             || self.end_of_candidates == EndOfCandidates::Open;
@@ -72,7 +78,8 @@ impl Generation {
     pub(crate) fn giving_up_deadline(&self, shared: &Shared) -> Option<Moment> {
         let idle =
             self.selected.is_none() && !self.checklist.is_unfinished() && self.failed.is_none();
-        let (true, Some(paired_at), Some(quiet_since)) = (idle, self.paired_at, self.quiet_since)
+        let (true, Some(paired_at), Some(quiet_since)) =
+            (idle, self.search.paired_at, self.search.quiet_since)
         else {
             return None;
         };

@@ -145,6 +145,7 @@ mod revoked;
 mod rewrite;
 mod role;
 mod routable;
+mod search;
 mod selection;
 mod shared;
 mod state;

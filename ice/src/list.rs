@@ -33,14 +33,6 @@ impl<T> List<T> {
         self.release();
     }
 
-    /// Takes out what `wanted` says, in order.
-    pub(crate) fn extract(&mut self, wanted: impl FnMut(&mut T) -> bool) -> Vec<T> {
-        let items = self.0.as_mut();
-        let taken = items.map_or_else(Vec::new, |items| items.extract_if(.., wanted).collect());
-        self.release();
-        taken
-    }
-
     pub(crate) fn take(&mut self) -> Vec<T> {
         self.0.take().map_or_else(Vec::new, |items| *items)
     }
@@ -83,7 +75,7 @@ mod tests {
         assert_eq!(list.pop_front(), Some(1));
         assert_eq!(list.remove(1), 3);
         list.retain(|n| *n != 4);
-        assert_eq!(list.extract(|n| *n == 5), [5]);
+        list.retain(|n| *n != 5);
         list.iter_mut().for_each(|n| *n *= 10);
         assert_eq!(*list, [20, 60]);
         assert_eq!(list.take(), [20, 60]);

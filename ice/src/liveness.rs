@@ -67,7 +67,8 @@ impl Generation {
             return;
         };
         let switch = since + self.switch_interval(shared, pair);
-        if let Some((until, _)) = &mut self.deferred {
+        let deferred = self.search.live().map(|waits| &mut waits.deferred);
+        if let Some(Some((until, _))) = deferred {
             *until = switch;
         }
         if let Some(selected) = &mut self.selected {
@@ -131,8 +132,8 @@ impl Generation {
             && self.checklist.pairs.len() == 1
             && self.checklist.checks.is_empty()
             && self.checklist.triggered.is_empty()
-            && self.deferred.is_none()
-            && self.look_again.is_none()
+            && self.search.deferred.is_none()
+            && self.search.look_again.is_none()
     }
 
     /// An answer came on this pair; if it is the selected one, consent begins anew.

@@ -12,10 +12,21 @@ use crate::pair::End;
 #[derive(Debug)]
 pub(crate) struct Local {
     pub(crate) id: CandidateId,
+    /// The candidate's; at hand, and where a list of one shows that it is one.
+    kind: CandidateType,
     pub(crate) candidate: Candidate,
 }
 
 impl Local {
+    pub(crate) fn new(id: CandidateId, candidate: Candidate) -> Self {
+        let kind = candidate.kind();
+        Self {
+            id,
+            kind,
+            candidate,
+        }
+    }
+
     /// Its transport address. Every candidate of ours has one.
     pub(crate) fn address(&self) -> Option<SocketAddr> {
         self.candidate.address()
@@ -29,7 +40,7 @@ impl Local {
     pub(crate) fn end(&self) -> End {
         End {
             id: self.id,
-            kind: self.candidate.kind(),
+            kind: self.kind,
             priority: self.candidate.priority(),
             epoch: self.candidate.epoch(),
         }
@@ -65,7 +76,7 @@ impl LocalCandidates {
     }
 
     pub(crate) fn peer_reflexive(&self) -> usize {
-        let found = |l: &&Local| l.candidate.kind() == CandidateType::PeerReflexive;
+        let found = |l: &&Local| l.kind == CandidateType::PeerReflexive;
         self.0.iter().filter(found).count()
     }
 
@@ -107,9 +118,7 @@ impl LocalCandidates {
         of_protocol()
             .find(|l| l.base() == Some(local))
             .or_else(|| {
-                of_protocol().find(|l| {
-                    l.address() == Some(local) && l.candidate.kind() == CandidateType::Host
-                })
+                of_protocol().find(|l| l.address() == Some(local) && l.kind == CandidateType::Host)
             })
             .or_else(|| {
                 of_protocol().find(|l| l.base().is_some_and(|base| is_wildcard_for(base, local)))

@@ -13,6 +13,9 @@ pub(crate) struct Moment(NonZeroU64);
 const ORIGIN: NonZeroU64 = NonZeroU64::MIN.saturating_add(1 << 63);
 
 impl Moment {
+    /// No later than anything an agent was told.
+    pub(crate) const ORIGIN: Self = Self(ORIGIN);
+
     pub(crate) fn saturating_duration_since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.get().saturating_sub(earlier.0.get()))
     }

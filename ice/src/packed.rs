@@ -76,7 +76,7 @@ impl PartialEq<FiveTuple> for Packed {
 }
 
 /// A [`SocketAddr`] in half of its room.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum PackedAddress {
     V4(SocketAddrV4),
     V6(Box<SocketAddrV6>),

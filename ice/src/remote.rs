@@ -9,10 +9,10 @@ use crate::packed::PackedAddress;
 use crate::pair::End;
 
 /// The same for the same foundation. Who makes two alike keeps but their own pairs waiting for each other.
-fn likeness(foundation: &Foundation) -> u64 {
+fn likeness(foundation: &Foundation) -> u32 {
     let mut hasher = DefaultHasher::new();
     foundation.hash(&mut hasher);
-    hasher.finish()
+    hasher.finish() as u32
 }
 
 /// A candidate of the peer.
@@ -27,9 +27,7 @@ pub(crate) struct Remote {
     pub(crate) priority: u32,
     pub(crate) epoch: u16,
     /// Stands for its foundation, of which only likeness counts.
-    pub(crate) foundation: u64,
-    /// Whose it is said to be; of interest only until the peer's parameters are known.
-    pub(crate) username_fragment: Option<Box<Box<str>>>,
+    pub(crate) foundation: u32,
 }
 
 impl Remote {
@@ -44,9 +42,6 @@ impl Remote {
             priority: candidate.priority(),
             epoch: candidate.epoch(),
             foundation: likeness(&candidate.foundation()),
-            username_fragment: candidate
-                .username_fragment()
-                .map(|fragment| Box::new(fragment.into())),
         }
     }
 

@@ -169,7 +169,9 @@ impl Generation {
         }
         let known = self.checklist.on_path(&path).map(|pair| pair.id);
         self.paths.on_request(path);
-        self.began.get_or_insert(now);
+        if self.search.began.is_none() {
+            self.search.waits().began = Some(now);
+        }
         let found = known.or_else(|| self.discover(shared, now, path, seen.priority));
         let Some(pair) = found.and_then(|id| self.checklist.get_mut(id)) else {
             return;

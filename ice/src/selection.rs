@@ -113,8 +113,8 @@ impl Generation {
             }
         }
         if nominated {
-            self.deferred = None;
-            self.look_again = None;
+            self.stop_looking();
+            self.stay();
             self.drop_others(shared, now, |_, keep| keep != Keep::Drop);
             self.compact(shared);
         }
@@ -193,7 +193,10 @@ impl Generation {
         Some(Situation {
             clock: &shared.config.clock,
             now: shared.config.clock.instant(now)?,
-            began: shared.config.clock.instant(self.began.unwrap_or(now))?,
+            began: shared
+                .config
+                .clock
+                .instant(self.search.began.unwrap_or(now))?,
             role: shared.role?,
             acceptance: shared.config.timing.acceptance,
             pairs: &self.checklist.pairs,
@@ -255,7 +258,7 @@ impl Generation {
             return;
         };
         self.lost = Some(reason);
-        self.deferred = None;
+        self.stay();
         let revoked = !matches!(
             reason,
             Reason::CandidateRemoved | Reason::PairsFailed | Reason::PairVetoed
@@ -311,7 +314,7 @@ impl Generation {
 
     /// Does what the policy and the application want now: nominates, and checks the backups that are due.
     pub(crate) fn apply_policy(&mut self, shared: &mut Shared, now: Moment) {
-        self.look_again = None;
+        self.stop_looking();
         if shared.mode == Mode::Full {
             self.nominate(shared, now);
             self.check_backups(shared, now);
@@ -323,7 +326,7 @@ impl Generation {
         let under_way = |check: &Check| matches!(check.purpose, Purpose::Nomination(_));
         let works = |pair: &Pair| pair.state() == PairState::Succeeded;
         if shared.role != Some(Role::Controlling)
-            || self.began.is_none()
+            || self.search.began.is_none()
             || self.checklist.checks.iter().any(under_way)
             || !self.checklist.pairs.iter().any(works)
         {
@@ -347,9 +350,23 @@ impl Generation {
         }
     }
 
+    /// No switch waits any more.
+    fn stay(&mut self) {
+        if let Some(waits) = self.search.live() {
+            waits.deferred = None;
+        }
+    }
+
+    pub(crate) fn stop_looking(&mut self) {
+        if let Some(waits) = self.search.live() {
+            waits.look_again = None;
+        }
+    }
+
     fn look_again_at(&mut self, now: Moment, at: Moment) {
         if at > now {
-            self.look_again = Some(self.look_again.map_or(at, |earlier| earlier.min(at)));
+            let look_again = &mut self.search.waits().look_again;
+            *look_again = Some(look_again.map_or(at, |earlier| earlier.min(at)));
         }
     }
 
@@ -426,7 +443,9 @@ impl Generation {
     pub(crate) fn has_nominated(&self, id: PairId, wish: Option<Wished>) -> bool {
         let counted = wish.is_some_and(|wish| wish.nomination().is_some());
         let selected = self.selected.as_ref();
-        !counted && self.deferred.is_none() && selected.is_some_and(|s| s.nominated && s.pair == id)
+        !counted
+            && self.search.deferred.is_none()
+            && selected.is_some_and(|s| s.nominated && s.pair == id)
     }
 
     /// The controlled side follows the peer's nomination; at most one switch per round trip (I10).
@@ -456,7 +475,7 @@ impl Generation {
             .filter(|s| s.pair != target)
             .map(|s| s.since + self.switch_interval(shared, s.pair));
         match hold.filter(|until| now < *until) {
-            Some(until) => self.deferred = Some((until, target)),
+            Some(until) => self.search.waits().deferred = Some((until, target)),
             None => self.select(shared, now, target, Selection::Nominated),
         }
     }
@@ -484,7 +503,8 @@ impl Generation {
     }
 
     pub(crate) fn run_deferred(&mut self, shared: &mut Shared, now: Moment) {
-        let due = self.deferred.take_if(|(until, _)| now >= *until);
+        let deferred = self.search.live().map(|waits| &mut waits.deferred);
+        let due = deferred.and_then(|deferred| deferred.take_if(|(until, _)| now >= *until));
         // It may have failed while it waited.
         let works = |id: &PairId| {
             let pair = self.checklist.get(*id);

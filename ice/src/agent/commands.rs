@@ -98,7 +98,7 @@ impl Agent {
             self.check_lite_candidate(candidate.protocol(), address)?;
         }
         let id = self.shared.next_candidate_id();
-        self.shared.locals.push(Local { id, candidate });
+        self.shared.locals.push(Local::new(id, candidate));
         self.current.form_pairs(&mut self.shared, now, Some(id));
         self.current.replay_early(&mut self.shared, now);
         self.update(now);

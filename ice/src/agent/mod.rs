@@ -195,7 +195,7 @@ impl Agent {
         let result = self.receive(now, &path, message);
         match (result, self.shared.effect) {
             (Ok(()), Effect::None) if self.role == self.shared.role => {}
-            (Ok(()), Effect::Renewed) if self.is_quiet() => self.await_consent(),
+            (Ok(()), Effect::Renewed) if self.is_quiet() => self.await_consent(now),
             (Ok(()) | Err(DropReason::AsymmetricResponse), _) => self.update(now),
             (Err(_), _) => {}
         }

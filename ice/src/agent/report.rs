@@ -28,7 +28,7 @@ impl Agent {
     /// Nothing has happened but that time has passed.
     pub(super) fn pass_time(&mut self, now: Moment) {
         if self.is_quiet() && self.current.keep_consent(&mut self.shared, now) {
-            self.await_consent();
+            self.await_consent(now);
         } else {
             self.update(now);
         }
@@ -40,7 +40,8 @@ impl Agent {
     }
 
     /// In the steady state nothing but consent has a deadline.
-    pub(super) fn await_consent(&mut self) {
+    pub(super) fn await_consent(&mut self, now: Moment) {
+        self.current.rest(&self.shared, now);
         let selected = self.current.selected.as_ref();
         self.deadline = selected.and_then(|s| s.consent.deadline(&self.shared.config.timing));
         debug_assert_eq!(self.deadline, self.next_deadline());
@@ -115,7 +116,7 @@ impl Agent {
         }
         let begun = self
             .generations()
-            .any(|generation| generation.began.is_some());
+            .any(|generation| generation.search.began.is_some());
         if self.state == State::New && !begun {
             return State::New;
         }
@@ -211,7 +212,7 @@ impl Agent {
                 .selected
                 .as_ref()
                 .and_then(|s| s.consent.deadline(&self.shared.config.timing));
-            let deferred = generation.deferred.map(|(until, _)| until);
+            let deferred = generation.search.deferred.map(|(until, _)| until);
             // The older of two does not give up by itself.
             let newest = generation.serial == self.current.serial;
             let gives_up = (newest && !self.old_one_looks())
@@ -221,7 +222,7 @@ impl Agent {
                 generation.checklist.deadline(&self.shared.config.clock),
                 generation.next_check_deadline(&self.shared),
                 gives_up,
-                generation.look_again,
+                generation.search.look_again,
                 consent,
                 deferred,
             ]

@@ -13,6 +13,7 @@ use std::sync::Arc;
 pub use foundation::Foundation;
 
 use crate::address::{Protocol, canonical};
+use crate::packed::PackedAddress;
 use crate::priority::{self, Preference};
 
 /// Names a candidate of one agent, local or remote. Never used twice by that agent.
@@ -85,8 +86,8 @@ impl fmt::Display for TcpType {
 /// Where a candidate is: an address, or a name that stands for one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Location {
-    Address(SocketAddr),
-    Name(Box<str>, u16),
+    Address(PackedAddress),
+    Name(Box<(Box<str>, u16)>),
 }
 
 /// A candidate, ours or the peer's. Clones share their memory: a server's thousand agents on one socket hold its
@@ -100,13 +101,13 @@ struct Facts {
     protocol: Protocol,
     tcp_type: Option<TcpType>,
     location: Location,
-    /// Where checks leave from; not signalled, so it is the address itself in what was parsed.
-    base: Option<SocketAddr>,
-    related: Option<SocketAddr>,
+    /// Where checks leave from, if not from the address itself. Not signalled.
+    base: Option<PackedAddress>,
+    related: Option<PackedAddress>,
     foundation: Foundation,
     component: u16,
     priority: u32,
-    username_fragment: Option<Box<str>>,
+    username_fragment: Option<Box<Box<str>>>,
     /// Not signalled.
     epoch: u16,
 }
@@ -165,9 +166,9 @@ impl Candidate {
             kind,
             protocol: Protocol::Udp,
             tcp_type: None,
-            location: Location::Address(address),
-            base: Some(base),
-            related,
+            location: Location::Address(address.into()),
+            base: (base != address).then(|| base.into()),
+            related: related.map(PackedAddress::from),
             foundation: Foundation::compute(kind, base.ip(), None, Protocol::Udp),
             component: 1,
             priority: priority::candidate(
@@ -188,10 +189,11 @@ impl Candidate {
     /// The same candidate over TCP: local preference and type preference follow RFC 6544 §4.2.
     #[must_use]
     pub fn over_tcp(mut self, tcp_type: TcpType) -> Self {
+        let base = self.base();
         let facts = self.facts_mut();
         facts.protocol = Protocol::Tcp;
         facts.tcp_type = Some(tcp_type);
-        if let Some(base) = facts.base {
+        if let Some(base) = base {
             facts.foundation = Foundation::compute(facts.kind, base.ip(), None, Protocol::Tcp);
         }
         facts.priority = priority::candidate(
@@ -226,8 +228,9 @@ impl Candidate {
     /// foundation (RFC 8445 §5.1.1.3).
     #[must_use]
     pub fn found_through(mut self, server: IpAddr) -> Self {
+        let base = self.base();
         let facts = self.facts_mut();
-        if let Some(base) = facts.base {
+        if let Some(base) = base {
             let server = Some(server.to_canonical());
             facts.foundation = Foundation::compute(facts.kind, base.ip(), server, facts.protocol);
         }
@@ -245,14 +248,17 @@ impl Candidate {
     /// one-to-one translation, or bound to a wildcard (see [`AddressRewrite`](crate::AddressRewrite)).
     #[must_use]
     pub fn announced_as(mut self, address: SocketAddr) -> Self {
-        self.facts_mut().location = Location::Address(canonical(address));
+        let base = self.base();
+        let facts = self.facts_mut();
+        facts.base = base.map(PackedAddress::from);
+        facts.location = Location::Address(canonical(address).into());
         self
     }
 
     /// The same candidate with the username fragment of its generation, as trickling signals it (RFC 8838 §4).
     #[must_use]
     pub fn with_username_fragment(mut self, username_fragment: &str) -> Self {
-        self.facts_mut().username_fragment = Some(username_fragment.into());
+        self.facts_mut().username_fragment = Some(Box::new(username_fragment.into()));
         self
     }
 
@@ -268,8 +274,9 @@ impl Candidate {
     /// The candidate with its name resolved.
     #[must_use]
     pub fn resolved(mut self, ip: IpAddr) -> Self {
-        if let Location::Name(_, port) = self.0.location {
-            self.facts_mut().location = Location::Address(canonical(SocketAddr::new(ip, port)));
+        if let Location::Name(name) = &self.0.location {
+            let address = canonical(SocketAddr::new(ip, name.1));
+            self.facts_mut().location = Location::Address(address.into());
         }
         self
     }
@@ -292,7 +299,7 @@ impl Candidate {
     /// Its transport address; `None` while it is a name.
     pub fn address(&self) -> Option<SocketAddr> {
         match &self.0.location {
-            Location::Address(address) => Some(*address),
+            Location::Address(address) => Some(address.unpack()),
             Location::Name(..) => None,
         }
     }
@@ -301,18 +308,19 @@ impl Candidate {
     pub fn host_name(&self) -> Option<&str> {
         match &self.0.location {
             Location::Address(_) => None,
-            Location::Name(name, _) => Some(name),
+            Location::Name(name) => Some(&name.0),
         }
     }
 
     /// Where its checks leave from (RFC 8445 §2.2); the address itself when nothing else is known.
     pub fn base(&self) -> Option<SocketAddr> {
-        self.0.base.or_else(|| self.address())
+        let base = self.0.base.as_ref().map(PackedAddress::unpack);
+        base.or_else(|| self.address())
     }
 
     /// The related address that is signalled beside a reflexive or relayed candidate.
     pub fn related(&self) -> Option<SocketAddr> {
-        self.0.related
+        self.0.related.as_ref().map(PackedAddress::unpack)
     }
 
     /// Candidates with one foundation behave alike (RFC 8445 §5.1.1.3).
@@ -337,7 +345,10 @@ impl Candidate {
 
     /// The username fragment of the generation it belongs to, if signalled.
     pub fn username_fragment(&self) -> Option<&str> {
-        self.0.username_fragment.as_deref()
+        self.0
+            .username_fragment
+            .as_deref()
+            .map(|fragment| &**fragment)
     }
 }
 

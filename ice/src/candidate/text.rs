@@ -79,17 +79,17 @@ impl Facts {
                         .parse()
                         .map_err(|_| InvalidCandidate::RelatedAddress)?;
                     let ip = related_ip.ok_or(InvalidCandidate::RelatedAddress)?;
-                    self.related = Some(canonical(SocketAddr::new(ip, port)));
+                    self.related = Some(canonical(SocketAddr::new(ip, port)).into());
                 }
                 "tcptype" => self.tcp_type = Some(tcp_type(value)?),
                 "ufrag" if (4..=256).contains(&value.len()) => {
-                    self.username_fragment = Some(value.into())
+                    self.username_fragment = Some(Box::new(value.into()))
                 }
                 "ufrag" => return Err(InvalidCandidate::Extension),
                 _ => {}
             }
         }
-        match (related_ip, self.related) {
+        match (related_ip, &self.related) {
             (Some(_), None) => Err(InvalidCandidate::RelatedAddress),
             _ => Ok(()),
         }
@@ -129,14 +129,15 @@ fn tcp_type(token: &str) -> Result<TcpType, InvalidCandidate> {
 
 fn location(host: &str, port: u16) -> Result<Location, InvalidCandidate> {
     if let Ok(ip) = host.parse() {
-        return Ok(Location::Address(canonical(SocketAddr::new(ip, port))));
+        let address = canonical(SocketAddr::new(ip, port));
+        return Ok(Location::Address(address.into()));
     }
     let name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
     let numeric = host.bytes().all(|b| b.is_ascii_digit() || b == b'.');
     if host.len() > 253 || numeric || !host.bytes().all(name) {
         return Err(InvalidCandidate::Address);
     }
-    Ok(Location::Name(host.into(), port))
+    Ok(Location::Name(Box::new((host.into(), port))))
 }
 
 impl fmt::Display for Candidate {
@@ -155,11 +156,14 @@ impl fmt::Display for Candidate {
             "candidate:{foundation} {component} {protocol} {priority} "
         )?;
         match &self.0.location {
-            Location::Address(address) => write!(f, "{} {}", address.ip(), address.port())?,
-            Location::Name(name, port) => write!(f, "{name} {port}")?,
+            Location::Address(address) => {
+                let address = address.unpack();
+                write!(f, "{} {}", address.ip(), address.port())?;
+            }
+            Location::Name(name) => write!(f, "{} {}", name.0, name.1)?,
         }
         write!(f, " typ {kind}")?;
-        if let Some(related) = self.0.related {
+        if let Some(related) = self.related() {
             write!(f, " raddr {} rport {}", related.ip(), related.port())?;
         }
         if let Some(tcp_type) = self.0.tcp_type {

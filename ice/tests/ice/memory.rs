@@ -36,11 +36,11 @@ impl Call {
             .all(|agent| agent.state() == State::Completed)
     }
 
-    /// Both have kept consent more than once: what nomination needed is over.
+    /// Both have kept consent for more than 39.5 s: what the search for a pair needed is over.
     fn is_quiet(&self) -> bool {
         [&self.server, &self.client]
             .iter()
-            .all(|agent| agent.stats().consent_requests_sent >= 3)
+            .all(|agent| agent.stats().consent_requests_sent >= 12)
     }
 
     fn run_until(&mut self, now: &mut Instant, done: impl Fn(&Self) -> bool) {
@@ -96,7 +96,7 @@ fn a_connected_agent_holds_little_and_gives_it_back() {
         "{inline} inline, {each} in all, {} allocations",
         held.count_current / agents
     );
-    assert!(each <= 970, "{inline} inline, {each} in all");
+    assert!(each <= 872, "{inline} inline, {each} in all");
     let returned = measure(|| calls = Vec::new());
     assert_eq!(returned.bytes_current, -held.bytes_current);
     assert_eq!(returned.count_current, -held.count_current);

@@ -1,0 +1,110 @@
+//! What a generation needs while it looks for its pair, and gives back once it has had one for long.
+
+use std::ops::Deref;
+
+use crate::candidate::CandidateId;
+use crate::early::EarlyRequest;
+use crate::generation::{EndOfCandidates, Generation};
+use crate::moment::Moment;
+use crate::pair::PairId;
+use crate::shared::Shared;
+
+/// When what began, and what is still to be done about it.
+#[derive(Debug, Default)]
+pub(crate) struct Waits {
+    /// When the checks began.
+    pub(crate) began: Option<Moment>,
+    /// When the parameters came: the patience of RFC 8863 counts from here.
+    pub(crate) paired_at: Option<Moment>,
+    /// When the peer's last candidate or its parameters came.
+    pub(crate) quiet_since: Option<Moment>,
+    /// Since when there was always a peer-reflexive pair to check and none that works.
+    pub(crate) strangers_since: Option<Moment>,
+    /// When the policy wants to be asked again, or a backup is to be checked.
+    pub(crate) look_again: Option<Moment>,
+    /// A switch that has to wait for its round trip to pass.
+    pub(crate) deferred: Option<(Moment, PairId)>,
+    pub(crate) early: Vec<EarlyRequest>,
+    /// Whose candidates are said to be that came before the peer's parameters.
+    pub(crate) strays: Vec<(CandidateId, Box<str>)>,
+}
+
+impl Waits {
+    /// All was long ago, and nothing is left to do.
+    const OVER: Self = Self {
+        began: Some(Moment::ORIGIN),
+        paired_at: Some(Moment::ORIGIN),
+        quiet_since: Some(Moment::ORIGIN),
+        strangers_since: None,
+        look_again: None,
+        deferred: None,
+        early: Vec::new(),
+        strays: Vec::new(),
+    };
+}
+
+/// The [`Waits`], with no room of their own while they are over.
+#[derive(Debug)]
+pub(crate) struct Search(Option<Box<Waits>>);
+
+impl Search {
+    pub(crate) fn new() -> Self {
+        Self(Some(Box::default()))
+    }
+
+    /// To add to them.
+    pub(crate) fn waits(&mut self) -> &mut Waits {
+        self.0.get_or_insert_with(|| Box::new(Waits::OVER))
+    }
+
+    /// To end some of them, if there are any.
+    pub(crate) fn live(&mut self) -> Option<&mut Waits> {
+        self.0.as_deref_mut()
+    }
+}
+
+impl Deref for Search {
+    type Target = Waits;
+
+    fn deref(&self) -> &Waits {
+        static OVER: Waits = Waits::OVER;
+        self.0.as_deref().unwrap_or(&OVER)
+    }
+}
+
+impl Generation {
+    /// A pair is in use for good: gives back the waits if nothing depends on them any more. Cheap if that has been done.
+    pub(crate) fn rest(&mut self, shared: &Shared, now: Moment) {
+        if self.search.0.is_some() && self.waits_are_over(shared, now) {
+            self.search = Search(None);
+        }
+    }
+
+    fn waits_are_over(&self, shared: &Shared, now: Moment) -> bool {
+        let Waits {
+            began,
+            paired_at,
+            quiet_since,
+            strangers_since: _,
+            look_again,
+            deferred,
+            early,
+            strays,
+        } = &*self.search;
+        let timing = &shared.config.timing;
+        let over = |since: &Option<Moment>, wait| since.is_some_and(|since| since + wait <= now);
+        let assumed = match timing.end_of_candidates {
+            Some(wait) if self.end_of_candidates == EndOfCandidates::Open => {
+                over(quiet_since, wait)
+            }
+            _ => true,
+        };
+        over(began, timing.patience)
+            && over(paired_at, timing.patience)
+            && assumed
+            && look_again.is_none()
+            && deferred.is_none()
+            && early.is_empty()
+            && strays.is_empty()
+    }
+}
