@@ -7,7 +7,7 @@ use floe_stun::{AttributeType, IntegrityAlgorithm, TransactionId, TransactionIds
 
 use crate::address::FiveTuple;
 use crate::candidate::CandidateId;
-use crate::config::{CONSENT_JITTER, Config, MAX_PENDING_RESPONSES};
+use crate::config::{CONSENT_JITTER, Config, MAX_PENDING_RESPONSES, MAX_UNKNOWN_ATTRIBUTES};
 use crate::error::DropReason;
 use crate::event::{Event, EventQueue};
 use crate::list::List;
@@ -183,7 +183,7 @@ impl Responses {
         self.more.push(Queued {
             response,
             path,
-            unknown: unknown.collect(),
+            unknown: unknown.take(MAX_UNKNOWN_ATTRIBUTES).collect(),
         });
         Ok(())
     }

@@ -12,7 +12,7 @@ use floe_stun::{
     TransactionId, Writer,
 };
 
-use crate::support::solo::{Solo, in_a_call, local, remote, success};
+use crate::support::solo::{Sent, Solo, in_a_call, local, remote, remotes, success};
 use crate::support::{address, ms, secs};
 
 /// Datagrams out and in, by address.
@@ -253,23 +253,24 @@ fn consent_checks_that_wait_for_answers_are_bounded_and_counted() {
     assert_eq!(solo.answer(sent.last().unwrap()), Received::Handled);
 }
 
-// req: S5
-#[test]
-fn a_420_names_each_attribute_that_was_not_understood() {
-    let mut solo = in_a_call();
+/// An authentic check with these attributes that have to be understood, each of them empty.
+fn with_unknown(solo: &mut Solo, types: impl Iterator<Item = u16>) -> Vec<u8> {
     let check = solo.check();
     let key = IntegrityKey::short_term(check.to.password().as_bytes());
-    let types = [0x7ff0, 0x0033, 0x7abc].map(AttributeType::new);
-    let mut buf = [0; 300];
+    let mut buf = [0; 1500];
     let mut writer = Writer::request(&mut buf, Method::BINDING, check.transaction_id())
         .ice_username(check.to.username_fragment(), &check.from)
         .priority(1);
     for unknown in types {
-        writer = writer.attribute(unknown, &[1, 2, 3]);
+        writer = writer.attribute(AttributeType::new(unknown), &[]);
     }
     let len = writer.integrity(&key).fingerprint().unwrap();
-    assert_eq!(solo.receive(remote(0), &buf[..len]), Received::Handled);
-    let answer = solo.take().remove(0);
+    buf[..len].to_vec()
+}
+
+/// The types that an authentic 420 lists.
+fn listed(solo: &Solo, answer: &Sent) -> Vec<u16> {
+    let key = IntegrityKey::short_term(solo.agent.local_parameters().password().as_bytes());
     let message = answer.message();
     let verified = message.verify(&key).unwrap();
     assert_eq!(verified.error_code(), Some(ErrorCode::UNKNOWN_ATTRIBUTE));
@@ -277,7 +278,84 @@ fn a_420_names_each_attribute_that_was_not_understood() {
         .attributes()
         .find(|a| a.attribute_type == AttributeType::UNKNOWN_ATTRIBUTES)
         .unwrap();
-    assert_eq!(list.value, [0x7f, 0xf0, 0x00, 0x33, 0x7a, 0xbc]);
+    let (types, []) = list.value.as_chunks() else {
+        panic!("two bytes each")
+    };
+    types.iter().copied().map(u16::from_be_bytes).collect()
+}
+
+// req: S5 I42
+#[test]
+fn a_420_names_all_attributes_that_were_not_understood_and_is_no_longer_than_its_request() {
+    // As many as fit what is worth a MAC.
+    let most = 0x7000..0x7000 + 128;
+    for types in [vec![0x7ff0, 0x0033, 0x7abc], most.collect()] {
+        let mut solo = in_a_call();
+        let request = with_unknown(&mut solo, types.iter().copied());
+        assert!(request.len() <= 600);
+        assert_eq!(solo.receive(remote(0), &request), Received::Handled);
+        let answers = solo.take();
+        assert_eq!(answers.len(), 1);
+        assert_eq!(listed(&solo, &answers[0]), types);
+        assert!(answers[0].bytes.len() <= request.len());
+    }
+}
+
+// req: S5 I43
+#[test]
+fn a_420_lists_what_any_buffer_has_room_for() {
+    let mut config = Config::default();
+    config.max_message = 1500;
+    config.mtu = 640;
+    let mut solo = Solo::checking(Initiation::Responding, config, &remotes(1));
+    solo.take();
+    let types = 0x7000..0x7000 + 340;
+    let request = with_unknown(&mut solo, types.clone());
+    let path = FiveTuple::udp(local(), remote(0));
+    let received = solo.agent.handle_datagram(solo.now, path, &request);
+    assert_eq!(received, Received::Handled);
+    let mut buf = [0; 640];
+    let len = solo.agent.poll_transmit(&mut buf).expect("it fits").len;
+    let at = solo.elapsed();
+    let bytes = buf[..len].to_vec();
+    let answer = Sent { at, path, bytes };
+    assert!(listed(&solo, &answer).into_iter().eq(types.take(256)));
+}
+
+// req: S5 I43
+#[test]
+fn each_420_is_about_its_own_request() {
+    let mut solo = in_a_call();
+    let path = FiveTuple::udp(local(), remote(0));
+    let requests: Vec<Vec<u8>> = (0..3)
+        .flat_map(|n: u16| {
+            let unknown = with_unknown(&mut solo, 0x7000..0x7001 + n);
+            [unknown, solo.check().bytes()]
+        })
+        .collect();
+    for request in requests {
+        let received = solo.agent.handle_datagram(solo.now, path, &request);
+        assert_eq!(received, Received::Handled);
+    }
+    let answers = solo.take();
+    assert_eq!(answers.len(), 6);
+    for (answer, n) in answers.iter().step_by(2).zip(0..) {
+        assert!(listed(&solo, answer).into_iter().eq(0x7000..0x7001 + n));
+    }
+    // A queue that is full takes neither another answer nor what it would have been about.
+    let mut dropped = 0;
+    for _ in 0..100 {
+        let unknown = with_unknown(&mut solo, 0x7100..0x7102);
+        let received = solo.agent.handle_datagram(solo.now, path, &unknown);
+        dropped += usize::from(received == Received::Dropped(DropReason::Overloaded));
+    }
+    let last = with_unknown(&mut solo, 0x7200..0x7201);
+    let answers = solo.take();
+    assert_eq!(answers.len() + dropped, 100);
+    assert!(answers.iter().all(|a| listed(&solo, a) == [0x7100, 0x7101]));
+    let _ = solo.receive(remote(0), &last);
+    let answers = solo.take();
+    assert_eq!(listed(&solo, &answers[0]), [0x7200]);
 }
 
 // req: I64
