@@ -9,7 +9,6 @@ use std::fmt;
 use thiserror::Error;
 
 use crate::config::{Setup, Side};
-use crate::fingerprint::FingerprintSet;
 
 /// Which association of a transport a connection or a set of keys belongs to: 0 for the first, one more for each
 /// successor.
@@ -28,15 +27,16 @@ impl fmt::Display for AssociationId {
     }
 }
 
-/// What SDP says about the remote end of an association.
+/// What SDP says about the remote end of an association. Fingerprints and tls-id are compared and nothing else: who keeps
+/// them for long may put digests in their place.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Signaled<'a> {
-    /// The remote `a=fingerprint` lines.
-    pub fingerprints: &'a FingerprintSet,
+pub struct Signaled<F, T> {
+    /// The remote `a=fingerprint` lines: a [`FingerprintSet`](crate::FingerprintSet), or what stands for one.
+    pub fingerprints: F,
     /// The side this end has, or gets by the negotiated `a=setup`.
     pub side: Side,
     /// The remote `a=tls-id`, if there is one; most peers send none.
-    pub tls_id: Option<&'a str>,
+    pub tls_id: Option<T>,
 }
 
 /// What an exchange means for the association.
@@ -69,14 +69,15 @@ pub enum SetupError {
     clippy::fn_params_excessive_bools,
     reason = "a plain fact of the exchange, which the caller has as a bool"
 )]
-pub fn continuation(
-    established: &Signaled<'_>,
-    negotiated: &Signaled<'_>,
+pub fn continuation<F: PartialEq, T: PartialEq>(
+    established: &Signaled<F, T>,
+    negotiated: &Signaled<F, T>,
     ice_restart: bool,
 ) -> Result<Continuation, SetupError> {
     let tls_id_changed = established
         .tls_id
-        .zip(negotiated.tls_id)
+        .as_ref()
+        .zip(negotiated.tls_id.as_ref())
         .is_some_and(|(old, new)| old != new);
     let same = established.side == negotiated.side
         && established.fingerprints == negotiated.fingerprints

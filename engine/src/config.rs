@@ -31,8 +31,12 @@ impl TransportConfig {
     /// The longest datagram a transport writes, in bytes: what the buffer of `poll_transmit` must hold.
     #[must_use]
     pub fn mtu(&self) -> usize {
-        self.ice.mtu.max(self.dtls.mtu).max(MIN_BUFFER)
+        longest_datagram(&self.ice, &self.dtls)
     }
+}
+
+pub(crate) fn longest_datagram(ice: &ice::Config, dtls: &dtls::Config) -> usize {
+    ice.mtu.max(dtls.mtu).max(MIN_BUFFER)
 }
 
 /// What is particular to one transport.

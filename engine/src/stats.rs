@@ -44,6 +44,48 @@ pub struct TransportStats {
     pub dropped: Drops,
 }
 
+/// [`TransportStats`] as a transport keeps them.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct TransportCounters {
+    pub(crate) media: u64,
+    pub(crate) data: u64,
+    held: u32,
+    dropped: [u32; Self::REASONS.len()],
+}
+
+impl TransportCounters {
+    /// Why a transport itself drops.
+    const REASONS: [DropReason; 3] = [
+        DropReason::MalformedStun,
+        DropReason::UnprovenPath,
+        DropReason::NotConnected,
+    ];
+
+    pub(crate) fn hold(&mut self) {
+        self.held = self.held.saturating_add(1);
+    }
+
+    pub(crate) fn drop(&mut self, reason: DropReason) {
+        let place = Self::REASONS.iter().position(|other| *other == reason);
+        if let Some(count) = place.and_then(|place| self.dropped.get_mut(place)) {
+            *count = count.saturating_add(1);
+        }
+    }
+
+    pub(crate) fn report(&self) -> TransportStats {
+        let mut dropped = Drops::default();
+        for (reason, count) in Self::REASONS.into_iter().zip(self.dropped) {
+            dropped.add_many(reason, count.into());
+        }
+        TransportStats {
+            media: self.media,
+            data: self.data,
+            held: self.held.into(),
+            dropped,
+        }
+    }
+}
+
 /// Dropped datagrams by reason. Those of the agent and of the connection are in their own statistics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Drops([u64; Self::REASONS.len()]);
@@ -84,8 +126,12 @@ impl Drops {
     }
 
     pub(crate) fn add(&mut self, reason: DropReason) {
+        self.add_many(reason, 1);
+    }
+
+    fn add_many(&mut self, reason: DropReason, count: u64) {
         if let Some(place) = Self::place(reason) {
-            self.0[place] += 1;
+            self.0[place] += count;
         }
     }
 
@@ -97,6 +143,20 @@ impl Drops {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_transport_counts_is_what_it_reports() {
+        let mut counters = TransportCounters::default();
+        for (place, reason) in TransportCounters::REASONS.into_iter().enumerate() {
+            (0..=place).for_each(|_| counters.drop(reason));
+        }
+        (counters.media, counters.data) = (u64::MAX, 7);
+        counters.hold();
+        let stats = counters.report();
+        assert_eq!((stats.media, stats.data, stats.held), (u64::MAX, 7, 1));
+        assert_eq!(stats.dropped.total(), 6);
+        assert_eq!(stats.dropped.count(DropReason::NotConnected), 3);
+    }
 
     #[test]
     fn every_reason_counts_for_itself() {

@@ -2,12 +2,9 @@
 
 use std::ops::{Deref, DerefMut};
 
+/// Many items cost one word in a record that exists a million times.
 #[derive(Debug, Default)]
-#[expect(
-    clippy::box_collection,
-    reason = "many items are to cost one word in a record that exists a million times"
-)]
-pub(crate) enum Few<T> {
+pub enum Few<T> {
     #[default]
     None,
     One(T),
@@ -15,7 +12,7 @@ pub(crate) enum Few<T> {
 }
 
 impl<T> Few<T> {
-    pub(crate) fn push(&mut self, item: T) {
+    pub fn push(&mut self, item: T) {
         *self = match std::mem::take(self) {
             Self::None => Self::One(item),
             Self::One(first) => Self::Many(Box::new(vec![first, item])),
@@ -27,7 +24,7 @@ impl<T> Few<T> {
     }
 
     /// Takes out the item at `index`, which exists.
-    pub(crate) fn remove(&mut self, index: usize) -> Option<T> {
+    pub fn remove(&mut self, index: usize) -> Option<T> {
         match self {
             Self::Many(items) => Some(items.remove(index)),
             Self::None | Self::One(_) => match std::mem::take(self) {
@@ -37,11 +34,11 @@ impl<T> Few<T> {
         }
     }
 
-    pub(crate) fn retain(&mut self, mut keep: impl FnMut(&T) -> bool) {
+    pub fn retain(&mut self, mut keep: impl FnMut(&T) -> bool) {
         self.retain_mut(|item| keep(item));
     }
 
-    pub(crate) fn retain_mut(&mut self, mut keep: impl FnMut(&mut T) -> bool) {
+    pub fn retain_mut(&mut self, mut keep: impl FnMut(&mut T) -> bool) {
         match self {
             Self::None => {}
             Self::One(item) => {
@@ -54,7 +51,7 @@ impl<T> Few<T> {
     }
 
     /// Gives back the room that more items took.
-    pub(crate) fn compact(&mut self) {
+    pub fn compact(&mut self) {
         if let Self::Many(items) = self {
             items.shrink_to_fit();
             if items.len() < 2 {

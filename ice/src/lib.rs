@@ -124,15 +124,18 @@ mod consent;
 mod early;
 mod error;
 mod event;
+#[expect(missing_docs, reason = "public to floe's own crates only")]
 mod few;
 mod filter;
 mod generation;
 mod giving_up;
+#[expect(missing_docs, reason = "public to floe's own crates only")]
 mod list;
 mod liveness;
 mod local;
 mod moment;
 mod pacer;
+#[expect(missing_docs, reason = "public to floe's own crates only")]
 mod packed;
 mod pair;
 mod parameters;
@@ -151,6 +154,14 @@ mod shared;
 mod state;
 mod stats;
 mod timing;
+
+/// What floe's own crates keep their records small with. No part of the API.
+#[doc(hidden)]
+pub mod compact {
+    pub use crate::few::Few;
+    pub use crate::list::List;
+    pub use crate::packed::Packed;
+}
 
 pub use address::{FiveTuple, Protocol, Transmit};
 pub use agent::{Agent, Received, RemoteParameters, Removal};

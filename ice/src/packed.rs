@@ -6,7 +6,7 @@ use crate::address::{FiveTuple, Protocol};
 
 /// A [`FiveTuple`] in a quarter of its room.
 #[derive(Clone, Debug)]
-pub(crate) enum Packed {
+pub enum Packed {
     V4 {
         protocol: Protocol,
         local: SocketAddrV4,
@@ -16,7 +16,7 @@ pub(crate) enum Packed {
 }
 
 impl Packed {
-    pub(crate) fn unpack(&self) -> FiveTuple {
+    pub fn unpack(&self) -> FiveTuple {
         match self {
             Self::V4 {
                 protocol,
@@ -32,7 +32,7 @@ impl Packed {
     }
 
     /// Takes another path, in the same place on the heap if it has one.
-    pub(crate) fn set(&mut self, path: FiveTuple) {
+    pub fn set(&mut self, path: FiveTuple) {
         match (&mut *self, Self::v4(&path)) {
             (_, Some(v4)) => *self = v4,
             (Self::Other(place), None) => **place = path,

@@ -4,6 +4,7 @@
 //! (RFC 7675 §8) and the same tag never shows twice. The tag is a hint of where to look: the whole id is compared there.
 
 use core::{array, fmt};
+use std::sync::Arc;
 
 use siphasher::sip::SipHasher24;
 use zeroize::{Zeroize, ZeroizeOnDrop};
@@ -30,13 +31,18 @@ impl RouteKey {
     }
 
     fn seal(&self, tag: u32, random: [u8; 8]) -> TransactionId {
-        let [t0, t1, t2, t3] = (tag ^ self.mask(&random)).to_be_bytes();
-        let [r0, r1, r2, r3, r4, r5, r6, r7] = random;
-        TransactionId::from_bytes([r0, r1, r2, r3, r4, r5, r6, r7, t0, t1, t2, t3])
+        TransactionId::of(random, tag ^ self.mask(&random))
     }
 
     fn mask(&self, random: &[u8; 8]) -> u32 {
         SipHasher24::new_with_key(&self.0).hash(random) as u32
+    }
+}
+
+impl TransactionId {
+    fn of([r0, r1, r2, r3, r4, r5, r6, r7]: [u8; 8], rest: u32) -> Self {
+        let [t0, t1, t2, t3] = rest.to_be_bytes();
+        Self::from_bytes([r0, r1, r2, r3, r4, r5, r6, r7, t0, t1, t2, t3])
     }
 }
 
@@ -46,12 +52,14 @@ impl fmt::Debug for RouteKey {
     }
 }
 
-/// Mints transaction ids: SipHash-2-4, a pseudorandom function, over a counter. 48 bytes, no buffer.
+/// Mints transaction ids: SipHash-2-4, a pseudorandom function, over a counter. 32 bytes, no buffer; the key of the tags is
+/// shared.
 ///
 /// The same seed mints the same ids, so a seed must come from the operating system's entropy and be used once.
 #[derive(Zeroize, ZeroizeOnDrop)]
 pub struct TransactionIds {
-    route: RouteKey,
+    #[zeroize(skip)]
+    route: Option<Arc<RouteKey>>,
     stream: [u8; 16],
     counter: u64,
 }
@@ -59,12 +67,20 @@ pub struct TransactionIds {
 impl TransactionIds {
     /// A minter of its own stream of ids, tagged under `route`.
     #[must_use]
-    pub fn new(route: RouteKey, seed: [u8; 32]) -> Self {
+    pub fn new(route: impl Into<Arc<RouteKey>>, seed: [u8; 32]) -> Self {
+        let mut ids = Self::untagged(seed);
+        ids.route = Some(route.into());
+        ids
+    }
+
+    /// A minter of ids that carry no tag until it has a [route](Self::set_route): all their 96 bits are random.
+    #[must_use]
+    pub fn untagged(seed: [u8; 32]) -> Self {
         let stream: [u8; 16] = array::from_fn(|i| seed[i]);
         let start = array::from_fn(|i| seed[stream.len() + i]);
         let counter = SipHasher24::new_with_key(&start).hash(&stream);
         Self {
-            route,
+            route: None,
             stream,
             counter,
         }
@@ -73,13 +89,30 @@ impl TransactionIds {
     /// The next id, carrying `tag`.
     pub fn mint(&mut self, tag: u32) -> TransactionId {
         self.counter = self.counter.wrapping_add(1);
-        let random = SipHasher24::new_with_key(&self.stream).hash(&self.counter.to_be_bytes());
-        self.route.seal(tag, random.to_be_bytes())
+        let random = self.draw(&self.counter.to_be_bytes());
+        match &self.route {
+            Some(route) => route.seal(tag, random.to_be_bytes()),
+            None => {
+                let [c0, c1, c2, c3, c4, c5, c6, c7] = self.counter.to_be_bytes();
+                let more = self.draw(&[c0, c1, c2, c3, c4, c5, c6, c7, 1]);
+                TransactionId::of(random.to_be_bytes(), more as u32)
+            }
+        }
+    }
+
+    fn draw(&self, input: &[u8]) -> u64 {
+        SipHasher24::new_with_key(&self.stream).hash(input)
     }
 
     /// Ids minted from now on carry their tag under this key.
-    pub fn set_route(&mut self, route: RouteKey) {
-        self.route = route;
+    pub fn set_route(&mut self, route: impl Into<Arc<RouteKey>>) {
+        self.route = Some(route.into());
+    }
+
+    /// The key that they carry their tag under.
+    #[must_use]
+    pub fn route(&self) -> Option<&Arc<RouteKey>> {
+        self.route.as_ref()
     }
 }
 

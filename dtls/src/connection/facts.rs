@@ -1,9 +1,11 @@
 //! What can be asked of a connection at any time. Nothing here changes anything.
 
+use std::sync::Arc;
+
 use super::established::Established;
 use super::{Connection, Phase};
 use crate::association::AssociationId;
-use crate::config::Side;
+use crate::config::{Config, Side};
 use crate::error::{ApiMisuse, Error};
 use crate::event::State;
 use crate::msgs::enums::{CipherSuite, NamedGroup, ProtocolVersion};
@@ -30,6 +32,12 @@ impl Connection {
     pub fn is_handshake_confirmed(&self) -> bool {
         let is_complete = matches!(self.phase, Phase::Unidentified(_) | Phase::Connected(_));
         is_complete && !self.affairs.is_handshake_in_air()
+    }
+
+    /// What it was made with.
+    #[must_use]
+    pub fn config(&self) -> &Arc<Config> {
+        &self.config
     }
 
     /// Which association of its transport this is.

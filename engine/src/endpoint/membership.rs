@@ -80,8 +80,8 @@ impl Endpoint {
         let Some(slot) = self.slots.get_mut(id.key()) else {
             return;
         };
-        for former in &slot.transport.routes {
-            self.routes.admit_from(now, id, former);
+        for former in slot.transport.routes() {
+            self.routes.admit_from(now, id, &former);
         }
         slot.transport.set_route(route);
         slot.transport.paths.forget_announcements();

@@ -26,6 +26,8 @@ use floe_dtls::{
 };
 use std::{
     fmt,
+    hash::{DefaultHasher, Hash, Hasher},
+    num::NonZeroU64,
     time::{Duration, Instant},
 };
 
@@ -55,22 +57,37 @@ pub(crate) struct Associations {
     aside: Option<Box<Aside>>,
     /// The state that the last reported transition led to.
     reported: State,
-    taken_over: Option<Event>,
+    /// Whether a successor has taken over and nobody was told.
+    taken_over: bool,
     local_setup: Setup,
     /// An ICE restart is under way that may still be rolled back.
-    revocable: Option<Revocable>,
+    revocable: Option<Box<Revocable>>,
 }
 
 /// What a rollback restores in the association in use.
 struct Revocable {
-    tls_id: Option<String>,
+    tls_id: Option<Digest>,
 }
 
-/// What was signalled about the peer of one association.
-#[derive(Clone, Default)]
+/// What was signalled about the peer of one association, as much of it as shows whether the next exchange says the same. The
+/// certificate is verified against the fingerprints themselves, by the [`Connection`].
+#[derive(Clone, Copy, Default)]
 struct Identity {
-    fingerprints: Option<FingerprintSet>,
-    tls_id: Option<String>,
+    fingerprints: Option<Digest>,
+    tls_id: Option<Digest>,
+}
+
+/// Stands for what a peer said of itself. Who finds two sayings alike has the association of the first go on, and could as well
+/// have repeated it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Digest(NonZeroU64);
+
+impl Digest {
+    fn of(said: &impl Hash) -> Self {
+        let mut hasher = DefaultHasher::new();
+        said.hash(&mut hasher);
+        Self(NonZeroU64::MIN | hasher.finish())
+    }
 }
 
 /// The association beside the one in use: its successor, or its predecessor.
@@ -89,7 +106,7 @@ const LINGER: Duration = Duration::from_secs(5);
 impl Associations {
     pub(crate) fn new(current: Connection, setup: Setup, remote: &RemoteIdentity) -> Self {
         let fingerprints = match remote {
-            RemoteIdentity::Fingerprints(fingerprints) => Some(fingerprints.clone()),
+            RemoteIdentity::Fingerprints(fingerprints) => Some(Digest::of(fingerprints)),
             _ => None,
         };
         Self {
@@ -100,7 +117,7 @@ impl Associations {
             },
             aside: None,
             reported: State::New,
-            taken_over: None,
+            taken_over: false,
             local_setup: setup,
             revocable: None,
         }
@@ -128,8 +145,9 @@ impl Associations {
         fingerprints: FingerprintSet,
     ) -> Result<(), dtls::ApiMisuse> {
         let (connection, identity) = self.newest();
-        connection.set_remote_fingerprints(now, fingerprints.clone())?;
-        identity.fingerprints = Some(fingerprints);
+        let digest = Digest::of(&fingerprints);
+        connection.set_remote_fingerprints(now, fingerprints)?;
+        identity.fingerprints = Some(digest);
         Ok(())
     }
 
@@ -153,9 +171,10 @@ impl Associations {
         let (connection, identity) = self.newest();
         let established = connection.side();
         let side = side_after(established, local_setup, remote.setup)?;
-        let Some(fingerprints) = &identity.fingerprints else {
-            connection.set_remote_fingerprints(now, remote.fingerprints.clone())?;
-            *identity = Identity::of(&remote);
+        let said = Identity::of(&remote);
+        let (Some(fingerprints), Some(after)) = (identity.fingerprints, said.fingerprints) else {
+            connection.set_remote_fingerprints(now, remote.fingerprints)?;
+            *identity = said;
             if established.is_none() {
                 connection.set_remote_setup(now, remote.setup)?;
             }
@@ -164,12 +183,12 @@ impl Associations {
         let before = dtls::Signaled {
             fingerprints,
             side: established.unwrap_or(side),
-            tls_id: identity.tls_id.as_deref(),
+            tls_id: identity.tls_id,
         };
         let after = dtls::Signaled {
-            fingerprints: &remote.fingerprints,
+            fingerprints: after,
             side,
-            tls_id: remote.tls_id.as_deref(),
+            tls_id: said.tls_id,
         };
         let continuation = dtls::continuation(&before, &after, exchange == Exchange::IceRestart)?;
         match continuation {
@@ -177,7 +196,7 @@ impl Associations {
                 if established.is_none() {
                     connection.set_remote_setup(now, remote.setup)?;
                 }
-                identity.tls_id = identity.tls_id.take().or(remote.tls_id);
+                identity.tls_id = identity.tls_id.or(said.tls_id);
             }
             Continuation::New => self.succeed(now, remote, side)?,
         }
@@ -206,9 +225,9 @@ impl Associations {
 
     /// An ICE restart has begun that is not confirmed. One that replaces another goes back to the same facts.
     pub(crate) fn begin_restart(&mut self) {
-        self.revocable.get_or_insert_with(|| Revocable {
-            tls_id: self.identity.tls_id.clone(),
-        });
+        let tls_id = self.identity.tls_id;
+        self.revocable
+            .get_or_insert_with(|| Box::new(Revocable { tls_id }));
     }
 
     /// The ICE restart is confirmed: the peer has moved on, and a successor that failed takes the session with it.
@@ -219,8 +238,8 @@ impl Associations {
 
     /// The ICE restart is rolled back, and with it an unfinished successor and what was said since.
     pub(crate) fn roll_back(&mut self) {
-        if let Some(Revocable { tls_id }) = self.revocable.take() {
-            self.identity.tls_id = tls_id;
+        if let Some(revocable) = self.revocable.take() {
+            self.identity.tls_id = revocable.tls_id;
         }
         self.aside.take_if(|aside| aside.until.is_none());
     }
@@ -324,8 +343,8 @@ impl Associations {
 
     /// The next event of the association in use. Its transitions continue those of the association before.
     pub(crate) fn poll_event(&mut self) -> Option<Event> {
-        if let Some(event) = self.taken_over.take() {
-            return Some(event);
+        if std::mem::take(&mut self.taken_over) {
+            return Some(Event::AssociationChange(self.current.association()));
         }
         loop {
             let event = match self.current.poll_event()? {
@@ -400,17 +419,17 @@ impl Associations {
         }
         // What a rollback restores is of the association before.
         if let Some(revocable) = &mut self.revocable {
-            revocable.tls_id = self.identity.tls_id.clone();
+            revocable.tls_id = self.identity.tls_id;
         }
-        self.taken_over = Some(Event::AssociationChange(self.current.association()));
+        self.taken_over = true;
     }
 }
 
 impl Identity {
     fn of(remote: &RemoteDtls) -> Self {
         Self {
-            fingerprints: Some(remote.fingerprints.clone()),
-            tls_id: remote.tls_id.clone(),
+            fingerprints: Some(Digest::of(&remote.fingerprints)),
+            tls_id: remote.tls_id.as_ref().map(Digest::of),
         }
     }
 }

@@ -173,10 +173,10 @@ impl Transport {
         let before = self.restart.take();
         let before = before.map_or(self.exchange, |replaced| replaced.exchange);
         self.exchange = Exchange::IceRestart;
-        self.restart = Some(Restart {
+        self.restart = Some(Box::new(Restart {
             username_fragment: self.local_parameters().username_fragment().to_owned(),
             exchange: before,
-        });
+        }));
         self.dtls.begin_restart();
         self.settle(now);
         Ok(())
@@ -243,7 +243,7 @@ impl Transport {
 
     /// Ends the transport: close_notify to the peer, and silence. The two machines become `closed`.
     pub fn close(&mut self, now: Instant) {
-        self.closing = self.send_path().or(self.closing);
+        self.close_by_path_in_use();
         self.dtls.close(now);
         self.ice.close(now);
     }
@@ -286,7 +286,7 @@ impl Transport {
     ///
     /// [`ApiMisuse::Dtls`] outside 256 to the configured MTU.
     pub fn set_mtu(&mut self, mtu: usize) -> Result<(), ApiMisuse> {
-        if mtu > self.config.mtu() {
+        if mtu > self.mtu() {
             return Err(dtls::ApiMisuse::MtuOutOfRange.into());
         }
         Ok(self.dtls.set_mtu(mtu)?)
@@ -322,6 +322,6 @@ impl Transport {
     /// Counters of the transport itself.
     #[must_use]
     pub fn stats(&self) -> TransportStats {
-        self.stats
+        self.counters.report()
     }
 }

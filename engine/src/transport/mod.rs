@@ -25,12 +25,13 @@ pub use associations::RemoteDtls;
 
 use crate::{
     ApiMisuse, DropReason, Event, MediaKind, Received, TransportConfig, TransportOptions,
-    TransportStats,
+    config::longest_datagram,
     demux::{self, Kind},
+    stats::TransportCounters,
 };
 use associations::{Associations, Exchange};
 use floe_dtls as dtls;
-use floe_ice::{self as ice, FiveTuple, Transmit};
+use floe_ice::{self as ice, FiveTuple, Transmit, compact::List};
 use floe_stun as stun;
 use meter::Meter;
 use paths::Paths;
@@ -46,20 +47,21 @@ use std::{
 pub struct Transport {
     ice: ice::Agent,
     dtls: Associations,
-    config: TransportConfig,
     pub(crate) paths: Paths,
-    /// Where answers to its outstanding checks may still be routed by.
-    pub(crate) routes: Vec<Route>,
+    /// By what answers to checks from other endpoints may still be routed, the latest last.
+    former_routes: List<Route>,
     exchange: Exchange,
     /// An ICE restart that is neither confirmed nor rolled back, as far as DTLS has been told.
-    restart: Option<Restart>,
-    /// What DTLS time-outs double up to now.
-    retransmission_cap: Duration,
+    restart: Option<Box<Restart>>,
+    /// What DTLS time-outs double up to while consent is fresh, in microseconds.
+    fresh_cap: u32,
+    /// Whether DTLS has been told so.
+    is_fresh: bool,
     /// Where close_notify goes, though nothing else may; until it has gone.
-    closing: Option<FiveTuple>,
+    closing: Option<Box<FiveTuple>>,
     /// While a path is not proven.
     meter: Option<Box<Meter>>,
-    stats: TransportStats,
+    counters: TransportCounters,
 }
 
 /// How old the last answer may be on a path that works: consent is asked for every 4 to 6 s (RFC 7675 §5.1).
@@ -91,7 +93,7 @@ impl std::fmt::Debug for Transport {
             .field("ice", &self.ice)
             .field("dtls", &self.dtls.current().state())
             .field("paths", &self.paths.len())
-            .field("stats", &self.stats)
+            .field("stats", &self.stats())
             .finish_non_exhaustive()
     }
 }
@@ -148,15 +150,16 @@ impl Transport {
         Ok(Self {
             ice,
             dtls: Associations::new(connection, setup, &remote_identity),
-            config: config.clone(),
             paths: Paths::default(),
-            routes: Vec::new(),
+            former_routes: List::default(),
             exchange: Exchange::Plain,
             restart: None,
-            retransmission_cap: config.dtls.retransmission.cap,
+            fresh_cap: u32::try_from(config.dtls_retransmission_cap.as_micros())
+                .unwrap_or(u32::MAX),
+            is_fresh: false,
             closing: None,
             meter: None,
-            stats: TransportStats::default(),
+            counters: TransportCounters::default(),
         })
     }
 
@@ -234,7 +237,7 @@ impl Transport {
         if self.dtls.current().state() != dtls::State::Connected {
             return self.drop(DropReason::NotConnected);
         }
-        self.stats.media += 1;
+        self.counters.media += 1;
         Received::Media(kind)
     }
 
@@ -253,7 +256,7 @@ impl Transport {
             dtls::Received::NotMine => Received::NotMine,
             dtls::Received::Dropped(reason) => Received::Dropped(DropReason::Dtls(reason)),
             dtls::Received::Data { range, rest } => {
-                self.stats.data += 1;
+                self.counters.data += 1;
                 self.ice.note_authenticated_traffic(now);
                 Received::Data { range, rest }
             }
@@ -282,7 +285,7 @@ impl Transport {
     /// If `buf` is shorter than [`TransportConfig::mtu`].
     pub fn poll_transmit(&mut self, buf: &mut [u8]) -> Option<Transmit> {
         assert!(
-            buf.len() >= self.config.mtu(),
+            buf.len() >= self.mtu(),
             "the buffer holds the configured MTU"
         );
         if let Some(transmit) = self.ice.poll_transmit(buf) {
@@ -348,7 +351,7 @@ impl Transport {
     }
 
     pub(crate) fn mtu(&self) -> usize {
-        self.config.mtu()
+        longest_datagram(self.ice.config(), self.dtls.current().config())
     }
 
     /// Releases one path that nothing is taken from any more, and gives it if it was owned; call until `None`.
@@ -360,24 +363,40 @@ impl Transport {
 
     /// Transactions are tagged like this from now on; those under way keep their tags.
     pub(crate) fn set_route(&mut self, route: Route) {
-        self.ice
-            .set_route(stun::RouteKey::clone(&route.key), route.tag);
-        self.routes.truncate(MAX_ROUTES - 1);
-        self.routes.reserve_exact(1);
-        self.routes.insert(0, route);
+        if let Some(before) = self.route() {
+            if self.former_routes.len() == MAX_ROUTES - 1 {
+                self.former_routes.remove(0);
+            }
+            self.former_routes.push(before);
+        }
+        self.ice.set_route(route.key, route.tag);
+    }
+
+    fn route(&self) -> Option<Route> {
+        let (key, tag) = self.ice.route()?;
+        let key = key.clone();
+        Some(Route { key, tag })
+    }
+
+    /// By what answers to its outstanding checks may be routed.
+    pub(crate) fn routes(&self) -> impl Iterator<Item = Route> {
+        let former = self.former_routes.iter().rev().cloned();
+        self.route().into_iter().chain(former)
     }
 
     fn dtls_path(&self) -> Option<FiveTuple> {
         self.closing
+            .as_deref()
+            .copied()
             .or_else(|| self.ice.send_path())
             .or_else(|| self.ice.usable_path())
     }
 
     /// Whether what is sent to `path` is metered (I56).
     pub(super) fn is_metered(&self, path: &FiveTuple) -> bool {
-        let trusting = self.config.ice.validate_paths == ice::Validation::Trusting
+        let trusting = self.ice.config().validate_paths == ice::Validation::Trusting
             && self.dtls.current().state() == dtls::State::Connected;
-        self.closing != Some(*path) && !trusting && self.ice.awaits_proof(path)
+        self.closing.as_deref() != Some(path) && !trusting && self.ice.awaits_proof(path)
     }
 
     /// Something came from `path`: it counts if that path is metered.
@@ -400,7 +419,7 @@ impl Transport {
         };
         if metered && !meter.takes(path, datagram.len()) {
             meter.hold(datagram);
-            self.stats.held += 1;
+            self.counters.hold();
             return false;
         }
         if !connected {
@@ -452,7 +471,8 @@ impl Transport {
             && let Some(path) = self.ice.usable_path()
         {
             let rtt = self.round_trip_time(&path);
-            self.dtls.start(now, rtt, self.retransmission_cap);
+            let cap = self.retransmission_cap();
+            self.dtls.start(now, rtt, cap);
         }
         let proven = |path| self.ice.is_proven(&path);
         if self.dtls.wants_proof() && self.dtls_path().is_some_and(proven) {
@@ -479,12 +499,18 @@ impl Transport {
     /// A flight lost on a path that works is repeated soon; on one that has stopped answering, with patience.
     fn pace_dtls(&mut self, now: Instant) {
         let fresh = |age: Duration| age <= FRESH_CONSENT;
-        let cap = match self.ice.consent_age(now).is_some_and(fresh) {
-            true => self.config.dtls_retransmission_cap,
-            false => self.config.dtls.retransmission.cap,
-        };
-        if std::mem::replace(&mut self.retransmission_cap, cap) != cap {
+        let is_fresh = self.ice.consent_age(now).is_some_and(fresh);
+        if std::mem::replace(&mut self.is_fresh, is_fresh) != is_fresh {
+            let cap = self.retransmission_cap();
             self.dtls.set_retransmission_cap(cap);
+        }
+    }
+
+    /// What DTLS time-outs double up to now.
+    fn retransmission_cap(&self) -> Duration {
+        match self.is_fresh {
+            true => Duration::from_micros(self.fresh_cap.into()),
+            false => self.dtls.current().config().retransmission.cap,
         }
     }
 
@@ -505,12 +531,19 @@ impl Transport {
             }
             _ => return,
         };
-        self.closing = self.send_path().or(self.closing);
+        self.close_by_path_in_use();
         self.ice.revoke_consent(now, reason);
     }
 
+    /// What is left of DTLS to send goes where media went.
+    fn close_by_path_in_use(&mut self) {
+        if let Some(path) = self.send_path() {
+            self.closing = Some(Box::new(path));
+        }
+    }
+
     fn drop(&mut self, reason: DropReason) -> Received {
-        self.stats.dropped.add(reason);
+        self.counters.drop(reason);
         Received::Dropped(reason)
     }
 }

@@ -13,7 +13,10 @@
 //! what was announced, so that it needs no queue and can never be incomplete.
 
 use crate::Event;
-use floe_ice::FiveTuple;
+use floe_ice::{
+    FiveTuple,
+    compact::{Few, Packed},
+};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Standing {
@@ -27,7 +30,7 @@ pub(crate) enum Standing {
 
 #[derive(Debug)]
 struct Entry {
-    path: FiveTuple,
+    path: Packed,
     /// `None`: released though announced as owned, and kept until the release is announced too.
     standing: Option<Standing>,
     announced: bool,
@@ -41,9 +44,8 @@ impl Entry {
 
 #[derive(Debug, Default)]
 pub(crate) struct Paths {
-    entries: Vec<Entry>,
-    /// Whether anything may be left to announce.
-    unannounced: bool,
+    /// Almost every transport has one path, and a million of them no more.
+    entries: Few<Entry>,
 }
 
 impl Paths {
@@ -62,18 +64,13 @@ impl Paths {
     }
 
     pub(crate) fn set(&mut self, path: FiveTuple, standing: Standing) {
-        self.unannounced = true;
         match self.entries.iter_mut().find(|entry| entry.path == path) {
             Some(entry) => entry.standing = Some(standing),
-            None => {
-                // Almost every transport has one path, and a million of them no more.
-                self.entries.reserve_exact(1);
-                self.entries.push(Entry {
-                    path,
-                    standing: Some(standing),
-                    announced: false,
-                });
-            }
+            None => self.entries.push(Entry {
+                path: path.into(),
+                standing: Some(standing),
+                announced: false,
+            }),
         }
     }
 
@@ -81,7 +78,7 @@ impl Paths {
         self.entries
             .iter()
             .filter(|entry| entry.is_owned())
-            .map(|entry| entry.path)
+            .map(|entry| entry.path.unpack())
     }
 
     /// Releases one path for which `keep` says no, and gives it if it was owned; call until `None`. One that was never
@@ -90,13 +87,12 @@ impl Paths {
         &mut self,
         keep: impl Fn(&FiveTuple) -> bool,
     ) -> Option<FiveTuple> {
-        let spent = |entry: &Entry| entry.standing.is_some() && !keep(&entry.path);
+        let spent = |entry: &Entry| entry.standing.is_some() && !keep(&entry.path.unpack());
         while let Some(index) = self.entries.iter().position(spent) {
             let entry = &mut self.entries[index];
-            let (path, was_owned) = (entry.path, entry.is_owned());
+            let (path, was_owned) = (entry.path.unpack(), entry.is_owned());
             if entry.announced {
                 entry.standing = None;
-                self.unannounced = true;
             } else {
                 self.entries.remove(index);
             }
@@ -113,27 +109,23 @@ impl Paths {
         self.entries
             .iter_mut()
             .for_each(|entry| entry.announced = false);
-        self.unannounced = true;
     }
 
     /// The next difference between what is so and what was told.
     pub(crate) fn poll_event(&mut self) -> Option<Event> {
-        if !self.unannounced {
-            return None;
-        }
         let Some(entry) = self
             .entries
             .iter_mut()
             .find(|entry| entry.is_owned() != entry.announced)
         else {
-            self.unannounced = false;
             self.entries.retain(|entry| entry.standing.is_some());
+            self.entries.compact();
             return None;
         };
         entry.announced = !entry.announced;
         Some(match entry.announced {
-            true => Event::PathLearned(entry.path),
-            false => Event::PathReleased(entry.path),
+            true => Event::PathLearned(entry.path.unpack()),
+            false => Event::PathReleased(entry.path.unpack()),
         })
     }
 

@@ -58,7 +58,7 @@ pub enum Removal {
 impl Agent {
     /// Mints transaction ids that carry `tag` under `key` from now on, so that an endpoint finds the agent a response
     /// is for (the whole id is compared here all the same).
-    pub fn set_route(&mut self, key: RouteKey, tag: u32) {
+    pub fn set_route(&mut self, key: impl Into<Arc<RouteKey>>, tag: u32) {
         self.shared.ids.set_route(key);
         self.shared.tag = tag;
     }

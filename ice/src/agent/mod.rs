@@ -121,10 +121,9 @@ impl Agent {
         let (local, ids, jitter, tie_breaker) = random.draw(|random| {
             let fragments = &config.username_fragments;
             let local = local.unwrap_or_else(|| LocalParameters::random(random, fragments));
-            let (mut route, mut ids) = ([0; 16], [0; 32]);
-            random.fill(Label::Transactions, &mut route);
+            let mut ids = [0; 32];
             random.fill(Label::Transactions, &mut ids);
-            let ids = TransactionIds::new(RouteKey::from_bytes(route), ids);
+            let ids = TransactionIds::untagged(ids);
             (
                 local,
                 ids,
@@ -338,7 +337,8 @@ impl Agent {
         self.state
     }
 
-    pub(crate) fn config(&self) -> &Arc<Config> {
+    /// What it was made with; with other timers since [`set_timing`](Self::set_timing).
+    pub fn config(&self) -> &Arc<Config> {
         &self.shared.config
     }
 
@@ -350,6 +350,11 @@ impl Agent {
     /// Our role; `None` until the peer's parameters are known.
     pub fn role(&self) -> Option<Role> {
         self.shared.role
+    }
+
+    /// What its transaction ids carry, and under which key, since [`set_route`](Self::set_route).
+    pub fn route(&self) -> Option<(&Arc<RouteKey>, u32)> {
+        Some((self.shared.ids.route()?, self.shared.tag))
     }
 
     /// Full or lite.

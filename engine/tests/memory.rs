@@ -1,0 +1,315 @@
+//! What an endpoint holds for each of many connected transports, and that it gives all of it back.
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use allocation_counter::measure;
+use floe::{
+    Endpoint, EndpointConfig, Outcome, Received, TransportConfig, TransportId, TransportOptions,
+    dtls::{self, FingerprintSet, HashAlgorithm, Identity, RemoteIdentity, Setup},
+    ice::{self, Candidate, FiveTuple, Initiation, Mode, RemoteParameters, Transmit},
+};
+
+/// What a transport may take in bytes, without its DTLS: the ICE agent, what stands around it, and its part of the tables.
+const MOST_OF_ICE: i64 = 1104;
+/// And with DTLS established.
+const MOST: i64 = 3072;
+
+/// Longer than the search for a pair may last (39.5 s), and longer than anything of a handshake is kept for the late (eight
+/// minutes).
+const SETTLED: Duration = Duration::from_secs(60);
+const FORGOTTEN: Duration = Duration::from_secs(481);
+
+/// An endpoint, and the bytes that it has on the heap.
+struct Host {
+    endpoint: Endpoint,
+    heap: i64,
+    identity: Arc<Identity>,
+    setup: Setup,
+}
+
+impl Host {
+    fn new(setup: Setup) -> Self {
+        let identity = Arc::new(Identity::generate().unwrap());
+        let mut dtls = dtls::Config::new(identity.clone());
+        // Those that wait for a hello do so as long as the test lasts.
+        dtls.retransmission.deadline = 10 * FORGOTTEN;
+        let ice = Arc::new(ice::Config::default());
+        let config = EndpointConfig::new(TransportConfig::new(ice, Arc::new(dtls)));
+        Self {
+            endpoint: Endpoint::new(config),
+            heap: 0,
+            identity,
+            setup,
+        }
+    }
+
+    fn counted<R>(&mut self, work: impl FnOnce(&mut Endpoint) -> R) -> R {
+        let mut result = None;
+        let counted = measure(|| result = Some(work(&mut self.endpoint)));
+        self.heap += counted.bytes_current;
+        result.unwrap()
+    }
+
+    fn create(&mut self, now: Instant, peer: &Identity, initiation: Initiation) -> TransportId {
+        let print = peer.fingerprint(HashAlgorithm::Sha256);
+        let options = TransportOptions {
+            mode: Mode::Full,
+            initiation,
+            setup: self.setup,
+            remote_identity: RemoteIdentity::Fingerprints(FingerprintSet::new([print]).unwrap()),
+            local_parameters: None,
+        };
+        self.counted(|endpoint| endpoint.create(now, options).unwrap())
+    }
+
+    fn settle(&mut self, now: Instant) {
+        self.counted(|endpoint| {
+            endpoint.handle_timeout(now);
+            while endpoint.poll_event().is_some() {}
+        });
+    }
+
+    fn is_connected(&self, id: TransportId, dtls: dtls::State) -> bool {
+        let transport = self.endpoint.transport(id).unwrap();
+        transport.ice().state() == ice::State::Completed && transport.dtls().state() == dtls
+    }
+}
+
+/// A server, whose transports share a socket as those of servers do, and the clients of it, each with its own address.
+struct World {
+    server: Host,
+    clients: Host,
+    pairs: Vec<(TransportId, TransportId)>,
+    socket: Candidate,
+    now: Instant,
+    buf: Vec<u8>,
+}
+
+impl World {
+    /// Two endpoints that have not a transport each, but had one: what they hold for themselves is theirs.
+    fn new(setups: [Setup; 2]) -> Self {
+        let [server, clients] = setups;
+        Self {
+            server: Host::new(server),
+            clients: Host::new(clients),
+            pairs: Vec::new(),
+            socket: Candidate::host("192.0.2.1:3478".parse().unwrap()),
+            now: sim::Clock::epoch(),
+            buf: vec![0; 1500],
+        }
+    }
+
+    fn connect(&mut self, number: usize) {
+        let Self {
+            server,
+            clients,
+            now,
+            ..
+        } = self;
+        let (certificates, now) = ((server.identity.clone(), clients.identity.clone()), *now);
+        let a = server.create(now, &certificates.1, Initiation::Responding);
+        let b = clients.create(now, &certificates.0, Initiation::Initiating);
+        let [_, x, y, z] = u32::try_from(number).unwrap().to_be_bytes();
+        let own = Candidate::host(SocketAddr::from(([10, x, y, z], 5000)));
+        introduce(now, (server, a), self.socket.clone(), (clients, b));
+        introduce(now, (clients, b), own, (server, a));
+        self.pairs.push((a, b));
+        self.carry();
+    }
+
+    /// Everything arrives at once.
+    fn carry(&mut self) {
+        let Self {
+            server,
+            clients,
+            now,
+            buf,
+            ..
+        } = self;
+        while hand_over(*now, server, clients, buf) || hand_over(*now, clients, server, buf) {}
+        server.settle(*now);
+        clients.settle(*now);
+    }
+
+    fn pass(&mut self, time: Duration) {
+        let end = self.now + time;
+        let next = |world: &Self| {
+            let hosts = [&world.server, &world.clients];
+            hosts
+                .into_iter()
+                .filter_map(|host| host.endpoint.poll_timeout())
+                .min()
+        };
+        while let Some(at) = next(self).filter(|at| *at <= end) {
+            self.now = self.now.max(at);
+            self.server.settle(self.now);
+            self.clients.settle(self.now);
+            self.carry();
+        }
+        self.now = end;
+    }
+
+    /// A record each way, by every transport.
+    fn talk(&mut self) {
+        for (a, b) in self.pairs.clone() {
+            for from_server in [true, false] {
+                let (from, to, id) = match from_server {
+                    true => (&mut self.server, &mut self.clients, a),
+                    false => (&mut self.clients, &mut self.server, b),
+                };
+                let (now, buf) = (self.now, &mut self.buf);
+                let seal = |endpoint: &mut Endpoint| {
+                    endpoint.with(now, id, |transport| transport.seal(now, b"some data", buf))
+                };
+                let transmit = from.counted(seal).unwrap().unwrap();
+                let received = deliver(now, transmit, to, buf);
+                assert!(matches!(received, Some(Received::Data { .. })));
+            }
+        }
+    }
+
+    fn assert_connected(&self, dtls: dtls::State) {
+        let connected = |(a, b): &(TransportId, TransportId)| {
+            self.server.is_connected(*a, dtls) && self.clients.is_connected(*b, dtls)
+        };
+        let place = self.pairs.iter().position(|pair| !connected(pair));
+        let states = place.map(|place| {
+            let (a, b) = self.pairs[place];
+            let states = |host: &Host, id| host.endpoint.transport(id).map(|t| t.states());
+            (place, states(&self.server, a), states(&self.clients, b))
+        });
+        assert_eq!(states, None);
+    }
+
+    fn each(&self) -> [i64; 2] {
+        [&self.server, &self.clients].map(|host| host.heap / self.pairs.len() as i64)
+    }
+
+    fn remove_all(&mut self) {
+        for (a, b) in std::mem::take(&mut self.pairs) {
+            let now = self.now;
+            assert!(self.server.counted(|endpoint| endpoint.remove(now, a)));
+            assert!(self.clients.counted(|endpoint| endpoint.remove(now, b)));
+            self.carry();
+        }
+        // Nobody asks for the closed sessions any more.
+        self.pass(EndpointConfig::MAX_FAREWELL + Duration::from_secs(1));
+        self.carry();
+    }
+}
+
+fn introduce(
+    now: Instant,
+    (from, of): (&mut Host, TransportId),
+    candidate: Candidate,
+    (to, peer): (&mut Host, TransportId),
+) {
+    let text = candidate.to_string();
+    from.counted(|endpoint| {
+        endpoint.with(now, of, |transport| {
+            transport.add_local_candidate(now, candidate).unwrap();
+            transport.local_candidates_complete(now);
+        });
+    });
+    let transport = from.endpoint.transport(of).unwrap();
+    let remote = RemoteParameters::new(transport.local_parameters().clone());
+    to.counted(|endpoint| {
+        endpoint.with(now, peer, |transport| {
+            transport
+                .set_remote_parameters(now, remote.clone())
+                .unwrap();
+            transport
+                .add_remote_candidate(now, text.parse().unwrap())
+                .unwrap();
+            transport.remote_candidates_complete(now);
+        });
+    });
+}
+
+/// Whether there was something to hand over.
+fn hand_over(now: Instant, from: &mut Host, to: &mut Host, buf: &mut [u8]) -> bool {
+    let transmit = from.counted(|endpoint| endpoint.poll_transmit(buf));
+    if let Some(transmit) = transmit {
+        deliver(now, transmit, to, buf);
+    }
+    transmit.is_some()
+}
+
+fn deliver(now: Instant, transmit: Transmit, to: &mut Host, buf: &mut [u8]) -> Option<Received> {
+    let path = FiveTuple::udp(transmit.path.remote, transmit.path.local);
+    let mut datagram = &mut buf[..transmit.len];
+    loop {
+        let outcome = to.counted(
+            |endpoint| match endpoint.handle_datagram(now, path, datagram) {
+                Outcome::Routed { received, .. } => Some(received),
+                _ => None,
+            },
+        );
+        match outcome {
+            Some(Received::Data { rest, .. }) if !rest.is_empty() => {
+                datagram = &mut datagram[rest];
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+/// What a DTLS connection takes that waits for the first hello, as those of the transports do.
+fn waiting_dtls(host: &Host, peer: &Identity) -> i64 {
+    let config = Arc::new(dtls::Config::new(host.identity.clone()));
+    let print = peer.fingerprint(HashAlgorithm::Sha256);
+    let remote = RemoteIdentity::Fingerprints(FingerprintSet::new([print]).unwrap());
+    let mut connection = None;
+    let counted = measure(|| {
+        let made = dtls::Connection::new(config, host.setup, remote.clone());
+        let mut made = made.unwrap();
+        made.set_path_validated();
+        made.start(sim::Clock::epoch());
+        while made.poll_event().is_some() {}
+        connection = Some(made);
+    });
+    assert_eq!(connection.unwrap().state(), dtls::State::Connecting);
+    counted.bytes_current + size_of::<dtls::Connection>() as i64
+}
+
+/// ICE is connected, and both sides of DTLS wait for the other's hello, so that what a waiting connection takes can be
+/// subtracted to the byte: what is left is the agent, the transport around it and the tables.
+// req: I51
+#[test]
+fn ten_thousand_transports_without_their_dtls_take_a_kib_each_and_leave_nothing() {
+    let mut world = World::new([Setup::Passive; 2]);
+    let dtls = waiting_dtls(&world.server, &world.clients.identity.clone());
+    (0..10_000).for_each(|number| world.connect(number));
+    world.pass(SETTLED);
+    world.assert_connected(dtls::State::Connecting);
+    let [server, client] = world.each().map(|bytes| bytes - dtls);
+    println!("without DTLS {server}, with a socket each {client}; DTLS that waits {dtls}");
+    assert!(server <= MOST_OF_ICE, "{server}");
+    world.remove_all();
+    let left = [world.server.heap, world.clients.heap];
+    println!("left of all: {left:?}");
+    assert!(left.iter().all(|bytes| *bytes < 4_000_000), "{left:?}");
+}
+
+/// Fewer, because there is a handshake each. The tables are fuller with ten thousand than with five hundred of the places that
+/// they have room for, so no transport takes more there.
+// req: I51
+#[test]
+fn transports_with_dtls_take_three_kib_each() {
+    let mut world = World::new([Setup::Passive, Setup::Active]);
+    (0..500).for_each(|number| world.connect(number));
+    world.pass(SETTLED);
+    world.talk();
+    world.pass(FORGOTTEN);
+    world.talk();
+    world.assert_connected(dtls::State::Connected);
+    let [server, client] = world.each();
+    println!("with DTLS {server}, with a socket each {client}");
+    assert!(server <= MOST, "{server}");
+    assert!(client <= MOST, "{client}");
+}
