@@ -11,6 +11,11 @@ use crate::pacer::Pacer;
 use crate::routable::RoutableUfrag;
 use crate::timing::Timing;
 
+/// Between two probes of the agents of one [`Config`].
+const PROBE_INTERVAL: Duration = Duration::from_millis(1);
+/// How much later than now the slot of a probe may be that leaves now.
+pub(crate) const PROBE_BURST: Duration = Duration::from_secs(1);
+
 /// Everything about an agent that does not change while it lives. Shared between agents as `Arc<Config>`.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -27,6 +32,12 @@ pub struct Config {
     pub trickle: Trickle,
     /// A pace shared with other agents, for ordinary checks. Default: none, each agent keeps its own.
     pub pacer: Option<Arc<Pacer>>,
+    /// A pace shared with other agents, for probes: the consent checks that follow an unanswered one sooner than consent itself
+    /// asks for (`Timing::rto`, [`Timing::disconnected_probe`]). When very many paths fall silent at once it is rather this
+    /// machine that is late, and ten times as many checks would keep it so; what finds no slot waits for its regular time, and
+    /// counts as missed then. Slots for a second may go at once. Default: one each millisecond, among the agents of this
+    /// `Config`. `None`: each agent probes as if it were alone.
+    pub probes: Option<Arc<Pacer>>,
     /// Which remote addresses are used. Default: all but loopback, link-local and metadata addresses.
     pub addresses: AddressFilter,
     /// Whether a lite agent follows a nomination to another path only after an own check was answered there, and keeps the
@@ -58,6 +69,7 @@ impl Default for Config {
             freezing: Freezing::Off,
             trickle: Trickle::UntilEndOfCandidates,
             pacer: None,
+            probes: Some(Arc::new(Pacer::new(PROBE_INTERVAL))),
             addresses: AddressFilter::default(),
             validate_paths: Validation::OwnCheck,
             username_fragments: UsernameFragments::Random,

@@ -165,12 +165,23 @@ impl Consent {
         }
     }
 
-    /// Whether a check is to be sent now. If the one before is unanswered, that is a miss.
-    pub(crate) fn on_check_timer(&mut self, now: Moment) -> bool {
+    /// Whether a check is to be sent now. If the one before is unanswered, that is a miss, and the new one a probe, which may be
+    /// held back until `interval` after the one before.
+    pub(crate) fn on_check_timer(
+        &mut self,
+        now: Moment,
+        interval: Duration,
+        may_probe: impl FnOnce() -> bool,
+    ) -> bool {
         if self.liveness != Liveness::Responses || now < self.next_check {
             return false;
         }
         if self.waiting {
+            let regular = self.last_sent.map_or(now, |at| at + interval);
+            if now < regular && !may_probe() {
+                self.next_check = regular;
+                return false;
+            }
             let silence = self.silence.get_or_insert_default();
             silence.misses = silence.misses.saturating_add(1);
         }

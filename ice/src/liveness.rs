@@ -28,7 +28,9 @@ impl Generation {
             self.lose_selected(reason);
             return false;
         }
-        let due = selected.consent.on_check_timer(now);
+        let interval = shared.config.timing.consent_interval;
+        let may_probe = || shared.may_probe(now);
+        let due = selected.consent.on_check_timer(now, interval, may_probe);
         selected.consent.suspect_if_due(now, &shared.config.timing);
         if !due {
             return false;

@@ -49,8 +49,42 @@ impl Pacer {
         slot
     }
 
+    /// A slot for now, unless the pace is `ahead` ahead of the clock already: as many may come at once as have their slots in that
+    /// time.
+    pub fn try_reserve(&self, now: Instant, ahead: Duration) -> bool {
+        let mut state = self.state();
+        let next = state.next.map_or(now, |next| next.max(now));
+        let free = next.saturating_duration_since(now) < ahead;
+        if free {
+            state.next = Some(next + state.interval);
+        }
+        free
+    }
+
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
         // Nothing can panic while the lock is held; if it did, the two fields would still be sound.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_goes_at_once_and_then_the_pace_holds() {
+        #[expect(clippy::disallowed_methods, reason = "some instant to begin with")]
+        let start = Instant::now();
+        let pacer = Pacer::new(Duration::from_millis(10));
+        let let_go = |after: u64| {
+            let now = start + Duration::from_millis(after);
+            let ahead = Duration::from_millis(50);
+            (0..100).filter(|_| pacer.try_reserve(now, ahead)).count()
+        };
+        assert_eq!(let_go(0), 5);
+        assert_eq!(let_go(9), 0);
+        assert_eq!(let_go(10), 1);
+        assert_eq!(let_go(40), 3);
+        assert_eq!(let_go(1000), 5);
     }
 }

@@ -7,7 +7,9 @@ use floe_stun::{AttributeType, IntegrityAlgorithm, TransactionId, TransactionIds
 
 use crate::address::FiveTuple;
 use crate::candidate::CandidateId;
-use crate::config::{CONSENT_JITTER, Config, MAX_PENDING_RESPONSES, MAX_UNKNOWN_ATTRIBUTES};
+use crate::config::{
+    CONSENT_JITTER, Config, MAX_PENDING_RESPONSES, MAX_UNKNOWN_ATTRIBUTES, PROBE_BURST,
+};
 use crate::error::DropReason;
 use crate::event::{Event, EventQueue};
 use crate::list::List;
@@ -124,6 +126,13 @@ impl Shared {
     /// Ta, given what the peer asked for.
     pub(crate) fn pacing(&self, remote: Option<Duration>) -> Duration {
         self.config.timing.pacing_with(remote)
+    }
+
+    /// Whether the pace of probes that is shared with other agents lets one go.
+    pub(crate) fn may_probe(&self, now: Moment) -> bool {
+        let (probes, now) = (&self.config.probes, self.config.clock.instant(now));
+        let slot = probes.as_ref().zip(now);
+        slot.is_none_or(|(pacer, now)| pacer.try_reserve(now, PROBE_BURST))
     }
 
     /// Whether the pacer that is shared with other agents lets an ordinary check go.

@@ -1,13 +1,15 @@
 //! Consent freshness (RFC 7675), the faster `disconnected`, and a lite agent's liveness.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use floe_ice::{
-    Candidate, Config, DropReason, Initiation, Mode, PairState, Reason, Received, State, Timing,
+    Candidate, Config, DropReason, Initiation, Mode, Pacer, PairState, Reason, Received, State,
+    Timing,
 };
 use floe_stun::{ErrorCode, RoleAttribute};
 
-use crate::support::solo::{Solo, in_a_call, remote, success};
+use crate::support::solo::{Solo, in_a_call, in_a_call_with, remote, success};
 use crate::support::{connected, full_and_lite, ms, secs, signal};
 
 /// What the test does with the agent's checks.
@@ -180,6 +182,39 @@ fn the_first_miss_is_followed_by_probes() {
         after.windows(2).all(|two| two[1] - two[0] == secs(1)),
         "{after:?}"
     );
+}
+
+/// Silence for 300 agents at once: how many checks they send in 20 s, and how many see it.
+fn silence_for_many(probes: Option<Arc<Pacer>>) -> (usize, usize) {
+    let mut config = Config::default();
+    config.probes = probes;
+    let mut solos: Vec<Solo> = (0..300).map(|_| in_a_call_with(config.clone())).collect();
+    let mut checks = 0;
+    for _ in 0..200 {
+        for solo in &mut solos {
+            solo.run_for(ms(100));
+            checks += solo.take_requests().len();
+        }
+    }
+    let doubtful = |solo: &&Solo| solo.agent.state() == State::Disconnected;
+    (checks, solos.iter().filter(doubtful).count())
+}
+
+// When all paths fall silent at once, it is this machine that is late: ten times as many checks would keep it so.
+// req: I21
+#[test]
+fn many_agents_in_doubt_share_a_pace_of_probes() {
+    let slow = Pacer::new(ms(100));
+    let (checks, doubtful) = silence_for_many(Some(Arc::new(slow)));
+    // Consent's own rate, and the probes there is a pace for: ten a second, ten at once.
+    assert!((300 * 4..=300 * 5 + 210).contains(&checks), "{checks}");
+    assert_eq!(doubtful, 300);
+    let (checks, doubtful) = silence_for_many(None);
+    assert!(checks > 300 * 18, "{checks}");
+    assert_eq!(doubtful, 300);
+    let mut one = in_a_call();
+    one.run_for(secs(20));
+    assert!(one.take_requests().len() > 18);
 }
 
 // req: I21

@@ -280,8 +280,12 @@ pub(crate) fn first_transmissions(solo: &mut Solo) -> Vec<(Duration, SocketAddr)
 
 /// A controlled agent whose pair with `remote(0)` has succeeded.
 pub(crate) fn controlled_with_pairs(count: u16) -> Solo {
+    controlled(count, Config::default())
+}
+
+fn controlled(count: u16, config: Config) -> Solo {
     let remotes: Vec<SocketAddr> = (0..count).map(remote).collect();
-    let mut solo = Solo::checking(Initiation::Responding, Config::default(), &remotes);
+    let mut solo = Solo::checking(Initiation::Responding, config, &remotes);
     solo.run_for(ms(50) * u32::from(count));
     for check in solo.take_requests() {
         let _ = solo.answer(&check);
@@ -291,7 +295,12 @@ pub(crate) fn controlled_with_pairs(count: u16) -> Solo {
 
 /// A controlled agent in the middle of a call with the test: its one pair is nominated.
 pub(crate) fn in_a_call() -> Solo {
-    let mut solo = controlled_with_pairs(1);
+    in_a_call_with(Config::default())
+}
+
+/// The same with a configuration.
+pub(crate) fn in_a_call_with(config: Config) -> Solo {
+    let mut solo = controlled(1, config);
     let request = solo.check().nominating().bytes();
     let _ = solo.receive(remote(0), &request);
     solo.take();
