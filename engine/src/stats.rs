@@ -30,7 +30,7 @@ pub struct EndpointStats {
     pub dropped: Drops,
 }
 
-/// What a [`Transport`](crate::Transport) has counted.
+/// What a [`Transport`](crate::Transport) has counted. Of what had to wait and what was dropped, 65 535 at most.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TransportStats {
@@ -49,8 +49,8 @@ pub struct TransportStats {
 pub(crate) struct TransportCounters {
     pub(crate) media: u64,
     pub(crate) data: u64,
-    held: u32,
-    dropped: [u32; Self::REASONS.len()],
+    held: u16,
+    dropped: [u16; Self::REASONS.len()],
 }
 
 impl TransportCounters {

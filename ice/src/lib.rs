@@ -129,7 +129,6 @@ mod few;
 mod filter;
 mod generation;
 mod giving_up;
-#[expect(missing_docs, reason = "public to floe's own crates only")]
 mod list;
 mod liveness;
 mod local;
@@ -159,7 +158,6 @@ mod timing;
 #[doc(hidden)]
 pub mod compact {
     pub use crate::few::Few;
-    pub use crate::list::List;
     pub use crate::packed::Packed;
 }
 

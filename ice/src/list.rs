@@ -7,33 +7,33 @@ use std::ops::{Deref, DerefMut};
     clippy::box_collection,
     reason = "an empty list is to cost one word in a record that exists a million times"
 )]
-pub struct List<T>(Option<Box<Vec<T>>>);
+pub(crate) struct List<T>(Option<Box<Vec<T>>>);
 
 impl<T> List<T> {
-    pub fn push(&mut self, item: T) {
+    pub(crate) fn push(&mut self, item: T) {
         self.0.get_or_insert_default().push(item);
     }
 
-    pub fn pop_front(&mut self) -> Option<T> {
+    pub(crate) fn pop_front(&mut self) -> Option<T> {
         (!self.is_empty()).then(|| self.remove(0))
     }
 
     /// Takes out the item at `index`, which exists.
-    pub fn remove(&mut self, index: usize) -> T {
+    pub(crate) fn remove(&mut self, index: usize) -> T {
         let items = self.0.get_or_insert_default();
         let item = items.remove(index);
         self.release();
         item
     }
 
-    pub fn retain(&mut self, keep: impl FnMut(&T) -> bool) {
+    pub(crate) fn retain(&mut self, keep: impl FnMut(&T) -> bool) {
         if let Some(items) = &mut self.0 {
             items.retain(keep);
         }
         self.release();
     }
 
-    pub fn take(&mut self) -> Vec<T> {
+    pub(crate) fn take(&mut self) -> Vec<T> {
         self.0.take().map_or_else(Vec::new, |items| *items)
     }
 

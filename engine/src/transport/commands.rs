@@ -170,13 +170,14 @@ impl Transport {
         remote: Option<RemoteParameters>,
     ) -> Result<(), ApiMisuse> {
         self.ice.restart(now, local, remote)?;
-        let before = self.restart.take();
+        let rare = self.rare.facts();
+        let before = rare.restart.take();
         let before = before.map_or(self.exchange, |replaced| replaced.exchange);
         self.exchange = Exchange::IceRestart;
-        self.restart = Some(Box::new(Restart {
-            username_fragment: self.local_parameters().username_fragment().to_owned(),
+        rare.restart = Some(Restart {
+            username_fragment: self.ice.local_parameters().username_fragment().to_owned(),
             exchange: before,
-        }));
+        });
         self.dtls.begin_restart();
         self.settle(now);
         Ok(())

@@ -20,6 +20,7 @@ mod associations;
 mod commands;
 mod meter;
 pub(crate) mod paths;
+mod rare;
 
 pub use associations::RemoteDtls;
 
@@ -31,10 +32,11 @@ use crate::{
 };
 use associations::{Associations, Exchange};
 use floe_dtls as dtls;
-use floe_ice::{self as ice, FiveTuple, Transmit, compact::List};
+use floe_ice::{self as ice, FiveTuple, Transmit};
 use floe_stun as stun;
 use meter::Meter;
 use paths::Paths;
+use rare::Rare;
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -48,19 +50,12 @@ pub struct Transport {
     ice: ice::Agent,
     dtls: Associations,
     pub(crate) paths: Paths,
-    /// By what answers to checks from other endpoints may still be routed, the latest last.
-    former_routes: List<Route>,
+    rare: Rare,
     exchange: Exchange,
-    /// An ICE restart that is neither confirmed nor rolled back, as far as DTLS has been told.
-    restart: Option<Box<Restart>>,
     /// What DTLS time-outs double up to while consent is fresh, in microseconds.
     fresh_cap: u32,
     /// Whether DTLS has been told so.
     is_fresh: bool,
-    /// Where close_notify goes, though nothing else may; until it has gone.
-    closing: Option<Box<FiveTuple>>,
-    /// While a path is not proven.
-    meter: Option<Box<Meter>>,
     counters: TransportCounters,
 }
 
@@ -151,14 +146,11 @@ impl Transport {
             ice,
             dtls: Associations::new(connection, setup, &remote_identity),
             paths: Paths::default(),
-            former_routes: List::default(),
+            rare: Rare::default(),
             exchange: Exchange::Plain,
-            restart: None,
             fresh_cap: u32::try_from(config.dtls_retransmission_cap.as_micros())
                 .unwrap_or(u32::MAX),
             is_fresh: false,
-            closing: None,
-            meter: None,
             counters: TransportCounters::default(),
         })
     }
@@ -228,9 +220,13 @@ impl Transport {
         }
     }
 
+    fn meter(&mut self) -> Option<&mut Meter> {
+        self.rare.live()?.meter.as_mut()
+    }
+
     /// Whether what is sent is paid for by what comes (I56).
     pub(crate) fn is_metering(&self) -> bool {
-        self.meter.is_some()
+        self.rare.meter.is_some()
     }
 
     fn take_media(&mut self, kind: MediaKind) -> Received {
@@ -290,7 +286,7 @@ impl Transport {
         );
         if let Some(transmit) = self.ice.poll_transmit(buf) {
             // Of the two classes that an agent sends, responses have this bit (RFC 8489 §5).
-            if let Some(meter) = &mut self.meter
+            if let Some(meter) = self.meter()
                 && buf.first().is_some_and(|first| first & 1 == 1)
             {
                 meter.on_answer(&transmit.path, transmit.len);
@@ -298,9 +294,12 @@ impl Transport {
             return Some(transmit);
         }
         let path = self.dtls_path()?;
-        let held = self.meter.as_mut().and_then(|meter| meter.release(buf));
+        let held = self.meter().and_then(|meter| meter.release(buf));
         let Some(len) = held.or_else(|| self.dtls.poll_transmit(buf)) else {
-            self.closing = None;
+            if let Some(facts) = self.rare.live() {
+                facts.closing = None;
+                self.rare.tidy();
+            }
             return None;
         };
         self.may_go(&path, &buf[..len])
@@ -364,10 +363,11 @@ impl Transport {
     /// Transactions are tagged like this from now on; those under way keep their tags.
     pub(crate) fn set_route(&mut self, route: Route) {
         if let Some(before) = self.route() {
-            if self.former_routes.len() == MAX_ROUTES - 1 {
-                self.former_routes.remove(0);
+            let former = &mut self.rare.facts().former_routes;
+            if former.len() == MAX_ROUTES - 1 {
+                former.remove(0);
             }
-            self.former_routes.push(before);
+            former.push(before);
         }
         self.ice.set_route(route.key, route.tag);
     }
@@ -380,14 +380,13 @@ impl Transport {
 
     /// By what answers to its outstanding checks may be routed.
     pub(crate) fn routes(&self) -> impl Iterator<Item = Route> {
-        let former = self.former_routes.iter().rev().cloned();
+        let former = self.rare.former_routes.iter().rev().cloned();
         self.route().into_iter().chain(former)
     }
 
     fn dtls_path(&self) -> Option<FiveTuple> {
-        self.closing
-            .as_deref()
-            .copied()
+        self.rare
+            .closing
             .or_else(|| self.ice.send_path())
             .or_else(|| self.ice.usable_path())
     }
@@ -396,7 +395,7 @@ impl Transport {
     pub(super) fn is_metered(&self, path: &FiveTuple) -> bool {
         let trusting = self.ice.config().validate_paths == ice::Validation::Trusting
             && self.dtls.current().state() == dtls::State::Connected;
-        self.closing.as_deref() != Some(path) && !trusting && self.ice.awaits_proof(path)
+        self.rare.closing.as_ref() != Some(path) && !trusting && self.ice.awaits_proof(path)
     }
 
     /// Something came from `path`: it counts if that path is metered.
@@ -406,7 +405,7 @@ impl Transport {
         let connected = self.dtls.current().state() == dtls::State::Connected;
         let used = !connected || self.dtls_path() == Some(path);
         if self.ice.mode() == ice::Mode::Lite && used && self.is_metered(&path) {
-            count(self.meter.get_or_insert_default(), path);
+            count(self.rare.facts().meter.get_or_insert_default(), path);
         }
     }
 
@@ -414,7 +413,7 @@ impl Transport {
     fn may_go(&mut self, path: &FiveTuple, datagram: &[u8]) -> bool {
         let metered = self.is_metered(path);
         let connected = self.dtls.current().state() == dtls::State::Connected;
-        let Some(meter) = &mut self.meter else {
+        let Some(meter) = self.meter() else {
             return !metered;
         };
         if metered && !meter.takes(path, datagram.len()) {
@@ -436,7 +435,9 @@ impl Transport {
 
     /// What the handshake has proven by its end; and where more is to go than may, an own check for proof.
     fn settle_proof(&mut self, now: Instant) {
-        let Some(meter) = &self.meter else { return };
+        let Some(meter) = &self.rare.meter else {
+            return;
+        };
         let connected = self.dtls.current().state() == dtls::State::Connected;
         if let Some(path) = meter.proven_by_handshake().filter(|_| connected) {
             self.ice.set_path_validated(path);
@@ -445,7 +446,8 @@ impl Transport {
         let Some(path) = self.dtls_path() else { return };
         if !self.is_metered(&path) {
             if connected && !holds {
-                self.meter = None;
+                self.rare.facts().meter = None;
+                self.rare.tidy();
             }
         } else if holds || connected {
             self.ice.validate_path(now, path);
@@ -454,7 +456,7 @@ impl Transport {
 
     /// A handshake that repeats itself to a path without proof will soon be at its limit there.
     fn prove_repeated(&mut self, now: Instant) {
-        if self.meter.is_some()
+        if self.is_metering()
             && let Some(path) = self.dtls_path()
             && self.is_metered(&path)
         {
@@ -485,9 +487,11 @@ impl Transport {
         if self.ice.is_restarting() {
             return;
         }
-        let Some(restart) = self.restart.take() else {
+        let restart = self.rare.live().and_then(|facts| facts.restart.take());
+        let Some(restart) = restart else {
             return;
         };
+        self.rare.tidy();
         if self.ice.local_parameters().username_fragment() == restart.username_fragment {
             self.dtls.confirm_restart(now);
         } else {
@@ -538,7 +542,7 @@ impl Transport {
     /// What is left of DTLS to send goes where media went.
     fn close_by_path_in_use(&mut self) {
         if let Some(path) = self.send_path() {
-            self.closing = Some(Box::new(path));
+            self.rare.facts().closing = Some(path);
         }
     }
 
