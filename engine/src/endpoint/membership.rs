@@ -1,6 +1,6 @@
 //! How transports come and go: made, taken in, taken out, closed, removed, restarted.
 
-use super::{Endpoint, LETTER, Slot};
+use super::{Endpoint, LETTER};
 use crate::{ApiMisuse, Event, Transport, TransportId, TransportOptions};
 use floe_ice::{FiveTuple, LocalParameters, RemoteParameters, Transmit};
 use std::time::Instant;
@@ -48,13 +48,7 @@ impl Endpoint {
         if let Err(misuse) = self.check(&transport) {
             return Err(AttachError { misuse, transport });
         }
-        let id = TransportId::new(self.slots.insert(Slot {
-            transport,
-            ufrags: Vec::new(),
-        }));
-        self.deadlines.reserve(id.index());
-        self.senders.reserve(id.index());
-        self.tellers.reserve(id.index());
+        let id = self.slots.insert(transport);
         self.settle_in(now, id);
         self.refresh(now, id);
         Ok(id)
@@ -67,7 +61,7 @@ impl Endpoint {
         if transport.mtu() > self.config.transport.mtu() {
             return Err(ApiMisuse::MtuTooLarge);
         }
-        let live = |ufrag: &str| self.routes.by_ufrag(ufrag.as_bytes()).is_some();
+        let live = |ufrag: &str| self.by_ufrag(ufrag.as_bytes()).is_some();
         match transport.ice().local_username_fragments().any(live) {
             true => Err(ApiMisuse::UfragInUse),
             false => Ok(()),
@@ -76,16 +70,16 @@ impl Endpoint {
 
     /// Gives a new transport its routes: the tag of its transactions, those of before, and the paths that are still free.
     fn settle_in(&mut self, now: Instant, id: TransportId) {
-        let route = self.routes.admit(id);
-        let Some(slot) = self.slots.get_mut(id.key()) else {
+        let route = self.routes.route_to(id.slot());
+        let Some(transport) = self.slots.get_mut(id) else {
             return;
         };
-        for former in slot.transport.routes() {
+        for former in transport.routes() {
             self.routes.admit_from(now, id, &former);
         }
-        slot.transport.set_route(route);
-        slot.transport.paths.forget_announcements();
-        let paths: Vec<FiveTuple> = slot.transport.paths.owned().collect();
+        transport.set_route(route);
+        transport.paths.forget_announcements();
+        let paths: Vec<FiveTuple> = transport.paths.owned().collect();
         for path in paths {
             self.reclaim(id, path);
         }
@@ -94,18 +88,21 @@ impl Endpoint {
     /// Takes a transport out, with all it has under way, for [`attach`](Self::attach) elsewhere. It stays a machine: datagrams for it
     /// can be given to it meanwhile. Its id is void from now on, and no events are reported under it.
     pub fn detach(&mut self, id: TransportId) -> Option<Transport> {
-        let slot = self.slots.remove(id.key())?;
-        for ufrag in &slot.ufrags {
-            self.routes.remove_ufrag(ufrag.as_bytes(), id);
+        let (names, transport) = self.slots.names(id)?;
+        let slot = id.slot();
+        for tag in names.tags.into_iter().flatten() {
+            self.routes.remove_ufrag(tag, slot);
         }
-        for path in slot.transport.paths.owned() {
-            self.routes.remove_path(&path, id);
+        for path in transport.paths.owned() {
+            self.routes.remove_path(&path, slot);
         }
-        self.routes.dismiss(id);
-        self.deadlines.set(id.index(), None);
-        self.senders.remove(id.index());
-        self.tellers.remove(id.index());
-        Some(*slot.transport)
+        for route in transport.routes() {
+            self.routes.dismiss_from(id, &route);
+        }
+        self.wheel.clear(&mut self.slots, slot);
+        self.senders.remove(&mut self.slots, slot);
+        self.tellers.remove(&mut self.slots, slot);
+        Some(*self.slots.remove(id)?)
     }
 
     /// Ends a transport: close_notify to its peer, `closed` events, and 403 for whoever still asks for consent
@@ -154,7 +151,7 @@ impl Endpoint {
         let ufrag = local
             .as_ref()
             .map(|own| own.as_parameters().username_fragment());
-        let holder = ufrag.and_then(|ufrag| self.routes.by_ufrag(ufrag.as_bytes()));
+        let holder = ufrag.and_then(|ufrag| self.by_ufrag(ufrag.as_bytes()));
         if holder.is_some_and(|holder| holder != id) {
             return Err(ApiMisuse::UfragInUse);
         }

@@ -13,11 +13,12 @@
 //! after an own check succeeded there, or when its holder has lapsed: a spoofed source address moves nobody's media.
 //!
 //! After each input the transport's live username fragments, paths, deadline and readiness are read anew, so no
-//! table can go stale behind a command. Nothing scans all transports: [`deadlines`] is a heap, [`ready`] a queue of
-//! those with something to hand out. All tables hash under secret keys. In steady state nothing here allocates.
+//! table can go stale behind a command. Nothing scans all transports: [`wheel`] finds who is due, [`ready`] is a queue of
+//! those with something to hand out. All tables hash under secret keys. In steady state nothing here allocates, growth copies
+//! little at a time, and what was taken for a peak is given back after it ([`slots`], [`table`]).
 
-mod deadlines;
 mod farewells;
+mod heap;
 mod keyed;
 mod membership;
 mod outbox;
@@ -25,36 +26,38 @@ mod ready;
 mod routes;
 mod routing;
 mod seeds;
+mod slots;
 mod strangers;
+mod table;
+mod tuples;
+mod ufrags;
+mod wheel;
 
 pub use membership::AttachError;
 
 use crate::{EndpointConfig, EndpointStats, Event, Transport, TransportId};
-use deadlines::Deadlines;
 use farewells::Farewells;
 use floe_ice::{FiveTuple, Transmit};
 use outbox::{LETTER, Outbox};
-use ready::ReadyQueue;
+use ready::{Queue, ReadyQueue};
 use routes::Routes;
 use seeds::Seeds;
-use slotmap::{DefaultKey, SlotMap};
-use std::{
-    collections::VecDeque,
-    fmt,
-    time::{Duration, Instant},
-};
+use slots::Slots;
+use std::{collections::VecDeque, fmt, time::Instant};
 use strangers::Strangers;
+use ufrags::Names;
+use wheel::Wheel;
 
 /// Owns transports and routes to them. One per thread and set of sockets; see the [crate's documentation](crate) for its
 /// loop.
 pub struct Endpoint {
     config: EndpointConfig,
-    slots: SlotMap<DefaultKey, Slot>,
+    slots: Slots,
     routes: Routes,
     farewells: Farewells,
     strangers: Strangers,
     outbox: Outbox,
-    deadlines: Deadlines,
+    wheel: Wheel,
     /// Who may have a datagram to send.
     senders: ReadyQueue,
     /// Who may have an event.
@@ -63,12 +66,6 @@ pub struct Endpoint {
     released: VecDeque<(TransportId, FiveTuple)>,
     seeds: Seeds,
     stats: EndpointStats,
-}
-
-/// A transport and what of it stands in the tables.
-struct Slot {
-    transport: Box<Transport>,
-    ufrags: Vec<Box<str>>,
 }
 
 impl Endpoint {
@@ -89,7 +86,7 @@ impl Endpoint {
         let (route, hash) = (seeds.route_key(), seeds.hash_key());
         let lifetime = config.farewell.min(EndpointConfig::MAX_FAREWELL);
         Self {
-            slots: SlotMap::new(),
+            slots: Slots::default(),
             routes: Routes::new(route, hash.clone()),
             farewells: Farewells::new(hash.clone(), lifetime, config.max_farewells),
             strangers: Strangers::new(
@@ -98,9 +95,9 @@ impl Endpoint {
                 config.unknown_ufrags_per_network,
             ),
             outbox: Outbox::default(),
-            deadlines: Deadlines::default(),
-            senders: ReadyQueue::default(),
-            tellers: ReadyQueue::default(),
+            wheel: Wheel::new(),
+            senders: ReadyQueue::new(Queue::Senders),
+            tellers: ReadyQueue::new(Queue::Tellers),
             released: VecDeque::new(),
             seeds,
             stats: EndpointStats::default(),
@@ -128,10 +125,10 @@ impl Endpoint {
         id: TransportId,
         input: impl FnOnce(&mut Transport) -> R,
     ) -> Option<R> {
-        let slot = self.slots.get_mut(id.key())?;
-        let before = slot.transport.ice().state();
-        let result = input(&mut slot.transport);
-        if slot.transport.ice().state() != before {
+        let transport = self.slots.get_mut(id)?;
+        let before = transport.ice().state();
+        let result = input(transport);
+        if transport.ice().state() != before {
             self.refresh_paths(id);
         }
         self.refresh(now, id);
@@ -141,14 +138,12 @@ impl Endpoint {
     /// A transport, to read.
     #[must_use]
     pub fn transport(&self, id: TransportId) -> Option<&Transport> {
-        Some(&self.slots.get(id.key())?.transport)
+        self.slots.get(id)
     }
 
     /// All transports.
     pub fn transports(&self) -> impl Iterator<Item = (TransportId, &Transport)> {
-        self.slots
-            .iter()
-            .map(|(key, slot)| (TransportId::new(key), &*slot.transport))
+        self.slots.iter()
     }
 
     /// Where a transport's media goes. `None`: nowhere, its peer does not consent (RFC 7675 §5.1).
@@ -160,27 +155,11 @@ impl Endpoint {
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.farewells.expire(now);
-        while let Some((due, slot)) = self.deadlines.first()
-            && due <= now
-        {
-            let Some(id) = self.routes.in_slot(slot) else {
-                self.deadlines.set(slot, None);
-                continue;
-            };
-            self.with(now, id, |transport| transport.handle_timeout(now));
-            self.postpone(now, slot);
-        }
-    }
-
-    /// A machine that has just been woken is not woken again for the same instant, or one of them could stop all.
-    fn postpone(&mut self, now: Instant, slot: u32) {
-        if self
-            .deadlines
-            .first()
-            .is_some_and(|(due, first)| first == slot && due <= now)
-        {
-            self.deadlines
-                .set(slot, Some(now + Duration::from_millis(1)));
+        self.wheel.handle_until(now);
+        while let Some(slot) = self.wheel.pop(&mut self.slots) {
+            if let Some(id) = self.slots.id_in(slot) {
+                self.with(now, id, |transport| transport.handle_timeout(now));
+            }
         }
     }
 
@@ -198,14 +177,13 @@ impl Endpoint {
             return Some(transmit);
         }
         while let Some(slot) = self.senders.front() {
-            let id = self.routes.in_slot(slot);
-            if let Some(slot) = id.and_then(|id| self.slots.get_mut(id.key()))
-                && let Some(transmit) = slot.transport.poll_transmit(buf)
+            if let Some((_, transport)) = self.slots.occupant(slot)
+                && let Some(transmit) = transport.poll_transmit(buf)
             {
-                self.senders.rotate();
+                self.senders.rotate(&mut self.slots);
                 return Some(transmit);
             }
-            self.senders.pop();
+            self.senders.remove(&mut self.slots, slot);
         }
         None
     }
@@ -216,26 +194,22 @@ impl Endpoint {
             return Some((id, Event::PathReleased(path)));
         }
         while let Some(slot) = self.tellers.front() {
-            if let Some(id) = self.routes.in_slot(slot)
-                && let Some(slot) = self.slots.get_mut(id.key())
-                && let Some(event) = slot.transport.poll_event()
+            if let Some((id, transport)) = self.slots.occupant(slot)
+                && let Some(event) = transport.poll_event()
             {
-                self.tellers.rotate();
+                self.tellers.rotate(&mut self.slots);
                 return Some((id, event));
             }
-            self.tellers.pop();
+            self.tellers.remove(&mut self.slots, slot);
         }
         None
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) is due.
+    /// When [`handle_timeout`](Self::handle_timeout) is due: to the millisecond, rounded up.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let transports = self.deadlines.first().map(|(due, _)| due);
-        [transports, self.farewells.next_expiry()]
-            .into_iter()
-            .flatten()
-            .min()
+        let deadlines = [self.wheel.next(), self.farewells.next_expiry()];
+        deadlines.into_iter().flatten().min()
     }
 
     /// Counters.
@@ -246,53 +220,52 @@ impl Endpoint {
 
     /// Reads a transport anew after anything that may have changed it.
     fn refresh(&mut self, now: Instant, id: TransportId) {
-        let Some(slot) = self.slots.get_mut(id.key()) else {
+        let Some((names, transport)) = self.slots.names(id) else {
             return;
         };
-        self.deadlines
-            .set(id.index(), slot.transport.poll_timeout());
-        self.senders.push(id.index());
-        self.tellers.push(id.index());
-        if slot.is_stale() {
-            self.refresh_ufrags(now, id);
+        let has_new_names = names.version != transport.names_version();
+        let (slot, deadline) = (id.slot(), transport.poll_timeout());
+        self.wheel.set(&mut self.slots, now, slot, deadline);
+        self.senders.push(&mut self.slots, slot);
+        self.tellers.push(&mut self.slots, slot);
+        if has_new_names {
+            self.refresh_names(now, id);
         }
     }
 
     /// Registers the username fragments of the live generations. Those of a closed transport go to the farewells.
-    fn refresh_ufrags(&mut self, now: Instant, id: TransportId) {
-        let Some(slot) = self.slots.get_mut(id.key()) else {
+    fn refresh_names(&mut self, now: Instant, id: TransportId) {
+        let Some((names, _)) = self.slots.names(id) else {
             return;
         };
-        for ufrag in std::mem::take(&mut slot.ufrags) {
-            self.routes.remove_ufrag(ufrag.as_bytes(), id);
+        for tag in std::mem::take(names).tags.into_iter().flatten() {
+            self.routes.remove_ufrag(tag, id.slot());
         }
-        if slot.transport.is_closed() {
-            for revoked in slot.transport.ice().revoked() {
+        let Some(transport) = self.slots.get(id) else {
+            return;
+        };
+        if transport.is_closed() {
+            for revoked in transport.ice().revoked() {
                 self.stats.farewells_cut_short += self.farewells.add(now, revoked);
             }
             return;
         }
-        let live = slot.transport.ice().local_username_fragments();
-        slot.ufrags.reserve_exact(live.count());
-        for ufrag in slot.transport.ice().local_username_fragments() {
-            if self.routes.set_ufrag(ufrag.as_bytes(), id) {
-                self.farewells.remove(ufrag.as_bytes());
-            } else {
+        let mut live = Names {
+            version: transport.names_version(),
+            ..Names::default()
+        };
+        let fragments = transport.ice().local_username_fragments();
+        for (tag, ufrag) in live.tags.iter_mut().zip(fragments) {
+            if self.by_ufrag(ufrag.as_bytes()).is_some() {
                 self.stats.ufrag_conflicts += 1;
+                continue;
             }
-            slot.ufrags.push(ufrag.into());
+            *tag = Some(self.routes.set_ufrag(ufrag.as_bytes(), id.slot()));
+            self.farewells.remove(ufrag.as_bytes());
         }
-    }
-}
-
-impl Slot {
-    /// Whether the live generations are not those that were registered.
-    fn is_stale(&self) -> bool {
-        if self.transport.is_closed() {
-            return !self.ufrags.is_empty();
+        if let Some((names, _)) = self.slots.names(id) {
+            *names = live;
         }
-        let live = self.transport.ice().local_username_fragments();
-        !live.eq(self.ufrags.iter().map(|ufrag| &**ufrag))
     }
 }
 

@@ -44,13 +44,13 @@ impl Endpoint {
         kind: MediaKind,
         datagram: &mut [u8],
     ) -> Outcome<'d> {
-        if let Some(id) = self.routes.by_path(&path)
-            && let Some(slot) = self.slots.get_mut(id.key())
-            && !slot.transport.is_metering()
+        if let Some(id) = self.by_path(&path)
+            && let Some(transport) = self.slots.get_mut(id)
+            && !transport.is_metering()
         {
             return Outcome::Routed {
                 transport: id,
-                received: slot.transport.handle_media(&path, kind),
+                received: transport.handle_media(&path, kind),
             };
         }
         self.handle_other(now, path, Kind::Media(kind), datagram)
@@ -64,7 +64,7 @@ impl Endpoint {
         kind: Kind,
         datagram: &mut [u8],
     ) -> Outcome<'d> {
-        let Some(id) = self.routes.by_path(&path) else {
+        let Some(id) = self.by_path(&path) else {
             return self.drop(DropReason::UnknownPath);
         };
         let deliver = |transport: &mut Transport| transport.handle_other(now, path, kind, datagram);
@@ -91,7 +91,7 @@ impl Endpoint {
             Class::SuccessResponse | Class::ErrorResponse => {
                 self.handle_response(now, path, &message)
             }
-            Class::Indication => match self.routes.by_path(&path) {
+            Class::Indication => match self.by_path(&path) {
                 Some(id) => self.deliver(now, id, path, &message),
                 None => self.drop(DropReason::UnknownPath),
             },
@@ -108,7 +108,7 @@ impl Endpoint {
         let Some((local, remote)) = request.username().and_then(halves) else {
             return self.drop(DropReason::MissingUsername);
         };
-        if let Some(id) = self.routes.by_ufrag(local.as_bytes()) {
+        if let Some(id) = self.by_ufrag(local.as_bytes()) {
             return self.deliver(now, id, path, request);
         }
         let mut buf = [0; LETTER];
@@ -145,7 +145,7 @@ impl Endpoint {
         response: &Message<'d>,
     ) -> Outcome<'d> {
         let transaction = response.transaction_id();
-        if let Some(id) = self.routes.by_transaction(&transaction) {
+        if let Some(id) = self.by_transaction(&transaction) {
             let outcome = self.deliver(now, id, path, response);
             if !is_unknown(&outcome) {
                 return outcome;
@@ -171,7 +171,7 @@ impl Endpoint {
         let transaction = TransactionId::quoted(quoted);
         let id = transaction.and_then(|transaction| {
             let former = || self.routes.by_former_transaction(now, &transaction).next();
-            self.routes.by_transaction(&transaction).or_else(former)
+            self.by_transaction(&transaction).or_else(former)
         });
         let Some(id) = id else {
             return self.drop(DropReason::UnknownTransaction);
@@ -211,7 +211,7 @@ impl Endpoint {
 
     /// An authenticated message of `id` came by `path`: the path is its own if nobody else lives there.
     fn claim(&mut self, now: Instant, id: TransportId, path: FiveTuple) {
-        let holder = self.routes.by_path(&path);
+        let holder = self.by_path(&path);
         if holder == Some(id) || !self.lives_on(id, &path) || !self.has_room_for(id, &path) {
             return;
         }
@@ -259,7 +259,6 @@ impl Endpoint {
     /// An attached transport owned `path` where it came from.
     pub(super) fn reclaim(&mut self, id: TransportId, path: FiveTuple) {
         match self
-            .routes
             .by_path(&path)
             .filter(|holder| self.lives_on(*holder, &path))
         {
@@ -269,15 +268,39 @@ impl Endpoint {
     }
 
     fn own(&mut self, id: TransportId, path: FiveTuple) {
-        self.routes.set_path(path, id);
+        self.routes.set_path(&path, id.slot());
         self.set_standing(id, path, Standing::Owned);
     }
 
     fn set_standing(&mut self, id: TransportId, path: FiveTuple, standing: Standing) {
-        if let Some(slot) = self.slots.get_mut(id.key()) {
-            slot.transport.paths.set(path, standing);
-            self.tellers.push(id.index());
+        if let Some(transport) = self.slots.get_mut(id) {
+            transport.paths.set(path, standing);
+            self.tellers.push(&mut self.slots, id.slot());
         }
+    }
+
+    /// Whose name this is.
+    pub(super) fn by_ufrag(&self, ufrag: &[u8]) -> Option<TransportId> {
+        let is_called = |slot| {
+            self.slots
+                .id_in(slot)
+                .is_some_and(|id| self.is_called(id, ufrag))
+        };
+        self.slots.id_in(self.routes.by_ufrag(ufrag, is_called)?)
+    }
+
+    fn is_called(&self, id: TransportId, ufrag: &[u8]) -> bool {
+        let is_it = |name: &str| name.as_bytes() == ufrag;
+        let transport = self.transport(id);
+        transport.is_some_and(|transport| transport.ice().local_username_fragments().any(is_it))
+    }
+
+    fn by_path(&self, path: &FiveTuple) -> Option<TransportId> {
+        self.slots.id_in(self.routes.by_path(path)?)
+    }
+
+    fn by_transaction(&self, id: &TransactionId) -> Option<TransportId> {
+        self.slots.id_in(self.routes.by_transaction(id))
     }
 
     /// Whether a transport is alive and still takes what comes by `path`.
@@ -288,11 +311,11 @@ impl Endpoint {
 
     /// Lets go of the paths that a transport no longer takes anything from.
     pub(super) fn refresh_paths(&mut self, id: TransportId) {
-        let Some(slot) = self.slots.get_mut(id.key()) else {
+        let Some(transport) = self.slots.get_mut(id) else {
             return;
         };
-        while let Some(path) = slot.transport.release_path() {
-            self.routes.remove_path(&path, id);
+        while let Some(path) = transport.release_path() {
+            self.routes.remove_path(&path, id.slot());
         }
     }
 

@@ -353,6 +353,14 @@ impl Transport {
         longest_datagram(self.ice.config(), self.dtls.current().config())
     }
 
+    /// Another one whenever its peer calls it otherwise; 0 when it is closed, and has no name any more.
+    pub(crate) fn names_version(&self) -> u32 {
+        match self.is_closed() {
+            true => 0,
+            false => self.ice.username_fragments_version(),
+        }
+    }
+
     /// Releases one path that nothing is taken from any more, and gives it if it was owned; call until `None`.
     pub(crate) fn release_path(&mut self) -> Option<FiveTuple> {
         let (ice, live) = (&self.ice, self.is_live());

@@ -386,6 +386,13 @@ impl Agent {
             .map(|generation| generation.local.username_fragment())
     }
 
+    /// Another number, never 0, whenever [`local_username_fragments`](Self::local_username_fragments) are others: for who keeps
+    /// them in a table and asks often.
+    pub fn username_fragments_version(&self) -> u32 {
+        // While one generation is the current one, its predecessor goes once and none takes its place.
+        2 * u32::from(self.current.serial) + 1 + u32::from(self.previous.is_some())
+    }
+
     /// Our candidates, peer-reflexive ones included.
     pub fn local_candidates(&self) -> impl Iterator<Item = &crate::Candidate> {
         self.shared.locals.iter().map(|local| &local.candidate)

@@ -1,0 +1,271 @@
+//! The transports of an endpoint: hot records of one cache line each, in pages.
+//!
+//! What the endpoint reads and writes on each datagram stands together in a [`Slot`]: where the transport is, when it is due, whether
+//! it waits in a queue, which of its names are registered. Slots live in pages that never move: growth copies none of them, and a
+//! page that has become empty is given back. New transports go to the lowest page with room, so that after a peak the upper ones
+//! empty.
+
+use super::{
+    ready::{Link, Links, Queue},
+    ufrags::Names,
+    wheel::{Timer, Timers},
+};
+use crate::{Transport, TransportId};
+use std::num::NonZeroU32;
+
+/// Slots in a page: 16 KiB.
+const PAGE: usize = 256;
+/// Words that say which pages have room, one bit each.
+const WORD: usize = u64::BITS as usize;
+/// No slot.
+const NONE: u32 = u32::MAX;
+
+/// A transport, and what of it stands in the tables. 64 bytes, aligned: one cache line.
+#[repr(align(64))]
+#[derive(Debug)]
+pub(super) struct Slot {
+    transport: Option<Box<Transport>>,
+    /// Its place in the wheel; in a vacant slot, `next` is the next vacant one of the page.
+    timer: Timer,
+    sender: Link,
+    teller: Link,
+    /// The username fragments that are registered.
+    pub(super) names: Names,
+    /// That of the transport in it, or of the next one.
+    generation: NonZeroU32,
+}
+
+const _: () = assert!(size_of::<Slot>() == 64);
+
+#[derive(Debug)]
+struct Page {
+    /// None while the page is given back.
+    slots: Box<[Slot]>,
+    /// How many hold a transport, or can hold none any more.
+    taken: usize,
+    /// The first vacant one, by its place in the page.
+    vacant: u32,
+}
+
+/// See the [module](self).
+#[derive(Debug)]
+pub(super) struct Slots {
+    pages: Vec<Page>,
+    /// A bit for each page with room.
+    room: Vec<u64>,
+    len: usize,
+    /// An empty page that is kept, so that one transport that comes and goes does not cost a page each time.
+    spare: Option<usize>,
+    /// Where the generations of a new page begin: after all those of the pages given back.
+    generation: NonZeroU32,
+}
+
+impl Default for Slots {
+    fn default() -> Self {
+        Self {
+            pages: Vec::new(),
+            room: Vec::new(),
+            len: 0,
+            spare: None,
+            generation: NonZeroU32::MIN,
+        }
+    }
+}
+
+impl Slots {
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(super) fn get(&self, id: TransportId) -> Option<&Transport> {
+        let slot = self.slot(id.slot())?;
+        let transport = slot.transport.as_deref()?;
+        (slot.generation == id.generation()).then_some(transport)
+    }
+
+    pub(super) fn get_mut(&mut self, id: TransportId) -> Option<&mut Transport> {
+        let slot = self.slot_mut(id.slot())?;
+        if slot.generation != id.generation() {
+            return None;
+        }
+        slot.transport.as_deref_mut()
+    }
+
+    /// The name of the transport in this slot.
+    pub(super) fn id_in(&self, slot: u32) -> Option<TransportId> {
+        let record = self.slot(slot)?;
+        record.transport.as_ref()?;
+        Some(TransportId::new(slot, record.generation))
+    }
+
+    /// The transport in this slot, and its name.
+    pub(super) fn occupant(&mut self, slot: u32) -> Option<(TransportId, &mut Transport)> {
+        let record = self.slot_mut(slot)?;
+        let id = TransportId::new(slot, record.generation);
+        Some((id, record.transport.as_deref_mut()?))
+    }
+
+    /// Its registered names, beside it.
+    pub(super) fn names(&mut self, id: TransportId) -> Option<(&mut Names, &mut Transport)> {
+        let slot = self.slot_mut(id.slot())?;
+        let transport = slot.transport.as_deref_mut()?;
+        (slot.generation == id.generation()).then_some((&mut slot.names, transport))
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (TransportId, &Transport)> {
+        let slots = self.pages.iter().enumerate().flat_map(|(number, page)| {
+            let base = (number * PAGE) as u32;
+            page.slots.iter().zip(base..)
+        });
+        slots.filter_map(|(record, slot)| {
+            let transport = record.transport.as_deref()?;
+            Some((TransportId::new(slot, record.generation), transport))
+        })
+    }
+
+    /// Takes a transport in.
+    pub(super) fn insert(&mut self, transport: Box<Transport>) -> TransportId {
+        let number = self.page_with_room();
+        let page = &mut self.pages[number];
+        if page.slots.is_empty() {
+            *page = Page::new(self.generation);
+        }
+        self.spare.take_if(|spare| *spare == number);
+        let place = page.vacant;
+        let record = &mut page.slots[place as usize];
+        page.vacant = std::mem::replace(&mut record.timer, Timer::IDLE).next();
+        page.taken += 1;
+        record.transport = Some(transport);
+        let generation = record.generation;
+        if page.vacant == NONE {
+            self.room[number / WORD] &= !(1 << (number % WORD));
+        }
+        self.len += 1;
+        TransportId::new((number * PAGE) as u32 + place, generation)
+    }
+
+    /// Takes a transport out. Its slot stands in no queue and not in the wheel.
+    pub(super) fn remove(&mut self, id: TransportId) -> Option<Box<Transport>> {
+        let (number, place) = split(id.slot());
+        let page = self.pages.get_mut(number)?;
+        let record = page.slots.get_mut(place)?;
+        if record.generation != id.generation() {
+            return None;
+        }
+        let transport = record.transport.take()?;
+        self.len -= 1;
+        record.names = Names::default();
+        record.generation = record.generation.saturating_add(1);
+        // A slot that has seen all generations is used no more.
+        if record.generation < NonZeroU32::MAX {
+            record.timer = Timer::vacant(std::mem::replace(&mut page.vacant, place as u32));
+            page.taken -= 1;
+            self.room[number / WORD] |= 1 << (number % WORD);
+            if page.taken == 0 {
+                self.give_back(number);
+            }
+        }
+        Some(transport)
+    }
+
+    /// The lowest, a new one if there is none.
+    fn page_with_room(&mut self) -> usize {
+        if let Some(word) = self.room.iter().position(|word| *word != 0) {
+            return word * WORD + self.room[word].trailing_zeros() as usize;
+        }
+        let number = self.pages.len();
+        self.pages.push(Page::given_back());
+        if number.is_multiple_of(WORD) {
+            self.room.push(0);
+        }
+        self.room[number / WORD] |= 1 << (number % WORD);
+        number
+    }
+
+    /// Of two empty pages the upper one goes.
+    fn give_back(&mut self, number: usize) {
+        let Some(other) = self.spare.replace(number) else {
+            return;
+        };
+        self.spare = Some(other.min(number));
+        let page = &mut self.pages[other.max(number)];
+        let latest = page.slots.iter().map(|slot| slot.generation).max();
+        self.generation = self.generation.max(latest.unwrap_or(NonZeroU32::MIN));
+        *page = Page::given_back();
+        while self.pages.pop_if(|page| page.slots.is_empty()).is_some() {
+            let number = self.pages.len();
+            self.room[number / WORD] &= !(1 << (number % WORD));
+        }
+        self.room.truncate(self.pages.len().div_ceil(WORD));
+        if self.pages.len() < self.pages.capacity() / 4 {
+            self.pages.shrink_to(self.pages.len() * 2);
+            self.room.shrink_to(self.room.len() * 2);
+        }
+    }
+
+    fn slot(&self, slot: u32) -> Option<&Slot> {
+        let (page, place) = split(slot);
+        self.pages.get(page)?.slots.get(place)
+    }
+
+    fn slot_mut(&mut self, slot: u32) -> Option<&mut Slot> {
+        let (page, place) = split(slot);
+        self.pages.get_mut(page)?.slots.get_mut(place)
+    }
+
+    /// A slot that is in a list, and so in a page.
+    fn linked(&mut self, slot: u32) -> &mut Slot {
+        let (page, place) = split(slot);
+        &mut self.pages[page].slots[place]
+    }
+}
+
+impl Timers for Slots {
+    fn timer(&mut self, slot: u32) -> &mut Timer {
+        &mut self.linked(slot).timer
+    }
+}
+
+impl Links for Slots {
+    fn link(&mut self, queue: Queue, slot: u32) -> &mut Link {
+        let slot = self.linked(slot);
+        match queue {
+            Queue::Senders => &mut slot.sender,
+            Queue::Tellers => &mut slot.teller,
+        }
+    }
+}
+
+impl Page {
+    fn given_back() -> Self {
+        Self {
+            slots: Box::default(),
+            taken: 0,
+            vacant: 0,
+        }
+    }
+
+    fn new(generation: NonZeroU32) -> Self {
+        let vacant = |place: usize| Slot {
+            transport: None,
+            timer: Timer::vacant(if place + 1 < PAGE {
+                place as u32 + 1
+            } else {
+                NONE
+            }),
+            sender: Link::default(),
+            teller: Link::default(),
+            names: Names::default(),
+            generation,
+        };
+        Self {
+            slots: (0..PAGE).map(vacant).collect(),
+            ..Self::given_back()
+        }
+    }
+}
+
+/// The page, and the place in it.
+fn split(slot: u32) -> (usize, usize) {
+    (slot as usize / PAGE, slot as usize % PAGE)
+}
