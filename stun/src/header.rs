@@ -13,6 +13,7 @@ pub(crate) const MAGIC_COOKIE: [u8; 4] = 0x2112_A442_u32.to_be_bytes();
 ///
 /// This is the demultiplexing test, a handful of instructions. It promises nothing about the attributes.
 #[must_use]
+#[inline]
 pub fn is_stun(datagram: &[u8]) -> bool {
     matches!(datagram.first(), Some(0..=3)) && Header::read(datagram).is_ok()
 }
@@ -42,10 +43,12 @@ impl<'a> Header<'a> {
         Ok((Self(header), Reader::new(attributes)))
     }
 
+    #[inline]
     pub(crate) fn class(self) -> Class {
         Class::of_type(self.message_type())
     }
 
+    #[inline]
     pub(crate) fn method(self) -> Method {
         Method::of_type(self.message_type())
     }
@@ -56,6 +59,7 @@ impl<'a> Header<'a> {
         TransactionId([i0, i1, i2, i3, i4, i5, i6, i7, i8, i9, i10, i11])
     }
 
+    #[inline]
     fn message_type(self) -> u16 {
         let &[t0, t1, ..] = self.0;
         u16::from_be_bytes([t0, t1])
@@ -92,6 +96,7 @@ impl Class {
         matches!(self, Self::SuccessResponse | Self::ErrorResponse)
     }
 
+    #[inline]
     fn of_type(message_type: u16) -> Self {
         match message_type & 0x0110 {
             0x0000 => Self::Request,
@@ -138,6 +143,7 @@ impl Method {
     }
 
     /// The class bits sit between the method's: `M11–M7 C1 M6–M4 C0 M3–M0`.
+    #[inline]
     fn of_type(message_type: u16) -> Self {
         Self((message_type & 0x000F) | (message_type & 0x00E0) >> 1 | (message_type & 0x3E00) >> 2)
     }

@@ -123,21 +123,33 @@ pub struct Verified<'a> {
 impl<'a> Verified<'a> {
     /// Which attribute was verified; the answer uses the same (RFC 8489 §9.1.3).
     #[must_use]
+    #[inline]
     pub fn algorithm(&self) -> IntegrityAlgorithm {
         self.algorithm
     }
 
     /// As [`check`](Self::check); what `key` lacks is derived from `password`, and kept once that has proven right.
-    pub(crate) fn check_or_learn(
+    #[inline]
+    pub(crate) fn check_or_learn<'p>(
         message: &'a Message<'a>,
         algorithm: IntegrityAlgorithm,
         position: Position,
         key: &mut IntegrityKey,
-        password: &[u8],
+        password: impl FnOnce() -> &'p [u8],
     ) -> Result<Self, IntegrityError> {
         if algorithm != IntegrityAlgorithm::Sha256 || key.sha256.is_some() {
             return Self::check(message, algorithm, position, key);
         }
+        Self::learn(message, position, key, password())
+    }
+
+    /// By MESSAGE-INTEGRITY-SHA256, for which `key` has no states yet.
+    fn learn(
+        message: &'a Message<'a>,
+        position: Position,
+        key: &mut IntegrityKey,
+        password: &[u8],
+    ) -> Result<Self, IntegrityError> {
         let bytes = message.as_bytes();
         let received = position
             .attribute(bytes)
@@ -150,6 +162,7 @@ impl<'a> Verified<'a> {
             return Err(IntegrityError::Mismatch);
         }
         key.sha256 = Some(Box::new(states));
+        let algorithm = IntegrityAlgorithm::Sha256;
         Ok(Self { message, algorithm })
     }
 
@@ -180,6 +193,7 @@ impl<'a> Verified<'a> {
 impl<'a> Deref for Verified<'a> {
     type Target = Message<'a>;
 
+    #[inline]
     fn deref(&self) -> &Self::Target {
         self.message
     }
@@ -205,15 +219,15 @@ mod tests {
         let (mut forged, mut real) = ([0; 100], [0; 100]);
         let forged_len = request(&mut forged, b"another password of theirs");
         let forged = Message::parse(&forged[..forged_len]).unwrap();
-        let error = forged.verify_or_learn(&mut key, PASSWORD).unwrap_err();
+        let error = forged.verify_or_learn(&mut key, || PASSWORD).unwrap_err();
         assert_eq!(error, IntegrityError::Mismatch);
         let real_len = request(&mut real, PASSWORD);
         let real = Message::parse(&real[..real_len]).unwrap();
         assert!(real.verify(&key).is_err(), "it was made without");
-        let verified = real.verify_or_learn(&mut key, PASSWORD).unwrap();
+        let verified = real.verify_or_learn(&mut key, || PASSWORD).unwrap();
         assert_eq!(verified.algorithm(), IntegrityAlgorithm::Sha256);
         assert!(real.verify(&key).is_ok(), "it has learnt");
-        assert!(forged.verify_or_learn(&mut key, PASSWORD).is_err());
+        assert!(forged.verify_or_learn(&mut key, || PASSWORD).is_err());
     }
 
     #[test]

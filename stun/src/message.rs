@@ -42,49 +42,56 @@ impl<'a> Message<'a> {
         };
         let mut walk = Walk::new(reader);
         while let Some((position, attribute)) = walk.next()? {
-            message.positions.note(position, attribute, header)?;
+            message.positions.note(position, attribute)?;
         }
         Ok(message)
     }
 
     /// The class.
     #[must_use]
+    #[inline]
     pub fn class(&self) -> Class {
         self.header.class()
     }
 
     /// The method.
     #[must_use]
+    #[inline]
     pub fn method(&self) -> Method {
         self.header.method()
     }
 
     /// The transaction id.
     #[must_use]
+    #[inline]
     pub fn transaction_id(&self) -> TransactionId {
         self.header.transaction_id()
     }
 
     /// USERNAME, as bytes: ICE compares it, nothing ever shows it.
     #[must_use]
+    #[inline]
     pub fn username(&self) -> Option<&'a [u8]> {
         self.value(Slot::Username)
     }
 
     /// PRIORITY (RFC 8445 §7.1.1).
     #[must_use]
+    #[inline]
     pub fn priority(&self) -> Option<u32> {
         self.value(Slot::Priority).and_then(read_u32)
     }
 
     /// Whether USE-CANDIDATE is present (RFC 8445 §7.1.2).
     #[must_use]
+    #[inline]
     pub fn use_candidate(&self) -> bool {
         self.positions.get(Slot::UseCandidate).is_some()
     }
 
     /// ICE-CONTROLLING or ICE-CONTROLLED, whichever comes first (RFC 8445 §7.1.3).
     #[must_use]
+    #[inline]
     pub fn role(&self) -> Option<RoleAttribute> {
         let attribute = self.positions.get(Slot::Role)?.attribute(self.bytes)?;
         let tiebreaker = read_u64(attribute.value)?;
@@ -99,6 +106,7 @@ impl<'a> Message<'a> {
 
     /// XOR-MAPPED-ADDRESS.
     #[must_use]
+    #[inline]
     pub fn xor_mapped_address(&self) -> Option<SocketAddr> {
         let value = self.value(Slot::XorMappedAddress)?;
         attribute::address::read(value, &self.transaction_id())
@@ -106,18 +114,21 @@ impl<'a> Message<'a> {
 
     /// The number in ERROR-CODE.
     #[must_use]
+    #[inline]
     pub fn error_code(&self) -> Option<ErrorCode> {
         self.value(Slot::ErrorCode).and_then(ErrorCode::read)
     }
 
     /// NOMINATION: among several nominations the greatest counts.
     #[must_use]
+    #[inline]
     pub fn nomination(&self) -> Option<u32> {
         self.value(Slot::Nomination).and_then(read_u32)
     }
 
     /// META-DTLS-IN-STUN: DTLS records carried by the check (SPED).
     #[must_use]
+    #[inline]
     pub fn dtls_in_stun(&self) -> Option<&'a [u8]> {
         self.value(Slot::DtlsInStun)
     }
@@ -149,6 +160,7 @@ impl<'a> Message<'a> {
     ///
     /// A request that has any is answered with 420 and this list, once it is authenticated (RFC 8489 §6.3.1); a response that has any
     /// fails its transaction (§6.3.3).
+    #[inline]
     pub fn unknown_required(&self) -> impl Iterator<Item = AttributeType> + Clone + use<'a> {
         let attributes = self
             .positions
@@ -170,6 +182,7 @@ impl<'a> Message<'a> {
 
     /// The bytes this message was parsed from.
     #[must_use]
+    #[inline]
     pub fn as_bytes(&self) -> &'a [u8] {
         self.bytes
     }
@@ -180,26 +193,30 @@ impl<'a> Message<'a> {
     /// # Errors
     ///
     /// [`IntegrityError::Missing`] without such an attribute, [`IntegrityError::Mismatch`] when `key` does not produce it.
+    #[inline]
     pub fn verify<'m>(&'m self, key: &IntegrityKey) -> Result<Verified<'m>, IntegrityError> {
         let (algorithm, position) = self.integrity().ok_or(IntegrityError::Missing)?;
         Verified::check(self, algorithm, position, key)
     }
 
     /// [`verify`](Self::verify) with a [key](IntegrityKey::sha1_only) that learns MESSAGE-INTEGRITY-SHA256 from the password it was
-    /// made from, when the first message comes that is authentic by it. Before that nothing is kept or allocated.
+    /// made from, when the first message comes that is authentic by it. Before that nothing is kept or allocated, and `password` is not
+    /// asked.
     ///
     /// # Errors
     ///
     /// As [`verify`](Self::verify).
-    pub fn verify_or_learn<'m>(
+    #[inline]
+    pub fn verify_or_learn<'m, 'p>(
         &'m self,
         key: &mut IntegrityKey,
-        password: &[u8],
+        password: impl FnOnce() -> &'p [u8],
     ) -> Result<Verified<'m>, IntegrityError> {
         let (algorithm, position) = self.integrity().ok_or(IntegrityError::Missing)?;
         Verified::check_or_learn(self, algorithm, position, key, password)
     }
 
+    #[inline]
     fn integrity(&self) -> Option<(IntegrityAlgorithm, Position)> {
         if let Some(position) = self.positions.get(Slot::IntegritySha256) {
             return Some((IntegrityAlgorithm::Sha256, position));
@@ -284,12 +301,7 @@ impl Positions {
 
     /// Notes an attribute if it is the first of its kind; a later duplicate is not even looked at.
     #[inline]
-    fn note(
-        &mut self,
-        position: Position,
-        attribute: Attribute<'_>,
-        header: Header<'_>,
-    ) -> Result<(), ParseError> {
+    fn note(&mut self, position: Position, attribute: Attribute<'_>) -> Result<(), ParseError> {
         let Attribute {
             attribute_type,
             value,
@@ -303,7 +315,7 @@ impl Positions {
             }
             AttributeType::XOR_MAPPED_ADDRESS => (
                 Slot::XorMappedAddress,
-                attribute::address::read(value, &header.transaction_id()).is_some(),
+                attribute::address::is_well_formed(value),
             ),
             AttributeType::ERROR_CODE => (Slot::ErrorCode, ErrorCode::read(value).is_some()),
             AttributeType::NOMINATION if value.len() == 4 => (Slot::Nomination, true),
@@ -332,10 +344,12 @@ impl Positions {
     }
 }
 
+#[inline]
 fn read_u32(value: &[u8]) -> Option<u32> {
     value.try_into().ok().map(u32::from_be_bytes)
 }
 
+#[inline]
 fn read_u64(value: &[u8]) -> Option<u64> {
     value.try_into().ok().map(u64::from_be_bytes)
 }

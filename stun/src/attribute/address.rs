@@ -10,7 +10,17 @@ use crate::{
 const FAMILY_IPV4: u16 = 0x01;
 const FAMILY_IPV6: u16 = 0x02;
 
-/// Reads the value; `None` when family and length do not belong together. The first byte is ignored, as the RFC asks.
+/// Whether family and length belong together. The first byte is ignored, as the RFC asks.
+#[inline]
+pub(crate) fn is_well_formed(value: &[u8]) -> bool {
+    match value.get(1).copied().map(u16::from) {
+        Some(FAMILY_IPV4) => value.len() == 8,
+        Some(FAMILY_IPV6) => value.len() == 20,
+        _ => false,
+    }
+}
+
+/// Reads the value; `None` when family and length do not belong together. The first byte is ignored.
 pub(crate) fn read(value: &[u8], id: &TransactionId) -> Option<SocketAddr> {
     let mut reader = Reader::new(value);
     let family = reader.take_u16()? & 0x00FF;

@@ -173,10 +173,11 @@ impl<'a> Attribute<'a> {
     }
 }
 
-/// A value's length with its padding. As masks, because every attribute waits for the length of the one before it.
+/// A value's length with its padding. As a mask, because every attribute waits for the length of the one before it, and as a sum, which
+/// is never less than the length.
 #[inline]
 pub(crate) const fn padded(len: usize) -> usize {
-    (len + 3) & !3
+    len + (len.wrapping_neg() & 3)
 }
 
 /// Where an attribute's header begins, in words of four bytes from the start of the message: two bytes say what a slice takes
@@ -185,6 +186,12 @@ pub(crate) const fn padded(len: usize) -> usize {
 pub(crate) struct Position(NonZeroU16);
 
 impl Position {
+    /// Of an attribute that begins so many bytes behind the start of its message: behind the header, so never 0.
+    #[inline]
+    fn at(offset: usize) -> Self {
+        Self(NonZeroU16::new((offset / 4) as u16).unwrap_or(NonZeroU16::MIN))
+    }
+
     /// The attribute at this position.
     #[inline]
     pub(crate) fn attribute(self, message: &[u8]) -> Option<Attribute<'_>> {
@@ -228,14 +235,13 @@ impl<'a> Walk<'a> {
     #[inline]
     pub(crate) fn next(&mut self) -> Result<Option<(Position, Attribute<'a>)>, ParseError> {
         while self.reader.remaining() > 0 {
-            let words = (self.total - self.reader.remaining()) / 4;
+            let position = Position::at(self.total - self.reader.remaining());
             let attribute =
                 Attribute::read(&mut self.reader).ok_or(ParseError::AttributeTruncated)?;
-            if let Some(stage) = self.stage.admit(attribute.attribute_type)
-                && let Some(words) = NonZeroU16::new(words as u16)
-            {
+            let stage = Stage::of(attribute.attribute_type);
+            if self.stage.admits(stage) {
                 self.stage = stage;
-                return Ok(Some((Position(words), attribute)));
+                return Ok(Some((position, attribute)));
             }
         }
         Ok(None)
@@ -248,7 +254,7 @@ impl<'a> Walk<'a> {
 /// Attributes ──► Integrity ──► IntegritySha256 ──► Fingerprint
 ///     └──────────────┴────(each step may be skipped)────▲
 /// ```
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Stage {
     Attributes,
     Integrity,
@@ -257,19 +263,21 @@ enum Stage {
 }
 
 impl Stage {
-    /// The stage after this attribute; `None` if the attribute is to be ignored.
+    /// The stage that such an attribute belongs to.
     #[inline]
-    fn admit(self, attribute_type: AttributeType) -> Option<Self> {
-        match (self, attribute_type) {
-            (Self::Fingerprint, _) => None,
-            (_, AttributeType::FINGERPRINT) => Some(Self::Fingerprint),
-            (Self::Attributes, AttributeType::MESSAGE_INTEGRITY) => Some(Self::Integrity),
-            (Self::Attributes | Self::Integrity, AttributeType::MESSAGE_INTEGRITY_SHA256) => {
-                Some(Self::IntegritySha256)
-            }
-            (Self::Attributes, _) => Some(Self::Attributes),
-            _ => None,
+    fn of(attribute_type: AttributeType) -> Self {
+        match attribute_type {
+            AttributeType::MESSAGE_INTEGRITY => Self::Integrity,
+            AttributeType::MESSAGE_INTEGRITY_SHA256 => Self::IntegritySha256,
+            AttributeType::FINGERPRINT => Self::Fingerprint,
+            _ => Self::Attributes,
         }
+    }
+
+    /// Whether an attribute of this stage counts here; the others are to be ignored.
+    #[inline]
+    fn admits(self, stage: Self) -> bool {
+        self == Self::Attributes || self < stage
     }
 }
 
