@@ -50,6 +50,12 @@ impl FiveTuple {
         }
     }
 
+    /// Whether it certainly is [`canonical`](Self::canonical), which spares the copy.
+    #[inline]
+    pub(crate) fn is_plain(&self) -> bool {
+        self.local.is_ipv4() && self.remote.is_ipv4()
+    }
+
     /// The same path with canonical addresses.
     #[inline]
     pub fn canonical(self) -> Self {

@@ -207,7 +207,7 @@ impl Generation {
         &mut self,
         shared: &mut Shared,
         now: Moment,
-        path: FiveTuple,
+        path: &FiveTuple,
         message: &Message<'_>,
     ) -> Result<(), DropReason> {
         let id = message.transaction_id();
@@ -237,7 +237,7 @@ impl Generation {
             .position(|c| c.transaction.id() == id)
         {
             let check = self.checklist.checks.remove(position);
-            return self.on_check_response(shared, now, path, check, &verified);
+            return self.on_check_response(shared, now, *path, check, &verified);
         }
         self.on_consent_response(shared, now, path, &verified)
     }

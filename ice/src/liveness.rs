@@ -82,7 +82,7 @@ impl Generation {
         &mut self,
         shared: &mut Shared,
         now: Moment,
-        path: FiveTuple,
+        path: &FiveTuple,
         response: &Verified<'_>,
     ) -> Result<(), DropReason> {
         let steady = self.is_steady();
@@ -93,7 +93,7 @@ impl Generation {
         let Some(sent) = selected.consent.take(now, &id, &shared.config.timing) else {
             return Err(DropReason::UnknownTransaction);
         };
-        let symmetric = |p: &&mut Pair| p.path == path || p.path == shared.canonical(path);
+        let symmetric = |p: &&mut Pair| p.path == *path || p.path == shared.canonical(*path);
         let Some(answered) = self.checklist.get_mut(pair).filter(symmetric) else {
             return Err(DropReason::AsymmetricResponse);
         };

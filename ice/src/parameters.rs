@@ -69,15 +69,16 @@ impl Parameters {
         halves.expect("there is a colon between the two")
     }
 
-    /// What stands behind our fragment and a colon in a USERNAME (RFC 8445 §7.2.2).
-    pub(crate) fn behind_fragment<'u>(&self, username: &'u [u8]) -> Option<&'u [u8]> {
-        let colon = username.iter().position(|byte| *byte == b':')?;
-        let (ours, behind) = username.split_at(colon + 1);
-        self.credentials
-            .as_bytes()
-            .starts_with(ours)
-            .then_some(behind)
+    /// Whether a USERNAME that begins so names us; see [`split_username`].
+    pub(crate) fn are_named(&self, front: &[u8]) -> bool {
+        self.credentials.as_bytes().starts_with(front)
     }
+}
+
+/// The two halves of a USERNAME: the receiver's fragment, with the colon, and the sender's (RFC 8445 §7.2.2).
+pub(crate) fn split_username(username: &[u8]) -> Option<(&[u8], &[u8])> {
+    let colon = username.iter().position(|byte| *byte == b':')?;
+    username.split_at_checked(colon + 1)
 }
 
 impl fmt::Debug for Parameters {
@@ -279,7 +280,10 @@ mod tests {
     #[test]
     fn only_the_whole_fragment_is_found_in_a_username() {
         let parameters = Parameters::new("abcd", "0123456789012345678901").unwrap();
-        let behind = |username: &'static str| parameters.behind_fragment(username.as_bytes());
+        let behind = |username: &'static str| {
+            let (front, behind) = split_username(username.as_bytes())?;
+            parameters.are_named(front).then_some(behind)
+        };
         assert_eq!(behind("abcd:theirs"), Some(&b"theirs"[..]));
         assert_eq!(behind("abcd:"), Some(&b""[..]));
         for username in ["abc:theirs", "abcde:theirs", ":theirs", "abcd", ""] {

@@ -19,12 +19,12 @@ pub(crate) struct Paths(Few<Known>);
 
 impl Paths {
     /// An authenticated request came from there.
-    pub(crate) fn on_request(&mut self, path: FiveTuple) {
-        if self.0.last().is_some_and(|latest| latest.path == path) {
+    pub(crate) fn on_request(&mut self, path: &FiveTuple) {
+        if self.0.last().is_some_and(|latest| latest.path == *path) {
             return;
         }
-        let known = self.forget(path).unwrap_or_else(|| Known {
-            path: path.into(),
+        let known = self.forget(*path).unwrap_or_else(|| Known {
+            path: (*path).into(),
             proven: false,
         });
         self.remember(known);
@@ -92,8 +92,8 @@ mod tests {
         let mut paths = Paths::default();
         assert!(paths.on_success(path(1)), "the first time");
         for port in 2..100 {
-            paths.on_request(path(port));
-            paths.on_request(path(1));
+            paths.on_request(&path(port));
+            paths.on_request(&path(1));
             assert!(!paths.on_success(path(1)), "not the first time");
         }
         assert!(paths.is_proven(&path(1)) && !paths.is_proven(&path(99)));

@@ -14,7 +14,7 @@ use crate::check::Check;
 use crate::config::MAX_HEARD;
 use crate::early::Seen;
 use crate::error::DropReason;
-use crate::generation::{Generation, Heard};
+use crate::generation::{Generation, Heard, Peer};
 use crate::moment::Moment;
 use crate::pair::{End, PairId, PairState, Wished};
 use crate::remote::Remote;
@@ -38,20 +38,18 @@ pub(crate) fn intact(message: &Message<'_>) -> Result<(), DropReason> {
 }
 
 impl Generation {
-    /// A request that has passed its MAC. `Verified` is the proof.
+    /// A request that has passed its MAC, from who has this fragment. `Verified` is the proof.
     pub(crate) fn on_request(
         &mut self,
         shared: &mut Shared,
         now: Moment,
-        path: FiveTuple,
+        path: &FiveTuple,
         request: &Verified<'_>,
-        username: &[u8],
+        remote_fragment: &[u8],
     ) -> Result<(), DropReason> {
-        let Some(remote_fragment) = self.remote_half(username) else {
-            return Err(DropReason::UnknownUsername);
-        };
         shared.stats.requests_received += 1;
-        let answer = self.answer_to(shared, request, remote_fragment);
+        let sender = self.peer_named(remote_fragment);
+        let (answer, from_peer) = (self.answer_to(shared, request, sender), sender.is_some());
         let response = Response {
             generation: self.serial,
             id: request.transaction_id(),
@@ -75,18 +73,16 @@ impl Generation {
             wish,
             role: request.role(),
         };
-        let known = self.checklist.on_path(&path).is_some();
-        let arrived = known || shared.locals.base_of(path.protocol, path.local).is_some();
-        if !arrived || !self.is_peer(remote_fragment) {
-            self.remember_early(shared, path, remote_fragment, seen);
+        let known = self.checklist.on_path(path).map(|pair| pair.id);
+        let arrived = known.is_some() || shared.locals.base_of(path.protocol, path.local).is_some();
+        if !arrived || !from_peer {
+            self.remember_early(shared, *path, remote_fragment, seen);
             return Ok(());
         }
         self.settle_role(shared, seen.role);
-        if known {
-            self.observe(shared, now, path, seen);
-        } else {
-            let path = shared.canonical(path);
-            self.observe(shared, now, path, seen);
+        match known {
+            Some(_) => self.observe_on(shared, now, path, known, seen),
+            None => self.observe(shared, now, shared.canonical(*path), seen),
         }
         Ok(())
     }
@@ -106,7 +102,7 @@ impl Generation {
         false
     }
 
-    fn answer_to(&self, shared: &Shared, request: &Verified<'_>, remote_fragment: &[u8]) -> Answer {
+    fn answer_to(&self, shared: &Shared, request: &Verified<'_>, sender: Option<&Peer>) -> Answer {
         if request.unknown_required().next().is_some() {
             return Answer::UnknownAttributes;
         }
@@ -114,12 +110,11 @@ impl Generation {
             return Answer::BadRequest;
         }
         // Success would be consent to what nobody takes any more.
-        if self.failed.is_some() && self.is_peer(remote_fragment) {
+        if self.failed.is_some() && sender.is_some() {
             return Answer::Forbidden;
         }
         // A request of an unknown peer cannot conflict with it (I65).
-        let refuse = self.is_peer(remote_fragment)
-            && self.conflict(shared, request.role()) == Conflict::Refuse;
+        let refuse = sender.is_some() && self.conflict(shared, request.role()) == Conflict::Refuse;
         if refuse {
             Answer::RoleConflict
         } else {
@@ -127,20 +122,15 @@ impl Generation {
         }
     }
 
-    /// The sender's fragment in a USERNAME that names this generation (RFC 8445 §7.2.2).
-    pub(crate) fn remote_half<'u>(&self, username: &'u [u8]) -> Option<&'u [u8]> {
-        self.local.behind_fragment(username)
-    }
-
     /// Whether the peer has authenticated itself on this path.
     pub(crate) fn has_heard(&self, shared: &Shared, path: &FiveTuple) -> bool {
         self.paths.contains(path) || self.paths.contains(&shared.canonical(*path))
     }
 
-    fn is_peer(&self, remote_fragment: &[u8]) -> bool {
-        self.peer
-            .as_ref()
-            .is_some_and(|peer| peer.username_fragment.as_bytes() == remote_fragment)
+    /// The peer, if this is its fragment.
+    fn peer_named(&self, remote_fragment: &[u8]) -> Option<&Peer> {
+        let peer = self.peer.as_ref();
+        peer.filter(|peer| peer.username_fragment.as_bytes() == remote_fragment)
     }
 
     fn conflict(&self, shared: &Shared, theirs: Option<RoleAttribute>) -> Conflict {
@@ -164,15 +154,26 @@ impl Generation {
         path: FiveTuple,
         seen: Seen,
     ) {
-        if self.failed.is_some() || self.refused.contains(&path) {
+        let known = self.checklist.on_path(&path).map(|pair| pair.id);
+        self.observe_on(shared, now, &path, known, seen);
+    }
+
+    fn observe_on(
+        &mut self,
+        shared: &mut Shared,
+        now: Moment,
+        path: &FiveTuple,
+        known: Option<PairId>,
+        seen: Seen,
+    ) {
+        if self.failed.is_some() || self.refused.contains(path) {
             return;
         }
-        let known = self.checklist.on_path(&path).map(|pair| pair.id);
         self.paths.on_request(path);
         if self.search.began.is_none() {
             self.search.waits().began = Some(now);
         }
-        let found = known.or_else(|| self.discover(shared, now, path, seen.priority));
+        let found = known.or_else(|| self.discover(shared, now, *path, seen.priority));
         let Some(pair) = found.and_then(|id| self.checklist.get_mut(id)) else {
             return;
         };

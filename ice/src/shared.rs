@@ -171,18 +171,19 @@ pub(crate) struct Queued {
 
 impl Responses {
     /// Queues an answer, to a request that had these attributes which we do not know.
+    #[inline]
     pub(crate) fn push(
         &mut self,
         response: Response,
-        path: FiveTuple,
+        path: &FiveTuple,
         unknown: impl Iterator<Item = AttributeType>,
     ) -> Result<(), DropReason> {
         let plain = response.answer != Answer::UnknownAttributes;
         if plain && self.next.is_none() && self.more.is_empty() {
             self.next = Some(response);
             match &mut self.path {
-                Some(place) => place.set(path),
-                None => self.path = Some(path.into()),
+                Some(place) => place.set(*path),
+                None => self.path = Some((*path).into()),
             }
             return Ok(());
         }
@@ -191,13 +192,14 @@ impl Responses {
         }
         self.more.push(Queued {
             response,
-            path,
+            path: *path,
             unknown: unknown.take(MAX_UNKNOWN_ATTRIBUTES).collect(),
         });
         Ok(())
     }
 
     /// Takes the next one out.
+    #[inline]
     pub(crate) fn pop(&mut self) -> Option<Queued> {
         let Some((response, path)) = self.next.take().zip(self.path.as_ref()) else {
             return self.more.pop_front();

@@ -23,7 +23,7 @@ use crate::generation::Generation;
 use crate::local::LocalCandidates;
 use crate::moment::Moment;
 use crate::pair::{CandidatePair, Pair, PairId};
-use crate::parameters::{LocalParameters, Parameters};
+use crate::parameters::{LocalParameters, Parameters, split_username};
 #[cfg(feature = "deterministic")]
 use crate::random::Random;
 use crate::random::{Jitter, Label, Source};
@@ -191,7 +191,11 @@ impl Agent {
             self.pass_time(now);
         }
         self.shared.effect = Effect::Any;
-        let result = self.receive(now, &path, message);
+        let result = if path.is_plain() {
+            self.receive(now, &path, message)
+        } else {
+            self.receive(now, &path.canonical(), message)
+        };
         match (result, self.shared.effect) {
             (Ok(()), Effect::None) if self.role == self.shared.role => {}
             (Ok(()), Effect::Renewed) if self.is_quiet() => self.await_consent(now),
@@ -209,7 +213,7 @@ impl Agent {
         Received::Dropped(reason)
     }
 
-    /// Cheap tests first, the MAC before anything has an effect.
+    /// Cheap tests first, the MAC before anything has an effect. `path` is canonical.
     fn receive(
         &mut self,
         now: Moment,
@@ -248,26 +252,26 @@ impl Agent {
         message: &Message<'_>,
     ) -> Result<(), DropReason> {
         let username = message.username().ok_or(DropReason::MissingUsername)?;
-        let (shared, generation) = self.split_by(|g| g.remote_half(username).is_some());
+        let (ours, theirs) = split_username(username).ok_or(DropReason::UnknownUsername)?;
+        let (shared, generation) = self.split_by(|g| g.local.are_named(ours));
         let generation = generation.ok_or(DropReason::UnknownUsername)?;
-        let path = path.canonical();
         if !shared.config.addresses.allows(path.remote) {
             return Err(DropReason::RefusedAddress);
         }
-        if !generation.budget.allows(now, path.remote) && !generation.has_heard(shared, &path) {
+        if !generation.budget.allows(now, path.remote) && !generation.has_heard(shared, path) {
             return Err(DropReason::IntegrityBudget);
         }
-        let password = generation.local.password().as_bytes();
-        let key = &mut generation.local_key;
-        let request = message.verify_or_learn(key, password).map_err(|error| {
+        let (key, local) = (&mut generation.local_key, &generation.local);
+        let verified = message.verify_or_learn(key, || local.password().as_bytes());
+        let request = verified.map_err(|error| {
             // What the budget does not hold up does not use it up either.
-            if !generation.has_heard(shared, &path) {
+            if !generation.has_heard(shared, path) {
                 generation.budget.spend(now, path.remote);
             }
             integrity_drop(error)
         })?;
         intact(message)?;
-        generation.on_request(shared, now, path, &request, username)
+        generation.on_request(shared, now, path, &request, theirs)
     }
 
     fn receive_response(
@@ -279,7 +283,7 @@ impl Agent {
         let (shared, generation) = self.split_by(|generation| generation.is_mine(message));
         generation
             .ok_or(DropReason::UnknownTransaction)?
-            .on_response(shared, now, path.canonical(), message)
+            .on_response(shared, now, path, message)
     }
 
     /// The generation that something belongs to, beside what all generations share.

@@ -148,17 +148,20 @@ fn write_response(queued: &Queued, key: &IntegrityKey, buf: &mut [u8]) -> Option
         answer,
         ..
     } = queued.response;
-    let error = |buf, code| Writer::error(buf, Method::BINDING, id, code);
-    let writer = match answer {
-        Answer::Success => {
-            Writer::success(buf, Method::BINDING, id).xor_mapped_address(queued.path.remote)
-        }
-        Answer::BadRequest => error(buf, ErrorCode::BAD_REQUEST),
-        Answer::RoleConflict => error(buf, ErrorCode::ROLE_CONFLICT),
-        Answer::Forbidden => error(buf, ErrorCode::FORBIDDEN),
-        Answer::UnknownAttributes => error(buf, ErrorCode::UNKNOWN_ATTRIBUTE)
-            .unknown_attributes(queued.unknown.iter().copied()),
+    if answer == Answer::Success {
+        let writer = Writer::success(buf, Method::BINDING, id);
+        let writer = writer.xor_mapped_address(queued.path.remote);
+        return writer.integrity_as(algorithm, key).fingerprint().ok();
+    }
+    let code = match answer {
+        Answer::Success | Answer::BadRequest => ErrorCode::BAD_REQUEST,
+        Answer::RoleConflict => ErrorCode::ROLE_CONFLICT,
+        Answer::Forbidden => ErrorCode::FORBIDDEN,
+        Answer::UnknownAttributes => ErrorCode::UNKNOWN_ATTRIBUTE,
     };
-    let writer = writer.integrity_as(algorithm, key);
-    writer.fingerprint().ok()
+    let mut writer = Writer::error(buf, Method::BINDING, id, code);
+    if answer == Answer::UnknownAttributes {
+        writer = writer.unknown_attributes(queued.unknown.iter().copied());
+    }
+    writer.integrity_as(algorithm, key).fingerprint().ok()
 }
