@@ -22,13 +22,18 @@ use crate::floor;
 use crate::peers::Credentials;
 
 const PASSWORD: &str = "VOkJxbRl1RmTxUk/WvJxBt";
+const ANSWER_LEN: usize = 64;
 const USERNAME: &str = "evtjXXXX:h6vYYYY";
 
-/// The request, a forged one, and what each implementation holds ready.
+/// Two requests, a forged one, and what each implementation holds ready.
+///
+/// An implementation gets the slice that holds its last answer, and the last byte of that says which request comes next: it cannot be read
+/// before its predecessor was answered.
 pub struct Codec {
-    request: [u8; 96],
+    requests: [[u8; 96]; 2],
     forged: [u8; 96],
     source: SocketAddr,
+    floor: floor::Key,
     key: IntegrityKey,
     of_stun_types: peer::IntegrityKey,
     of_rtc: Arc<dyn RTCCryptoProvider>,
@@ -55,9 +60,10 @@ impl Default for Codec {
             request
         };
         Self {
-            request: request(PASSWORD),
+            requests: [request(PASSWORD), request(PASSWORD)],
             forged: request("a password nobody uses"),
             source: SocketAddr::from(([192, 0, 2, 1], 32853)),
+            floor: floor::Key::new(PASSWORD),
             key: IntegrityKey::short_term(PASSWORD.as_bytes()),
             of_stun_types: peer::ShortTermCredentials::new(PASSWORD.to_owned()).make_key(),
             of_rtc: default_provider().expect("ring"),
@@ -67,24 +73,25 @@ impl Default for Codec {
 }
 
 impl Codec {
-    /// The crypto of the job and nothing else, for these two sizes only: either message's HMAC and CRC-32.
-    #[must_use]
-    pub fn floor(&self) -> bool {
-        let request = black_box(&self.request);
-        let mut first: [u8; 64] = *request.first_chunk().expect("96 bytes");
-        first[3] -= 8;
-        let verified = floor::hmac(&[first, floor::padding(64)]) == request[68..88];
+    fn next(&self, before: &[u8]) -> &[u8; 96] {
+        let which = before.get(ANSWER_LEN - 1).map_or(0, |byte| byte & 1);
+        &black_box(&self.requests)[usize::from(which)]
+    }
 
-        let mut answer = floor::padding(32);
-        answer[..32].copy_from_slice(&request[..32]);
-        let mac = floor::hmac(&[answer]);
-        let checksums = crc32fast::hash(&request[..88]) ^ crc32fast::hash(&request[..56]);
-        verified ^ (black_box(mac)[0] == 0) ^ (checksums == 0)
+    /// The crypto of the job and nothing else: the request verified, the answer, of which all else is there, sealed.
+    pub fn floor(&self, out: &mut [u8]) -> usize {
+        let request = self.next(out);
+        assert!(self.floor.verify(request), "authentic");
+        let answer = &mut out[..ANSWER_LEN];
+        answer[8..20].copy_from_slice(&request[8..20]);
+        answer[2..4].copy_from_slice(&(ANSWER_LEN as u16 - 20).to_be_bytes());
+        self.floor.seal(answer);
+        ANSWER_LEN
     }
 
     /// floe.
     pub fn floe(&self, out: &mut [u8]) -> usize {
-        let message = Message::parse(black_box(&self.request)).expect("well-formed");
+        let message = Message::parse(self.next(out)).expect("well-formed");
         assert!(message.username() == Some(USERNAME.as_bytes()));
         let request = message.verify(&self.key).expect("authentic");
         assert!(message.fingerprint() == FingerprintStatus::Valid);
@@ -97,7 +104,7 @@ impl Codec {
 
     /// `stun-types` with a key that is made once, into a slice.
     pub fn stun_types(&self, out: &mut [u8]) -> usize {
-        let request = peer::Message::from_bytes(black_box(&self.request)).expect("well-formed");
+        let request = peer::Message::from_bytes(self.next(out)).expect("well-formed");
         let username = request.raw_attribute(0x0006.into()).expect("present");
         assert!(&*username.value == USERNAME.as_bytes());
         let algorithm = request
@@ -117,7 +124,7 @@ impl Codec {
     /// `is`, which does not check FINGERPRINT.
     pub fn is(&self, out: &mut [u8]) -> usize {
         let hmac = |key: &[u8], parts: &[&[u8]]| self.is_hmac.sha1_hmac(key, parts);
-        let request = str0m::StunMessage::parse(black_box(&self.request)).expect("well-formed");
+        let request = str0m::StunMessage::parse(self.next(out)).expect("well-formed");
         assert!(request.username() == Some(USERNAME));
         assert!(request.verify(PASSWORD.as_bytes(), hmac), "authentic");
         str0m::StunMessage::binding_reply(request.trans_id(), black_box(self.source))
@@ -129,7 +136,7 @@ impl Codec {
     pub fn rtc_stun(&self, out: &mut [u8]) -> usize {
         let crypto = self.of_rtc.crypto();
         let mut request = RtcMessage {
-            raw: black_box(&self.request).to_vec(),
+            raw: self.next(out).to_vec(),
             ..RtcMessage::default()
         };
         request.decode().expect("well-formed");
@@ -159,13 +166,13 @@ impl Codec {
     /// floe's reader alone: as far as an answer gets that nobody asked for.
     #[must_use]
     pub fn parse(&self) -> bool {
-        Message::parse(black_box(&self.request)).is_ok()
+        Message::parse(black_box(&self.requests[0])).is_ok()
     }
 
     /// As far as a request for somebody else gets.
     #[must_use]
     pub fn wrong_username(&self) -> bool {
-        Message::parse(black_box(&self.request))
+        Message::parse(black_box(&self.requests[0]))
             .is_ok_and(|message| message.username() == Some(b"somebody:elses--"))
     }
 

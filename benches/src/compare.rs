@@ -8,11 +8,11 @@ use std::process::Command;
 use crate::call::epoch;
 use crate::codec::Codec;
 use crate::connect::{self, Course, LAYOUTS};
-use crate::keepalive::{CALLS, Calls, Measure, Step, calls};
+use crate::keepalive::{Calls, Floor, Measure, Step, calls};
 use crate::peers::{AtChromiumsRate, Floe, Idle, Is, Peer, Rice, Rtc};
 use crate::report::{Cell, Report, Table};
 use crate::scale::{self, Figures};
-use crate::{Subject, allocations, floor, median, medians, medians_of, nanoseconds};
+use crate::{Subject, allocations, median, medians, medians_of};
 
 /// How much time to spend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,10 +74,10 @@ pub fn measure(effort: Effort, names: &[String]) -> io::Result<Report> {
 #[must_use]
 pub fn codec() -> Table {
     let codec = Codec::default();
-    let mut outs = [[0; 128]; 4];
-    let [ours, stun_types, is, rtc_stun] = &mut outs;
+    let mut outs = [[0; 128]; 5];
+    let [floor, ours, stun_types, is, rtc_stun] = &mut outs;
     let mut subjects = [
-        Subject::new("crypto floor", || codec.floor()),
+        Subject::new("crypto floor", || codec.floor(floor)),
         Subject::new("floe", || codec.floe(ours)),
         Subject::new("stun-types 2.0.4, cached key, into a slice", || {
             codec.stun_types(stun_types)
@@ -112,18 +112,11 @@ fn everybody() -> Vec<Box<dyn Calls>> {
 #[must_use]
 pub fn keepalive(effort: Effort) -> Table {
     let mut everybody = everybody();
+    let floor: Box<dyn Calls> = Box::new(Floor::of(everybody[0].sizes()));
+    everybody.insert(0, floor);
     let steps = [Step::Answer, Step::Check, Step::Handle];
-    let (request, answer) = everybody[0].sizes();
-    let mut floors: [Vec<f64>; 3] = Default::default();
-    let costs = measure_steps(&mut everybody, &steps, effort, || {
-        let (request, answer) = (floor_of(request), floor_of(answer));
-        let now = [request + answer, request, answer];
-        floors
-            .iter_mut()
-            .zip(now)
-            .for_each(|(all, now)| all.push(now));
-    });
-    let floors = floors.map(median);
+    let costs = measure_steps(&mut everybody, &steps, effort);
+    let floors = costs[0].1.clone();
     let mut table = Table::new(
         "consent",
         "ICE: consent in a connected agent, warm, ns (× floor) / heap allocations",
@@ -134,12 +127,12 @@ pub fn keepalive(effort: Effort) -> Table {
         ],
     );
     for (calls, costs) in costs {
-        let cell = |(cost, floor): (&Option<Cost>, f64)| {
-            cost.map_or_else(Cell::none, |cost| {
-                Cell::over(cost.nanos, floor).and_allocations(cost.allocations)
+        let cell = |(cost, floor): (&Option<Cost>, &Option<Cost>)| {
+            cost.zip(*floor).map_or_else(Cell::none, |(cost, floor)| {
+                Cell::over(cost.nanos, floor.nanos).and_allocations(cost.allocations)
             })
         };
-        let cells = costs.iter().zip(floors).map(cell);
+        let cells = costs.iter().zip(&floors).map(cell);
         table.row(calls, cells.collect());
     }
     table
@@ -149,8 +142,9 @@ pub fn keepalive(effort: Effort) -> Table {
 #[must_use]
 pub fn rejection(effort: Effort) -> Table {
     let codec = Codec::default();
+    let mut out = [0; 128];
     let mut subjects = [
-        Subject::new("floor", || codec.floor()),
+        Subject::new("floor", || codec.floor(&mut out)),
         Subject::new("parse", || codec.parse()),
         Subject::new("username", || codec.wrong_username()),
         Subject::new("MAC", || codec.forged_mac()),
@@ -171,7 +165,7 @@ pub fn rejection(effort: Effort) -> Table {
         Step::UnknownTransaction,
         Step::ForgedMac,
     ];
-    for (calls, costs) in measure_steps(&mut everybody(), &steps, effort, || ()) {
+    for (calls, costs) in measure_steps(&mut everybody(), &steps, effort) {
         let cell = |cost: &Option<Cost>| cost.map_or_else(Cell::none, |cost| over(cost.nanos));
         table.row(&format!("{calls}, agent"), costs.iter().map(cell).collect());
     }
@@ -190,11 +184,9 @@ fn measure_steps(
     everybody: &mut [Box<dyn Calls>],
     steps: &[Step],
     effort: Effort,
-    mut each_turn: impl FnMut(),
 ) -> Vec<(&'static str, Vec<Option<Cost>>)> {
     let mut times = vec![vec![Vec::new(); steps.len()]; everybody.len()];
     for _ in 0..effort.of(101, 401) {
-        each_turn();
         for (calls, times) in everybody.iter_mut().zip(&mut times) {
             for (step, times) in steps.iter().zip(times) {
                 times.extend(calls.step(*step, Measure::Time));
@@ -212,18 +204,6 @@ fn measure_steps(
         (calls.name(), costs)
     };
     everybody.iter_mut().zip(times).map(costs).collect()
-}
-
-/// The HMAC and the CRC-32 of a message of this length, nanoseconds.
-fn floor_of(len: usize) -> f64 {
-    let bytes = [7; 256];
-    let nanos = nanoseconds(|| {
-        for _ in 0..CALLS {
-            let message = std::hint::black_box(&bytes[..len]);
-            std::hint::black_box(floor::message(message, len - 24 - 8));
-        }
-    });
-    nanos / f64::from(CALLS)
 }
 
 type MeasureScale = fn(usize, u32) -> Option<Figures>;
