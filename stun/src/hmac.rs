@@ -185,9 +185,11 @@ fn digest_block<C: Compression>(state: &C::State) -> Block {
 /// Writes words in network order, as many as there is space for: a MAC may be cut short. Returns how many bytes all of them take.
 #[inline]
 pub(crate) fn write_words(bytes: &mut [u8], words: &[u32]) -> usize {
-    let (chunks, _) = bytes.as_chunks_mut();
-    for (chunk, word) in chunks.iter_mut().zip(words) {
-        *chunk = word.to_be_bytes();
+    // Word by word: of so few a loop makes more than it saves.
+    for (i, word) in words.iter().enumerate() {
+        if let Some(chunk) = bytes.get_mut(4 * i..4 * i + 4) {
+            chunk.copy_from_slice(&word.to_be_bytes());
+        }
     }
     words.len() * 4
 }
@@ -195,14 +197,14 @@ pub(crate) fn write_words(bytes: &mut [u8], words: &[u32]) -> usize {
 /// Whether a value from the wire is the MAC of these words, or a truncation of it to whole words. Constant-time in the value.
 #[inline]
 pub(crate) fn matches(mac: &[u32], received: &[u8]) -> bool {
-    let (received, partial) = received.as_chunks();
-    let difference = received
-        .iter()
-        .zip(mac)
-        .fold(0, |difference, (chunk, word)| {
-            difference | (u32::from_be_bytes(*chunk) ^ word)
-        });
-    partial.is_empty() && received.len() <= mac.len() && difference.ct_eq(&0).into()
+    let mut difference = 0;
+    for (i, word) in mac.iter().enumerate() {
+        if let Some(&[a, b, c, d]) = received.get(4 * i..4 * i + 4) {
+            difference |= u32::from_be_bytes([a, b, c, d]) ^ word;
+        }
+    }
+    let whole = received.len().is_multiple_of(4) && received.len() <= 4 * mac.len();
+    whole && difference.ct_eq(&0).into()
 }
 
 #[cfg(test)]

@@ -299,9 +299,11 @@ impl<Stage> Writer<'_, Stage> {
         // Too long a value makes too long a message, which `seal` refuses.
         let [l0, l1] = (len as u16).to_be_bytes();
         *header = [t0, t1, l0, l1];
-        let (value, padding) = padded.split_at_mut(len);
-        padding.fill(0);
-        Some(value)
+        // The padding, and what of the value stands beside it.
+        if let Some(last) = padded.last_chunk_mut() {
+            *last = [0; 4];
+        }
+        padded.get_mut(..len)
     }
 }
 
