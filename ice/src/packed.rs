@@ -16,6 +16,7 @@ pub enum Packed {
 }
 
 impl Packed {
+    #[inline]
     pub fn unpack(&self) -> FiveTuple {
         match self {
             Self::V4 {

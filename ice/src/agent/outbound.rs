@@ -12,26 +12,30 @@ use crate::state::State;
 
 impl Agent {
     /// Answers first: somebody waits for them.
+    #[inline]
     pub(super) fn write_next(&mut self, buf: &mut [u8]) -> Option<Transmit> {
         if self.state == State::Closed {
             return None;
         }
         while let Some(next) = self.shared.responses.pop() {
-            let (serial, path) = (next.response.generation, next.path);
+            let serial = next.response.generation;
             // What was queued for a generation that has gone meanwhile is not sent.
             let generation = self.generations().find(|g| g.serial == serial);
             let written = generation.and_then(|g| write_response(&next, &g.local_key, buf));
             if let Some(len) = written {
-                self.count_response(serial, &path);
+                self.count_response(serial, &next.path);
+                let path = next.path;
                 return Some(Transmit { path, len });
             }
         }
         let generations = std::iter::once(&mut self.current).chain(self.previous.as_deref_mut());
         for generation in generations {
             while let Some(request) = generation.next_request() {
-                let written = write_request(&mut self.shared, generation, request, buf);
-                if written.is_some() {
-                    return written;
+                if let Some(len) = write_request(&mut self.shared, generation, request, buf)
+                    && let Some(pair) = generation.checklist.get(request.pair)
+                {
+                    let path = pair.path();
+                    return Some(Transmit { path, len });
                 }
             }
         }
@@ -91,7 +95,7 @@ fn write_request(
     generation: &mut Generation,
     request: Request,
     buf: &mut [u8],
-) -> Option<Transmit> {
+) -> Option<usize> {
     let peer = generation.peer.as_ref()?;
     let role = shared.role?;
     let selected = generation
@@ -126,10 +130,7 @@ fn write_request(
     } else if !request.repeated {
         pair.counters.requests_sent += 1;
     }
-    Some(Transmit {
-        path: pair.path(),
-        len,
-    })
+    Some(len)
 }
 
 fn nominate(writer: Writer<'_>, value: Option<u32>) -> Writer<'_> {
