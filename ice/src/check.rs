@@ -111,9 +111,13 @@ impl Generation {
     }
 
     fn next_ordinary(&mut self, shared: &mut Shared, now: Moment) -> Option<PairId> {
-        if !self.has_next(shared) || !shared.takes_slot(now) {
+        let due = |due: Moment| now >= due;
+        if !(self.has_next(shared) || self.left_out_due(shared).is_some_and(due))
+            || !shared.takes_slot(now)
+        {
             return None;
         }
+        self.form_left_out(shared, now);
         let (locals, remotes) = (&shared.locals, &self.remotes);
         self.checklist
             .next_ordinary(|pair| foundation_of(locals, remotes, pair.local.id, pair.remote.id))
@@ -128,11 +132,17 @@ impl Generation {
 
     pub(crate) fn next_check_deadline(&self, shared: &Shared) -> Option<Moment> {
         let may = self.failed.is_none() && self.peer.is_some() && shared.mode == Mode::Full;
-        if !may || !self.has_next(shared) {
+        if !may {
             return None;
         }
         let slot = shared.slot.filter(|_| self.checklist.triggered.is_empty());
-        shared.next_check.max(slot)
+        let turn = shared.next_check.max(slot);
+        match self.has_next(shared) {
+            true => turn,
+            false => self
+                .left_out_due(shared)
+                .map(|due| turn.map_or(due, |turn| turn.max(due))),
+        }
     }
 
     pub(crate) fn send_check(
@@ -187,7 +197,10 @@ impl Generation {
             .count();
         let pacing = self.pacing(shared);
         let timing = &shared.config.timing;
-        (pacing * count as u32).min(timing.max_rto).max(timing.rto)
+        pacing
+            .saturating_mul(count as u32)
+            .min(timing.max_rto)
+            .max(timing.rto)
     }
 
     pub(crate) fn is_mine(&self, message: &Message<'_>) -> bool {
@@ -381,6 +394,8 @@ impl Generation {
     pub(crate) fn on_role_change(&mut self, role: Role) {
         self.checklist.reprioritize(role);
         self.stop_looking();
+        // Who controls now is not told by the other side where to switch to.
+        self.stay();
         let voided: Vec<(PairId, Purpose)> = self
             .checklist
             .checks

@@ -5,10 +5,11 @@ use crate::candidate::{Foundation, TcpType};
 use crate::check::Check;
 use crate::config::Freezing;
 use crate::few::Few;
+use crate::left_out::Rank;
 use crate::list::List;
 use crate::local::Local;
 use crate::moment::{Clock, Moment};
-use crate::pair::{Pair, PairId, PairState};
+use crate::pair::{Pair, PairId, PairState, Ruling};
 use crate::remote::Remote;
 use crate::role::{Mode, Role};
 use crate::shared::Shared;
@@ -75,29 +76,31 @@ impl Checklist {
             }
             return Some(known.id);
         }
-        if self.pairs.len() >= shared.config.max_pairs && !self.evict_failed() {
-            shared.stats.pairs_dropped += 1;
-            return None;
-        }
         pair.id = shared.next_pair_id();
         let id = pair.id;
         self.pairs.push(pair);
         Some(id)
     }
 
-    fn evict_failed(&mut self) -> bool {
-        let failed = self
-            .pairs
-            .iter()
-            .filter(|pair| pair.state() == PairState::Failed);
-        let Some(victim) = failed
+    pub(crate) fn worst_failed(&self) -> Option<PairId> {
+        let pairs = self.pairs.iter();
+        let failed = pairs.filter(|pair| pair.state() == PairState::Failed);
+        failed
             .min_by_key(|pair| pair.priority())
             .map(|pair| pair.id)
-        else {
-            return false;
+    }
+
+    /// The worst pair that waits for its turn and is worse than this.
+    pub(crate) fn worst_waiting(&self, than: Rank) -> Option<PairId> {
+        let rank = |pair: &Pair| Rank::of(&pair.local, &pair.remote);
+        let waits = |pair: &&Pair| {
+            matches!(pair.state(), PairState::Frozen | PairState::Waiting)
+                && pair.ruling == Ruling::Open
+                && rank(pair) < than
         };
-        self.retain(|pair| pair.id != victim);
-        true
+        let waiting = self.pairs.iter().filter(waits);
+        let spare = waiting.filter(|pair| !self.triggered.contains(&pair.id));
+        spare.min_by_key(|pair| rank(pair)).map(|pair| pair.id)
     }
 
     /// Keeps some pairs; what was queued or under way for the others goes with them.

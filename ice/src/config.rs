@@ -49,7 +49,8 @@ pub struct Config {
     pub mtu: usize,
     /// The longest STUN message, in bytes, that is worth a MAC. Default: 600.
     pub max_message: usize,
-    /// The most pairs of a checklist (RFC 8445 §6.1.2.5). Default: 100.
+    /// The most pairs of a checklist (RFC 8445 §6.1.2.5). While nothing works, those that found no room come up in the places of
+    /// pairs that failed or do not answer. Default: 100.
     pub max_pairs: usize,
     /// The most signalled remote candidates of a generation. Default: 64.
     pub max_remote_candidates: usize,
@@ -150,3 +151,5 @@ pub(crate) const MIN_MTU: usize = 640;
 pub(crate) const CONSENT_JITTER: RangeInclusive<u32> = 800..=1200;
 /// Ta is never less (RFC 8445 §14.2).
 pub(crate) const MIN_PACING: Duration = Duration::from_millis(5);
+/// Sums of waits are instants still.
+pub(crate) const MAX_WAIT: Duration = Duration::from_secs(365 * 24 * 60 * 60);

@@ -11,10 +11,12 @@ use crate::address::FiveTuple;
 use crate::agent::RemoteParameters;
 use crate::budget::{Credit, ForgeryBudget};
 use crate::candidate::{Candidate, CandidateId, CandidateType};
-use crate::checklist::{Checklist, FoundationPair, path_of};
+use crate::checklist::{Checklist, FoundationPair};
 use crate::config::Trickle;
 use crate::few::Few;
+use crate::left_out::Possible;
 use crate::list::List;
+use crate::local::Local;
 use crate::moment::Moment;
 use crate::pair::{End, Pair, PairId, PairState, Ruling};
 use crate::parameters::Parameters;
@@ -248,7 +250,7 @@ impl Generation {
     }
 
     /// Forms the pairs that are possible with `newcomer`, or all (RFC 8445 §6.1.2; incrementally, RFC 8838 §10). Those of
-    /// others were formed before: what has failed and made room since does not come back by itself.
+    /// others were formed before, or are left out: what has failed and made room since does not come back by itself.
     pub(crate) fn form_pairs(
         &mut self,
         shared: &mut Shared,
@@ -264,22 +266,22 @@ impl Generation {
             // A lite agent has no checklist: its pairs are those the peer checks.
             return;
         }
-        let mut possible: Vec<(FiveTuple, End, End)> = Vec::new();
-        // Who was only heard is checked where it was heard (RFC 8445 §7.3.1.3).
-        let signalled = |r: &&Remote| r.kind != CandidateType::PeerReflexive;
-        for remote in self.remotes.iter().filter(signalled) {
-            for local in shared.locals.iter() {
-                let wanted = newcomer.is_none_or(|id| id == local.id || id == remote.id);
-                let path = wanted.then(|| path_of(local, remote)).flatten();
-                possible.extend(path.map(|path| (path, local.end(), remote.end())));
-            }
+        let mut possible: Vec<Possible> = Vec::new();
+        for remote in self.remotes.iter() {
+            let wanted =
+                |local: &&Local| newcomer.is_none_or(|id| id == local.id || id == remote.id);
+            let locals = shared.locals.iter().filter(wanted);
+            possible.extend(locals.filter_map(|local| Possible::of(local, remote)));
         }
         let credit = Credit::of(shared.config.timing.transmissions);
-        // Best first, so that a full list holds the best.
-        possible.sort_by_key(|(_, local, remote)| {
-            std::cmp::Reverse((u64::from(local.priority), remote.priority))
-        });
-        for (path, local, remote) in possible {
+        // Best first, so that none is formed only to give way to a better one.
+        possible.sort_by_key(|possible| std::cmp::Reverse(possible.rank()));
+        for Possible {
+            path,
+            local,
+            remote,
+        } in possible
+        {
             if !self.refused.contains(&path) {
                 self.add_pair(shared, path, local, remote, credit);
             }
@@ -301,6 +303,10 @@ impl Generation {
         });
         let mut pair = Pair::new(path, local, remote, state);
         pair.credit = credit;
+        let full = self.checklist.pairs.len() >= shared.config.max_pairs;
+        if full && self.checklist.on_path(&path).is_none() && !self.replace(shared, &pair) {
+            return None;
+        }
         self.checklist.add(shared, pair)
     }
 

@@ -59,7 +59,7 @@ impl Generation {
         let patient = !shared.locals.is_empty() && now < paired_at + shared.config.timing.patience;
         let open = shared.gathering != GatheringState::Complete
             || self.end_of_candidates == EndOfCandidates::Open;
-        if self.selected.is_some() || self.checklist.is_unfinished() || open || patient {
+        if self.selected.is_some() || self.is_unfinished() || open || patient {
             return None;
         }
         Some(match self.lost {
@@ -76,8 +76,7 @@ impl Generation {
 
     /// When `gives_up` may change its mind by time alone.
     pub(crate) fn giving_up_deadline(&self, shared: &Shared) -> Option<Moment> {
-        let idle =
-            self.selected.is_none() && !self.checklist.is_unfinished() && self.failed.is_none();
+        let idle = self.selected.is_none() && !self.is_unfinished() && self.failed.is_none();
         let (true, Some(paired_at), Some(quiet_since)) =
             (idle, self.search.paired_at, self.search.quiet_since)
         else {

@@ -129,6 +129,7 @@ mod few;
 mod filter;
 mod generation;
 mod giving_up;
+mod left_out;
 mod list;
 mod liveness;
 mod local;

@@ -4,6 +4,8 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::config::MAX_WAIT;
+
 /// Hands out slots, one per interval. Shared by agents through [`Config::pacer`](crate::Config::pacer).
 ///
 /// ```
@@ -25,11 +27,11 @@ struct State {
 }
 
 impl Pacer {
-    /// One ordinary check per `interval` among all agents that share this.
+    /// One ordinary check per `interval` among all agents that share this; per year, if it is longer.
     pub fn new(interval: Duration) -> Self {
         Self {
             state: Mutex::new(State {
-                interval,
+                interval: interval.min(MAX_WAIT),
                 next: None,
             }),
         }
@@ -37,7 +39,7 @@ impl Pacer {
 
     /// Another interval, for slots that are not handed out yet.
     pub fn set_interval(&self, interval: Duration) {
-        self.state().interval = interval;
+        self.state().interval = interval.min(MAX_WAIT);
     }
 
     /// The next free slot, now or later. It is the asker's: a caller that gathers with its own STUN requests sends each

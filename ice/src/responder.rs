@@ -49,7 +49,8 @@ impl Generation {
     ) -> Result<(), DropReason> {
         shared.stats.requests_received += 1;
         let sender = self.peer_named(remote_fragment);
-        let (answer, from_peer) = (self.answer_to(shared, request, sender), sender.is_some());
+        let answer = self.answer_to(shared, path, request, sender);
+        let from_peer = sender.is_some();
         let response = Response {
             generation: self.serial,
             id: request.transaction_id(),
@@ -102,7 +103,13 @@ impl Generation {
         false
     }
 
-    fn answer_to(&self, shared: &Shared, request: &Verified<'_>, sender: Option<&Peer>) -> Answer {
+    fn answer_to(
+        &self,
+        shared: &Shared,
+        path: &FiveTuple,
+        request: &Verified<'_>,
+        sender: Option<&Peer>,
+    ) -> Answer {
         if request.unknown_required().next().is_some() {
             return Answer::UnknownAttributes;
         }
@@ -110,7 +117,8 @@ impl Generation {
             return Answer::BadRequest;
         }
         // Success would be consent to what nobody takes any more.
-        if self.failed.is_some() && sender.is_some() {
+        let refused = self.failed.is_some() || self.has_refused(shared, path);
+        if refused && sender.is_some() {
             return Answer::Forbidden;
         }
         // A request of an unknown peer cannot conflict with it (I65).
@@ -131,6 +139,12 @@ impl Generation {
     fn peer_named(&self, remote_fragment: &[u8]) -> Option<&Peer> {
         let peer = self.peer.as_ref();
         peer.filter(|peer| peer.username_fragment.as_bytes() == remote_fragment)
+    }
+
+    /// Whether consent has ended on this path.
+    fn has_refused(&self, shared: &Shared, path: &FiveTuple) -> bool {
+        !self.refused.is_empty()
+            && (self.refused.contains(path) || self.refused.contains(&shared.canonical(*path)))
     }
 
     fn conflict(&self, shared: &Shared, theirs: Option<RoleAttribute>) -> Conflict {
@@ -244,6 +258,10 @@ impl Generation {
         let known = self.remotes.iter().find(same).map(Remote::end);
         if known.is_none() && !self.takes_strangers(shared, now) {
             shared.stats.candidates_ignored += 1;
+            return None;
+        }
+        if !self.make_room_for_pair(shared, now) {
+            shared.stats.pairs_dropped += 1;
             return None;
         }
         let remote = known.unwrap_or_else(|| self.add_peer_reflexive(shared, path, priority));

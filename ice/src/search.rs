@@ -5,6 +5,7 @@ use std::ops::Deref;
 use crate::candidate::CandidateId;
 use crate::early::EarlyRequest;
 use crate::generation::{EndOfCandidates, Generation};
+use crate::left_out::LeftOut;
 use crate::moment::Moment;
 use crate::pair::PairId;
 use crate::shared::Shared;
@@ -24,6 +25,8 @@ pub(crate) struct Waits {
     pub(crate) look_again: Option<Moment>,
     /// A switch that has to wait for its round trip to pass.
     pub(crate) deferred: Option<(Moment, PairId)>,
+    /// While there are pairs that the checklist has no room for.
+    pub(crate) left_out: Option<LeftOut>,
     pub(crate) early: Vec<EarlyRequest>,
     /// Whose candidates are said to be that came before the peer's parameters.
     pub(crate) strays: Vec<(CandidateId, Box<str>)>,
@@ -38,6 +41,7 @@ impl Waits {
         strangers_since: None,
         look_again: None,
         deferred: None,
+        left_out: None,
         early: Vec::new(),
         strays: Vec::new(),
     };
@@ -88,6 +92,7 @@ impl Generation {
             strangers_since: _,
             look_again,
             deferred,
+            left_out,
             early,
             strays,
         } = &*self.search;
@@ -104,6 +109,7 @@ impl Generation {
             && assumed
             && look_again.is_none()
             && deferred.is_none()
+            && left_out.is_none()
             && early.is_empty()
             && strays.is_empty()
     }

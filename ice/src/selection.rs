@@ -115,6 +115,7 @@ impl Generation {
         if nominated {
             self.stop_looking();
             self.stay();
+            self.forget_left_out();
             self.drop_others(shared, now, |_, keep| keep != Keep::Drop);
             self.compact(shared);
         }
@@ -351,7 +352,7 @@ impl Generation {
     }
 
     /// No switch waits any more.
-    fn stay(&mut self) {
+    pub(crate) fn stay(&mut self) {
         if let Some(waits) = self.search.live() {
             waits.deferred = None;
         }

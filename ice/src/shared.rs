@@ -86,7 +86,7 @@ pub(crate) enum Answer {
     Success,
     BadRequest,
     RoleConflict,
-    /// We have failed: what the peer would send here, nobody wants (RFC 7675 §5.2).
+    /// We have failed, or consent has ended on this path: what the peer would send here, nobody wants (RFC 7675 §5.2).
     Forbidden,
     /// With the attributes that we do not know (RFC 8489 §6.3.1).
     UnknownAttributes,

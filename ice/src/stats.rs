@@ -36,7 +36,8 @@ pub struct Stats {
     pub peer_reflexive_replaced: u64,
     /// Consent checks whose answers do not count any more, because too many are outstanding.
     pub transactions_dropped: u64,
-    /// Pairs that were not formed because the checklist was full.
+    /// Pairs that found no room in the full checklist, or gave way to better ones before their turn came. While nothing works
+    /// they come up again, when others have failed or do not answer.
     pub pairs_dropped: u64,
     /// Early requests that were answered and not remembered.
     pub early_requests_dropped: u64,

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use crate::candidate::CandidateType;
-use crate::config::MIN_PACING;
+use crate::config::{MAX_WAIT, MIN_PACING};
 
-/// How long an agent waits for what.
+/// How long an agent waits for what. No wait is longer than a year: what is longer counts as one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Timing {
@@ -74,6 +74,31 @@ impl Timing {
     /// Ta with a peer that asks for `remote`: the larger counts, and never less than 5 ms (RFC 8445 §14.2).
     pub(crate) fn pacing_with(&self, remote: Option<Duration>) -> Duration {
         self.pacing.max(remote.unwrap_or_default()).max(MIN_PACING)
+    }
+
+    /// With no wait longer than a year.
+    pub(crate) fn bounded(mut self) -> Self {
+        let waits = [
+            &mut self.pacing,
+            &mut self.rto,
+            &mut self.max_rto,
+            &mut self.patience,
+            &mut self.acceptance.host,
+            &mut self.acceptance.server_reflexive,
+            &mut self.acceptance.peer_reflexive,
+            &mut self.acceptance.relayed,
+            &mut self.consent_interval,
+            &mut self.consent_timeout,
+            &mut self.disconnected_after,
+            &mut self.disconnected_probe,
+            &mut self.lite_disconnected_after,
+            &mut self.lite_timeout,
+            &mut self.generation_linger,
+        ];
+        for wait in waits.into_iter().chain(&mut self.end_of_candidates) {
+            *wait = MAX_WAIT.min(*wait);
+        }
+        self
     }
 
     /// libwebrtc's pace: a check every 48 ms, a first wait of 250 ms, probes every 480 ms. Deviates from RFC 8445 §14.3

@@ -295,6 +295,7 @@ impl Transport {
         }
         let path = self.dtls_path()?;
         let held = self.meter().and_then(|meter| meter.release(buf));
+        let waited = held.is_some();
         let Some(len) = held.or_else(|| self.dtls.poll_transmit(buf)) else {
             if let Some(facts) = self.rare.live() {
                 facts.closing = None;
@@ -302,8 +303,12 @@ impl Transport {
             }
             return None;
         };
-        self.may_go(&path, &buf[..len])
-            .then_some(Transmit { path, len })
+        let goes = self.may_go(&path, &buf[..len]);
+        // One that waits is asked about whenever somebody polls, and counts once.
+        if !goes && !waited {
+            self.counters.hold();
+        }
+        goes.then_some(Transmit { path, len })
     }
 
     /// The next thing that happened.
@@ -426,7 +431,6 @@ impl Transport {
         };
         if metered && !meter.takes(path, datagram.len()) {
             meter.hold(datagram);
-            self.counters.hold();
             return false;
         }
         if !connected {

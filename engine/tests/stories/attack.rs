@@ -102,7 +102,15 @@ fn an_unproven_peer_gets_three_times_its_bytes_at_most_whoever_speaks_first() {
         assert_ne!(pair.b.dtls(b), dtls::State::Connected);
         assert_eq!(pair.b.endpoint.send_path(b), None, "and no media");
         if of_b.setup == Setup::Active {
-            assert!(pair.b.transport(b).stats().held > 0);
+            let held = pair.b.transport(b).stats().held;
+            assert!(held > 0);
+            let mut buf = [0; 1500];
+            (0..10).for_each(|_| assert_eq!(pair.b.poll_transmit(&mut buf), None));
+            assert_eq!(
+                pair.b.transport(b).stats().held,
+                held,
+                "polling holds up nothing more"
+            );
         }
     }
 }

@@ -329,7 +329,7 @@ impl Agent {
         let now = self.shared.config.clock.moment(now);
         let remote = self.current.peer.as_ref().map(Peer::pacing);
         let config = Arc::new(Config {
-            timing,
+            timing: timing.bounded(),
             ..Config::clone(&self.shared.config)
         });
         let old = std::mem::replace(&mut self.shared.config, config);

@@ -113,7 +113,7 @@ impl Agent {
 
     fn born(
         mut random: Source,
-        config: Arc<Config>,
+        mut config: Arc<Config>,
         mode: Mode,
         initiation: Initiation,
         local: Option<LocalParameters>,
@@ -131,6 +131,10 @@ impl Agent {
                 random.next_u64(Label::TieBreaker),
             )
         });
+        let timing = config.timing.clone().bounded();
+        if timing != config.timing {
+            Arc::make_mut(&mut config).timing = timing;
+        }
         let shared = Shared {
             config,
             mode,

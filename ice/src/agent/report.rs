@@ -128,15 +128,16 @@ impl Agent {
         let pairs = &current.checklist.pairs;
         let open = self.shared.gathering != GatheringState::Complete
             || current.end_of_candidates == EndOfCandidates::Open;
-        let all_failed =
-            !pairs.is_empty() && pairs.iter().all(|pair| pair.state() == PairState::Failed);
+        let all_failed = !pairs.is_empty()
+            && !current.has_left_out()
+            && pairs.iter().all(|pair| pair.state() == PairState::Failed);
         let was_in_use = current.lost.is_some()
             || matches!(
                 self.state,
                 State::Connected | State::Completed | State::Disconnected
             );
         let mut generations = self.generations();
-        let unfinished = generations.any(|generation| generation.checklist.is_unfinished());
+        let unfinished = generations.any(|generation| generation.is_unfinished());
         let dead_end = (all_failed && open) || (was_in_use && !unfinished);
         if dead_end {
             State::Disconnected
@@ -156,7 +157,7 @@ impl Agent {
         let restarting = !newest
             && match &self.current.selected {
                 Some(found) => !found.consent.is_suspect(),
-                None => self.current.checklist.is_unfinished(),
+                None => self.current.is_unfinished(),
             };
         match selected.consent.is_suspect() {
             true if restarting => State::Checking,
@@ -232,7 +233,7 @@ impl Agent {
         };
         self.generations()
             .filter_map(of)
-            .chain(self.retire_at)
+            .chain(self.retirement())
             .min()
     }
 }

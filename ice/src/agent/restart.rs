@@ -10,7 +10,8 @@
 //! ```
 //!
 //! An old generation that has no path (any more) carries nothing, but is kept too: it is what a rollback restores, it may
-//! still find its path, and it answers. If both are without one, the agent fails when both have tried everything.
+//! still find its path, and it answers. If both are without one, the agent fails when both have tried everything. A new one
+//! that loses its pair within the linger finds the old one still there, and gives up in its favour as if it had never had one.
 
 use std::time::Instant;
 
@@ -98,7 +99,10 @@ impl Agent {
     fn goes_on(&self, old: &Generation) -> bool {
         match &self.previous {
             None => old.peer.is_some(),
-            Some(_) if self.retire_at.is_some() => true,
+            // Confirmed, what was newer counts, unless only the older one has a path.
+            Some(previous) if self.retire_at.is_some() => {
+                old.selected.is_some() || previous.selected.is_none()
+            }
             // The older one is what was agreed upon last, unless only the unconfirmed one has a path.
             Some(previous) => previous.selected.is_none() && old.selected.is_some(),
         }
@@ -112,9 +116,7 @@ impl Agent {
     /// Whether the old generation has no path and checks of it are to come or under way.
     pub(super) fn old_one_looks(&self) -> bool {
         let looks = |previous: &Generation| {
-            previous.selected.is_none()
-                && previous.failed.is_none()
-                && previous.checklist.is_unfinished()
+            previous.selected.is_none() && previous.failed.is_none() && previous.is_unfinished()
         };
         self.is_restarting() && self.previous.as_deref().is_some_and(looks)
     }
@@ -140,6 +142,7 @@ impl Agent {
     fn roll_back(&mut self, reason: Reason) {
         if let Some(previous) = self.previous.take() {
             self.current = *previous;
+            self.retire_at = None;
             self.restarted = Some(Reason::RolledBack);
             if self.current.gathered == GatheringState::Complete {
                 self.set_gathering(GatheringState::Complete);
@@ -150,7 +153,7 @@ impl Agent {
 
     /// A generation that has tried everything ends: in `failed`, or in the old one if that still works.
     pub(super) fn give_up_or_roll_back(&mut self, now: Moment) {
-        let carried = self.is_restarting() && self.old_one_carries();
+        let carried = self.old_one_carries();
         match &self.previous {
             Some(_) if carried => self.current.answer_may_take_its_time(),
             Some(previous) if self.retire_at.is_none() && self.state != State::New => {
@@ -188,10 +191,16 @@ impl Agent {
             self.retire_at = Some(now + self.shared.config.timing.generation_linger);
             self.shared.tell(Event::RestartConfirmed);
         }
-        if self.retire_at.is_some_and(|at| now >= at) {
+        if self.retirement().is_some_and(|at| now >= at) {
             self.retire_at = None;
             self.previous = None;
         }
+    }
+
+    /// When the old generation goes. It does not while it has the only path: the new one may lose its own within the linger.
+    pub(super) fn retirement(&self) -> Option<Moment> {
+        let needed = self.current.selected.is_none() && self.old_one_carries();
+        self.retire_at.filter(|_| !needed)
     }
 
     /// Two lite agents send no checks: the pair is the one with the highest priority (RFC 8445 §8.2).

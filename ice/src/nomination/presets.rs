@@ -79,8 +79,9 @@ impl Continuous {
         };
         match (other, current.unanswered_since) {
             (Some(other), _) => Decision::Nominate(other.pair.id),
-            (None, Some(since)) => Decision::LookAgain(since + patience),
-            (None, None) => Decision::Nothing,
+            (None, since) => since
+                .and_then(|since| since.checked_add(patience))
+                .map_or(Decision::Nothing, Decision::LookAgain),
         }
     }
 

@@ -585,9 +585,15 @@ fn of_the_failed_pairs_the_least_makes_room_and_none_that_may_yet_work() {
         let refusal = solo.error_to(check, floe_stun::ErrorCode::BAD_REQUEST);
         let _ = solo.receive(check.path.remote, &refusal);
     }
-    let _ = solo.agent.remove_remote_candidate(solo.now, remote(7));
-    // Of the two that failed the one with the lower priority goes first.
-    assert_eq!(add(&mut solo, 8), [remote(0), remote(2), remote(8)]);
+    // The newcomer comes up after all, in the place of one that failed.
+    let pairs = solo.agent.candidate_pairs();
+    let remotes: Vec<_> = pairs.map(|p| p.pair.path.remote).collect();
+    assert_eq!(remotes, [remote(1), remote(2), remote(7)]);
+    // Of the failed ones the one with the lower priority goes first.
+    let check = solo.take_requests().pop().unwrap();
+    let refusal = solo.error_to(&check, floe_stun::ErrorCode::BAD_REQUEST);
+    let _ = solo.receive(remote(7), &refusal);
+    assert_eq!(add(&mut solo, 8), [remote(2), remote(7), remote(8)]);
 }
 
 // req: I3
@@ -743,4 +749,50 @@ fn addresses_that_answers_name_take_no_place_from_those_the_caller_adds() {
         solo.agent.add_local_candidate(solo.now, fourth),
         Err(ApiMisuse::TooManyLocalCandidates)
     );
+}
+
+// req: I3
+#[test]
+fn a_better_candidate_of_the_same_base_takes_over_pairs_that_wait_and_no_others() {
+    let mut solo = Solo::new(Mode::Full, Initiation::Initiating, Config::default());
+    let mapped = Candidate::server_reflexive("198.51.100.9:7".parse().unwrap(), local());
+    let mapped = mapped.with_local_preference(1000);
+    solo.agent.add_local_candidate(solo.now, mapped).unwrap();
+    solo.meet();
+    for n in 0..2 {
+        let theirs = Candidate::host(remote(n));
+        solo.agent.add_remote_candidate(solo.now, theirs).unwrap();
+    }
+    let pairs = |solo: &Solo| -> Vec<_> { solo.agent.candidate_pairs().collect() };
+    let before = pairs(&solo);
+    let host = Candidate::host(local()).with_local_preference(2000);
+    let preference = host.priority() & 0x00ff_ffff;
+    let id = solo.agent.add_local_candidate(solo.now, host).unwrap();
+    let after = pairs(&solo);
+    assert_eq!(after.len(), 2, "a base has one pair with each of theirs");
+    // The first one's check is under way, and said what it is worth.
+    assert_eq!(after[0], before[0]);
+    assert_eq!(after[1].pair.id, before[1].pair.id);
+    assert_eq!(after[1].pair.local, CandidateType::Host);
+    assert_eq!(after[1].local_candidate, id);
+    assert!(after[1].priority > before[1].priority);
+    solo.run_for(ms(60));
+    let checks = solo.take_requests();
+    let said: Vec<_> = checks
+        .iter()
+        .map(|check| check.message().priority())
+        .collect();
+    assert_eq!(said[1], Some(110 << 24 | preference));
+    // A worse one takes over nothing.
+    let worse = Candidate::server_reflexive("198.51.100.9:8".parse().unwrap(), local());
+    solo.agent
+        .add_remote_candidate(solo.now, Candidate::host(remote(2)))
+        .unwrap();
+    let before = pairs(&solo);
+    assert_eq!(before[2].pair.local, CandidateType::Host);
+    solo.agent
+        .add_local_candidate(solo.now, worse.with_local_preference(1))
+        .unwrap();
+    assert_eq!(pairs(&solo)[..2], before[..2]);
+    assert_eq!(pairs(&solo)[2].pair.local, before[2].pair.local);
 }

@@ -555,3 +555,58 @@ fn an_answer_to_a_check_of_more_than_thirty_seconds_ago_renews_nothing() {
     );
     assert_eq!(solo.agent.consent_age(solo.now), age);
 }
+
+// req: I21
+#[test]
+fn misses_are_counted_in_a_row() {
+    // With an RTO of 4 s two misses take eight seconds, and the path is not suspect before the third.
+    let mut timing = Timing::default();
+    timing.rto = secs(4);
+    let config = Config::with_timing(timing);
+    let mut solo = Solo::checking(Initiation::Responding, config, &[remote(0)]);
+    let check = solo.take_requests().pop().unwrap();
+    let _ = solo.answer(&check);
+    let nomination = solo.check().nominating().bytes();
+    let _ = solo.receive(remote(0), &nomination);
+    let mut sent = 0;
+    for _ in 0..3000 {
+        solo.run_for(ms(50));
+        for check in solo.take_requests() {
+            sent += 1;
+            if sent % 3 == 0 {
+                let _ = solo.answer(&check);
+            }
+        }
+        assert_eq!(solo.agent.state(), State::Connected, "after {sent} checks");
+    }
+    assert!(sent > 20, "{sent}");
+}
+
+// req: I20
+#[test]
+fn where_consent_has_ended_the_peer_s_checks_are_forbidden() {
+    let mut solo = in_a_call();
+    solo.agent
+        .add_remote_candidate(solo.now, Candidate::host(remote(5)))
+        .unwrap();
+    solo.run_for(secs(7));
+    let checks = solo.take_requests();
+    let consent = checks.iter().find(|check| check.path.remote == remote(0));
+    let forbidden = solo.error_to(consent.unwrap(), ErrorCode::FORBIDDEN);
+    let _ = solo.receive(remote(0), &forbidden);
+    assert_eq!(solo.agent.send_path(), None);
+    assert_ne!(solo.agent.state(), State::Failed, "the other may work yet");
+    // Success would tell the peer that the path works, on which we may not send any more (RFC 7675 §5.1).
+    for (n, expected) in [(0, Some(ErrorCode::FORBIDDEN)), (5, None)] {
+        solo.take();
+        let request = solo.check().nominating();
+        let _ = solo.receive(remote(n), &request.bytes());
+        let sent = solo.take();
+        let answers = sent.iter().filter(|s| s.id() == request.transaction_id());
+        let codes: Vec<_> = answers
+            .map(|answer| answer.message().error_code())
+            .collect();
+        assert_eq!(codes, [expected]);
+    }
+    assert_eq!(solo.agent.send_path(), None);
+}

@@ -275,3 +275,35 @@ fn where_consent_has_ended_a_lite_agent_has_no_other_path_to_answer_on() {
     assert_eq!(solo.agent.state(), State::Failed);
     assert_eq!(solo.agent.usable_path(), None);
 }
+
+// req: I9
+#[test]
+fn a_conflict_answer_to_its_own_check_turns_a_lite_agent_around_in_nothing() {
+    let mut solo = in_a_call();
+    nominate(&mut solo, remote(1));
+    let check = solo.take_requests().remove(0);
+    let events = solo.events.len();
+    let conflict = solo.error_to(&check, ErrorCode::ROLE_CONFLICT);
+    assert_eq!(solo.receive(remote(1), &conflict), Received::Handled);
+    assert_eq!(solo.agent.role(), Some(floe_ice::Role::Controlled));
+    assert_eq!(solo.events.len(), events);
+    assert_eq!(carries(&solo), remote(0));
+    // The next nomination is proven by a check in the same role, with the same tie-breaker.
+    nominate(&mut solo, remote(1));
+    let again = solo.take_requests().remove(0);
+    assert_eq!(again.message().role(), check.message().role());
+    let _ = solo.answer(&again);
+    assert_eq!(carries(&solo), remote(1));
+}
+
+// req: I5 I57
+#[test]
+fn the_pacing_that_is_signalled_is_the_one_that_is_kept() {
+    for (microseconds, signalled) in [(1_000, 5), (4_999, 5), (5_000, 5), (7_200, 8), (80_000, 80)]
+    {
+        let mut config = Config::default();
+        config.timing.pacing = std::time::Duration::from_micros(microseconds);
+        let full = Solo::checking(Initiation::Responding, config, &[]).agent;
+        assert_eq!(full.ice_pacing(), Some(ms(signalled)), "{microseconds} µs");
+    }
+}

@@ -469,3 +469,64 @@ fn a_switch_that_waits_is_void_when_its_pair_fails_meanwhile() {
         "consent was taken back there"
     );
 }
+
+// req: I10
+#[test]
+fn nomination_alone_nominates_too() {
+    let mut solo = controlled_with_pairs(2);
+    nominate(&mut solo, 0, Some(1));
+    solo.run_for(secs(1));
+    // What carries NOMINATION need not carry USE-CANDIDATE besides.
+    let mut request = solo.check().nominating();
+    (request.use_candidate, request.nomination) = (false, Some(2));
+    let _ = solo.receive(remote(1), &request.bytes());
+    assert_eq!(selected(&solo), (remote(1), true));
+}
+
+// req: I10
+#[test]
+fn before_a_round_trip_is_known_it_switches_at_most_once_in_an_rto() {
+    let remotes = [remote(0), remote(1)];
+    let mut solo = Solo::checking(Initiation::Responding, Config::default(), &remotes);
+    // Each was sent twice, so that its answer does not say how long it took.
+    solo.run_for(ms(600));
+    let checks = solo.take_requests();
+    for check in &checks[2..] {
+        let _ = solo.answer(check);
+    }
+    nominate(&mut solo, 0, Some(1));
+    assert_eq!(solo.agent.selected_candidate_pair().unwrap().rtt, None);
+    solo.run_for(ms(100));
+    nominate(&mut solo, 1, Some(2));
+    solo.run_for(ms(399));
+    assert_eq!(selected(&solo), (remote(0), true), "not yet");
+    solo.run_for(ms(1));
+    assert_eq!(selected(&solo), (remote(1), true), "now");
+}
+
+// req: I10
+#[test]
+fn a_wish_for_the_pair_in_use_is_nothing_to_wait_for() {
+    let remotes = [remote(0)];
+    let mut solo = Solo::checking(Initiation::Responding, Config::default(), &remotes);
+    solo.run_for(ms(300));
+    let check = solo.take_requests().pop().unwrap();
+    let _ = solo.answer(&check);
+    nominate(&mut solo, 0, Some(1));
+    let next = solo.agent.poll_timeout();
+    nominate(&mut solo, 0, Some(2));
+    assert_eq!(solo.agent.poll_timeout(), next);
+    assert_eq!(selected(&solo), (remote(0), true));
+}
+
+// req: I9 I10
+#[test]
+fn a_switch_that_waits_is_void_when_the_role_turns_around() {
+    let mut solo = about_to_switch();
+    let mut conflict = solo.check();
+    conflict.role = Some(floe_stun::RoleAttribute::Controlled(0));
+    let _ = solo.receive(remote(0), &conflict.bytes());
+    assert_eq!(solo.agent.role(), Some(floe_ice::Role::Controlling));
+    solo.run_for(secs(1));
+    assert_eq!(selected(&solo), (remote(0), true), "it decides itself now");
+}

@@ -805,3 +805,167 @@ fn a_policy_may_refuse_to_follow() {
     assert!(story.a.is_in_use() && !story.b.is_in_use());
     assert!(story.b.agent.send_path().is_some(), "provisionally");
 }
+
+/// Requests to these that left since the last look, with their times; everything is answered.
+fn sent_to(solo: &mut Solo, wanted: &[u16]) -> Vec<(Duration, SocketAddr)> {
+    let mut times = Vec::new();
+    for check in solo.take_requests() {
+        if wanted.iter().any(|n| check.path.remote == remote(*n)) {
+            times.push((check.at, check.path.remote));
+        }
+        let _ = solo.answer(&check);
+    }
+    times
+}
+
+// req: I5 I23
+#[test]
+fn backups_and_new_pairs_share_one_pace() {
+    // Both backups answered at 150 ms, and are due at the same instant.
+    let mut solo = controlling(ByApplication::default(), 3);
+    live(&mut solo, ms(24_950), &[]);
+    solo.run_for(ms(25_140) - solo.elapsed());
+    assert_eq!(sent_to(&mut solo, &[1, 2]), []);
+    let add = |solo: &mut Solo, n: u16| {
+        let candidate = Candidate::host(remote(n));
+        let _ = solo.agent.add_remote_candidate(solo.now, candidate);
+    };
+    add(&mut solo, 7);
+    solo.run_for(ms(55));
+    add(&mut solo, 8);
+    solo.run_for(ms(300));
+    let sent = sent_to(&mut solo, &[1, 2, 7, 8]);
+    let times: Vec<Duration> = sent.iter().map(|(at, _)| *at).collect();
+    assert_eq!(times, [25_140, 25_190, 25_240, 25_290].map(ms), "{sent:?}");
+    assert_eq!((sent[0].1, sent[1].1), (remote(7), remote(1)));
+}
+
+/// As [`Continuous`], but no pair that works is dropped, and backups are checked every second.
+fn impatient() -> KeepAll {
+    let mut continuous = Continuous::default();
+    continuous.backup_interval = secs(1);
+    KeepAll(continuous)
+}
+
+// req: I23
+#[test]
+fn backups_are_not_checked_before_the_first_consent_check_of_the_nominated_pair() {
+    let mut solo = controlling(impatient(), 2);
+    for check in solo.take_requests() {
+        let _ = solo.answer(&check);
+    }
+    assert_eq!(selected(&solo), Some((remote(0), true)));
+    // Consent is asked for after four seconds at the earliest.
+    solo.run_for(ms(3900));
+    assert!(solo.take_requests().is_empty());
+    let (mut first_consent, mut first_backup) = (None, None);
+    while first_backup.is_none() {
+        solo.run_for(ms(10));
+        for check in solo.take_requests() {
+            let first = match check.path.remote == remote(0) {
+                true => &mut first_consent,
+                false => &mut first_backup,
+            };
+            first.get_or_insert(check.at);
+            let _ = solo.answer(&check);
+        }
+    }
+    assert!(first_consent.is_some() && first_consent <= first_backup);
+}
+
+// req: I10
+#[test]
+fn of_two_pairs_that_the_application_nominated_the_later_one_holds() {
+    let mut solo = controlling(KeepAll(Continuous::default()), 3);
+    live(&mut solo, secs(1), &[]);
+    for n in [1, 2] {
+        let pair = id(&solo, n);
+        solo.agent.nominate(solo.now, pair).unwrap();
+        live(&mut solo, secs(10), &[]);
+        assert_eq!(selected(&solo), Some((remote(n), true)));
+    }
+    let changes = solo.events.len();
+    live(&mut solo, secs(60), &[]);
+    assert_eq!(selected(&solo), Some((remote(2), true)));
+    assert_eq!(solo.events.len(), changes, "no switching to and fro");
+}
+
+// req: I10
+#[test]
+fn a_pair_whose_nomination_failed_is_the_application_s_choice_no_more() {
+    let mut solo = controlling(ByApplication::default(), 2);
+    let second = id(&solo, 1);
+    solo.agent.nominate(solo.now, second).unwrap();
+    let nominating = solo.take_requests().pop().unwrap();
+    let refusal = solo.error_to(&nominating, floe_stun::ErrorCode::BAD_REQUEST);
+    let _ = solo.receive(remote(1), &refusal);
+    // A check of the peer's gives the pair another chance, which it takes.
+    let request = solo.check().bytes();
+    let _ = solo.receive(remote(1), &request);
+    solo.run_for(ms(60));
+    let mut checks = solo.take_requests();
+    let check = checks.pop().unwrap();
+    assert_eq!(check.path.remote, remote(1));
+    let _ = solo.answer(&check);
+    checks.extend(solo.take_requests());
+    assert!(checks.iter().all(|check| !check.message().use_candidate()));
+    assert_eq!(selected(&solo), Some((remote(0), false)));
+    // Unless it is chosen again.
+    solo.agent.nominate(solo.now, second).unwrap();
+    let nominating = solo.take_requests().pop().unwrap();
+    let _ = solo.answer(&nominating);
+    assert_eq!(selected(&solo), Some((remote(1), true)));
+}
+
+// req: I10
+#[test]
+fn whoever_controls_is_not_told_what_to_use() {
+    let mut solo = controlling(KeepAll(Continuous::default()), 2);
+    live(&mut solo, secs(1), &[]);
+    assert_eq!(selected(&solo), Some((remote(0), true)));
+    for nomination in [None, Some(9)] {
+        let mut request = solo.check().nominating();
+        request.role = Some(floe_stun::RoleAttribute::Controlled(1));
+        request.nomination = nomination;
+        let _ = solo.receive(remote(1), &request.bytes());
+        let answer = solo.take().remove(0);
+        assert_eq!(answer.message().class(), Class::SuccessResponse);
+        assert_eq!(selected(&solo), Some((remote(0), true)), "nor for a moment");
+        live(&mut solo, secs(1), &[]);
+        assert_eq!(selected(&solo), Some((remote(0), true)));
+    }
+}
+
+// req: I10
+#[test]
+fn a_pair_that_is_released_is_used_only_if_the_peer_s_latest_wish_was_for_it() {
+    let mut solo = controlled_with_pairs(3);
+    let wish = |solo: &mut Solo, n: u16| {
+        let request = solo.check().nominating().bytes();
+        let _ = solo.receive(remote(n), &request);
+        solo.take();
+        live(solo, secs(1), &[]);
+    };
+    wish(&mut solo, 1);
+    // The best of all is vetoed when the peer wishes for it; then it changes its mind.
+    let best = id(&solo, 0);
+    solo.agent.veto(solo.now, best).unwrap();
+    wish(&mut solo, 0);
+    wish(&mut solo, 2);
+    assert_eq!(selected(&solo), Some((remote(2), true)));
+    solo.agent.release(solo.now, best).unwrap();
+    live(&mut solo, secs(1), &[]);
+    assert_eq!(selected(&solo), Some((remote(2), true)));
+}
+
+// req: I10
+#[test]
+fn no_vetoed_pair_takes_over_and_the_best_of_the_others_does() {
+    let mut solo = controlling(ByApplication::default(), 3);
+    live(&mut solo, secs(1), &[]);
+    assert_eq!(selected(&solo), Some((remote(0), false)));
+    let second = id(&solo, 1);
+    solo.agent.veto(solo.now, second).unwrap();
+    let _ = solo.agent.remove_remote_candidate(solo.now, remote(0));
+    assert_eq!(selected(&solo), Some((remote(2), false)), "at once");
+}

@@ -339,3 +339,32 @@ fn once_its_round_trip_is_known_a_pair_is_asked_once_in_it() {
         "{times:?}"
     );
 }
+
+// req: I6 I65
+#[test]
+fn of_what_was_held_only_the_peer_s_own_is_acted_on() {
+    let mut solo = Solo::new(Mode::Full, Initiation::Responding, Config::default());
+    let host = Candidate::host(local());
+    solo.agent.add_local_candidate(solo.now, host).unwrap();
+    for (n, from) in [(7, "peer"), (8, "somebody"), (9, "peers")] {
+        let mut early = solo.check().nominating();
+        early.from = from.to_owned();
+        assert_eq!(solo.receive(remote(n), &early.bytes()), Received::Handled);
+    }
+    solo.take();
+    solo.meet();
+    let pairs: Vec<_> = solo
+        .agent
+        .candidate_pairs()
+        .map(|p| p.pair.path.remote)
+        .collect();
+    assert_eq!(pairs, [remote(7)]);
+    solo.run_for(secs(1));
+    let checks = solo.take_requests();
+    assert!(checks.iter().all(|check| check.path.remote == remote(7)));
+    assert!(
+        !solo
+            .agent
+            .accepts_from(&floe_ice::FiveTuple::udp(local(), remote(8)))
+    );
+}

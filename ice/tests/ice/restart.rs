@@ -435,3 +435,162 @@ fn a_restart_that_was_rolled_back_is_the_reason_of_nothing_that_comes_later() {
         (State::Completed, Reason::CandidatesComplete)
     );
 }
+
+// req: I15
+#[test]
+fn a_confirmed_restart_is_not_taken_back() {
+    let mut story = connected(1);
+    restart_both(&mut story);
+    story.drive_until(|a, _| a.saw(|event| *event == Event::RestartConfirmed));
+    let confirmed = story.a.agent.local_parameters().clone();
+    assert_eq!(story.a.agent.local_username_fragments().count(), 2);
+    let now = story.now();
+    assert_eq!(
+        story.a.agent.rollback_restart(now),
+        Err(ApiMisuse::NoRestart)
+    );
+    assert_eq!(*story.a.agent.local_parameters(), confirmed);
+    story.run_for(secs(10));
+    assert_completed(&story);
+}
+
+// req: I15 I65
+#[test]
+fn a_restart_takes_no_credential_of_any_live_generation() {
+    let mut solo = controlled_with_pairs(1);
+    let first = solo.agent.local_parameters().username_fragment().to_owned();
+    solo.agent.restart(solo.now, None, None).unwrap();
+    let second = solo.agent.local_parameters().username_fragment().to_owned();
+    for fragment in [&first, &second] {
+        let own = LocalParameters::with_username_fragment(fragment).unwrap();
+        assert_eq!(
+            solo.agent.restart(solo.now, Some(own), None),
+            Err(ApiMisuse::RestartKeepsACredential)
+        );
+    }
+    // Of the peer's, either half: what the old generation has, in an answer and in another restart.
+    let fresh = "0123456789abcdefghijkl";
+    for (fragment, password) in [("peer", fresh), ("next", solo.peer.password())] {
+        let remote = RemoteParameters::new(Parameters::new(fragment, password).unwrap());
+        assert_eq!(
+            solo.agent.set_remote_parameters(solo.now, remote.clone()),
+            Err(ApiMisuse::RestartKeepsACredential)
+        );
+        assert_eq!(
+            solo.agent.restart(solo.now, None, Some(remote)),
+            Err(ApiMisuse::RestartKeepsACredential)
+        );
+    }
+    let live: Vec<&str> = solo.agent.local_username_fragments().collect();
+    assert_eq!(live, [second, first], "nothing has changed");
+    // Nor what the older one has, when the newer one knows its peer too.
+    let next = Parameters::new("next", fresh).unwrap();
+    let next = RemoteParameters::new(next);
+    solo.agent.set_remote_parameters(solo.now, next).unwrap();
+    let again = Parameters::new("peer", "another-password-entirely").unwrap();
+    assert_eq!(
+        solo.agent
+            .restart(solo.now, None, Some(RemoteParameters::new(again))),
+        Err(ApiMisuse::RestartKeepsACredential)
+    );
+}
+
+// req: I15 I16
+#[test]
+fn a_restart_within_the_linger_begins_from_what_was_confirmed() {
+    let mut story = connected(1);
+    let first = story
+        .a
+        .agent
+        .local_parameters()
+        .username_fragment()
+        .to_owned();
+    restart_both(&mut story);
+    story.drive_until(|a, b| !a.agent.is_restarting() && !b.agent.is_restarting());
+    let second = story
+        .a
+        .agent
+        .local_parameters()
+        .username_fragment()
+        .to_owned();
+    let pair = story.a.agent.selected_candidate_pair().unwrap().id;
+    let now = story.now();
+    story.a.agent.restart(now, None, None).unwrap();
+    let live: Vec<&str> = story.a.agent.local_username_fragments().collect();
+    assert_eq!((live.len(), live[1]), (2, second.as_str()));
+    assert!(!live.contains(&first.as_str()));
+    assert_eq!(story.a.agent.selected_candidate_pair().unwrap().id, pair);
+    story.run_for(secs(60));
+    assert_eq!(story.a.agent.selected_candidate_pair().unwrap().id, pair);
+    let now = story.now();
+    story.a.agent.rollback_restart(now).unwrap();
+    assert_eq!(story.a.agent.local_parameters().username_fragment(), second);
+}
+
+/// A controlled agent whose restart is confirmed on `remote(7)`, and which loses that within the linger while `remote(0)` of the
+/// old generation still answers.
+fn loses_its_new_pair() -> (Solo, Parameters) {
+    let mut solo = controlled_with_pairs(1);
+    let request = solo.check().nominating().bytes();
+    let _ = solo.receive(remote(0), &request);
+    let old = solo.agent.local_parameters().clone();
+    let next = Parameters::new("next", "the-next-password-of-the-peer").unwrap();
+    let peer = std::mem::replace(&mut solo.peer, next.clone());
+    let next = RemoteParameters::new(next);
+    solo.agent.restart(solo.now, None, Some(next)).unwrap();
+    solo.agent
+        .add_remote_candidate(solo.now, Candidate::host(remote(7)))
+        .unwrap();
+    solo.run_for(ms(60));
+    let checks = solo.take_requests();
+    let check = checks.iter().find(|check| check.path.remote == remote(7));
+    let _ = solo.answer(check.unwrap());
+    let request = solo.check().nominating().bytes();
+    let _ = solo.receive(remote(7), &request);
+    assert!(solo.events.contains(&Event::RestartConfirmed));
+    solo.take();
+    let lost = solo.agent.remove_remote_candidate(solo.now, remote(7));
+    assert_eq!(lost, floe_ice::Removal::SelectedPairLost);
+    solo.peer = peer;
+    (solo, old)
+}
+
+/// A minute in which the old generation's checks are answered.
+fn live_on_the_old_path(solo: &mut Solo) {
+    for _ in 0..600 {
+        assert_eq!(solo.agent.send_path().unwrap().remote, remote(0));
+        solo.run_for(ms(100));
+        for check in solo.take_requests() {
+            let _ = solo.answer(&check);
+        }
+    }
+}
+
+// req: I15
+#[test]
+fn the_old_generation_stays_while_it_has_the_only_path_confirmed_or_not() {
+    let (mut solo, old) = loses_its_new_pair();
+    live_on_the_old_path(&mut solo);
+    assert_eq!(solo.agent.state(), State::Connected);
+    assert_eq!(solo.agent.local_username_fragments().count(), 2);
+    // Another restart begins from the one that has the path.
+    solo.agent.restart(solo.now, None, None).unwrap();
+    let live: Vec<&str> = solo.agent.local_username_fragments().collect();
+    assert_eq!(live[1], old.username_fragment());
+    live_on_the_old_path(&mut solo);
+}
+
+// req: I15
+#[test]
+fn a_confirmed_restart_that_lost_its_pair_is_given_up_for_the_old_path() {
+    let (mut solo, old) = loses_its_new_pair();
+    solo.agent.local_candidates_complete(solo.now);
+    solo.agent.remote_candidates_complete(solo.now);
+    live_on_the_old_path(&mut solo);
+    assert_eq!(*solo.agent.local_parameters(), old);
+    assert_eq!(solo.agent.local_username_fragments().count(), 1);
+    let rolled_back = Event::RestartRolledBack(Reason::CandidateRemoved);
+    assert!(solo.events.contains(&rolled_back));
+    assert_eq!(solo.agent.state(), State::Connected);
+    assert!(!solo.agent.is_restarting());
+}

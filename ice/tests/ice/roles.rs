@@ -1,6 +1,6 @@
 //! Role conflicts (RFC 8445 §7.2.5.1, §7.3.1.1).
 
-use floe_ice::{Config, DropReason, Event, Initiation, Mode, Received, Role};
+use floe_ice::{Config, DropReason, Event, Initiation, Mode, PairState, Received, Role};
 use floe_stun::{ErrorCode, IntegrityKey, RoleAttribute};
 
 use crate::support::solo::{Solo, remote};
@@ -413,4 +413,71 @@ fn claim(peer: &mut Peer, now: std::time::Instant, role: Role) {
         .fingerprint()
         .unwrap();
     let _ = peer.agent.handle_datagram(now, path, &buf[..len]);
+}
+
+// req: I9 I3
+#[test]
+fn pair_priorities_turn_around_with_the_role() {
+    // Our candidate is worth more than theirs: G > D says who controls (RFC 8445 §6.1.2.3).
+    let mut solo = agent(Initiation::Responding);
+    let pair = |solo: &Solo| solo.agent.candidate_pairs().next().unwrap();
+    let controlled = pair(&solo).priority;
+    assert_eq!(controlled & 1, 0);
+    assert_eq!(answer_to(&mut solo, RoleAttribute::Controlled(0)), None);
+    assert_eq!(solo.agent.role(), Some(Role::Controlling));
+    assert_eq!(pair(&solo).priority, controlled + 1);
+}
+
+// req: I9 I10
+#[test]
+fn a_conflict_answer_to_a_nomination_costs_the_nomination_and_not_the_pair() {
+    let mut solo = Solo::checking(Initiation::Initiating, Config::default(), &[remote(0)]);
+    let checks = solo.take_requests();
+    let _ = solo.answer(&checks[0]);
+    let nominating = solo.take_requests().pop().unwrap();
+    assert!(nominating.message().use_candidate());
+    solo.run_for(ms(300));
+    let conflict = solo.error_to(&nominating, ErrorCode::ROLE_CONFLICT);
+    let _ = solo.receive(remote(0), &conflict);
+    assert_eq!(solo.agent.role(), Some(Role::Controlled));
+    let pair = solo.agent.candidate_pairs().next().unwrap();
+    assert_eq!(pair.state, PairState::Succeeded);
+    let selected = solo.agent.selected_candidate_pair().unwrap();
+    assert!(!selected.nominated, "that is for the other side to say");
+    assert_eq!(solo.agent.consent_age(solo.now), Some(ms(0)), "it answered");
+    solo.run_for(secs(3));
+    assert!(solo.take_requests().is_empty(), "nothing is checked again");
+    let nomination = solo.check().nominating().bytes();
+    let _ = solo.receive(remote(0), &nomination);
+    assert!(solo.agent.selected_candidate_pair().unwrap().nominated);
+}
+
+// req: I9
+#[test]
+fn a_conflict_answer_to_a_check_of_a_pair_that_works_leaves_it_working() {
+    let mut config = Config::default();
+    config.nomination = std::sync::Arc::new(floe_ice::nomination::ByApplication::default());
+    let remotes = [remote(0), remote(1)];
+    let mut solo = Solo::checking(Initiation::Initiating, config, &remotes);
+    solo.run_for(ms(60));
+    // Both succeed; 25 s later the second is checked again, and its answer says that the roles conflict.
+    let backup = loop {
+        let found = solo.take_requests().into_iter().find(|check| {
+            let backup = check.path.remote == remote(1) && check.at > secs(1);
+            let _ = (!backup).then(|| solo.answer(check));
+            backup
+        });
+        match found {
+            Some(backup) => break backup,
+            None => solo.run_for(ms(50)),
+        }
+    };
+    let conflict = solo.error_to(&backup, ErrorCode::ROLE_CONFLICT);
+    let _ = solo.receive(remote(1), &conflict);
+    assert_eq!(solo.agent.role(), Some(Role::Controlled));
+    let states: Vec<_> = solo.agent.candidate_pairs().map(|p| p.state).collect();
+    assert_eq!(states, [PairState::Succeeded; 2]);
+    solo.run_for(secs(1));
+    let again = |check: &crate::support::solo::Sent| check.path.remote == remote(1);
+    assert!(!solo.take_requests().iter().any(again));
 }

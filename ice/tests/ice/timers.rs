@@ -648,3 +648,119 @@ fn a_clock_that_jumps_hours_ahead_neither_panics_nor_bursts() {
         }
     }
 }
+
+/// Default timing with the `n`th duration as long as can be; `None` behind the last.
+fn endless(n: usize) -> Option<Timing> {
+    let mut timing = Timing::default();
+    let mut waits = vec![
+        &mut timing.pacing,
+        &mut timing.rto,
+        &mut timing.max_rto,
+        &mut timing.patience,
+        &mut timing.acceptance.host,
+        &mut timing.acceptance.server_reflexive,
+        &mut timing.acceptance.peer_reflexive,
+        &mut timing.acceptance.relayed,
+        &mut timing.consent_interval,
+        &mut timing.consent_timeout,
+        &mut timing.disconnected_after,
+        &mut timing.disconnected_probe,
+        &mut timing.lite_disconnected_after,
+        &mut timing.lite_timeout,
+        &mut timing.generation_linger,
+    ];
+    waits.extend(&mut timing.end_of_candidates);
+    let wait = waits.into_iter().nth(n)?;
+    *wait = Duration::MAX;
+    Some(timing)
+}
+
+fn with_timing(timing: Timing) -> crate::support::Story {
+    let peer = |seed, initiation| {
+        let config = Config::with_timing(timing.clone());
+        Peer::new(seed, Mode::Full, initiation, config, &addresses(seed, 3))
+    };
+    between(
+        peer(1, Initiation::Initiating),
+        peer(2, Initiation::Responding),
+    )
+}
+
+// req: I24
+#[test]
+fn a_wait_without_end_is_as_good_as_a_year() {
+    let mut count = 0;
+    while let Some(timing) = endless(count) {
+        count += 1;
+        let mut story = with_timing(timing.clone());
+        signal(&mut story);
+        story.drive_until(both_in_use);
+        assert_eq!(story.elapsed(), ms(200), "{timing:?}");
+        story.run_for(secs(10));
+        // Back to other figures, and from there to these again, it goes on.
+        for timing in [Timing::default(), timing, Timing::default()] {
+            let now = story.now();
+            story.a.agent.set_timing(now, timing.clone());
+            story.b.agent.set_timing(now, timing);
+            story.run_for(secs(10));
+            assert_eq!(story.a.state(), State::Completed);
+        }
+        let age = story.a.agent.consent_age(story.now());
+        assert!(age.is_some_and(|age| age < secs(7)), "{age:?}");
+        story.network.cut();
+        story.drive_until(|a, b| a.state() == State::Failed && b.state() == State::Failed);
+    }
+    assert_eq!(count, 16);
+}
+
+// req: I5 I24
+#[test]
+fn a_peer_that_asks_for_a_pace_without_end_breaks_nothing() {
+    let mut solo = Solo::new(Mode::Full, Initiation::Initiating, Config::default());
+    let host = Candidate::host(local());
+    solo.agent.add_local_candidate(solo.now, host).unwrap();
+    let mut peer = floe_ice::RemoteParameters::new(solo.peer.clone());
+    peer.pacing = Some(Duration::MAX);
+    solo.agent.set_remote_parameters(solo.now, peer).unwrap();
+    for n in 0..50 {
+        let theirs = Candidate::host(remote(n));
+        solo.agent.add_remote_candidate(solo.now, theirs).unwrap();
+    }
+    solo.run_for(secs(60));
+    let checks = solo.take_requests();
+    assert!(!checks.is_empty());
+    assert_eq!(solo.answer(&checks[0]), Received::Handled);
+    assert!(solo.agent.send_path().is_some());
+}
+
+// req: I24 I23
+#[test]
+fn policies_and_pacers_may_be_told_to_wait_for_ever() {
+    let mut continuous = floe_ice::nomination::Continuous::default();
+    (continuous.silence, continuous.backup_interval) = (Duration::MAX, Duration::MAX);
+    let mut config = Config::default();
+    config.nomination = std::sync::Arc::new(continuous);
+    let pacer = std::sync::Arc::new(floe_ice::Pacer::new(Duration::MAX));
+    pacer.set_interval(Duration::MAX);
+    config.pacer = Some(pacer);
+    let peer = |seed, initiation| {
+        let own = addresses(seed, 2);
+        Peer::new(seed, Mode::Full, initiation, config.clone(), &own)
+    };
+    let mut story = between(
+        peer(1, Initiation::Initiating),
+        peer(2, Initiation::Responding),
+    );
+    signal(&mut story);
+    story.drive_until(both_in_use);
+    let (a, b) = (story.a.path().local, story.a.path().remote);
+    for (from, to) in [(a, b), (b, a)] {
+        story.network.link(from, to).up = false;
+    }
+    story.run_for(secs(20));
+    assert_eq!(
+        story.a.state(),
+        State::Disconnected,
+        "and no backup took over"
+    );
+}
