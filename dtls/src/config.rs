@@ -2,8 +2,8 @@
 
 use std::fmt;
 use std::ops::RangeInclusive;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use crate::connection_id::ConnectionId;
 use crate::crypto::CryptoBackend;
@@ -140,7 +140,7 @@ pub enum PlaintextAcks {
 pub struct Retransmission {
     /// The first time-out where no round-trip time is known. 50 ms to 3 s; default 400 ms.
     pub initial: Duration,
-    /// Time-outs double up to this. Default 60 s; inside a transport whose path has fresh consent the engine lowers it
+    /// Time-outs double up to this, in steps of 10 ms and at most 655 s. Default 60 s; inside a transport whose path has fresh consent the engine lowers it
     /// with [`crate::Connection::set_retransmission_cap`].
     pub cap: Duration,
     /// How often one flight is sent again at most; the time-out after that fails the handshake. Default 12.
@@ -234,6 +234,8 @@ pub struct Config {
     pub plaintext_acks: PlaintextAcks,
     /// Whether the certificate of a verified peer can be asked for. Default: it is forgotten.
     pub peer_certificates: PeerCertificates,
+    /// The first time that a connection was told.
+    pub(crate) origin: OnceLock<Instant>,
     /// Gets the secrets of each handshake. Default: nobody does.
     pub key_log: Option<Arc<dyn KeyLog>>,
     #[cfg(feature = "fuzzing")]
@@ -297,6 +299,7 @@ impl Config {
             plaintext_alerts: PlaintextAlerts::default(),
             plaintext_acks: PlaintextAcks::default(),
             peer_certificates: PeerCertificates::default(),
+            origin: OnceLock::new(),
             key_log: None,
             #[cfg(feature = "fuzzing")]
             unprotected: false,

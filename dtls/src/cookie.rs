@@ -294,7 +294,7 @@ impl CookieGate {
     ) -> Result<Examined, Error> {
         let (suite, group) = Retry::choose(&arrival.hello, &self.config)?;
         let kept = Kept {
-            cipher_suite: suite.cipher_suite,
+            cipher_suite: suite.cipher_suite(),
             group,
             first_hello: Retry::hash_of_first(suite, arrival.message),
         };

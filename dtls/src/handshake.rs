@@ -3,6 +3,7 @@
 pub(crate) mod v12;
 pub(crate) mod v13;
 
+use std::num::NonZeroU16;
 use std::time::Instant;
 
 use subtle::ConstantTimeEq;
@@ -11,6 +12,7 @@ use zeroize::Zeroizing;
 use crate::certificate::SignatureVerified;
 use crate::config::Config;
 use crate::connection_id::ConnectionId;
+use crate::crypto::SuiteV13;
 use crate::crypto::random::Randomness;
 use crate::error::{Error, IdentityRefused, PeerMisbehaved};
 use crate::event::Event;
@@ -40,36 +42,50 @@ pub(crate) struct Context<'a> {
     pub(crate) timers: &'a mut TimerTable,
     pub(crate) events: &'a mut Queue<Event>,
     /// What a client asks its server for.
-    pub(crate) asked_for: &'a mut Option<Box<AskedFor>>,
+    pub(crate) particulars: &'a mut Option<Box<Particulars>>,
 }
 
-/// A host name. What is mostly not there takes a pointer.
-#[derive(Debug)]
-pub(crate) struct AskedFor(pub(crate) Box<str>);
+/// What is known of few peers, and so takes a pointer.
+#[derive(Debug, Default)]
+pub(crate) struct Particulars {
+    /// The host name in the hello of our client.
+    pub(crate) asked_for: Option<Box<str>>,
+    /// The certificate of the verified peer, in DER, where the configuration says so.
+    pub(crate) certificate: Option<Vec<u8>>,
+}
 
 /// What was agreed upon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Negotiated {
-    pub(crate) version: ProtocolVersion,
     pub(crate) cipher_suite: CipherSuite,
     pub(crate) group: NamedGroup,
     pub(crate) srtp_profile: Option<SrtpProfile>,
     pub(crate) protocol: Option<ApplicationProtocol>,
 }
 
-/// A protocol of [`Config::alpn_protocols`], by its place there.
+impl Negotiated {
+    /// No suite is of two versions.
+    pub(crate) fn version(&self) -> ProtocolVersion {
+        match SuiteV13::of(self.cipher_suite) {
+            Some(_) => ProtocolVersion::DTLS1_3,
+            None => ProtocolVersion::DTLS1_2,
+        }
+    }
+}
+
+/// A protocol of [`Config::alpn_protocols`], by its place there, from one on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct ApplicationProtocol(u16);
+pub(crate) struct ApplicationProtocol(NonZeroU16);
 
 impl ApplicationProtocol {
     pub(crate) fn named(name: &[u8], config: &Config) -> Option<Self> {
         let mut known = config.alpn_protocols.iter();
         let place = known.position(|protocol| protocol == name)?;
-        u16::try_from(place).ok().map(Self)
+        NonZeroU16::new(u16::try_from(place + 1).ok()?).map(Self)
     }
 
     pub(crate) fn name(self, config: &Config) -> Option<&[u8]> {
-        let known = config.alpn_protocols.get(usize::from(self.0))?;
+        let known = config.alpn_protocols.get(usize::from(self.0.get()) - 1)?;
         Some(known)
     }
 }

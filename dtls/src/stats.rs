@@ -91,13 +91,13 @@ impl DropReason {
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
-    /// Datagrams written by `poll_transmit`.
+    /// Datagrams written by `poll_transmit`, up to 2³² − 1 of them.
     pub datagrams_sent: u64,
     /// Records sealed or written in plaintext, application data included.
     pub records_sent: u64,
     /// Records that passed every check, application data included.
     pub records_received: u64,
-    /// Flights sent again, whether by the timer or because the peer repeated its own.
+    /// Flights sent again, whether by the timer or because the peer repeated its own, up to 65 535 of them.
     pub retransmitted_flights: u32,
     /// From the first transmission of a flight to its complete answer, of the newest flight that was sent only once.
     pub round_trip_time: Option<Duration>,
@@ -128,10 +128,10 @@ struct Drops([u16; DropReason::COUNT]);
 /// What a connection counts itself. All in its place: what is dropped must not allocate.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
-    pub(crate) datagrams_sent: u64,
     pub(crate) records_received: u64,
-    pub(crate) retransmitted_flights: u32,
+    datagrams_sent: u32,
     total_dropped: u32,
+    retransmitted_flights: u16,
     dropped: Drops,
 }
 
@@ -143,13 +143,21 @@ impl Counters {
         }
     }
 
+    pub(crate) fn sent_datagram(&mut self) {
+        self.datagrams_sent = self.datagrams_sent.saturating_add(1);
+    }
+
+    pub(crate) fn retransmitted_flight(&mut self) {
+        self.retransmitted_flights = self.retransmitted_flights.saturating_add(1);
+    }
+
     /// With what others count.
     pub(crate) fn stats(&self, records_sent: u64, round_trip_time: Option<Duration>) -> Stats {
         Stats {
-            datagrams_sent: self.datagrams_sent,
+            datagrams_sent: self.datagrams_sent.into(),
             records_sent,
             records_received: self.records_received,
-            retransmitted_flights: self.retransmitted_flights,
+            retransmitted_flights: self.retransmitted_flights.into(),
             round_trip_time,
             dropped: self.dropped,
             total_dropped: self.total_dropped,
@@ -171,6 +179,22 @@ mod tests {
         let stats = counters.stats(0, None);
         assert_eq!(stats.dropped(DropReason::BadMac), 65_535);
         assert_eq!(stats.total_dropped(), 70_000);
+    }
+
+    #[test]
+    fn what_is_counted_in_few_bytes_stops_at_their_end() {
+        let mut counters = Counters {
+            datagrams_sent: u32::MAX - 1,
+            retransmitted_flights: u16::MAX - 1,
+            ..Counters::default()
+        };
+        for _ in 0..3 {
+            counters.sent_datagram();
+            counters.retransmitted_flight();
+        }
+        let stats = counters.stats(0, None);
+        assert_eq!(stats.datagrams_sent, u32::MAX.into());
+        assert_eq!(stats.retransmitted_flights, u16::MAX.into());
     }
 
     #[test]

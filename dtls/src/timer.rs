@@ -1,6 +1,9 @@
 //! The deadlines of one connection, one slot each.
 
+use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
+
+use crate::config::Config;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -29,6 +32,28 @@ impl Timer {
         Self::Ack,
         Self::Gap,
     ];
+}
+
+/// A time that is remembered for minutes, in four bytes: the second since the first time that a connection of the same
+/// configuration was told. Good for 136 years.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Second(NonZeroU32);
+
+impl Second {
+    pub(crate) fn of(now: Instant, config: &Config) -> Self {
+        let origin = *config.origin.get_or_init(|| now);
+        Self(NonZeroU32::MIN).after(now.saturating_duration_since(origin))
+    }
+
+    /// The second in which `delay` has passed since any instant of this one.
+    pub(crate) fn end_of(self, delay: Duration) -> Self {
+        self.after(delay + Duration::from_secs(1))
+    }
+
+    fn after(self, delay: Duration) -> Self {
+        let seconds = u32::try_from(delay.as_secs()).unwrap_or(u32::MAX);
+        Self(self.0.saturating_add(seconds))
+    }
 }
 
 /// Costs a pointer while no timer runs.

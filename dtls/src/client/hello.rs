@@ -139,9 +139,7 @@ impl ExpectServerHello {
         let transcript = match self.asked {
             Asked::First(transcript) => transcript.v13(suite.hash()),
             Asked::Verified(_) => return Err(PeerMisbehaved::VersionChanged.into()),
-            Asked::Retried(transcript, before) if before.cipher_suite == suite.cipher_suite => {
-                *transcript
-            }
+            Asked::Retried(transcript, before) if before == suite => *transcript,
             Asked::Retried(..) => return Err(PeerMisbehaved::CipherSuiteChanged.into()),
         };
         super::v13::begin(hello, message, suite, self.offer, transcript, cx)

@@ -303,7 +303,6 @@ impl ExpectFinished {
         )?;
         Ok(ClientState::Completed(Completed {
             negotiated: Negotiated {
-                version: ProtocolVersion::DTLS1_2,
                 cipher_suite: suite.cipher_suite,
                 group: self.server.group,
                 srtp_profile: self.session.agreed.srtp_profile,

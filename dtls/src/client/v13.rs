@@ -71,8 +71,7 @@ pub(super) fn begin(
         ExpectEncryptedExtensions {
             handshake: Box::new(Handshake {
                 negotiated: Negotiated {
-                    version: ProtocolVersion::DTLS1_3,
-                    cipher_suite: suite.cipher_suite,
+                    cipher_suite: suite.cipher_suite(),
                     group: share.group,
                     srtp_profile: None,
                     protocol: None,
@@ -239,8 +238,7 @@ impl ExpectFinished {
         say_finished(Side::Client, &traffic, &mut transcript, cx);
         let [read, write] =
             [Side::Server, Side::Client].map(|side| secrets.record_key(side, cx.config));
-        cx.records
-            .keep_reading(traffic.record_secrets(Side::Server, cx.config.protection()));
+        cx.records.keep_reading(traffic.secret(Side::Server));
         cx.records.add_read_key(Epoch::APPLICATION, read?);
         cx.records.add_write_key(Epoch::APPLICATION, write?);
         cx.send_flight();

@@ -22,10 +22,13 @@ use crate::msgs::alert::Alert;
 use crate::msgs::enums::AlertDescription;
 use crate::queue::Queue;
 use crate::reassembly::Reassembler;
+use crate::record::RecordLayer;
 use crate::record::header::Epoch;
 use crate::timer::TimerTable;
 
 use super::amplification::Amplification;
+use super::key_update::KeyUpdates;
+use super::post_handshake::SpareIds;
 
 #[derive(Debug)]
 pub(super) enum Affairs {
@@ -52,6 +55,8 @@ pub(super) struct Work {
     pub(super) events: Queue<Event>,
     pub(super) alerts: Queue<(Epoch, Alert)>,
     pub(super) opening: Opening,
+    pub(super) key_updates: KeyUpdates,
+    pub(super) spare_ids: SpareIds,
 }
 
 /// What only matters until the peer is known.
@@ -75,11 +80,21 @@ impl Affairs {
             events: Queue::default(),
             alerts: Queue::default(),
             opening,
+            key_updates: KeyUpdates::default(),
+            spare_ids: SpareIds::default(),
         }))
     }
 
     /// The work there is, to look at.
     pub(super) fn work(&self) -> Option<&Work> {
+        match self {
+            Self::Busy(work) => Some(work),
+            Self::Idle(_) => None,
+        }
+    }
+
+    /// The work there is, to go on with it.
+    pub(super) fn work_mut(&mut self) -> Option<&mut Work> {
         match self {
             Self::Busy(work) => Some(work),
             Self::Idle(_) => None,
@@ -98,12 +113,12 @@ impl Affairs {
     }
 
     /// Lets go of everything if there is nothing to do.
-    pub(super) fn rest(&mut self) {
+    pub(super) fn rest(&mut self, records: &mut RecordLayer) {
         if let Self::Busy(work) = self
             && work.is_done()
         {
             *self = Self::Idle(Rest {
-                kept: work.flight.take_kept().map(Box::new),
+                kept: work.flight.take_kept(records).map(Box::new),
                 sender: work.flight.sender().clone(),
                 next_seq: work.reassembler.next_seq(),
             });
@@ -186,6 +201,8 @@ impl Rest {
                 amplification: Amplification::Unlimited,
                 suspected_alert: None,
             },
+            key_updates: KeyUpdates::default(),
+            spare_ids: SpareIds::default(),
         }
     }
 }

@@ -4,7 +4,6 @@ use std::num::NonZeroU64;
 
 use sha2::{Digest, Sha256};
 
-use super::key_update::KeyUpdates;
 use crate::association::AssociationId;
 use crate::certificate::SignatureVerified;
 use crate::config::{Config, PeerCertificates, Side};
@@ -12,31 +11,15 @@ use crate::error::{ApiMisuse, Error};
 use crate::fingerprint::{FingerprintSet, FingerprintVerified, RemoteIdentity};
 use crate::handshake::{Completed, FinishedVerified, Negotiated, Peer, PeerCertificate};
 use crate::key_schedule::Secrets;
-use crate::record::protect::{RecordKey, RecordSecrets};
+use crate::key_schedule::v13::TrafficSecret;
+use crate::record::protect::RecordKey;
 use crate::srtp::{SrtpKeys, SrtpProfile};
 
 /// A connection to a verified peer.
 #[derive(Debug)]
 pub(super) struct Established {
     secrets: Secrets,
-    /// Only where the configuration says so. What is mostly not there takes a pointer.
-    certificate: Option<Box<KeptCertificate>>,
-    pub(super) key_updates: KeyUpdates,
-    pub(super) spare_ids: SpareIds,
 }
-
-/// Whether the peer has asked for more names of ours (RFC 9147 §9).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum SpareIds {
-    #[default]
-    NotAskedFor,
-    /// It is told when nothing else is in the air.
-    AskedFor,
-}
-
-/// The peer's, in DER.
-#[derive(Debug)]
-struct KeptCertificate(Vec<u8>);
 
 /// Whom the peer was verified to be: a digest of the fingerprints, which need not be kept to know them again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,8 +52,8 @@ impl Verified {
 
 /// Where a complete handshake stands.
 pub(super) enum Gate {
-    /// The peer is the signalled one, and this is what was agreed upon with it.
-    Open(Negotiated, Established),
+    /// The peer is the signalled one, this is what was agreed upon with it, and its certificate if that is kept.
+    Open(Negotiated, Established, Option<Vec<u8>>),
     /// Nobody has said who the peer must be.
     Shut(Box<Completed>),
 }
@@ -97,7 +80,7 @@ impl Established {
         let (der, fingerprint, signature) = match peer {
             Peer::Anonymous(accepted) => {
                 let proof = Proof::AcceptAny(accepted, finished);
-                return Ok(Gate::Open(negotiated, Self::new(secrets, None, proof)));
+                return Ok(Gate::Open(negotiated, Self::new(secrets, proof), None));
             }
             Peer::Proven(certificate, signature) => {
                 (certificate.der, certificate.fingerprint, signature)
@@ -111,7 +94,7 @@ impl Established {
             Some(verified) => {
                 let proof = Proof::Certificate(verified, signature, finished);
                 let kept = (keeping == PeerCertificates::Kept).then_some(der);
-                Gate::Open(negotiated, Self::new(secrets, kept, proof))
+                Gate::Open(negotiated, Self::new(secrets, proof), kept)
             }
             None => Gate::Shut(Box::new(Completed {
                 negotiated,
@@ -129,13 +112,8 @@ impl Established {
     }
 
     /// Cannot be called without the proof, which is all there is to it.
-    fn new(secrets: Secrets, certificate: Option<Vec<u8>>, _: Proof) -> Self {
-        Self {
-            secrets,
-            certificate: certificate.map(KeptCertificate).map(Box::new),
-            key_updates: KeyUpdates::default(),
-            spare_ids: SpareIds::default(),
-        }
+    fn new(secrets: Secrets, _: Proof) -> Self {
+        Self { secrets }
     }
 
     /// The key that `side` writes with from its next epoch on.
@@ -150,16 +128,12 @@ impl Established {
         }
     }
 
-    /// What the key that `side` writes with is made of; `None` in DTLS 1.2, where it does not change.
-    pub(super) fn record_secrets(&self, side: Side, config: &Config) -> Option<RecordSecrets> {
+    /// What is left of `side`'s records when their epoch ends; `None` in DTLS 1.2, where none does.
+    pub(super) fn traffic_secret(&self, side: Side) -> Option<TrafficSecret> {
         match &self.secrets {
             Secrets::V12(_) => None,
-            Secrets::V13(secrets) => Some(secrets.record_secrets(side, config.protection())),
+            Secrets::V13(secrets) => Some(secrets.traffic_secret(side)),
         }
-    }
-
-    pub(super) fn certificate(&self) -> Option<&[u8]> {
-        self.certificate.as_deref().map(|kept| kept.0.as_slice())
     }
 
     pub(super) fn export(

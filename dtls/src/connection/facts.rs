@@ -17,7 +17,7 @@ impl Connection {
     #[must_use]
     pub fn state(&self) -> State {
         match self.phase {
-            Phase::New(_) => State::New,
+            Phase::New(_) | Phase::Started(_) => State::New,
             Phase::Client(_) | Phase::Server(_) | Phase::Unidentified(_) => State::Connecting,
             Phase::Connected(_) => State::Connected,
             Phase::Closed => State::Closed,
@@ -71,7 +71,7 @@ impl Connection {
     /// The negotiated version; known once connected, and after the end too.
     #[must_use]
     pub fn version(&self) -> Option<ProtocolVersion> {
-        self.negotiated.map(|negotiated| negotiated.version)
+        self.negotiated.map(|negotiated| negotiated.version())
     }
 
     /// The negotiated cipher suite; known once connected, and after the end too.
@@ -108,7 +108,7 @@ impl Connection {
     #[must_use]
     pub fn server_name(&self) -> Option<&str> {
         match self.side {
-            Some(Side::Server) => self.asked_for.as_ref().map(|name| &*name.0),
+            Some(Side::Server) => self.particulars.as_ref()?.asked_for.as_deref(),
             _ => self.config.server_name.as_deref(),
         }
     }
@@ -143,7 +143,8 @@ impl Connection {
     /// [`Config::peer_certificates`]: crate::Config::peer_certificates
     #[must_use]
     pub fn peer_certificate(&self) -> Option<&[u8]> {
-        self.established()?.certificate()
+        self.established()?;
+        self.particulars.as_ref()?.certificate.as_deref()
     }
 
     /// Counters since birth.

@@ -14,17 +14,18 @@
 
 use std::time::Instant;
 
-use super::affairs::Work;
 use super::{Connection, Phase};
 use crate::config::Side;
 use crate::error::{ApiMisuse, Error, PeerMisbehaved};
 use crate::event::{AeadLimit, Event};
 use crate::flight::LINGER;
+use crate::key_schedule::v13::TrafficSecret;
 use crate::msgs::codec::Codec;
 use crate::msgs::enums::HandshakeType;
 use crate::msgs::post_handshake::KeyUpdateRequest;
 use crate::record::header::Epoch;
-use crate::record::protect::{RecordKey, RecordSecrets};
+use crate::record::protect::RecordKey;
+use crate::timer::Second;
 
 /// Our own KeyUpdates.
 #[derive(Debug, Default)]
@@ -80,21 +81,20 @@ impl Connection {
     }
 
     fn want_key_update(&mut self, now: Instant, request: KeyUpdateRequest) {
-        if let Phase::Connected(established) = &mut self.phase {
-            established.key_updates.want(request);
+        if let Phase::Connected(_) = self.phase {
+            self.work().key_updates.want(request);
             self.send_wanted_key_update(now);
         }
     }
 
     /// Sends the KeyUpdate that is wanted, if nothing else is in the air.
     pub(super) fn send_wanted_key_update(&mut self, now: Instant) {
-        let in_air = |work: &Work| work.flight.is_in_air();
-        let possible = self.can_update_keys() && !self.affairs.work().is_some_and(in_air);
-        let Phase::Connected(established) = &mut self.phase else {
+        let possible = matches!(self.phase, Phase::Connected(_)) && self.can_update_keys();
+        let Some(work) = self.affairs.work_mut().filter(|_| possible) else {
             return;
         };
-        let updates = &mut established.key_updates;
-        if !possible || updates.in_air.is_some() {
+        let updates = &mut work.key_updates;
+        if updates.in_air.is_some() || work.flight.is_in_air() {
             return;
         }
         let Some(request) = updates.wanted.take() else {
@@ -102,7 +102,6 @@ impl Connection {
         };
         updates.in_air = Some(request);
         let epoch = self.records.write_epoch();
-        let work = self.affairs.wake(&self.config);
         work.flight.begin(now);
         work.flight
             .message(epoch, HandshakeType::KEY_UPDATE, |out| request.encode(out));
@@ -115,10 +114,7 @@ impl Connection {
         self.records.drop_write_before(newest);
         // The peer has all of the handshake, and so nothing of its own to repeat.
         self.records.drop_read_before(Epoch::APPLICATION);
-        let updated = match &mut self.phase {
-            Phase::Connected(established) => established.key_updates.in_air.take(),
-            _ => None,
-        };
+        let updated = self.work().key_updates.in_air.take();
         if updated.is_some()
             && let Err(error) = self.write_in_next_epoch()
         {
@@ -139,7 +135,7 @@ impl Connection {
     pub(super) fn on_key_update(&mut self, now: Instant, body: &[u8]) -> Result<(), Error> {
         let request = KeyUpdateRequest::read_all(body)?;
         let current = self.records.read_epoch();
-        let ending = self.read_secrets();
+        let ending = self.read_secret();
         let (epoch, key) = self.next_key(current, Side::peer)?;
         // The epoch before is kept until something came in the new one (RFC 9147 §8), and that of the handshake if it is
         // next to it: it may come again while our ACK is on its way.
@@ -156,12 +152,10 @@ impl Connection {
         Ok(())
     }
 
-    /// What the key is made of that the peer writes with at present.
-    fn read_secrets(&self) -> Option<RecordSecrets> {
+    /// What the peer's records of the present are protected by.
+    fn read_secret(&self) -> Option<TrafficSecret> {
         match (&self.phase, self.side) {
-            (Phase::Connected(established), Some(side)) => {
-                established.record_secrets(side.peer(), &self.config)
-            }
+            (Phase::Connected(established), Some(side)) => established.traffic_secret(side.peer()),
             _ => None,
         }
     }
@@ -184,12 +178,14 @@ impl Connection {
 
     /// Something authentic came in the newest epoch: older ones have their time from now on.
     pub(super) fn on_newest_epoch(&mut self, now: Instant) {
-        self.records.let_go_at(|| now + LINGER);
+        let config = &self.config;
+        self.records
+            .let_go_at(|| Second::of(now, config).end_of(LINGER));
     }
 
     /// At every input: nobody is woken to let go of what the peer might still have asked for, or sent.
     pub(super) fn let_go_in_time(&mut self, now: Instant) {
-        self.records.let_go(now);
+        self.records.let_go(|| Second::of(now, &self.config));
         self.affairs.let_go(now);
     }
 

@@ -36,9 +36,10 @@ use crate::error::{ApiMisuse, Error, PeerMisbehaved};
 use crate::event::{Event, Reason, State, Transition};
 use crate::fingerprint::{FingerprintSet, RemoteIdentity};
 use crate::flight::LINGER;
-use crate::handshake::{AskedFor, Completed, Context, Negotiated};
+use crate::handshake::{Completed, Context, Negotiated, Particulars};
 use crate::msgs::alert::Alert;
 use crate::msgs::enums::{AlertDescription, ProtocolVersion};
+use crate::queue::Queue;
 use crate::reassembly::{Message, Reassembler};
 use crate::record::RecordLayer;
 use crate::record::header::{Epoch, RecordNumber};
@@ -87,14 +88,16 @@ pub struct Connection {
     /// What was agreed upon with a verified peer, and whom it was verified to be.
     negotiated: Option<Negotiated>,
     verified: Option<Verified>,
-    /// The host name in the hello of our client.
-    asked_for: Option<Box<AskedFor>>,
+    particulars: Option<Box<Particulars>>,
     counters: Counters,
 }
 
 #[derive(Debug)]
 enum Phase {
-    New(Early),
+    /// Before the start, with what looks like a ClientHello, at most [`receive::MAX_EARLY`] of them.
+    New(Queue<Vec<u8>>),
+    /// The same, but the path is usable: only the side is not known.
+    Started(Queue<Vec<u8>>),
     Client(Box<ClientState>),
     Server(Box<ServerState>),
     /// The handshake is complete; which fingerprint to expect is not known.
@@ -115,14 +118,6 @@ impl Phase {
     }
 }
 
-/// Before the start.
-#[derive(Debug, Default)]
-struct Early {
-    path: Path,
-    /// What looks like a ClientHello, at most [`receive::MAX_EARLY`] of them.
-    datagrams: Vec<Vec<u8>>,
-}
-
 /// Where a server goes on that a gate stood before.
 #[derive(Debug)]
 pub(crate) struct Beginning {
@@ -133,13 +128,6 @@ pub(crate) struct Beginning {
     pub(crate) record: RecordNumber,
     /// The ClientHello, if it came in pieces: the last of them comes again and finds it whole.
     pub(crate) collected: Option<Message>,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Path {
-    #[default]
-    Unusable,
-    Usable,
 }
 
 impl Connection {
@@ -194,12 +182,12 @@ impl Connection {
             setup,
             side: setup.side(),
             announced: State::New,
-            phase: Phase::New(Early::default()),
+            phase: Phase::New(Queue::default()),
             affairs: Affairs::new(&config, opening),
             records: RecordLayer::default(),
             negotiated: None,
             verified: None,
-            asked_for: None,
+            particulars: None,
             counters: Counters::default(),
             config,
         })
@@ -213,7 +201,7 @@ impl Connection {
     /// Lets go of what only a connection needs that has something to do.
     fn rest(&mut self) {
         if let Phase::Connected(_) = self.phase {
-            self.affairs.rest();
+            self.affairs.rest(&mut self.records);
         }
     }
 
@@ -303,7 +291,7 @@ impl Connection {
     /// `actpass` connection begins when its side is known too.
     pub fn start(&mut self, now: Instant) {
         if let Phase::New(early) = &mut self.phase {
-            early.path = Path::Usable;
+            self.phase = Phase::Started(std::mem::take(early));
             self.launch(now);
         }
     }
@@ -327,13 +315,10 @@ impl Connection {
 
     /// Begins the handshake if path and side are known.
     fn launch(&mut self, now: Instant) {
-        let Phase::New(early) = &mut self.phase else {
+        let Phase::Started(early) = &mut self.phase else {
             return;
         };
-        if early.path == Path::Unusable {
-            return;
-        }
-        if self.side.is_none() && !early.datagrams.is_empty() {
+        if self.side.is_none() && !early.is_empty() {
             self.side = Some(Side::Server);
             self.affairs
                 .wake(&self.config)
@@ -343,7 +328,7 @@ impl Connection {
         let Some(side) = self.side else {
             return;
         };
-        let kept = std::mem::take(&mut early.datagrams);
+        let mut kept = std::mem::take(early);
         let deadline = self.config.retransmission.deadline;
         self.work()
             .timers
@@ -359,7 +344,7 @@ impl Connection {
             }
             return;
         }
-        for mut datagram in kept {
+        while let Some(mut datagram) = kept.pop_front() {
             let _ = self.handle_datagram(now, &mut datagram);
         }
     }
@@ -375,7 +360,7 @@ impl Connection {
             flight: &mut work.flight,
             timers: &mut work.timers,
             events: &mut work.events,
-            asked_for: &mut self.asked_for,
+            particulars: &mut self.particulars,
         }
     }
 
@@ -420,7 +405,10 @@ impl Connection {
         let remote = &self.work().opening.remote;
         let verified = Verified::of(remote);
         match Established::admit(completed, remote, keeping) {
-            Ok(Gate::Open(negotiated, established)) => {
+            Ok(Gate::Open(negotiated, established, certificate)) => {
+                if certificate.is_some() {
+                    self.particulars.get_or_insert_default().certificate = certificate;
+                }
                 self.negotiated = Some(negotiated);
                 self.verified = verified;
                 self.enter(now, Phase::Connected(established), Reason::PeerVerified);
@@ -489,7 +477,7 @@ impl Connection {
     pub fn close(&mut self, now: Instant) {
         match self.phase {
             Phase::Closed | Phase::Failed(_) => return,
-            Phase::New(_) => {}
+            Phase::New(_) | Phase::Started(_) => {}
             Phase::Client(_) | Phase::Server(_) => {
                 self.give_up(Some(Alert::warning(AlertDescription::CLOSE_NOTIFY)));
             }
@@ -506,7 +494,7 @@ impl Connection {
     pub fn abort(&mut self, now: Instant, description: AlertDescription) {
         match self.phase {
             Phase::Closed | Phase::Failed(_) => return,
-            Phase::New(_) => {}
+            Phase::New(_) | Phase::Started(_) => {}
             Phase::Client(_) | Phase::Server(_) | Phase::Unidentified(_) | Phase::Connected(_) => {
                 self.give_up(Some(Alert::fatal(description)));
             }

@@ -34,12 +34,14 @@ impl Connection {
         let work = self.affairs.wake(&self.config);
         match timer {
             Timer::Retransmit => match work.flight.on_timeout(now, &mut work.timers) {
-                Ok(sent) => self.counters.retransmitted_flights += u32::from(sent),
+                Ok(true) => self.counters.retransmitted_flight(),
+                Ok(false) => {}
                 Err(error) => self.fail(now, error),
             },
             Timer::Gap => {
-                let sent = work.flight.on_gap(now, &mut work.timers);
-                self.counters.retransmitted_flights += u32::from(sent);
+                if work.flight.on_gap(now, &mut work.timers) {
+                    self.counters.retransmitted_flight();
+                }
             }
             Timer::Ack => work.flight.acknowledge_now(&mut work.timers),
             Timer::Handshake => self.fail(now, Error::HandshakeTimedOut),
@@ -72,9 +74,9 @@ impl Connection {
             .write_datagram(&mut self.records, buf)
             .or_else(|| work.write_alert(&mut self.records, buf));
         work.opening.amplification.on_sent(written.unwrap_or(0));
-        self.counters.datagrams_sent += u64::from(written.is_some());
-        if written.is_none() {
-            self.rest();
+        match written {
+            Some(_) => self.counters.sent_datagram(),
+            None => self.rest(),
         }
         written
     }

@@ -7,7 +7,6 @@
 use std::time::Instant;
 
 use super::affairs::Work;
-use super::established::SpareIds;
 use super::{Connection, Phase};
 use crate::config::Side;
 use crate::connection_id::ConnectionId;
@@ -23,6 +22,15 @@ use crate::reassembly::Message;
 use crate::record::ConnectionIds;
 use crate::record::header::Epoch;
 use crate::stats::DropReason;
+
+/// Whether the peer has asked for more names of ours (RFC 9147 §9).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum SpareIds {
+    #[default]
+    NotAskedFor,
+    /// It is told when nothing else is in the air.
+    AskedFor,
+}
 
 impl Connection {
     /// A fragment that came when the handshake was complete.
@@ -104,30 +112,28 @@ impl Connection {
     /// This end has the one name that its owner gave it, and says so: fewer names than asked for may be given, none at all
     /// too (RFC 9147 §9).
     fn on_connection_ids_asked_for(&mut self, now: Instant) {
-        if let Phase::Connected(established) = &mut self.phase {
-            established.spare_ids = SpareIds::AskedFor;
-        }
+        self.work().spare_ids = SpareIds::AskedFor;
         self.send_asked_for_ids(now);
     }
 
     /// Answers a request for names, if nothing else is in the air.
     pub(super) fn send_asked_for_ids(&mut self, now: Instant) {
-        let in_air = |work: &Work| work.flight.is_in_air();
         let possible =
-            self.affairs.sender().can_say_more() && !self.affairs.work().is_some_and(in_air);
-        let Phase::Connected(established) = &mut self.phase else {
+            matches!(self.phase, Phase::Connected(_)) && self.affairs.sender().can_say_more();
+        let is_free =
+            |work: &&mut Work| work.spare_ids == SpareIds::AskedFor && !work.flight.is_in_air();
+        let Some(work) = self.affairs.work_mut().filter(is_free) else {
             return;
         };
-        if !possible || established.spare_ids == SpareIds::NotAskedFor {
+        if !possible {
             return;
         }
-        established.spare_ids = SpareIds::NotAskedFor;
+        work.spare_ids = SpareIds::NotAskedFor;
         let none = NewConnectionId {
             first: None,
             usage: ConnectionIdUsage::Spare,
         };
         let epoch = self.records.write_epoch();
-        let work = self.affairs.wake(&self.config);
         work.flight.begin(now);
         work.flight
             .message(epoch, HandshakeType::NEW_CONNECTION_ID, |out| {

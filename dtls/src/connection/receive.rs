@@ -6,7 +6,7 @@
 use std::time::Instant;
 
 use super::affairs::Affairs;
-use super::{Connection, Path, Phase, Received};
+use super::{Connection, Phase, Received};
 use crate::config::{PlaintextAcks, PlaintextAlerts, Side};
 use crate::error::{Error, InvalidMessage, PeerMisbehaved};
 use crate::event::Reason;
@@ -56,7 +56,7 @@ impl Connection {
             work.opening.amplification.on_received(datagram.len());
         }
         let received = match self.phase {
-            Phase::New(_) => self.on_early_datagram(now, datagram),
+            Phase::New(_) | Phase::Started(_) => self.on_early_datagram(now, datagram),
             Phase::Closed | Phase::Failed(_) => self.dropped(DropReason::Ended),
             _ => self.on_datagram(now, datagram),
         };
@@ -72,18 +72,16 @@ impl Connection {
     /// Keeps what may be a ClientHello. Where the path is usable already, it decides the side.
     fn on_early_datagram(&mut self, now: Instant, datagram: &[u8]) -> Received {
         let may_be_server = self.side != Some(Side::Client);
-        let Phase::New(early) = &mut self.phase else {
+        let (Phase::New(early) | Phase::Started(early)) = &mut self.phase else {
             return self.dropped(DropReason::EarlyDatagram);
         };
-        let room = early.datagrams.len() < MAX_EARLY && datagram.len() <= MAX_EARLY_LEN;
-        let known = early.datagrams.iter().any(|kept| kept == datagram);
+        let room = early.iter().count() < MAX_EARLY && datagram.len() <= MAX_EARLY_LEN;
+        let known = early.iter().any(|kept| kept == datagram);
         if !may_be_server || !room || known || !looks_like_client_hello(datagram) {
             return self.dropped(DropReason::EarlyDatagram);
         }
-        early.datagrams.push(datagram.to_vec());
-        if early.path == Path::Usable {
-            self.launch(now);
-        }
+        early.push_back(datagram.to_vec());
+        self.launch(now);
         Received::Handled
     }
 
@@ -297,7 +295,7 @@ impl Connection {
             Phase::Unidentified(_) | Phase::Connected(_) => {
                 return self.on_late_fragment(now, epoch, fragment);
             }
-            Phase::New(_) | Phase::Closed | Phase::Failed(_) => return Err(DropReason::Ended),
+            _ => return Err(DropReason::Ended),
         }
         if self.was_handled(fragment) {
             self.on_peer_repeats(now);
@@ -374,7 +372,7 @@ impl Connection {
     fn on_peer_repeats(&mut self, now: Instant) {
         let work = self.affairs.wake(&self.config);
         if work.flight.on_peer_repeats(now, &mut work.timers) {
-            self.counters.retransmitted_flights += 1;
+            self.counters.retransmitted_flight();
         }
     }
 

@@ -115,15 +115,9 @@ impl CryptoBackend {
 
     /// The parts of a DTLS 1.3 suite; `None` if the backend does not have it.
     pub(crate) fn suite_v13(self, cipher_suite: CipherSuite) -> Option<SuiteV13> {
-        let aead = match cipher_suite {
-            CipherSuite::TLS13_AES_128_GCM_SHA256 => Aead::Aes128Gcm,
-            CipherSuite::TLS13_AES_256_GCM_SHA384 => Aead::Aes256Gcm,
-            CipherSuite::TLS13_CHACHA20_POLY1305_SHA256 => Aead::ChaCha20Poly1305,
-            _ => return None,
-        };
+        let suite = SuiteV13::of(cipher_suite)?;
         let provided = self.provided_suite(cipher_suite)?;
-        matches!(provided, SupportedCipherSuite::Tls13(_))
-            .then_some(SuiteV13 { cipher_suite, aead })
+        matches!(provided, SupportedCipherSuite::Tls13(_)).then_some(suite)
     }
 
     fn provided_suite(self, cipher_suite: CipherSuite) -> Option<SupportedCipherSuite> {
@@ -201,23 +195,38 @@ impl fmt::Debug for SuiteV12 {
     }
 }
 
-/// A cipher suite of DTLS 1.3 that a backend has.
-#[derive(Clone, Copy)]
-pub(crate) struct SuiteV13 {
-    pub(crate) cipher_suite: CipherSuite,
-    pub(crate) aead: Aead,
-}
+/// A cipher suite of DTLS 1.3: its cipher says all of it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SuiteV13(pub(crate) Aead);
 
 impl SuiteV13 {
+    /// `None` if it is none of DTLS 1.3, or none that is known.
+    pub(crate) fn of(cipher_suite: CipherSuite) -> Option<Self> {
+        match cipher_suite {
+            CipherSuite::TLS13_AES_128_GCM_SHA256 => Some(Self(Aead::Aes128Gcm)),
+            CipherSuite::TLS13_AES_256_GCM_SHA384 => Some(Self(Aead::Aes256Gcm)),
+            CipherSuite::TLS13_CHACHA20_POLY1305_SHA256 => Some(Self(Aead::ChaCha20Poly1305)),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn cipher_suite(self) -> CipherSuite {
+        match self.0 {
+            Aead::Aes128Gcm => CipherSuite::TLS13_AES_128_GCM_SHA256,
+            Aead::Aes256Gcm => CipherSuite::TLS13_AES_256_GCM_SHA384,
+            Aead::ChaCha20Poly1305 => CipherSuite::TLS13_CHACHA20_POLY1305_SHA256,
+        }
+    }
+
     /// The hash of the transcript and of the key schedule.
-    pub(crate) fn hash(&self) -> Hash {
-        Hash::of(self.cipher_suite)
+    pub(crate) fn hash(self) -> Hash {
+        Hash::of(self.cipher_suite())
     }
 }
 
 impl fmt::Debug for SuiteV13 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SuiteV13({})", self.cipher_suite)
+        write!(f, "SuiteV13({})", self.cipher_suite())
     }
 }
 

@@ -32,7 +32,8 @@ pub(super) struct Acks {
     newest_at: Option<Instant>,
 }
 
-/// What was acknowledged and may come again: an ACK of a repetition names all of it (RFC 9147 §7).
+/// What was acknowledged and may come again: an ACK of a repetition names all of it (RFC 9147 §7). Records of the handshake's
+/// epoch are in the care of the record layer, which knows how long they can come again.
 #[derive(Debug)]
 pub(crate) struct Told {
     numbers: Box<[RecordNumber]>,
@@ -108,8 +109,9 @@ impl Acks {
         self.state == AckState::Idle
     }
 
-    /// What is kept when all was told.
-    pub(super) fn told(self) -> Option<Told> {
+    /// What is kept when all was told, besides what `records` keeps.
+    pub(super) fn told(mut self, records: &mut RecordLayer) -> Option<Told> {
+        self.numbers.retain(|number| !records.acknowledge(*number));
         let newest_at = self.newest_at.filter(|_| !self.numbers.is_empty())?;
         Some(Told {
             numbers: self.numbers.into_boxed_slice(),
@@ -133,11 +135,10 @@ impl Acks {
         self.state = AckState::Idle;
         let epoch = records.write_epoch();
         let room = out.len().checked_sub(records.overhead(epoch) + 2)? / AckNumber::LEN;
-        let mut told: Vec<AckNumber> = self
-            .numbers
-            .iter()
-            .rev()
-            .take(room)
+        let newest = self.numbers.iter().rev().copied();
+        let mut told: Vec<AckNumber> = newest
+            .chain(records.acknowledged())
+            .take(room.min(MOST))
             .map(|number| AckNumber {
                 epoch: number.epoch().0.into(),
                 sequence: number.sequence(),
@@ -236,6 +237,7 @@ mod tests {
     // req: T21 T52
     #[test]
     fn what_was_told_is_told_again_with_a_repetition_until_that_cannot_come_any_more() {
+        let mut records = RecordLayer::default();
         let mut acks = Acks::default();
         let mut timers = TimerTable::default();
         let start = now();
@@ -244,7 +246,7 @@ mod tests {
         }
         acks.hurry(&mut timers);
         assert!(told(&mut acks, 1200).is_some());
-        let kept = acks.told().unwrap();
+        let kept = acks.told(&mut records).unwrap();
         assert!(!kept.is_over(start + KEPT - Duration::from_millis(1)));
         assert!(kept.is_over(start + KEPT));
         let mut acks = Acks::from(kept);
@@ -254,10 +256,10 @@ mod tests {
         let all = [0, 1, 2, 7].map(|sequence| 2 << 48 | sequence);
         assert_eq!(told(&mut acks, 1200), Some(all.to_vec()));
         // The repetition may be repeated.
-        let kept = acks.told().unwrap();
+        let kept = acks.told(&mut records).unwrap();
         assert!(!kept.is_over(start + KEPT) && kept.is_over(later + KEPT));
         let mut acks = Acks::from(kept);
         acks.forget(&mut timers);
-        assert!(acks.told().is_none(), "our flight told it");
+        assert!(acks.told(&mut records).is_none(), "our flight told it");
     }
 }

@@ -237,10 +237,10 @@ impl Flight {
     }
 
     /// Gives away what the peer may still ask for.
-    pub(crate) fn take_kept(&mut self) -> Option<Kept> {
+    pub(crate) fn take_kept(&mut self, records: &mut RecordLayer) -> Option<Kept> {
         let last = self.air.take();
         let acks = self.acks.take().filter(|_| self.sender.uses_acks());
-        let told = acks.and_then(|acks| acks.told());
+        let told = acks.and_then(|acks| acks.told(records));
         (last.is_some() || told.is_some()).then_some(Kept { last, told })
     }
 

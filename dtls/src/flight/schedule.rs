@@ -8,12 +8,19 @@ use crate::crypto::random::Randomness;
 /// What a round-trip time may make of the first time-out.
 const INITIAL_RANGE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(3));
 
+/// Fine enough for any first time-out: up to 3.2 s in two bytes.
+const INITIAL_STEP: Duration = Duration::from_micros(50);
+
+/// Fine enough for what time-outs double up to: almost 11 minutes in two bytes.
+const CAP_STEP: Duration = Duration::from_millis(10);
+
 /// Kept by every connection for good, so in few bytes.
 #[derive(Clone, Debug)]
 pub(super) struct Schedule {
-    /// Microseconds, as is `cap`.
-    initial: u32,
-    cap: u32,
+    /// In steps of [`INITIAL_STEP`].
+    initial: u16,
+    /// In steps of [`CAP_STEP`].
+    cap: u16,
     /// For eight transmissions four bits each: the 16ths of a quarter that are added to the time-out. Zero without jitter.
     spread: [u8; 4],
 }
@@ -26,8 +33,11 @@ impl Schedule {
             spread = [0; 4];
         }
         Self {
-            initial: micros(config.initial.clamp(INITIAL_RANGE.0, INITIAL_RANGE.1)),
-            cap: micros(config.cap),
+            initial: steps(
+                config.initial.clamp(INITIAL_RANGE.0, INITIAL_RANGE.1),
+                INITIAL_STEP,
+            ),
+            cap: steps(config.cap, CAP_STEP),
             spread,
         }
     }
@@ -35,24 +45,27 @@ impl Schedule {
     /// Twice the round-trip time is the first time-out.
     pub(super) fn set_rtt_hint(&mut self, rtt: Duration) {
         let twice = rtt.saturating_mul(2);
-        self.initial = micros(twice.clamp(INITIAL_RANGE.0, INITIAL_RANGE.1));
+        self.initial = steps(twice.clamp(INITIAL_RANGE.0, INITIAL_RANGE.1), INITIAL_STEP);
     }
 
     pub(super) fn set_cap(&mut self, cap: Duration) {
-        self.cap = micros(cap);
+        self.cap = steps(cap, CAP_STEP);
     }
 
     /// How long the transmission of this number (from 1) is given.
     pub(super) fn timeout(&self, tries: u32) -> Duration {
         let doublings = tries.saturating_sub(1).min(16);
-        let timeout = (u64::from(self.initial) << doublings).min(self.cap.max(self.initial).into());
+        let initial = INITIAL_STEP * self.initial.into();
+        let cap = CAP_STEP * self.cap.into();
+        let timeout = (initial * (1 << doublings)).min(cap.max(initial));
         let place = tries as usize % (2 * self.spread.len());
         let spread = self.spread[place / 2] >> (place % 2 * 4) & 0xf;
-        Duration::from_micros(timeout + timeout * u64::from(spread) / (4 * 16))
+        timeout + timeout * u32::from(spread) / (4 * 16)
     }
 }
 
-/// At most 71 minutes.
-fn micros(duration: Duration) -> u32 {
-    u32::try_from(duration.as_micros()).unwrap_or(u32::MAX)
+/// Rounded up.
+fn steps(duration: Duration, step: Duration) -> u16 {
+    let steps = duration.as_nanos().div_ceil(step.as_nanos());
+    u16::try_from(steps).unwrap_or(u16::MAX)
 }

@@ -24,7 +24,7 @@ use crate::crypto::SuiteV13;
 use crate::crypto::hash::Hash;
 use crate::crypto::hmac::{self, Tag};
 use crate::error::{ApiMisuse, Error};
-use crate::record::protect::{Aead, Protection, RecordKey, RecordSecrets};
+use crate::record::protect::{Protection, RecordKey, RecordSecrets};
 
 /// The constant head of an HkdfLabel but for its lengths: what TLS calls "tls13 " (RFC 9147 §5.9).
 const PREFIX: &[u8; 6] = b"dtls13";
@@ -79,8 +79,8 @@ impl Expander {
     }
 
     /// What a record key is made of (RFC 8446 §7.3, RFC 9147 §4.2.3).
-    fn record_secrets(&self, aead: Aead, protection: Protection) -> RecordSecrets {
-        let mut secrets = RecordSecrets::new(aead, protection);
+    fn record_secrets(&self, suite: SuiteV13, protection: Protection) -> RecordSecrets {
+        let mut secrets = RecordSecrets::new(suite.0, protection);
         let [key, sn_key, iv] = secrets.parts_mut();
         for (label, out) in [(&b"key"[..], key), (b"sn", sn_key), (b"iv", iv)] {
             let expanded = self.expand(label, &[], out);
@@ -105,6 +105,33 @@ impl Expander {
         let context_len = [u8::try_from(context.len()).ok()?];
         let parts = [before, &head, label, &context_len, context, &[counter]];
         Some(self.0.sign(&parts))
+    }
+}
+
+/// What one side's records of an epoch are protected by, to be kept: the epoch has ended, and what was written in it may
+/// still come. A tenth of an expanded key. Wiped when dropped, never printed.
+pub(crate) struct TrafficSecret(Zeroizing<[u8; Hash::MAX_LEN]>);
+
+impl TrafficSecret {
+    fn of(secret: &Secret) -> Self {
+        let mut bytes = [0; Hash::MAX_LEN];
+        let (start, _) = bytes.split_at_mut(secret.bytes().len());
+        start.copy_from_slice(secret.bytes());
+        Self(Zeroizing::new(bytes))
+    }
+
+    /// What the record key is made of.
+    pub(crate) fn record_secrets(&self, suite: SuiteV13, protection: Protection) -> RecordSecrets {
+        let hash = suite.hash();
+        let (secret, _) = self.0.split_at(hash.output_len());
+        Expander(hmac::Key::new(hash, secret)).record_secrets(suite, protection)
+    }
+}
+
+#[cfg(any(test, feature = "fuzzing"))]
+impl TrafficSecret {
+    pub(crate) fn repeated(byte: u8) -> Self {
+        Self(Zeroizing::new([byte; Hash::MAX_LEN]))
     }
 }
 
@@ -197,11 +224,7 @@ pub(crate) struct MasterSecret {
 impl MasterSecret {
     /// What the association lives on; the transcript ends with the server's Finished.
     pub(crate) fn application(self, transcript_hash: &[u8]) -> Application {
-        let parts = [self.secret.bytes(), transcript_hash].concat();
-        Application {
-            suite: self.suite,
-            parts: Zeroizing::new(parts.into_boxed_slice()),
-        }
+        Application::new(self.suite, &[self.secret.bytes(), transcript_hash])
     }
 }
 
@@ -221,6 +244,7 @@ unprinted!(
     HandshakeSecret,
     HandshakeTraffic,
     MasterSecret,
+    TrafficSecret,
     Application
 );
 
@@ -242,14 +266,14 @@ impl HandshakeTraffic {
 
     /// The key that `side` writes with.
     pub(crate) fn record_key(&self, side: Side, config: &Config) -> Result<RecordKey, Error> {
-        let secrets = self.record_secrets(side, config.protection());
+        let suite = self.secrets.suite;
+        let secrets = self.of(side).record_secrets(suite, config.protection());
         secrets.key().ok_or(Error::CryptoFailed)
     }
 
-    /// What the key that `side` writes with is made of.
-    pub(crate) fn record_secrets(&self, side: Side, protection: Protection) -> RecordSecrets {
-        self.of(side)
-            .record_secrets(self.secrets.suite.aead, protection)
+    /// What is left of `side`'s records when it has said all of its handshake.
+    pub(crate) fn secret(&self, side: Side) -> TrafficSecret {
+        TrafficSecret::of(self.secrets.of(side))
     }
 
     /// What `side`'s Finished says about a transcript with this hash (RFC 8446 §4.4.4).
@@ -291,11 +315,16 @@ impl TrafficSecrets {
 /// Until the first KeyUpdate all of them follow from the master secret and the transcript, and those two are what is kept:
 /// they say no more than the three secrets do, in less memory. From then on the three are kept, and the master secret,
 /// which would give away what was said before, is gone.
-pub(crate) struct Application {
-    suite: SuiteV13,
-    /// Each as long as the suite's hash: the master secret and the hash of the transcript, or the three secrets in the
-    /// order of [`Purpose`].
-    parts: Zeroizing<Box<[u8]>>,
+///
+/// The parts are each as long as the suite's hash: the master secret and the hash of the transcript, or the three secrets in
+/// the order of [`Purpose`]. How many bytes that is stands in the variant, and not beside each pointer.
+pub(crate) enum Application {
+    /// Two parts of SHA-256.
+    Bytes64(SuiteV13, Box<Zeroizing<[u8; 64]>>),
+    /// Three parts of SHA-256, or two of SHA-384.
+    Bytes96(SuiteV13, Box<Zeroizing<[u8; 96]>>),
+    /// Three parts of SHA-384.
+    Bytes144(SuiteV13, Box<Zeroizing<[u8; 144]>>),
 }
 
 /// What a secret of an association is for.
@@ -325,41 +354,73 @@ impl Purpose {
     }
 }
 
+/// One part after the other.
+fn joined<const LEN: usize>(parts: &[&[u8]]) -> Box<Zeroizing<[u8; LEN]>> {
+    let mut joined = Box::new(Zeroizing::new([0; LEN]));
+    let bytes = parts.iter().copied().flatten();
+    for (to, from) in joined.iter_mut().zip(bytes) {
+        *to = *from;
+    }
+    joined
+}
+
 impl Application {
+    fn new(suite: SuiteV13, parts: &[&[u8]]) -> Self {
+        match (suite.hash(), parts.len()) {
+            (Hash::Sha256, ..3) => Self::Bytes64(suite, joined(parts)),
+            (Hash::Sha256, _) | (Hash::Sha384, ..3) => Self::Bytes96(suite, joined(parts)),
+            (Hash::Sha384, _) => Self::Bytes144(suite, joined(parts)),
+        }
+    }
+
+    fn suite(&self) -> SuiteV13 {
+        match self {
+            Self::Bytes64(suite, _) | Self::Bytes96(suite, _) | Self::Bytes144(suite, _) => *suite,
+        }
+    }
+
+    fn parts(&self) -> &[u8] {
+        match self {
+            Self::Bytes64(_, parts) => parts.as_slice(),
+            Self::Bytes96(_, parts) => parts.as_slice(),
+            Self::Bytes144(_, parts) => parts.as_slice(),
+        }
+    }
+
     fn part(&self, index: usize) -> &[u8] {
-        let len = self.suite.hash().output_len();
-        self.parts
+        let len = self.suite().hash().output_len();
+        self.parts()
             .get(index * len..(index + 1) * len)
             .unwrap_or_default()
     }
 
     /// Whether the master secret is kept.
     fn is_first(&self) -> bool {
-        self.parts.len() == 2 * self.suite.hash().output_len()
+        self.parts().len() == 2 * self.suite().hash().output_len()
     }
 
     fn secret(&self, purpose: Purpose) -> Secret {
         if !self.is_first() {
             return Secret(Tag::of(self.part(purpose as usize)));
         }
-        let master = hmac::Key::new(self.suite.hash(), self.part(0));
+        let master = hmac::Key::new(self.suite().hash(), self.part(0));
         Expander(master).derive(purpose.label(), self.part(1))
     }
 
     fn expander(&self, purpose: Purpose) -> Expander {
-        self.secret(purpose).expander(self.suite.hash())
+        self.secret(purpose).expander(self.suite().hash())
     }
 
     /// The key that `side` writes with at present.
     pub(crate) fn record_key(&self, side: Side, config: &Config) -> Result<RecordKey, Error> {
-        let secrets = self.record_secrets(side, config.protection());
+        let expander = self.expander(Purpose::traffic(side));
+        let secrets = expander.record_secrets(self.suite(), config.protection());
         secrets.key().ok_or(Error::CryptoFailed)
     }
 
-    /// What the key that `side` writes with at present is made of.
-    pub(crate) fn record_secrets(&self, side: Side, protection: Protection) -> RecordSecrets {
-        let expander = self.expander(Purpose::traffic(side));
-        expander.record_secrets(self.suite.aead, protection)
+    /// What is left of `side`'s records of the present when their epoch ends.
+    pub(crate) fn traffic_secret(&self, side: Side) -> TrafficSecret {
+        TrafficSecret::of(&self.secret(Purpose::traffic(side)))
     }
 
     /// The key that `side` writes with from its next epoch on (RFC 8446 §7.2). The secret before it is gone.
@@ -369,16 +430,11 @@ impl Application {
         config: &Config,
     ) -> Result<RecordKey, Error> {
         let moving = Purpose::traffic(side);
-        let next = self.expander(moving).derive(b"traffic upd", &[]);
-        let mut parts = Zeroizing::new(Vec::with_capacity(3 * next.bytes().len()));
-        for purpose in Purpose::ALL {
-            if purpose == moving {
-                parts.extend_from_slice(next.bytes());
-            } else {
-                parts.extend_from_slice(self.secret(purpose).bytes());
-            }
-        }
-        self.parts = Zeroizing::new(std::mem::take(&mut *parts).into_boxed_slice());
+        let secrets = Purpose::ALL.map(|purpose| match purpose == moving {
+            true => self.expander(purpose).derive(b"traffic upd", &[]),
+            false => self.secret(purpose),
+        });
+        *self = Self::new(self.suite(), &secrets.each_ref().map(Secret::bytes));
         self.record_key(side, config)
     }
 
@@ -389,7 +445,7 @@ impl Application {
         context: Option<&[u8]>,
         out: &mut [u8],
     ) -> Result<(), ApiMisuse> {
-        let hash = self.suite.hash();
+        let hash = self.suite().hash();
         let context = hash.hash(context.unwrap_or_default());
         let exporter = self.expander(Purpose::Exporter);
         exporter

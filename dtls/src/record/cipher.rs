@@ -44,6 +44,17 @@ impl Cipher {
         })
     }
 
+    /// What it was made for.
+    pub(super) fn protection(&self) -> Protection {
+        match self {
+            Self::Ring(_) => Protection::Real(CryptoBackend::Ring),
+            #[cfg(feature = "aws-lc-rs")]
+            Self::AwsLcRs(_) => Protection::Real(CryptoBackend::AwsLcRs),
+            #[cfg(feature = "fuzzing")]
+            Self::Null => Protection::Null,
+        }
+    }
+
     /// Encrypts `in_out` and gives its tag; `None` above what the cipher can take.
     #[inline]
     pub(super) fn seal(

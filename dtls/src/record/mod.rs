@@ -13,17 +13,18 @@ mod v12;
 mod v13;
 
 use std::ops::Range;
-use std::time::Instant;
 
-use self::epochs::{Ended, ReadEpoch, WriteEpoch};
+use self::epochs::{Ended, EndedHandshake, ReadEpoch, WriteEpoch};
 use self::header::{ContentType, Epoch, Header, MAX_PLAINTEXT, RecordNumber};
-use self::protect::{RecordKey, RecordSecrets, TAG_LEN};
+use self::protect::{RecordKey, TAG_LEN};
 use self::unified::UnifiedHeader;
 use crate::connection_id::ConnectionId;
 use crate::error::PeerMisbehaved;
 use crate::event::AeadLimit;
+use crate::key_schedule::v13::TrafficSecret;
 use crate::msgs::enums::ProtocolVersion;
 use crate::stats::DropReason;
+use crate::timer::Second;
 
 /// Record numbers kept back at the end of an epoch so that its end can be said.
 const RESERVED_FOR_CLOSE: u64 = 16;
@@ -32,8 +33,8 @@ const RESERVED_FOR_CLOSE: u64 = 16;
 pub(crate) struct RecordLayer {
     /// The newest that can be opened.
     read: Option<ReadEpoch>,
-    /// Those before it, the newest first.
-    ended: Option<Box<Ended>>,
+    /// That of the handshake, if another came after it.
+    handshake: Option<Box<EndedHandshake>>,
     /// The newest that can be written.
     write: Option<WriteEpoch>,
     aside: Option<Box<Aside>>,
@@ -47,12 +48,17 @@ struct Aside {
     plaintext: Option<Plaintext>,
     /// The epoch before the newest that can be written, while the handshake still speaks in it.
     write_before: Option<WriteEpoch>,
-    connection_ids: Option<ConnectionIds>,
+    connection_ids: Option<Box<ConnectionIds>>,
+    /// The epochs of data before the newest that can be opened, the newest first.
+    ended: Option<Box<Ended>>,
 }
 
 impl Aside {
     fn is_empty(&self) -> bool {
-        self.plaintext.is_none() && self.write_before.is_none() && self.connection_ids.is_none()
+        self.plaintext.is_none()
+            && self.write_before.is_none()
+            && self.connection_ids.is_none()
+            && self.ended.is_none()
     }
 }
 
@@ -64,7 +70,7 @@ impl Default for RecordLayer {
         };
         Self {
             read: None,
-            ended: None,
+            handshake: None,
             write: None,
             aside: Some(Box::new(aside)),
             written: 0,
@@ -181,12 +187,18 @@ impl RecordLayer {
     }
 
     /// The newest epoch that can be opened ends. What was written in it may still come: it is opened with keys made anew of
-    /// `secrets` for each record, which costs time where there is little to do, and no memory.
-    pub(crate) fn keep_reading(&mut self, secrets: RecordSecrets) {
-        if let Some(read) = self.read.take() {
-            let older = self.ended.take();
-            self.ended = Some(Box::new(read.ended(secrets, older)));
+    /// `secret` for each record, which costs time where there is little to do, and no memory.
+    pub(crate) fn keep_reading(&mut self, secret: TrafficSecret) {
+        let Some(read) = self.read.take() else {
+            return;
+        };
+        if read.epoch() == Epoch::HANDSHAKE {
+            self.handshake = read.ended_handshake(secret).map(Box::new);
+            return;
         }
+        let aside = self.aside.get_or_insert_default();
+        let older = aside.ended.take();
+        aside.ended = Some(Box::new(read.ended(secret, older)));
     }
 
     /// From now on records of `epoch`, which is newer than all before, can be written, and those of the epoch before.
@@ -198,7 +210,11 @@ impl RecordLayer {
 
     /// Older epochs than this cannot be opened any more: their keys are gone.
     pub(crate) fn drop_read_before(&mut self, epoch: Epoch) {
-        Ended::drop_before(&mut self.ended, epoch);
+        self.handshake.take_if(|_| epoch > Epoch::HANDSHAKE);
+        if let Some(aside) = &mut self.aside {
+            Ended::drop_before(&mut aside.ended, epoch);
+        }
+        self.tidy();
     }
 
     /// Older epochs than this cannot be written any more: their keys are gone.
@@ -210,21 +226,47 @@ impl RecordLayer {
     }
 
     /// The epochs before the newest have until then, if their time does not run yet.
-    pub(crate) fn let_go_at(&mut self, until: impl FnOnce() -> Instant) {
-        if let Some(ended) = &mut self.ended {
+    pub(crate) fn let_go_at(&mut self, until: impl Fn() -> Second) {
+        if let Some(handshake) = &mut self.handshake {
+            handshake.until.get_or_insert_with(&until);
+        }
+        if let Some(ended) = self.ended() {
             ended.until.get_or_insert_with(until);
         }
     }
 
     /// Drops the keys of epochs that have had their time.
-    pub(crate) fn let_go(&mut self, now: Instant) {
-        self.ended
-            .take_if(|ended| ended.until.is_some_and(|until| until <= now));
+    pub(crate) fn let_go(&mut self, now: impl Fn() -> Second) {
+        let is_over = |until: Option<Second>| until.is_some_and(|until| until <= now());
+        self.handshake.take_if(|handshake| is_over(handshake.until));
+        if let Some(aside) = &mut self.aside
+            && aside.ended.take_if(|ended| is_over(ended.until)).is_some()
+        {
+            self.tidy();
+        }
+    }
+
+    fn ended(&mut self) -> Option<&mut Ended> {
+        self.aside.as_mut()?.ended.as_deref_mut()
+    }
+
+    /// Takes note that this record was acknowledged, if it is of a handshake that is over.
+    pub(crate) fn acknowledge(&mut self, number: RecordNumber) -> bool {
+        let handshake = self.handshake.as_mut();
+        handshake
+            .filter(|_| number.epoch() == Epoch::HANDSHAKE)
+            .is_some_and(|handshake| handshake.acknowledge(number.sequence()))
+    }
+
+    /// The records of a handshake that is over which were acknowledged, the newest first.
+    pub(crate) fn acknowledged(&self) -> impl Iterator<Item = RecordNumber> {
+        let handshake = self.handshake.as_deref();
+        handshake.into_iter().flat_map(EndedHandshake::acknowledged)
     }
 
     /// From now on what is protected is called by these names.
     pub(crate) fn set_connection_ids(&mut self, ids: ConnectionIds) {
-        self.aside.get_or_insert_default().connection_ids = Some(ids);
+        self.aside.get_or_insert_default().connection_ids = Some(Box::new(ids));
     }
 
     /// From now on the peer is called this.
@@ -238,7 +280,7 @@ impl RecordLayer {
 
     /// The names, if there are any.
     pub(crate) fn connection_ids(&self) -> Option<&ConnectionIds> {
-        self.aside.as_ref()?.connection_ids.as_ref()
+        self.aside.as_ref()?.connection_ids.as_deref()
     }
 
     /// The handshake is complete: nothing in plaintext means anything any more. Only the last flight of DTLS 1.2 begins with
@@ -287,7 +329,7 @@ impl RecordLayer {
 
     /// Whether a protected record has authenticated.
     pub(crate) fn has_opened(&self) -> bool {
-        self.ended.is_some() || self.read.as_ref().is_some_and(ReadEpoch::has_opened)
+        self.has_old_epochs() || self.read.as_ref().is_some_and(ReadEpoch::has_opened)
     }
 
     /// Bytes a record of `epoch` adds to its plaintext.
@@ -300,8 +342,10 @@ impl RecordLayer {
             .map_or(0, |ids| ids.theirs.as_bytes().len());
         let named = id + usize::from(id > 0);
         match &write.key {
-            RecordKey::V12(key) => Header::LEN + named + key.aead().explicit_nonce_len() + TAG_LEN,
-            RecordKey::V13(_) => UnifiedHeader::OVERHEAD + id,
+            RecordKey::V12(key, _) => {
+                Header::LEN + named + key.aead().explicit_nonce_len() + TAG_LEN
+            }
+            RecordKey::V13(..) => UnifiedHeader::OVERHEAD + id,
         }
     }
 
@@ -355,10 +399,19 @@ impl RecordLayer {
         {
             return read.open_unified(&header, record, from);
         }
-        match &mut self.ended {
-            Some(ended) => ended.open_unified(&header, record, from),
-            None => Opened::dropped(DropReason::UnknownEpoch, next),
+        let means = self.read.as_ref().map(ReadEpoch::means);
+        if let Some(means) = means
+            && let Some(ended) = self.ended().and_then(|ended| ended.of(&header))
+        {
+            return ended.open(means, &header, record, from);
         }
+        if let Some(means) = means
+            && let Some(handshake) = &mut self.handshake
+            && header.is_of(Epoch::HANDSHAKE)
+        {
+            return handshake.open(means, &header, record, from);
+        }
+        Opened::dropped(DropReason::UnknownEpoch, next)
     }
 
     /// Writes one record of `epoch` that holds `parts` one after the other, and says its length and its number.
@@ -406,9 +459,9 @@ impl RecordLayer {
     }
 
     /// Whether more than the newest epoch can be opened.
-    #[cfg(test)]
     pub(crate) fn has_old_epochs(&self) -> bool {
-        self.ended.is_some()
+        let aside = self.aside.as_deref();
+        self.handshake.is_some() || aside.is_some_and(|aside| aside.ended.is_some())
     }
 
     /// The usage limit that the newest epoch that can be written has reached or, in DTLS 1.3, come near; it is said once.
@@ -422,12 +475,12 @@ impl RecordLayer {
 fn own_id(aside: &Option<Box<Aside>>) -> &[u8] {
     let ids = aside
         .as_ref()
-        .and_then(|aside| aside.connection_ids.as_ref());
+        .and_then(|aside| aside.connection_ids.as_deref());
     ids.map_or(&[], |ids| ids.ours.as_bytes())
 }
 
 /// What the peer is called.
-fn named(ids: &Option<ConnectionIds>) -> &[u8] {
+fn named(ids: &Option<Box<ConnectionIds>>) -> &[u8] {
     ids.as_ref().map_or(&[], |ids| ids.theirs.as_bytes())
 }
 
@@ -506,13 +559,16 @@ impl RecordLayer {
         self.read = Some(ReadEpoch { key, ..read });
     }
 
-    fn heard(&mut self) -> &mut epochs::Heard {
-        &mut self.read.as_mut().unwrap().heard
-    }
-
     /// As if this record of the newest epoch had come.
     pub(crate) fn received(&mut self, sequence: u64) {
-        self.heard().window.mark(sequence);
+        self.read.as_mut().unwrap().window.mark(sequence);
+    }
+
+    /// As if so many records of the newest epoch had been forged.
+    pub(crate) fn forged(&mut self, count: u32) {
+        let (RecordKey::V12(_, forgeries) | RecordKey::V13(_, forgeries)) =
+            &mut self.read.as_mut().unwrap().key;
+        forgeries.0 = count;
     }
 }
 

@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 use super::cipher::{Cipher, Mask};
 use super::header::{Epoch, RecordNumber};
 use crate::crypto::CryptoBackend;
+use crate::event::AeadLimit;
 use crate::msgs::enums::CipherSuite;
 
 /// The bytes every cipher here appends.
@@ -76,11 +77,6 @@ impl Aead {
             Self::ChaCha20Poly1305 => RecordNumber::SEQUENCES,
         }
     }
-
-    /// Forged records that may be refused with one key before it is changed, or its owner warned (RFC 9147 §4.5.3).
-    pub(crate) fn integrity_limit(self) -> u64 {
-        1 << 36
-    }
 }
 
 /// By what records are protected.
@@ -92,10 +88,26 @@ pub(crate) enum Protection {
     Null,
 }
 
-/// One direction's key of one epoch, and with it the form of the epoch's records.
+/// One direction's key of one epoch, and with it the form of the epoch's records. To read by, it counts what was forged.
 pub(crate) enum RecordKey {
-    V12(Box<KeyV12>),
-    V13(Box<KeyV13>),
+    V12(Box<KeyV12>, Forgeries),
+    V13(Box<KeyV13>, Forgeries),
+}
+
+/// Forged records that were refused with one key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Forgeries(pub(super) u32);
+
+impl Forgeries {
+    /// As many may be refused with one key before it is changed, or its owner warned. RFC 9147 §4.5.3 allows 2³⁶; so many
+    /// fewer can be counted in four bytes.
+    pub(super) const LIMIT: u32 = u32::MAX - 1;
+
+    /// One more; says so if that makes `told`.
+    pub(super) fn count(&mut self, told: u32) -> Option<AeadLimit> {
+        self.0 = self.0.saturating_add(1);
+        (self.0 == told).then_some(AeadLimit::Integrity)
+    }
 }
 
 /// A key of DTLS 1.2.
@@ -131,21 +143,22 @@ impl RecordKey {
         iv.get_mut(..fixed_iv.len())
             .filter(|_| fitting)?
             .copy_from_slice(fixed_iv);
-        Some(Self::V12(Box::new(Key {
+        let key = Box::new(Key {
             cipher: Cipher::new(aead, key, protection)?,
             mask: (),
             iv,
             aead,
             epoch: Epoch::DTLS1_2,
             is_near_limit: false,
-        })))
+        });
+        Some(Self::V12(key, Forgeries::default()))
     }
 
     /// It is near the limit of its cipher. Whether nobody has said so before.
     pub(super) fn first_near_limit(&mut self) -> bool {
         let is_near_limit = match self {
-            Self::V12(key) => &mut key.is_near_limit,
-            Self::V13(key) => &mut key.is_near_limit,
+            Self::V12(key, _) => &mut key.is_near_limit,
+            Self::V13(key, _) => &mut key.is_near_limit,
         };
         !std::mem::replace(is_near_limit, true)
     }
@@ -153,23 +166,30 @@ impl RecordKey {
     /// The same key, as that of this epoch.
     pub(super) fn of_epoch(mut self, epoch: Epoch) -> Self {
         match &mut self {
-            Self::V12(key) => key.epoch = epoch,
-            Self::V13(key) => key.epoch = epoch,
+            Self::V12(key, _) => key.epoch = epoch,
+            Self::V13(key, _) => key.epoch = epoch,
         }
         self
     }
 
     pub(super) fn epoch(&self) -> Epoch {
         match self {
-            Self::V12(key) => key.epoch,
-            Self::V13(key) => key.epoch,
+            Self::V12(key, _) => key.epoch,
+            Self::V13(key, _) => key.epoch,
         }
     }
 
     pub(super) fn aead(&self) -> Aead {
         match self {
-            Self::V12(key) => key.aead,
-            Self::V13(key) => key.aead,
+            Self::V12(key, _) => key.aead,
+            Self::V13(key, _) => key.aead,
+        }
+    }
+
+    pub(super) fn protection(&self) -> Protection {
+        match self {
+            Self::V12(key, _) => key.cipher.protection(),
+            Self::V13(key, _) => key.cipher.protection(),
         }
     }
 }
@@ -250,7 +270,6 @@ pub(crate) struct RecordSecrets {
     bytes: Zeroizing<[u8; 2 * KEY_MAX + NONCE_LEN]>,
     aead: Aead,
     protection: Protection,
-    epoch: Epoch,
 }
 
 impl RecordSecrets {
@@ -260,17 +279,7 @@ impl RecordSecrets {
             bytes: Zeroizing::new([0; 2 * KEY_MAX + NONCE_LEN]),
             aead,
             protection,
-            epoch: Epoch::PLAINTEXT,
         }
-    }
-
-    /// The same, as those of this epoch.
-    pub(super) fn of_epoch(self, epoch: Epoch) -> Self {
-        Self { epoch, ..self }
-    }
-
-    pub(super) fn epoch(&self) -> Epoch {
-        self.epoch
     }
 
     /// The key, the one that masks numbers, and the nonce salt.
@@ -284,11 +293,12 @@ impl RecordSecrets {
 
     /// The expanded key.
     pub(crate) fn key(&self) -> Option<RecordKey> {
-        Some(RecordKey::V13(Box::new(self.expand()?)))
+        let key = Box::new(self.expand(Epoch::PLAINTEXT)?);
+        Some(RecordKey::V13(key, Forgeries::default()))
     }
 
-    /// The expanded key, on the stack.
-    pub(super) fn expand(&self) -> Option<KeyV13> {
+    /// The expanded key, on the stack, as that of this epoch.
+    pub(super) fn expand(&self, epoch: Epoch) -> Option<KeyV13> {
         let (key, rest) = self.bytes.split_at_checked(self.aead.key_len())?;
         let (sn_key, rest) = rest.split_at_checked(self.aead.key_len())?;
         Some(Key {
@@ -296,7 +306,7 @@ impl RecordSecrets {
             mask: Mask::new(self.aead, sn_key, self.protection)?,
             iv: Zeroizing::new(*rest.first_chunk()?),
             aead: self.aead,
-            epoch: self.epoch,
+            epoch,
             is_near_limit: false,
         })
     }

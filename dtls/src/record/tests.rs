@@ -1,8 +1,8 @@
 use proptest::prelude::*;
 
-use super::protect::{Aead, KeyV12, KeyV13, Protection};
+use super::protect::{Aead, Forgeries, KeyV12, KeyV13, Protection, RecordSecrets};
 use super::*;
-use crate::crypto::CryptoBackend;
+use crate::crypto::{CryptoBackend, SuiteV13};
 
 const CIPHERS: [Aead; 3] = [Aead::Aes128Gcm, Aead::Aes256Gcm, Aead::ChaCha20Poly1305];
 
@@ -33,8 +33,8 @@ fn key(aead: Aead, epoch: Epoch, byte: u8) -> RecordKey {
 /// Such a key of DTLS 1.2, to use by hand.
 fn key_v12(aead: Aead) -> Box<KeyV12> {
     match key(aead, Epoch::DTLS1_2, 7) {
-        RecordKey::V12(key) => key,
-        RecordKey::V13(_) => panic!("of DTLS 1.2"),
+        RecordKey::V12(key, _) => key,
+        RecordKey::V13(..) => panic!("of DTLS 1.2"),
     }
 }
 
@@ -46,6 +46,12 @@ fn secrets(aead: Aead, byte: u8) -> RecordSecrets {
     sn_key.fill(byte ^ 0x55);
     iv.fill(byte);
     secrets
+}
+
+/// A key of DTLS 1.3 that can be made anew.
+fn kept_key(aead: Aead, byte: u8) -> RecordKey {
+    let secrets = TrafficSecret::repeated(byte).record_secrets(SuiteV13(aead), REAL);
+    secrets.key().unwrap()
 }
 
 /// One that writes and one that reads.
@@ -112,7 +118,7 @@ fn numbers_pass_their_edges() {
         for edge in edges.into_iter().filter(|edge| *edge < end) {
             writer.skip_to(edge - 2);
             // Two bytes of a number say nothing about what is far away.
-            reader.heard().window.mark(edge - 10);
+            reader.received(edge - 10);
             for _ in 0..4 {
                 let mut datagram = seal(&mut writer, b"at the edge");
                 assert_eq!(
@@ -130,8 +136,10 @@ fn numbers_pass_their_edges() {
 fn eight_bits_are_enough_within_half_their_span() {
     for edge in [1u64 << 8, 1 << 16, 1 << 32, 1 << 48] {
         let (_, mut reader) = layers(Aead::Aes128Gcm, Epoch::APPLICATION);
-        reader.heard().window.mark(edge - 130);
-        let theirs = secrets(Aead::Aes128Gcm, 7).expand().unwrap();
+        reader.received(edge - 130);
+        let theirs = secrets(Aead::Aes128Gcm, 7)
+            .expand(Epoch::APPLICATION)
+            .unwrap();
         let mut take = |sequence| {
             let number = RecordNumber::new(Epoch::APPLICATION, sequence);
             let mut datagram = unified(&theirs, 0, number, b"", b"x\x17");
@@ -170,7 +178,7 @@ fn the_last_numbers_are_kept_for_the_end_and_none_is_used_twice() {
             _ => Aead::Aes128Gcm.confidentiality_limit(),
         };
         writer.skip_to(end - RESERVED_FOR_CLOSE - 1);
-        reader.heard().window.mark(end - RESERVED_FOR_CLOSE - 9);
+        reader.received(end - RESERVED_FOR_CLOSE - 9);
         let mut datagram = seal(&mut writer, b"last");
         assert_eq!(open(&mut reader, &mut datagram), Ok(b"last".to_vec()));
         let mut out = [0; 100];
@@ -193,7 +201,7 @@ fn usage_limits_are_reported_once() {
         let (mut writer, mut reader) = layers(Aead::Aes128Gcm, epoch);
         // DTLS 1.3 is told while there is time to change keys.
         let limit = Aead::Aes128Gcm.confidentiality_limit();
-        let forgeries = Aead::Aes128Gcm.integrity_limit();
+        let forgeries = Forgeries::LIMIT;
         let (limit, forgeries) = match epoch {
             Epoch::DTLS1_2 => (limit, forgeries),
             _ => (limit / 16 * 15, forgeries / 2),
@@ -206,7 +214,7 @@ fn usage_limits_are_reported_once() {
         }
         assert_eq!(reported, 1);
 
-        reader.heard().forged = forgeries - 2;
+        reader.forged(forgeries - 2);
         let limits: Vec<_> = (0..4)
             .map(|_| {
                 let mut forged = seal(&mut writer, b"x");
@@ -224,7 +232,7 @@ fn usage_limits_are_reported_once() {
 #[test]
 fn a_key_of_dtls_1_3_opens_nothing_after_as_many_forgeries_as_it_may_refuse() {
     let (mut writer, mut reader) = layers(Aead::Aes128Gcm, Epoch::APPLICATION);
-    reader.heard().forged = Aead::Aes128Gcm.integrity_limit() - 1;
+    reader.forged(Forgeries::LIMIT - 1);
     let mut good = seal(&mut writer, b"good");
     assert_eq!(open(&mut reader, &mut good), Ok(b"good".to_vec()));
     let mut forged = seal(&mut writer, b"x");
@@ -331,7 +339,7 @@ fn every_form_of_a_record_opens_in_every_cipher() {
     for aead in CIPHERS {
         for id in [&b""[..], b"x", b"a longer name", &[0xc1; 255]] {
             for epoch in [2, 3, 4, 5].map(Epoch) {
-                let theirs = secrets(aead, 7).expand().unwrap();
+                let theirs = secrets(aead, 7).expand(epoch).unwrap();
                 for flags in 0..8u8 {
                     let (_, mut reader) = layers(aead, epoch);
                     reader.set_connection_ids(ConnectionIds {
@@ -359,7 +367,9 @@ fn every_form_of_a_record_opens_in_every_cipher() {
 // req: T33
 #[test]
 fn a_record_without_length_takes_the_rest_and_one_with_it_leaves_the_rest() {
-    let theirs = secrets(Aead::Aes128Gcm, 7).expand().unwrap();
+    let theirs = secrets(Aead::Aes128Gcm, 7)
+        .expand(Epoch::APPLICATION)
+        .unwrap();
     let number = |sequence| RecordNumber::new(Epoch::APPLICATION, sequence);
     let mut datagram = unified(&theirs, 0x0c, number(0), b"", b"one\x17");
     let first = datagram.len();
@@ -387,7 +397,9 @@ fn a_record_without_length_takes_the_rest_and_one_with_it_leaves_the_rest() {
 // req: T32
 #[test]
 fn padding_is_taken_off_and_a_record_of_padding_alone_is_dropped() {
-    let theirs = secrets(Aead::Aes128Gcm, 7).expand().unwrap();
+    let theirs = secrets(Aead::Aes128Gcm, 7)
+        .expand(Epoch::APPLICATION)
+        .unwrap();
     let (_, mut reader) = layers(Aead::Aes128Gcm, Epoch::APPLICATION);
     let mut sequence = 0;
     let mut take = |inner: &[u8]| {
@@ -489,7 +501,9 @@ fn short_records_and_unknown_epochs_are_dropped() {
 fn each_version_has_its_own_header() {
     // Keys of one version do not open what is written in the other's form.
     let (_, mut reader) = layers(Aead::Aes128Gcm, Epoch::DTLS1_2);
-    let theirs = secrets(Aead::Aes128Gcm, 7).expand().unwrap();
+    let theirs = secrets(Aead::Aes128Gcm, 7)
+        .expand(Epoch::APPLICATION)
+        .unwrap();
     let number = RecordNumber::new(Epoch(5), 0);
     let mut datagram = unified(&theirs, 0x0c, number, b"", b"x\x17");
     let unknown = Err(DropReason::UnknownEpoch);
@@ -507,14 +521,15 @@ fn each_version_has_its_own_header() {
 fn old_epochs_open_until_they_are_dropped_and_the_newest_wins_among_alike() {
     let add_read_key = |reader: &mut RecordLayer, epoch: Epoch| {
         let before = (epoch.0 as u8).wrapping_sub(1);
-        reader.keep_reading(secrets(Aead::Aes128Gcm, before));
-        reader.add_read_key(epoch, key(Aead::Aes128Gcm, epoch, epoch.0 as u8));
+        reader.keep_reading(TrafficSecret::repeated(before));
+        reader.add_read_key(epoch, kept_key(Aead::Aes128Gcm, epoch.0 as u8));
     };
     let (mut writer, mut reader) = (RecordLayer::default(), RecordLayer::default());
     let mut kept = Vec::new();
     for epoch in [2, 3, 4, 5].map(Epoch) {
-        writer.add_write_key(epoch, key(Aead::Aes128Gcm, epoch, epoch.0 as u8));
+        writer.add_write_key(epoch, kept_key(Aead::Aes128Gcm, epoch.0 as u8));
         add_read_key(&mut reader, epoch);
+        assert!(open(&mut reader, &mut seal(&mut writer, b"first")).is_ok());
         kept.push(seal(&mut writer, b"text"));
     }
     assert_eq!(reader.read_epoch(), Epoch(5));
@@ -537,7 +552,107 @@ fn old_epochs_open_until_they_are_dropped_and_the_newest_wins_among_alike() {
     let mut write = |epoch| writer.seal(epoch, ContentType::Handshake, [b"x", b""], &mut out);
     assert_eq!(write(Epoch(4)), Err(SealError::NoKeys));
     let again = write(Epoch(5)).map(|sealed| sealed.number);
-    assert_eq!(again, Ok(RecordNumber::new(Epoch(5), 1)));
+    assert_eq!(again, Ok(RecordNumber::new(Epoch(5), 2)));
+}
+
+/// A handshake that is over: records of its epoch as the peer still writes them, and who reads them.
+fn after_a_handshake(aead: Aead, newest: u64) -> (RecordLayer, RecordLayer) {
+    let (mut writer, mut reader) = (RecordLayer::default(), RecordLayer::default());
+    writer.add_write_key(Epoch::HANDSHAKE, kept_key(aead, 7));
+    reader.add_read_key(Epoch::HANDSHAKE, kept_key(aead, 7));
+    writer.skip_to(newest);
+    reader.received(newest - 1);
+    assert!(open(&mut reader, &mut seal(&mut writer, b"Finished")).is_ok());
+    reader.keep_reading(TrafficSecret::repeated(7));
+    reader.add_read_key(Epoch::APPLICATION, key(aead, Epoch::APPLICATION, 8));
+    (writer, reader)
+}
+
+// req: T31 T33 T52
+#[test]
+fn of_a_handshake_that_is_over_only_what_is_new_is_opened() {
+    for aead in CIPHERS {
+        let (mut writer, mut reader) = after_a_handshake(aead, 3);
+        let replayed = Err(DropReason::Replayed);
+        writer.skip_to(3);
+        assert_eq!(open(&mut reader, &mut seal(&mut writer, b"x")), replayed);
+        let [late, mut new] = [b"4", b"5"].map(|text| seal(&mut writer, text));
+        let mut forged = new.clone();
+        *forged.last_mut().unwrap() ^= 1;
+        let opened = reader.open(&mut forged, 0);
+        assert_eq!(opened.record, Err(DropReason::BadMac));
+        assert_eq!(opened.limit, None);
+        assert_eq!(open(&mut reader, &mut new.clone()), Ok(b"5".to_vec()));
+        assert_eq!(open(&mut reader, &mut new), replayed);
+        assert_eq!(open(&mut reader, &mut late.clone()), replayed, "older");
+        let mut short = new[..new.len() - 1].to_vec();
+        short[4] = 15;
+        let (short, _) = short.split_at_mut(5 + 15);
+        assert_eq!(open(&mut reader, short), Err(DropReason::TruncatedRecord));
+        reader.drop_read_before(Epoch::HANDSHAKE);
+        assert!(open(&mut reader, &mut seal(&mut writer, b"x")).is_ok());
+        reader.drop_read_before(Epoch::APPLICATION);
+        let unknown = Err(DropReason::UnknownEpoch);
+        assert_eq!(open(&mut reader, &mut seal(&mut writer, b"x")), unknown);
+    }
+}
+
+// req: T31 T32
+#[test]
+fn numbers_that_no_handshake_has_are_not_opened_when_it_is_over() {
+    let end = 1 << 32;
+    let (mut writer, mut reader) = after_a_handshake(Aead::ChaCha20Poly1305, end - 3);
+    for _ in 0..2 {
+        assert!(open(&mut reader, &mut seal(&mut writer, b"x")).is_ok());
+    }
+    let replayed = Err(DropReason::Replayed);
+    assert_eq!(open(&mut reader, &mut seal(&mut writer, b"x")), replayed);
+    let (mut writer, mut reader) = after_a_handshake(Aead::ChaCha20Poly1305, end);
+    let unknown = Err(DropReason::UnknownEpoch);
+    assert_eq!(open(&mut reader, &mut seal(&mut writer, b"x")), unknown);
+}
+
+// req: T21 T52
+#[test]
+fn which_records_of_a_handshake_were_acknowledged_is_known_when_it_is_over() {
+    let number = |sequence| RecordNumber::new(Epoch::HANDSHAKE, sequence);
+    let known = |reader: &RecordLayer| -> Vec<u64> {
+        let numbers = reader.acknowledged();
+        numbers.map(|number| number.sequence()).collect()
+    };
+    let (mut writer, mut reader) = after_a_handshake(Aead::Aes128Gcm, 4);
+    assert_eq!(known(&reader), []);
+    for sequence in [0, 2, 4] {
+        assert!(reader.acknowledge(number(sequence)));
+    }
+    assert!(!reader.acknowledge(number(5)), "not yet");
+    let other = RecordNumber::new(Epoch::APPLICATION, 1);
+    assert!(!reader.acknowledge(other), "of another epoch");
+    assert_eq!(known(&reader), [4, 2, 0]);
+    assert!(
+        reader
+            .acknowledged()
+            .all(|number| number.epoch() == Epoch::HANDSHAKE)
+    );
+    // Each record that comes makes them older, and 32 are told apart.
+    for (sequence, expected) in [
+        (7, vec![4, 2, 0]),
+        (31, vec![4, 2, 0]),
+        (32, vec![4, 2]),
+        (35, vec![4]),
+        (36, vec![]),
+        (100, vec![]),
+    ] {
+        writer.skip_to(sequence);
+        assert!(open(&mut reader, &mut seal(&mut writer, b"x")).is_ok());
+        assert_eq!(known(&reader), expected, "{sequence}");
+    }
+    assert!(reader.acknowledge(number(100)) && reader.acknowledge(number(69)));
+    assert!(!reader.acknowledge(number(68)), "too old");
+    assert_eq!(known(&reader), [100, 69]);
+    reader.drop_read_before(Epoch::APPLICATION);
+    assert!(!reader.acknowledge(number(100)));
+    assert_eq!(known(&reader), []);
 }
 
 // req: T35
@@ -651,7 +766,7 @@ proptest! {
     #[test]
     fn records_of_dtls_1_3_arrive_in_any_order(order in Just((0..200u64).collect::<Vec<_>>()).prop_shuffle()) {
         let (_, mut reader) = layers(Aead::Aes128Gcm, Epoch::APPLICATION);
-        let theirs = secrets(Aead::Aes128Gcm, 7).expand().unwrap();
+        let theirs = secrets(Aead::Aes128Gcm, 7).expand(Epoch::APPLICATION).unwrap();
         for sequence in order {
             let number = RecordNumber::new(Epoch::APPLICATION, sequence);
             let mut datagram = unified(&theirs, 0x0c, number, b"", b"x\x17");

@@ -6,7 +6,7 @@
 use super::{ServerState, v12, v13};
 use crate::config::is_host_name;
 use crate::error::{Error, PeerIncompatible};
-use crate::handshake::{AskedFor, Context, unexpected};
+use crate::handshake::{Context, unexpected};
 use crate::msgs::codec::Codec;
 use crate::msgs::enums::{HandshakeType, ProtocolVersion};
 use crate::msgs::hello::ClientHello;
@@ -47,8 +47,11 @@ pub(super) fn read<'a>(
         .extensions
         .server_name()
         .filter(|name| is_host_name(name));
-    *cx.asked_for = name
-        .and_then(|name| std::str::from_utf8(name).ok())
-        .map(|name| Box::new(AskedFor(name.into())));
+    let name = name.and_then(|name| std::str::from_utf8(name).ok());
+    if let Some(name) = name {
+        cx.particulars.get_or_insert_default().asked_for = Some(name.into());
+    } else if let Some(particulars) = cx.particulars {
+        particulars.asked_for = None;
+    }
     Ok(hello)
 }

@@ -239,7 +239,6 @@ impl ExpectClientKeyExchange {
         cx.records.add_read_key(Epoch::DTLS1_2, read);
         let session = Box::new(Session {
             negotiated: Negotiated {
-                version: ProtocolVersion::DTLS1_2,
                 cipher_suite: agreed.suite.cipher_suite,
                 group,
                 srtp_profile: agreed.srtp_profile,

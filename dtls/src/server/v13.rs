@@ -99,8 +99,7 @@ fn answer(
     cx.send_flight();
     let handshake = Box::new(Handshake {
         negotiated: Negotiated {
-            version: VERSION,
-            cipher_suite: choice.suite.cipher_suite,
+            cipher_suite: choice.suite.cipher_suite(),
             group: share.group,
             srtp_profile: choice.srtp_profile,
             protocol: choice.protocol,
@@ -147,7 +146,7 @@ fn say_server_hello(
         random,
         // Not the client's, whatever it was (RFC 9147 §5.3).
         session_id: &[],
-        cipher_suite: choice.suite.cipher_suite,
+        cipher_suite: choice.suite.cipher_suite(),
         compression_method: ServerHello::NO_COMPRESSION,
         extensions: Extensions::Items(&extensions),
     };
@@ -296,8 +295,7 @@ impl ExpectFinished {
         } = *self.handshake;
         let finished = check_finished(Side::Client, &traffic, &mut transcript, message)?;
         let read = application.record_key(Side::Client, cx.config)?;
-        cx.records
-            .keep_reading(traffic.record_secrets(Side::Client, cx.config.protection()));
+        cx.records.keep_reading(traffic.secret(Side::Client));
         cx.records.add_read_key(Epoch::APPLICATION, read);
         Ok(ServerState::Completed(Completed {
             negotiated,

@@ -159,11 +159,10 @@ fn what_may_not_come_after_the_handshake_ends_it() {
     }
     // Nor does anything in the handshake's epoch.
     let mut ends = half_connected_v13();
-    // Behind the client's flight, which is on its way.
+    deliver_from_client(&mut ends);
     let seq = ends.server.work().reassembler.next_seq() as u16 + 9;
     let finished = HandshakeType::FINISHED;
     let mut record = late_message(&mut ends.client, Epoch::HANDSHAKE, finished, seq, &[0; 32]);
-    ends.run();
     assert_eq!(ends.server.state(), State::Connected);
     let _ = ends.server.handle_datagram(ends.now, &mut record);
     assert_eq!(ends.server.error().copied(), unexpected);
@@ -222,6 +221,14 @@ fn half_connected_v13() -> Ends {
     ends
 }
 
+/// The client's flight comes; the answer to it is still on its way.
+fn deliver_from_client(ends: &mut Ends) {
+    let mut buf = [0; 1500];
+    while let Some(len) = ends.client.poll_transmit(&mut buf) {
+        let _ = ends.server.handle_datagram(ends.now, &mut buf[..len]);
+    }
+}
+
 // req: T30 T32
 #[test]
 fn data_under_the_keys_of_the_handshake_is_fatal_and_never_delivered() {
@@ -251,8 +258,8 @@ fn data_under_the_keys_of_the_handshake_is_fatal_and_never_delivered() {
 
     // Behind the flight that connects the server.
     let mut ends = half_connected_v13();
+    deliver_from_client(&mut ends);
     let mut record = data(&mut ends.client);
-    ends.run();
     assert_eq!(ends.server.state(), State::Connected);
     assert_refused(&mut ends.server, ends.now, &mut record);
 }

@@ -85,7 +85,10 @@ fn the_chain_with_sha256() {
     ] {
         assert_secret(secret, hex);
     }
-    let mut record = chain.handshake.record_secrets(Side::Client, PROTECTION);
+    let mut record = chain
+        .handshake
+        .secret(Side::Client)
+        .record_secrets(suite, PROTECTION);
     let [key, sn_key, iv] = record.parts_mut();
     assert_eq!(key, bytes("91f77c438bd4e091f20adbf40294d5d4"));
     assert_eq!(iv, bytes("424c6d415241f450f65b8d67"));
@@ -113,7 +116,10 @@ fn the_chain_with_sha384() {
         chain.application.secret(Purpose::ServerTraffic).bytes(),
         "39b9f182a0a4cbaf931300000d56e3b1abe4f5e1635153e43146d42c6280c939f463ad3f9ece738913a6594ae1d16a97",
     );
-    let mut record = chain.handshake.record_secrets(Side::Client, PROTECTION);
+    let mut record = chain
+        .handshake
+        .secret(Side::Client)
+        .record_secrets(suite, PROTECTION);
     let [key, sn_key, iv] = record.parts_mut();
     assert_eq!(
         key,
@@ -215,7 +221,7 @@ fn a_direction_moves_on_alone() {
         "5771d062c882dc556860d2913c833fa5b5b4e63519d6963e11033255a63733e9",
     );
     assert_eq!(
-        chain.application.parts.len(),
+        chain.application.parts().len(),
         3 * 32,
         "the master secret is gone"
     );

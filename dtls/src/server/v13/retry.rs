@@ -64,7 +64,7 @@ impl Retry {
             version: ProtocolVersion::DTLS1_2,
             random: ServerHello::HELLO_RETRY_REQUEST,
             session_id: &[],
-            cipher_suite: self.suite.cipher_suite,
+            cipher_suite: self.suite.cipher_suite(),
             compression_method: ServerHello::NO_COMPRESSION,
             extensions: Extensions::Items(&extensions),
         }

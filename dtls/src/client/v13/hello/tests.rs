@@ -52,7 +52,7 @@ fn check(hello: &ServerHello<'_>, config: &Config) -> Result<CipherSuite, Error>
         true => check_retry(&hello, config),
         false => check_hello(&hello, config),
     };
-    suite.map(|suite| suite.cipher_suite)
+    suite.map(|suite| suite.cipher_suite())
 }
 
 // req: T1 T3

@@ -126,7 +126,7 @@ fn our_order_decides_on_the_suite() {
     let extensions = [SCHEMES, GROUPS, SHARES];
     let mut config = config();
     let chosen = |config: &Config| {
-        Choice::new(&hello(&extensions), config).map(|choice| choice.suite.cipher_suite)
+        Choice::new(&hello(&extensions), config).map(|choice| choice.suite.cipher_suite())
     };
     assert_eq!(chosen(&config), Ok(CipherSuite::TLS13_AES_128_GCM_SHA256));
     config.cipher_suites.reverse();
