@@ -56,7 +56,7 @@ impl Pacer {
     pub fn try_reserve(&self, now: Instant, ahead: Duration) -> bool {
         let mut state = self.state();
         let next = state.next.map_or(now, |next| next.max(now));
-        let free = next.saturating_duration_since(now) < ahead;
+        let free = next == now || next + state.interval <= now + ahead;
         if free {
             state.next = Some(next + state.interval);
         }
