@@ -15,7 +15,6 @@ use crate::checklist::{Checklist, FoundationPair};
 use crate::config::Trickle;
 use crate::few::Few;
 use crate::left_out::Possible;
-use crate::list::List;
 use crate::local::Local;
 use crate::moment::Moment;
 use crate::pair::{End, Pair, PairId, PairState, Ruling};
@@ -45,8 +44,6 @@ pub(crate) struct Generation {
     pub(crate) paths: Paths,
     /// The transaction ids a lite agent saw lately, and from where.
     pub(crate) heard: Option<Box<Heard>>,
-    /// Paths whose consent ended under these credentials: they never come back (RFC 7675 §5.1).
-    pub(crate) refused: List<FiveTuple>,
     pub(crate) budget: ForgeryBudget,
     /// Why the last selected pair was lost.
     pub(crate) lost: Option<Reason>,
@@ -122,7 +119,6 @@ impl Generation {
             nominations: 0,
             paths: Paths::default(),
             heard: None,
-            refused: List::default(),
             budget: ForgeryBudget::default(),
             lost: None,
             gathered: GatheringState::New,
@@ -282,7 +278,7 @@ impl Generation {
             remote,
         } in possible
         {
-            if !self.refused.contains(&path) {
+            if !self.search.refused.contains(&path) {
                 self.add_pair(shared, path, local, remote, credit);
             }
         }

@@ -204,7 +204,7 @@ impl Generation {
             let role = left.reached.map_or(role, |(_, role)| role);
             left.reached = Some((rank, role));
             let known = self.checklist.on_path(&next.path).is_some();
-            if !known && !self.refused.contains(&next.path) {
+            if !known && !self.search.refused.contains(&next.path) {
                 return Some(next);
             }
         }

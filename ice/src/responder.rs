@@ -143,8 +143,9 @@ impl Generation {
 
     /// Whether consent has ended on this path.
     fn has_refused(&self, shared: &Shared, path: &FiveTuple) -> bool {
-        !self.refused.is_empty()
-            && (self.refused.contains(path) || self.refused.contains(&shared.canonical(*path)))
+        !self.search.refused.is_empty()
+            && (self.search.refused.contains(path)
+                || self.search.refused.contains(&shared.canonical(*path)))
     }
 
     fn conflict(&self, shared: &Shared, theirs: Option<RoleAttribute>) -> Conflict {
@@ -180,7 +181,7 @@ impl Generation {
         known: Option<PairId>,
         seen: Seen,
     ) {
-        if self.failed.is_some() || self.refused.contains(path) {
+        if self.failed.is_some() || self.search.refused.contains(path) {
             return;
         }
         self.paths.on_request(path);

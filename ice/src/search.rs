@@ -2,6 +2,7 @@
 
 use std::ops::Deref;
 
+use crate::address::FiveTuple;
 use crate::candidate::CandidateId;
 use crate::early::EarlyRequest;
 use crate::generation::{EndOfCandidates, Generation};
@@ -10,7 +11,7 @@ use crate::moment::Moment;
 use crate::pair::PairId;
 use crate::shared::Shared;
 
-/// When what began, and what is still to be done about it.
+/// When what began, what is still to be done about it, and what was given up.
 #[derive(Debug, Default)]
 pub(crate) struct Waits {
     /// When the checks began.
@@ -28,6 +29,8 @@ pub(crate) struct Waits {
     /// While there are pairs that the checklist has no room for.
     pub(crate) left_out: Option<LeftOut>,
     pub(crate) early: Vec<EarlyRequest>,
+    /// Paths whose consent ended under these credentials: they never come back (RFC 7675 §5.1).
+    pub(crate) refused: Vec<FiveTuple>,
     /// Whose candidates are said to be that came before the peer's parameters.
     pub(crate) strays: Vec<(CandidateId, Box<str>)>,
 }
@@ -43,6 +46,7 @@ impl Waits {
         deferred: None,
         left_out: None,
         early: Vec::new(),
+        refused: Vec::new(),
         strays: Vec::new(),
     };
 }
@@ -94,6 +98,7 @@ impl Generation {
             deferred,
             left_out,
             early,
+            refused,
             strays,
         } = &*self.search;
         let timing = &shared.config.timing;
@@ -111,6 +116,7 @@ impl Generation {
             && deferred.is_none()
             && left_out.is_none()
             && early.is_empty()
+            && refused.is_empty()
             && strays.is_empty()
     }
 }

@@ -11,6 +11,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// Room for so many is kept.
+const FEW: usize = 64;
+
 #[derive(Debug)]
 pub(super) struct Farewells {
     entries: KeyedMap<Box<[u8]>, Farewell>,
@@ -66,10 +69,15 @@ impl Farewells {
         self.entries.remove(ufrag);
     }
 
-    /// Forgets what has had its time.
+    /// Forgets what has had its time, and gives back the room that a rush took.
     pub(super) fn expire(&mut self, now: Instant) {
         while self.next_expiry().is_some_and(|until| until <= now) {
             self.forget_oldest();
+        }
+        let (len, room) = (self.order.len(), self.order.capacity());
+        if room > FEW && len < room / 4 {
+            self.order.shrink_to(len * 2);
+            self.entries.shrink_to(len * 2);
         }
     }
 

@@ -16,14 +16,18 @@ struct Call {
 }
 
 impl Call {
-    fn connect(now: &mut Instant, number: usize, config: &Arc<Config>, socket: &Candidate) -> Self {
+    fn connect(
+        now: &mut Instant,
+        own: SocketAddr,
+        config: &Arc<Config>,
+        socket: &Candidate,
+    ) -> Self {
         let agent = |initiation| Agent::new(config.clone(), Mode::Full, initiation, None);
         let mut call = Self {
             server: agent(Initiation::Responding),
             client: agent(Initiation::Initiating),
         };
-        let [_, a, b, c] = u32::try_from(number).unwrap().to_be_bytes();
-        let own = Candidate::host(SocketAddr::from(([10, a, b, c], 5000)));
+        let own = Candidate::host(own);
         introduce(*now, &mut call.server, socket.clone(), &mut call.client);
         introduce(*now, &mut call.client, own, &mut call.server);
         call.run_until(now, |call| call.is_completed() && call.is_quiet());
@@ -77,27 +81,48 @@ fn carry(now: Instant, from: &mut Agent, to: &mut Agent, buf: &mut [u8]) -> bool
     true
 }
 
-fn server_socket() -> Candidate {
-    Candidate::host("192.0.2.1:3478".parse().unwrap())
-}
-
-#[test]
-fn a_connected_agent_holds_little_and_gives_it_back() {
-    let (config, socket) = (Arc::new(Config::default()), server_socket());
+/// What one agent of many pairs holds, those with the server's socket and those with one of their own taken together.
+fn each(server: &str, own: impl Fn([u8; 3]) -> SocketAddr) -> i64 {
+    let (config, socket) = (
+        Arc::new(Config::default()),
+        Candidate::host(server.parse().unwrap()),
+    );
     let mut now = sim::Clock::epoch();
     let mut calls = Vec::new();
     let held = measure(|| {
         calls = Vec::with_capacity(PAIRS);
-        calls.extend((0..PAIRS).map(|number| Call::connect(&mut now, number, &config, &socket)));
+        calls.extend((0..PAIRS).map(|number| {
+            let [_, a, b, c] = u32::try_from(number).unwrap().to_be_bytes();
+            Call::connect(&mut now, own([a, b, c]), &config, &socket)
+        }));
     });
-    let (agents, inline) = (2 * PAIRS as i64, size_of::<Agent>());
+    let agents = 2 * PAIRS as i64;
     let each = held.bytes_current / agents;
     println!(
-        "{inline} inline, {each} in all, {} allocations",
+        "{} inline, {each} in all, {} allocations",
+        size_of::<Agent>(),
         held.count_current / agents
     );
-    assert!(each <= 872, "{inline} inline, {each} in all");
     let returned = measure(|| calls = Vec::new());
     assert_eq!(returned.bytes_current, -held.bytes_current);
     assert_eq!(returned.count_current, -held.count_current);
+    each
+}
+
+/// What I51 asks for, with the endpoint's share, is counted in `engine/tests/memory.rs`.
+#[test]
+fn a_connected_agent_holds_little_and_gives_it_back() {
+    let over_v4 = each("192.0.2.1:3478", |[a, b, c]| {
+        SocketAddr::from(([10, a, b, c], 5000))
+    });
+    assert!(over_v4 <= 856, "{over_v4}");
+}
+
+#[test]
+fn so_does_one_over_ipv6() {
+    let over_v6 = each("[2001:db8::1]:3478", |[a, b, c]| {
+        let [a, b, c] = [a, b, c].map(u16::from);
+        SocketAddr::from(([0x2001, 0xdb8, 1, 0, 0, a, b, c], 5000))
+    });
+    assert!(over_v6 <= 1112, "{over_v6}");
 }
