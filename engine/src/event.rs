@@ -18,6 +18,9 @@ pub enum Event {
     GatheringStateChange(ice::GatheringState),
     /// Another candidate pair carries the traffic.
     SelectedCandidatePairChange(ice::CandidatePair),
+    /// There is no candidate pair to send on any more, and why. Comes also where no change of state says it: ICE that is
+    /// `disconnected` stays so while candidates may still come.
+    SendPathLost(ice::Reason),
     /// A role conflict was settled against this side.
     RoleChange(ice::Role),
     /// An own check was answered on this path for the first time.

@@ -31,7 +31,8 @@ pub struct Culprit {
     pub fault: Fault,
 }
 
-/// The state that is to blame, and the transition that led there. `None`: the transport was in this state when the
+/// The state that is to blame, and the transition that led there. Its reason is the latest: consent that ends while ICE is
+/// `disconnected` changes the reason and not the state. `None`: the transport was in this state when the
 /// connection began to refer to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {

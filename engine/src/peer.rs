@@ -240,6 +240,12 @@ impl PeerConnection {
                 self.events
                     .push(PeerEvent::SelectedCandidatePairChange(id, *pair));
             }
+            Event::SendPathLost(reason) => {
+                if let Some(latest) = &mut member.ice {
+                    latest.reason = *reason;
+                }
+                self.events.push(PeerEvent::SendPathLost(id, *reason));
+            }
             Event::IceStateChange(transition) if states.ice != transition.to => {
                 states.ice = transition.to;
                 member.ice = Some(*transition);

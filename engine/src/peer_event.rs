@@ -11,6 +11,8 @@ use std::{collections::VecDeque, mem::discriminant, time::Instant};
 pub enum PeerEvent {
     /// RTCIceTransport: selectedcandidatepairchange.
     SelectedCandidatePairChange(TransportId, ice::CandidatePair),
+    /// RTCIceTransport: there is no selected candidate pair any more, and why (W3C reports no event for it).
+    SendPathLost(TransportId, ice::Reason),
     /// RTCIceTransport: statechange.
     IceTransportStateChange(TransportId, ice::Transition),
     /// RTCIceTransport: gatheringstatechange.
@@ -117,6 +119,7 @@ fn same_kind(one: &PeerEvent, other: &PeerEvent) -> bool {
 fn transport_of(event: &PeerEvent) -> Option<TransportId> {
     match event {
         PeerEvent::SelectedCandidatePairChange(id, _)
+        | PeerEvent::SendPathLost(id, _)
         | PeerEvent::IceTransportStateChange(id, _)
         | PeerEvent::GatheringStateChange(id, _)
         | PeerEvent::DtlsError(id, _)

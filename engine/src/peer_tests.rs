@@ -104,6 +104,7 @@ fn in_words(event: &PeerEvent) -> String {
     let number = |id: &TransportId| id.to_bits() & 0xff;
     match event {
         PeerEvent::SelectedCandidatePairChange(id, _) => format!("{} pair", number(id)),
+        PeerEvent::SendPathLost(id, reason) => format!("{} lost: {reason}", number(id)),
         PeerEvent::IceTransportStateChange(id, transition) => {
             format!("{} ice {}", number(id), transition.to)
         }
@@ -391,6 +392,26 @@ fn explain_names_exactly_the_transports_responsible_and_their_reasons() {
     assert_eq!(transition.reason, dtls::Reason::HandshakeTimedOut);
 }
 
+// req: R26 I20
+#[test]
+fn explain_gives_the_reason_that_a_path_ended_for_while_the_state_stays() {
+    let mut story = Story::with_transports(1);
+    story.feed(1, Input::Dtls(Dtls::Connected));
+    story.feed(1, Input::Ice(Ice::Connected));
+    story.feed(1, Input::Ice(Ice::Disconnected));
+    story.tell();
+    let lost = Event::SendPathLost(ice::Reason::ConsentRevoked);
+    story
+        .peer
+        .handle_transport_event(story.now, transport(1), &lost);
+    let revoked = ice::Reason::ConsentRevoked.to_string();
+    assert_eq!(story.tell(), [format!("1 lost: {revoked}")]);
+    assert_eq!(
+        story.peer.explain().to_string(),
+        format!("disconnected: transport 1.1: ICE disconnected ({revoked})")
+    );
+}
+
 // req: R26
 #[test]
 fn explain_says_so_when_a_transport_came_with_its_state() {
@@ -610,7 +631,9 @@ impl Story {
 /// Where an event stands within one indication.
 fn rank(event: &PeerEvent) -> u8 {
     match event {
-        PeerEvent::SelectedCandidatePairChange(..) | PeerEvent::DtlsError(..) => 0,
+        PeerEvent::SelectedCandidatePairChange(..)
+        | PeerEvent::SendPathLost(..)
+        | PeerEvent::DtlsError(..) => 0,
         PeerEvent::IceTransportStateChange(..)
         | PeerEvent::DtlsTransportStateChange(..)
         | PeerEvent::GatheringStateChange(..) => 1,

@@ -122,6 +122,11 @@ impl Credit {
         *self = Self::UNLIMITED;
     }
 
+    /// Takes one that is not the last.
+    pub(crate) fn spare(&mut self) -> bool {
+        self.0 > 1 && self.take()
+    }
+
     /// Whether one more check may go.
     pub(crate) fn take(&mut self) -> bool {
         if *self == Self::UNLIMITED {
@@ -136,6 +141,20 @@ impl Credit {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    // req: I42
+    #[test]
+    fn the_last_check_is_not_spared() {
+        let mut credit = Credit::EARNED;
+        assert!(!credit.spare());
+        credit.earn();
+        assert!(!credit.spare());
+        credit.earn();
+        assert!(credit.spare() && !credit.spare());
+        assert!(credit.take() && !credit.take());
+        credit.prove();
+        assert!((0..1000).all(|_| credit.spare()));
+    }
 
     // req: I42
     #[test]

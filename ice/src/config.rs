@@ -119,13 +119,16 @@ pub enum UsernameFragments {
     },
 }
 
-/// What a lite agent asks of a new path.
+/// When a lite agent asks for proof that the peer is on the path that it moves to (I56).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Validation {
-    /// That one check of its own is answered there (RFC 8445 §19.5.1's concern, for who sends no checks otherwise).
+    /// Before it moves: one check of its own has to be answered there, and the old path carries meanwhile (RFC 8445
+    /// §19.5.1's concern, for who sends no checks otherwise).
     OwnCheck,
-    /// Nothing: the peer's nomination is enough. For peers that do not answer checks of a lite agent.
-    Trusting,
+    /// After: the nomination is followed at once, for peers that do not answer checks of a lite agent. What goes there is
+    /// three times what came from there at most, and no media, until the application says that the peer is there
+    /// ([`Agent::set_path_validated`](crate::Agent::set_path_validated)), or an own check was answered after all.
+    Afterwards,
 }
 
 /// When remote candidates stop being accepted.

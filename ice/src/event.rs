@@ -17,6 +17,10 @@ pub enum Event {
     GatheringStateChange(GatheringState),
     /// Another pair carries the traffic, or the same one is now nominated. Comes before the state change it causes.
     SelectedCandidatePairChange(CandidatePair),
+    /// There is no pair to send on any more, and why: consent that expired or was revoked, a candidate that was removed, a
+    /// veto. Comes before the state change it causes, and also where there is none: an agent that is `disconnected` stays so
+    /// while candidates may still come.
+    SendPathLost(Reason),
     /// An own check was answered there for the first time.
     PathValidated(FiveTuple),
     /// A role conflict was settled against us, or a restart found a peer of another mode.
@@ -29,7 +33,7 @@ pub enum Event {
 
 /// Events wait here until polled.
 ///
-/// At the cap, changes of state and of the selected pair merge with the latest of their kind, so that what is reported
+/// At the cap, changes of state, of the selected pair and its losses merge with the latest of their kind, so that what is reported
 /// last is always true; the rest is dropped and counted.
 #[derive(Debug, Default)]
 pub(crate) struct EventQueue(List<Event>);
@@ -53,11 +57,17 @@ impl EventQueue {
                     ..later
                 };
             }
-            (Some(earlier @ Event::SelectedCandidatePairChange(_)), later) => *earlier = later,
+            (
+                Some(earlier @ (Event::SelectedCandidatePairChange(_) | Event::SendPathLost(_))),
+                later,
+            ) => *earlier = later,
             // The first of a kind that must not be lost: the queue grows by one, and only once per kind.
-            (None, Event::StateChange(_) | Event::SelectedCandidatePairChange(_)) => {
-                self.0.push(event)
-            }
+            (
+                None,
+                Event::StateChange(_)
+                | Event::SelectedCandidatePairChange(_)
+                | Event::SendPathLost(_),
+            ) => self.0.push(event),
             _ => return false,
         }
         true

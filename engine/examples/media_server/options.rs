@@ -69,7 +69,7 @@ pub(crate) struct Options {
     pub(crate) clients: u16,
 
     /// File that gets the DTLS secrets of every session, for Wireshark. Whoever has it can read the sessions.
-    #[arg(long, value_name = "FILE", env = "SSLKEYLOGFILE")]
+    #[arg(long, value_name = "FILE")]
     pub(crate) key_log: Option<PathBuf>,
 
     /// What is logged: a level (`error`, `warn`, `info`, `debug`, `trace`) or a filter such as `media_server=debug`.

@@ -124,6 +124,10 @@ impl Session {
                 self.timeline
                     .change(change.at, "gathering", change.from, change.to, None);
             }
+            PeerEvent::SendPathLost(_, reason) => {
+                self.timeline
+                    .note(now, "selected_pair", format!("none: {reason}"));
+            }
             PeerEvent::SelectedCandidatePairChange(_, pair) => {
                 let pair = pair_view(pair);
                 self.timeline.note(

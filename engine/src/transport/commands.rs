@@ -228,6 +228,14 @@ impl Transport {
         Ok(())
     }
 
+    /// The application knows that the peer receives at the other end of `path`: a lite transport may send there as it may
+    /// where an own check was answered (I56). For [`Validation::Afterwards`](ice::Validation::Afterwards). Nothing happens
+    /// where nobody was heard.
+    pub fn set_path_validated(&mut self, now: Instant, path: FiveTuple) {
+        self.ice.set_path_validated(path);
+        self.settle(now);
+    }
+
     /// The operating system reports that a datagram sent on `path` cannot be delivered; see
     /// [`Agent::handle_unreachable`]. What is not a check says nothing: consent decides.
     pub fn handle_unreachable(&mut self, now: Instant, path: FiveTuple, quoted: &[u8]) -> Received {

@@ -1,13 +1,16 @@
 //! How much may go to an address that nobody has shown the peer to be at: three times what came from there, checks, answers
-//! and handshake together (I56, as RFC 9000 §8.1 has it).
+//! and handshake together (I56, as RFC 9000 §8.1 has it), in no more than twice as many datagrams (I42).
 //!
-//! It exists for a lite agent's first path, until the handshake that ran there has finished or a check of its own was answered
-//! there. What may not go yet is held, one datagram of it; the rest stays in DTLS.
+//! It exists for a lite agent's path that is not proven: its first, until the handshake that ran there has finished or a check of
+//! its own was answered there, and any that it moves to before that. What may not go yet is held, one datagram of it; the rest stays in DTLS.
 
 use floe_ice::FiveTuple;
 
 /// How much more than it sent an address may be sent.
 const FACTOR: u64 = 3;
+/// How many datagrams it may be sent for each of its own that is no check. A check has its answer, and pays for one of ours
+/// (I42).
+const DATAGRAMS: u32 = 2;
 /// How much longer than the peer's check ours can be: both name the same two username fragments.
 const OWN_CHECK: u64 = 16;
 /// How many addresses have an account. One that loses its own starts from nothing: it is owed less then, never more.
@@ -26,6 +29,8 @@ struct Account {
     path: FiveTuple,
     /// How many bytes of DTLS it may be sent.
     owed: u64,
+    /// In how many datagrams, beside those that take the place of a check.
+    datagrams: u32,
 }
 
 /// Where the datagrams of the handshake went.
@@ -42,24 +47,29 @@ impl Meter {
     /// A check came from there. What the agent's own check may need, which each of them pays for (I42), is set aside.
     pub(super) fn on_check(&mut self, path: FiveTuple, len: usize) {
         let own_check = len as u64 + OWN_CHECK;
-        self.credit(path, (FACTOR * len as u64).saturating_sub(own_check));
+        self.credit(path, (FACTOR * len as u64).saturating_sub(own_check), 0);
     }
 
     /// Anything but a check came from there.
     pub(super) fn on_received(&mut self, path: FiveTuple, len: usize) {
-        self.credit(path, FACTOR * len as u64);
+        self.credit(path, FACTOR * len as u64, DATAGRAMS);
     }
 
-    fn credit(&mut self, path: FiveTuple, bytes: u64) {
+    fn credit(&mut self, path: FiveTuple, bytes: u64, datagrams: u32) {
         let known = self
             .accounts
             .iter()
             .position(|account| account.path == path);
         let mut account = match known {
             Some(place) => self.accounts.remove(place),
-            None => Account { path, owed: 0 },
+            None => Account {
+                path,
+                owed: 0,
+                datagrams: 0,
+            },
         };
         account.owed += bytes;
+        account.datagrams = account.datagrams.saturating_add(datagrams);
         if self.accounts.len() == MAX_ACCOUNTS {
             self.accounts.remove(0);
         }
@@ -73,14 +83,27 @@ impl Meter {
         }
     }
 
-    /// Whether a datagram of this length may go there; if so, it is counted.
-    pub(super) fn takes(&mut self, path: &FiveTuple, len: usize) -> bool {
+    /// Whether a datagram of this length may go there; if so, it is counted. `spare` says whether it may take the place of
+    /// a check.
+    pub(super) fn takes(
+        &mut self,
+        path: &FiveTuple,
+        len: usize,
+        spare: impl FnOnce() -> bool,
+    ) -> bool {
         let Some(account) = self.account(path) else {
             return false;
         };
-        let left = account.owed.checked_sub(len as u64);
-        account.owed = left.unwrap_or(account.owed);
-        left.is_some()
+        let Some(left) = account.owed.checked_sub(len as u64) else {
+            return false;
+        };
+        match account.datagrams.checked_sub(1) {
+            Some(left) => account.datagrams = left,
+            None if spare() => {}
+            None => return false,
+        }
+        account.owed = left;
+        true
     }
 
     /// A datagram of the handshake went there.
@@ -132,23 +155,58 @@ mod tests {
         FiveTuple::udp(([192, 0, 2, 1], 1).into(), ([192, 0, 2, 2], port).into())
     }
 
+    /// As far as bytes go: there are checks enough to spare.
+    fn takes(meter: &mut Meter, path: &FiveTuple, len: usize) -> bool {
+        meter.takes(path, len, || true)
+    }
+
+    // req: I42
+    #[test]
+    fn two_datagrams_may_go_for_one_and_what_checks_spare() {
+        let mut meter = Meter::default();
+        let takes = |meter: &mut Meter, mut spare: u32| {
+            let before = spare;
+            let taken = meter.takes(&path(1), 10, || {
+                spare = spare.saturating_sub(1);
+                before > 0
+            });
+            (taken, before - spare)
+        };
+        meter.on_check(path(1), 1000);
+        assert_eq!(
+            takes(&mut meter, 0),
+            (false, 0),
+            "that check's place is its own"
+        );
+        assert_eq!(takes(&mut meter, 1), (true, 1));
+        meter.on_received(path(1), 1000);
+        assert_eq!(takes(&mut meter, 5), (true, 0));
+        assert_eq!(takes(&mut meter, 5), (true, 0));
+        assert_eq!(takes(&mut meter, 5), (true, 1));
+        assert_eq!(takes(&mut meter, 0), (false, 0));
+        // What is too long costs nothing.
+        meter.on_received(path(1), 1);
+        assert!(!meter.takes(&path(1), 10_000, || panic!("not asked")));
+        assert_eq!(takes(&mut meter, 0), (true, 0));
+    }
+
     // req: I56
     #[test]
     fn three_times_what_came_may_go_and_not_a_byte_more() {
         let mut meter = Meter::default();
-        assert!(!meter.takes(&path(1), 1), "nothing came from there");
+        assert!(!takes(&mut meter, &path(1), 1), "nothing came from there");
         meter.on_received(path(1), 100);
         meter.on_answer(&path(1), 50);
-        assert!(meter.takes(&path(1), 200));
-        assert!(!meter.takes(&path(1), 51));
-        assert!(meter.takes(&path(1), 50) && !meter.takes(&path(1), 1));
+        assert!(takes(&mut meter, &path(1), 200));
+        assert!(!takes(&mut meter, &path(1), 51));
+        assert!(takes(&mut meter, &path(1), 50) && !takes(&mut meter, &path(1), 1));
         meter.on_received(path(1), 1);
-        assert!(!meter.takes(&path(1), 4) && meter.takes(&path(1), 3));
-        assert!(!meter.takes(&path(2), 1), "each address for itself");
+        assert!(!takes(&mut meter, &path(1), 4) && takes(&mut meter, &path(1), 3));
+        assert!(!takes(&mut meter, &path(2), 1), "each address for itself");
         // Of a check's worth, a check of our own is set aside.
         meter.on_check(path(2), 100);
         meter.on_answer(&path(2), 64);
-        assert!(!meter.takes(&path(2), 121) && meter.takes(&path(2), 120));
+        assert!(!takes(&mut meter, &path(2), 121) && takes(&mut meter, &path(2), 120));
     }
 
     // req: I56
@@ -158,9 +216,9 @@ mod tests {
         for port in 1..=5 {
             meter.on_received(path(port), 100);
         }
-        assert!(!meter.takes(&path(1), 1) && meter.takes(&path(2), 300));
+        assert!(!takes(&mut meter, &path(1), 1) && takes(&mut meter, &path(2), 300));
         meter.on_received(path(1), 10);
-        assert!(meter.takes(&path(1), 30) && !meter.takes(&path(1), 1));
+        assert!(takes(&mut meter, &path(1), 30) && !takes(&mut meter, &path(1), 1));
         assert_eq!(meter.accounts.len(), MAX_ACCOUNTS);
     }
 

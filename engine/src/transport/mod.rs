@@ -323,6 +323,7 @@ impl Transport {
                 ice::Event::SelectedCandidatePairChange(pair) => {
                     Event::SelectedCandidatePairChange(pair)
                 }
+                ice::Event::SendPathLost(reason) => Event::SendPathLost(reason),
                 ice::Event::RoleChange(role) => Event::RoleChange(role),
                 ice::Event::PathValidated(path) => Event::PathValidated(path),
                 ice::Event::RestartConfirmed => Event::RestartConfirmed,
@@ -406,9 +407,7 @@ impl Transport {
 
     /// Whether what is sent to `path` is metered (I56).
     pub(super) fn is_metered(&self, path: &FiveTuple) -> bool {
-        let trusting = self.ice.config().validate_paths == ice::Validation::Trusting
-            && self.dtls.current().state() == dtls::State::Connected;
-        self.rare.closing.as_ref() != Some(path) && !trusting && self.ice.awaits_proof(path)
+        self.rare.closing.as_ref() != Some(path) && self.ice.awaits_proof(path)
     }
 
     /// Something came from `path`: it counts if that path is metered.
@@ -426,10 +425,14 @@ impl Transport {
     fn may_go(&mut self, path: &FiveTuple, datagram: &[u8]) -> bool {
         let metered = self.is_metered(path);
         let connected = self.dtls.current().state() == dtls::State::Connected;
-        let Some(meter) = self.meter() else {
-            return !metered;
+        if metered {
+            self.rare.facts().meter.get_or_insert_default();
+        }
+        let Some(meter) = self.rare.live().and_then(|rare| rare.meter.as_mut()) else {
+            return true;
         };
-        if metered && !meter.takes(path, datagram.len()) {
+        let spare = || self.ice.spend_check(path);
+        if metered && !meter.takes(path, datagram.len(), spare) {
             meter.hold(datagram);
             return false;
         }
@@ -487,6 +490,10 @@ impl Transport {
             let rtt = self.round_trip_time(&path);
             let cap = self.retransmission_cap();
             self.dtls.start(now, rtt, cap);
+            // A client speaks first, and has more to say than the peer's first check pays for.
+            if self.dtls.current().side() == Some(dtls::Side::Client) && self.is_metered(&path) {
+                self.ice.validate_path(now, path);
+            }
         }
         let proven = |path| self.ice.is_proven(&path);
         if self.dtls.wants_proof() && self.dtls_path().is_some_and(proven) {

@@ -26,14 +26,30 @@ const FULL_PASSIVE: Part = Part {
     setup: Setup::Passive,
 };
 
-/// Bytes that left `b` for each address, and that came from it.
+/// Bytes that left `b` for each address and that came from it, and datagrams.
 #[derive(Default)]
-struct Ledger(HashMap<SocketAddr, (usize, usize)>);
+struct Ledger {
+    bytes: HashMap<SocketAddr, (usize, usize)>,
+    datagrams: HashMap<SocketAddr, (usize, usize)>,
+}
 
 impl Ledger {
+    fn sent(&mut self, to: SocketAddr, len: usize) {
+        self.bytes.entry(to).or_default().0 += len;
+        self.datagrams.entry(to).or_default().0 += 1;
+    }
+
+    fn received(&mut self, from: SocketAddr, len: usize) {
+        self.bytes.entry(from).or_default().1 += len;
+        self.datagrams.entry(from).or_default().1 += 1;
+    }
+
     fn check(&self) {
-        for (address, (out, into)) in &self.0 {
+        for (address, (out, into)) in &self.bytes {
             assert!(*out <= 3 * into, "{out} bytes to {address} for {into}");
+        }
+        for (address, (out, into)) in &self.datagrams {
+            assert!(*out <= 2 * into, "{out} datagrams to {address} for {into}");
         }
     }
 }
@@ -52,12 +68,12 @@ fn turn(pair: &mut Pair<Host, Host>, now: Instant, ledger: &mut Ledger) {
     loop {
         let mut quiet = true;
         while let Some((local, remote, len)) = pair.a.poll_transmit(&mut buf) {
-            ledger.0.entry(local).or_default().1 += len;
+            ledger.received(local, len);
             pair.b.handle_datagram(now, remote, local, &mut buf[..len]);
             quiet = false;
         }
         while let Some((local, remote, len)) = pair.b.poll_transmit(&mut buf) {
-            ledger.0.entry(remote).or_default().0 += len;
+            ledger.sent(remote, len);
             if !is_dtls(&buf[..len]) && !is_request(&buf[..len]) && remote == sim::address(1) {
                 pair.a.handle_datagram(now, remote, local, &mut buf[..len]);
             }
@@ -86,7 +102,7 @@ fn pass(pair: &mut Pair<Host, Host>, now: &mut Instant, time: Duration, ledger: 
     }
 }
 
-// req: I56
+// req: I56 I42
 #[test]
 fn an_unproven_peer_gets_three_times_its_bytes_at_most_whoever_speaks_first() {
     for (seed, of_a, of_b) in [
@@ -97,7 +113,7 @@ fn an_unproven_peer_gets_three_times_its_bytes_at_most_whoever_speaks_first() {
         let (_, b) = support::signalled(&mut pair, of_a, of_b);
         let (mut now, mut ledger) = (pair.now(), Ledger::default());
         pass(&mut pair, &mut now, Duration::from_secs(20), &mut ledger);
-        let (out, into) = ledger.0[&sim::address(1)];
+        let (out, into) = ledger.bytes[&sim::address(1)];
         assert!(out > into, "the handshake was tried: {out} for {into}");
         assert_ne!(pair.b.dtls(b), dtls::State::Connected);
         assert_eq!(pair.b.endpoint.send_path(b), None, "and no media");
@@ -129,12 +145,12 @@ fn a_handshake_that_is_pointed_elsewhere_stays_within_what_came_from_there() {
     let from = from.to_owned();
     for number in 0..30 {
         let mut request = crafted::request(&to, &from, 5000 + number);
-        ledger.0.entry(victim).or_default().1 += request.len();
+        ledger.received(victim, request.len());
         pair.b
             .handle_datagram(now, sim::address(2), victim, &mut request);
         pass(&mut pair, &mut now, Duration::from_millis(400), &mut ledger);
     }
-    let (out, into) = ledger.0[&victim];
+    let (out, into) = ledger.bytes[&victim];
     assert!(out > 0 && out <= 3 * into, "{out} for {into}");
 }
 
@@ -210,6 +226,87 @@ fn the_media_of_a_call_is_not_turned_on_a_victim() {
         assert_eq!(pair.b.endpoint.send_path(b), path);
     }
     assert!((10..=20).contains(&sent), "{sent} datagrams for ten");
+}
+
+// req: I56 I1
+#[test]
+fn two_lite_transports_prove_each_other_and_speak() {
+    let (mut pair, (a, b)) = support::connected(309, LITE_ACTIVE, LITE_PASSIVE);
+    let now = pair.now();
+    pair.a.send(now, a, b"lite");
+    pair.b.send(now, b, b"too");
+    pair.run_for(Duration::from_secs(1));
+    assert_eq!(pair.b.data, [(b, b"lite".to_vec())]);
+    assert_eq!(pair.a.data, [(a, b"too".to_vec())]);
+    for (host, id) in [(&pair.a, a), (&pair.b, b)] {
+        assert_eq!(host.transport(id).ice().stats().requests_sent, 1);
+    }
+}
+
+// req: I56
+#[test]
+fn a_lite_peer_that_never_answered_gets_checks_and_no_handshake() {
+    let mut pair = support::world(310);
+    let (a, _) = support::signalled(&mut pair, LITE_ACTIVE, LITE_PASSIVE);
+    let (mut buf, mut now, mut sent) = ([0; 1500], pair.now(), 0);
+    let end = now + Duration::from_secs(120);
+    while now < end {
+        while let Some((_, remote, len)) = pair.a.poll_transmit(&mut buf) {
+            assert_eq!(remote, sim::address(2));
+            assert!(is_request(&buf[..len]), "nothing but checks");
+            sent += 1;
+        }
+        assert_eq!(pair.a.endpoint.send_path(a), None, "and no media");
+        let Some(next) = pair.a.poll_timeout() else {
+            break;
+        };
+        now = next;
+        pair.a.handle_timeout(now);
+    }
+    assert_eq!(sent, 7, "one transaction");
+    assert_ne!(pair.a.dtls(a), dtls::State::Connected);
+}
+
+// req: I56 I42
+#[test]
+fn who_asks_for_proof_afterwards_sends_no_media_before() {
+    let ends = ([sim::address(1)], [sim::address(2)]);
+    let afterwards = Host::with(2, &ends.1, |config| {
+        let ice = std::sync::Arc::make_mut(&mut config.transport.ice);
+        ice.validate_paths = ice::Validation::Afterwards;
+    });
+    let a_host = Host::new(1, &ends.0);
+    let mut pair = Pair::new(311, (a_host, &ends.0), (afterwards, &ends.1));
+    let ids @ (a, b) = support::signalled(&mut pair, FULL_ACTIVE, LITE_PASSIVE);
+    support::drive_until_connected(&mut pair, ids);
+    pair.run_for(Duration::from_secs(1));
+    assert!(pair.b.endpoint.send_path(b).is_some());
+    let to = pair.b.transport(b).local_parameters().clone();
+    let from = pair.a.transport(a).local_parameters().username_fragment();
+    let (from, now, victim) = (from.to_owned(), pair.now(), sim::address(66));
+    let there = FiveTuple::udp(sim::address(2), victim);
+    let (mut buf, mut into, mut out, mut sent) = ([0; 1500], 0, 0, 0);
+    for number in 0..10 {
+        let mut request = crafted::nominating_request(&to, &from, 9000 + number);
+        into += request.len();
+        pair.b
+            .handle_datagram(now, sim::address(2), victim, &mut request);
+        while let Some((_, remote, len)) = pair.b.poll_transmit(&mut buf) {
+            assert!(remote == victim && !is_dtls(&buf[..len]));
+            (out, sent) = (out + len, sent + 1);
+        }
+        assert_eq!(pair.b.transport(b).ice().send_path(), Some(there));
+        assert_eq!(pair.b.endpoint.send_path(b), None);
+        let sealed = pair.b.with_transport(now, b, |transport| {
+            transport.seal(now, b"media", &mut [0; 1500])
+        });
+        assert_eq!(sealed, Err(floe::SealError::NoConsent));
+    }
+    assert!(out <= 3 * into && sent <= 20, "{out} for {into}, {sent}");
+    // The application knows better.
+    pair.b
+        .with_transport(now, b, |t| t.set_path_validated(now, there));
+    assert_eq!(pair.b.endpoint.send_path(b), Some(there));
 }
 
 // req: I53

@@ -54,7 +54,7 @@ fn dtls_times_out_at_the_pace_of_the_path_and_never_slower_than_800_ms() {
         ..FULL_ACTIVE
     };
     let hellos = client_hellos(10, lite, Duration::from_millis(25));
-    // The first had to wait 50 ms, until the peer's second check had paid for it (I56).
+    // The first had to wait 50 ms, until an own check had proven the path (I56).
     assert_eq!(hellos[..4], [0, 350, 1150, 1950]);
 }
 

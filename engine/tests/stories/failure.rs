@@ -48,6 +48,36 @@ fn a_vanished_peer_is_disconnected_then_failed_with_reasons() {
     assert_eq!(pair.network.in_flight(), 0);
 }
 
+// req: I20
+#[test]
+fn consent_that_expires_is_told_with_its_reason_though_candidates_may_still_come() {
+    let mut pair = support::world(57);
+    let now = pair.now();
+    let ids @ (a, b) = support::created(&mut pair, FULL_ACTPASS, FULL_ACTIVE);
+    support::exchange_parameters(&mut pair, ids, ice::Mode::Full, ice::Mode::Full);
+    for (host, id, own, of_peer) in [(&mut pair.a, a, 1, 2), (&mut pair.b, b, 2, 1)] {
+        host.with_transport(now, id, |transport| {
+            let own = ice::Candidate::host(sim::address(own));
+            let of_peer = ice::Candidate::host(sim::address(of_peer));
+            transport.add_local_candidate(now, own).unwrap();
+            transport.add_remote_candidate(now, of_peer).unwrap();
+        });
+    }
+    pair.a
+        .with_transport(now, a, |t| t.set_remote_setup(now, dtls::Setup::Active))
+        .unwrap();
+    support::drive_until_connected(&mut pair, ids);
+    pair.network.cut();
+    pair.run_for(Duration::from_secs(45));
+    let lost = floe::Event::SendPathLost(ice::Reason::ConsentExpired);
+    for (host, id) in [(&pair.a, a), (&pair.b, b)] {
+        assert_eq!(host.endpoint.send_path(id), None);
+        assert_eq!(host.ice(id), Disconnected);
+        let told = host.events.iter().filter(|(_, event)| *event == lost);
+        assert_eq!(told.count(), 1);
+    }
+}
+
 // req: I21
 #[test]
 fn a_peer_that_comes_back_in_time_was_only_disconnected() {

@@ -67,6 +67,9 @@ impl Agent {
         if changed && let Some(pair) = self.selected_candidate_pair() {
             self.shared.tell(Event::SelectedCandidatePairChange(pair));
         }
+        if self.selected.is_some() && selected.is_none() {
+            self.shared.tell(Event::SendPathLost(self.loss()));
+        }
         self.selected = selected;
         let to = self.compute();
         if to == self.state {
@@ -77,6 +80,16 @@ impl Agent {
             self.change_state(now, State::Checking, self.reason(State::Checking));
         }
         self.change_state(now, to, self.reason(to));
+    }
+
+    /// Why the pair that was in use is lost: an unconfirmed restart's was not in use if the older one had one.
+    fn loss(&self) -> Reason {
+        let older = self.previous.as_ref().and_then(|previous| previous.lost);
+        let reason = match self.is_restarting() {
+            true => older.or(self.current.lost),
+            false => self.current.lost.or(older),
+        };
+        reason.unwrap_or(Reason::PairsFailed)
     }
 
     pub(super) fn change_state(&mut self, now: Moment, to: State, reason: Reason) {

@@ -203,7 +203,8 @@ impl Agent {
         self.retire_at.filter(|_| !needed)
     }
 
-    /// Two lite agents send no checks: the pair is the one with the highest priority (RFC 8445 §8.2).
+    /// Two lite agents look for nothing: the pair is the one with the highest priority (RFC 8445 §8.2). One check of their
+    /// own proves that the peer is there, because nothing else would before they send (I56).
     pub(super) fn select_between_lite(&mut self, now: Moment) {
         let lite = |mode| mode == Mode::Lite;
         let both = lite(self.mode())
@@ -227,6 +228,7 @@ impl Agent {
         if let Some(best) = best.filter(|best| current != Some(*best)) {
             self.current
                 .select(&mut self.shared, now, best, Selection::Nominated);
+            self.current.prove(&mut self.shared, now, best);
         }
     }
 }

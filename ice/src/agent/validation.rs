@@ -5,6 +5,8 @@
 //!        (the old path carries)      └── not answered: nothing, until the peer nominates it again
 //! ```
 //!
+//! Two lite agents, of which neither is checked by the other, prove the pair they take to each other in the same way.
+//!
 //! The first path of a session is taken at once: nothing flows there yet but the handshake, whose owner keeps to three
 //! times what came from there until its end proves the path ([`Agent::set_path_validated`]).
 
@@ -25,13 +27,19 @@ impl Agent {
     /// own was answered there nor [`set_path_validated`](Self::set_path_validated) called. The owner keeps what it sends
     /// there to three times what came from there.
     ///
-    /// Never so for a full agent, which uses no other paths than those that answered, nor between two lite agents, who
-    /// have to trust what was signalled.
+    /// Never so for a full agent, which uses no other paths than those that answered.
     pub fn awaits_proof(&self, path: &FiveTuple) -> bool {
-        let peers = || self.generations().filter_map(|g| g.peer.as_ref());
-        self.mode() == Mode::Lite
-            && peers().all(|peer| peer.mode == Mode::Full)
-            && !self.is_proven(path)
+        self.mode() == Mode::Lite && !self.is_proven(path)
+    }
+
+    /// The owner is about to send a datagram to a path that awaits proof: it takes the place of one of the checks that the
+    /// peer's requests have paid for, so that no more than two datagrams leave for each that came (I42). False if there
+    /// is none to spare; the last one is for the check that brings the proof.
+    pub fn spend_check(&mut self, path: &FiveTuple) -> bool {
+        let path = self.shared.canonical(*path);
+        let pair = self.current.checklist.on_path(&path).map(|pair| pair.id);
+        let pair = pair.and_then(|id| self.current.checklist.get_mut(id));
+        pair.is_some_and(|pair| pair.credit.spare())
     }
 
     /// The owner knows that the peer receives at the other end of `path`: a DTLS handshake that ran there and nowhere else

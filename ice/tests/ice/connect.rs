@@ -2,7 +2,9 @@
 
 use std::time::Instant;
 
-use floe_ice::{Candidate, Config, Initiation, Mode, Reason, Role, State, Timing};
+use floe_ice::{
+    Candidate, Config, Initiation, Mode, Reason, RemoteParameters, Role, State, Timing,
+};
 use floe_stun::{Class, Message};
 use sim::Datagram;
 
@@ -127,9 +129,9 @@ fn signal_after(story: &mut Story, dead: u16) {
     story.b.learn(now, parameters_a, &of_a);
 }
 
-// req: I1
+// req: I1 I56
 #[test]
-fn two_lite_agents_take_their_best_pair_without_a_check() {
+fn two_lite_agents_take_their_best_pair_at_once_and_prove_it_with_one_check() {
     let lite = |seed, initiation, host| {
         Peer::new(
             seed,
@@ -152,10 +154,38 @@ fn two_lite_agents_take_their_best_pair_without_a_check() {
     for (peer, other) in [(&story.a, &story.b), (&story.b, &story.a)] {
         assert_eq!(peer.state(), State::Completed);
         assert_eq!(peer.path().remote, other.addresses[0]);
-        assert_eq!(peer.agent.stats().requests_sent, 0);
+        assert_eq!(peer.agent.stats().requests_sent, 1);
+        let path = peer.path();
+        assert!(peer.agent.is_proven(&path) && !peer.agent.awaits_proof(&path));
     }
     story.run_for(secs(600));
+    assert_eq!(story.a.agent.stats().requests_sent, 1);
     assert_completed(&story);
+}
+
+// req: I56
+#[test]
+fn a_lite_peer_that_is_not_there_gets_one_transaction_and_nothing_else() {
+    let mut solo = Solo::new(Mode::Lite, Initiation::Initiating, Config::default());
+    solo.agent
+        .add_local_candidate(solo.now, Candidate::host(local()))
+        .unwrap();
+    let mut peer = RemoteParameters::new(solo.peer.clone());
+    peer.mode = Mode::Lite;
+    solo.agent.set_remote_parameters(solo.now, peer).unwrap();
+    solo.agent
+        .add_remote_candidate(solo.now, Candidate::host(remote(0)))
+        .unwrap();
+    let path = solo.agent.send_path().unwrap();
+    assert!(solo.agent.awaits_proof(&path));
+    solo.run_for(secs(60));
+    // The owner may ask again and again.
+    for _ in 0..20 {
+        solo.agent.validate_path(solo.now, path);
+        solo.run_for(secs(60));
+    }
+    assert_eq!(solo.take_requests().len(), 7);
+    assert!(solo.agent.awaits_proof(&path));
 }
 
 // req: I1 I20

@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use floe_ice::{
-    Candidate, Config, DropReason, Initiation, Mode, Pacer, PairState, Reason, Received, State,
-    Timing,
+    Candidate, Config, DropReason, Event, Initiation, Mode, Pacer, PairState, Reason, Received,
+    State, Timing,
 };
 use floe_stun::{ErrorCode, RoleAttribute};
 
-use crate::support::solo::{Solo, in_a_call, in_a_call_with, remote, success};
+use crate::support::solo::{
+    Solo, controlled_with_pairs, in_a_call, in_a_call_with, remote, success,
+};
 use crate::support::{connected, full_and_lite, ms, secs, signal};
 
 /// What the test does with the agent's checks.
@@ -609,4 +611,95 @@ fn where_consent_has_ended_the_peer_s_checks_are_forbidden() {
         assert_eq!(codes, [expected]);
     }
     assert_eq!(solo.agent.send_path(), None);
+}
+
+/// Why the path that was in use ended, each time it did.
+fn losses(solo: &Solo) -> Vec<Reason> {
+    let loss = |event: &Event| match event {
+        Event::SendPathLost(reason) => Some(*reason),
+        _ => None,
+    };
+    solo.events.iter().filter_map(loss).collect()
+}
+
+// req: I20
+#[test]
+fn consent_that_expires_while_candidates_may_still_come_says_so() {
+    let mut solo = in_a_call();
+    solo.run_for(secs(20));
+    assert_eq!(solo.agent.state(), State::Disconnected);
+    assert!(solo.agent.send_path().is_some());
+    assert_eq!(losses(&solo), []);
+    let transitions = solo.transitions().len();
+    solo.run_for(secs(20));
+    assert_eq!(solo.agent.send_path(), None);
+    assert_eq!(losses(&solo), [Reason::ConsentExpired]);
+    assert_eq!(solo.agent.state(), State::Disconnected);
+    assert_eq!(
+        solo.transitions().len(),
+        transitions,
+        "no state has changed"
+    );
+    // Nothing is to come any more: it fails, for that reason, and no path is lost twice.
+    solo.agent.local_candidates_complete(solo.now);
+    solo.agent.remote_candidates_complete(solo.now);
+    solo.run_for(secs(60));
+    let last = *solo.transitions().last().unwrap();
+    assert_eq!(
+        (last.to, last.reason),
+        (State::Failed, Reason::ConsentExpired)
+    );
+    assert_eq!(losses(&solo), [Reason::ConsentExpired]);
+}
+
+// req: I20
+#[test]
+fn each_end_of_a_path_is_told_with_its_reason_before_the_state_it_leads_to() {
+    type End = fn(&mut Solo);
+    let ends: [(Reason, End); 5] = [
+        (Reason::ConsentRevoked, |solo| {
+            solo.run_for(secs(6));
+            let check = solo.take_requests().remove(0);
+            let refusal = solo.error_to(&check, ErrorCode::FORBIDDEN);
+            let _ = solo.receive(remote(0), &refusal);
+        }),
+        (Reason::PeerClosed, |solo| {
+            solo.agent.revoke_consent(solo.now, Reason::PeerClosed);
+        }),
+        (Reason::DtlsFailed, |solo| {
+            solo.agent.revoke_consent(solo.now, Reason::DtlsFailed);
+        }),
+        (Reason::CandidateRemoved, |solo| {
+            let _ = solo.agent.remove_remote_candidate(solo.now, remote(0));
+        }),
+        (Reason::PairVetoed, |solo| {
+            let pair = solo.agent.selected_candidate_pair().unwrap().id;
+            solo.agent.veto(solo.now, pair).unwrap();
+        }),
+    ];
+    for (reason, end) in ends {
+        let mut solo = in_a_call();
+        solo.events.clear();
+        end(&mut solo);
+        solo.drain();
+        assert_eq!(solo.agent.send_path(), None);
+        assert_eq!(losses(&solo), [reason]);
+        let place = |wanted: fn(&Event) -> bool| solo.events.iter().position(wanted);
+        let lost = place(|event| matches!(event, Event::SendPathLost(_)));
+        let changed = place(|event| matches!(event, Event::StateChange(_)));
+        assert!(lost < changed, "{:?}", solo.events);
+        assert_eq!(solo.transitions()[0].reason, reason);
+    }
+    // Another pair takes over: nothing is lost.
+    let mut solo = controlled_with_pairs(2);
+    let path = solo.agent.send_path();
+    let pair = solo.agent.selected_candidate_pair().unwrap().id;
+    solo.agent.veto(solo.now, pair).unwrap();
+    solo.drain();
+    assert!(solo.agent.send_path().is_some() && solo.agent.send_path() != path);
+    assert_eq!(losses(&solo), []);
+    // What the application ends itself it knows.
+    solo.agent.close(solo.now);
+    solo.drain();
+    assert_eq!(losses(&solo), []);
 }

@@ -204,15 +204,19 @@ fn a_restart_does_not_move_the_traffic_to_where_nobody_answers() {
 
 // req: I56
 #[test]
-fn a_trusting_lite_agent_obeys_at_once() {
+fn a_lite_agent_that_asks_afterwards_obeys_at_once_and_awaits_proof() {
     let mut config = Config::default();
-    config.validate_paths = Validation::Trusting;
+    config.validate_paths = Validation::Afterwards;
     let mut solo = lite_of(config);
     nominate(&mut solo, remote(0));
     solo.run_for(secs(1));
     nominate(&mut solo, remote(1));
     assert_eq!(carries(&solo), remote(1));
     assert!(solo.take_requests().is_empty());
+    // Its owner knows that there is no proof, and may bring it.
+    assert!(solo.agent.awaits_proof(&on(1)));
+    solo.agent.set_path_validated(on(1));
+    assert!(!solo.agent.awaits_proof(&on(1)));
 }
 
 // req: I56
