@@ -129,6 +129,36 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! A caller with `recvmmsg`, `sendmmsg` or GSO gives and takes many datagrams at a time, with the same results:
+//!
+//! ```
+//! use floe::{Endpoint, Outcome, Received, Segments, ice::FiveTuple};
+//! use std::time::Instant;
+//!
+//! /// `received`: what the sockets gave. `buf` and `transmits` are reserved once: `vec![0; 65_536]`, `Vec::with_capacity(64)`.
+//! fn turn(
+//!     endpoint: &mut Endpoint,
+//!     received: &mut [(FiveTuple, Vec<u8>)],
+//!     buf: &mut [u8],
+//!     transmits: &mut Vec<Segments>,
+//!     send: impl Fn(FiveTuple, &[u8], Option<usize>),
+//! ) {
+//!     let now = Instant::now();
+//!     let batch = received.iter_mut().map(|(path, datagram)| (*path, &mut datagram[..]));
+//!     endpoint.handle_datagrams(now, batch, |_path, outcome, payload| match outcome {
+//!         Outcome::Routed { transport, received: Received::Data { .. } } => println!("{transport}: {payload:?}"),
+//!         Outcome::Routed { transport, received: Received::Media(kind) } => println!("{transport}: {kind:?}, {} bytes", payload.len()),
+//!         _ => {}
+//!     });
+//!     endpoint.handle_timeout(now);
+//!     while endpoint.poll_transmits(buf, transmits) > 0 {
+//!         for Segments { path, range, segment_size, .. } in transmits.iter() {
+//!             send(*path, &buf[range.clone()], *segment_size);
+//!         }
+//!     }
+//! }
+//! ```
+//!
 //! `Endpoint` and [`Transport`] are `Send`: one endpoint per thread, and [`Endpoint::detach`] and [`Endpoint::attach`] move a transport
 //! from one to the other, in the middle of a handshake if need be.
 //!
@@ -167,7 +197,7 @@ pub use aggregate::{
 };
 pub use config::{EndpointConfig, Rate, TransportConfig, TransportOptions};
 pub use demux::MediaKind;
-pub use endpoint::{AttachError, Endpoint};
+pub use endpoint::{AttachError, Endpoint, Segments};
 pub use error::{ApiMisuse, SealError};
 pub use event::{DropReason, Event, Outcome, Received};
 pub use explain::{Culprit, Explanation, Fault};

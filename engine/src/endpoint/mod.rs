@@ -17,6 +17,7 @@
 //! those with something to hand out. All tables hash under secret keys. In steady state nothing here allocates, growth copies
 //! little at a time, and what was taken for a peak is given back after it ([`slots`], [`table`]).
 
+mod batch;
 mod farewells;
 mod heap;
 mod keyed;
@@ -33,6 +34,7 @@ mod tuples;
 mod ufrags;
 mod wheel;
 
+pub use batch::Segments;
 pub use membership::AttachError;
 
 use crate::{EndpointConfig, EndpointStats, Event, Transport, TransportId};
@@ -169,19 +171,31 @@ impl Endpoint {
     ///
     /// If `buf` is shorter than [`TransportConfig::mtu`](crate::TransportConfig::mtu).
     pub fn poll_transmit(&mut self, buf: &mut [u8]) -> Option<Transmit> {
-        assert!(
-            buf.len() >= self.config.transport.mtu(),
-            "the buffer holds the configured MTU"
-        );
+        self.mtu_within(buf);
+        let (sender, transmit) = self.poll_first(buf)?;
+        if sender.is_some() {
+            self.senders.rotate(&mut self.slots);
+        }
+        Some(transmit)
+    }
+
+    /// The longest datagram, in bytes.
+    fn mtu_within(&self, buf: &[u8]) -> usize {
+        let mtu = self.config.transport.mtu();
+        assert!(buf.len() >= mtu, "the buffer holds the configured MTU");
+        mtu
+    }
+
+    /// A datagram of whose turn it is, and whose that is; the endpoint's own go first.
+    fn poll_first(&mut self, buf: &mut [u8]) -> Option<(Option<u32>, Transmit)> {
         if let Some(transmit) = self.outbox.poll_transmit(buf) {
-            return Some(transmit);
+            return Some((None, transmit));
         }
         while let Some(slot) = self.senders.front() {
             if let Some((_, transport)) = self.slots.occupant(slot)
                 && let Some(transmit) = transport.poll_transmit(buf)
             {
-                self.senders.rotate(&mut self.slots);
-                return Some(transmit);
+                return Some((Some(slot), transmit));
             }
             self.senders.remove(&mut self.slots, slot);
         }

@@ -10,6 +10,27 @@ use floe_ice::{self as ice, FiveTuple};
 use floe_stun::{Class, Message, TransactionId};
 use std::time::Instant;
 
+/// A datagram by its protocol, parsed as far as it has to be to find out whose it is.
+#[derive(Debug)]
+pub(super) enum Sorted<'d> {
+    Stun(Message<'d>),
+    Other(Kind, &'d mut [u8]),
+    Dropped(DropReason),
+}
+
+impl<'d> Sorted<'d> {
+    pub(super) fn of(datagram: &'d mut [u8]) -> Self {
+        match demux::classify(datagram) {
+            None => Self::Dropped(DropReason::UnknownProtocol),
+            Some(Kind::Stun) => match Message::parse(datagram) {
+                Ok(message) => Self::Stun(message),
+                Err(_) => Self::Dropped(DropReason::MalformedStun),
+            },
+            Some(kind) => Self::Other(kind, datagram),
+        }
+    }
+}
+
 impl Endpoint {
     /// A datagram arrived on `path`. DTLS records are decrypted in place.
     pub fn handle_datagram<'d>(
@@ -18,22 +39,58 @@ impl Endpoint {
         path: FiveTuple,
         datagram: &'d mut [u8],
     ) -> Outcome<'d> {
-        self.stats.received += 1;
-        let outcome = self.route(now, path.canonical(), datagram);
-        if matches!(outcome, Outcome::Routed { .. }) {
-            self.stats.routed += 1;
+        let path = path.canonical();
+        match Sorted::of(datagram) {
+            Sorted::Stun(message) => self.handle_stun(now, path, &message),
+            Sorted::Other(kind, datagram) => self.handle_other(now, path, kind, datagram),
+            Sorted::Dropped(reason) => self.handle_nothing(reason),
         }
-        outcome
     }
 
-    fn route<'d>(&mut self, now: Instant, path: FiveTuple, datagram: &'d mut [u8]) -> Outcome<'d> {
-        match demux::classify(datagram) {
-            None => self.drop(DropReason::UnknownProtocol),
-            Some(Kind::Stun) => self.handle_stun(now, path, datagram),
-            Some(Kind::TurnChannelOrQuic) if self.is_turn_server(&path) => Outcome::FromTurnServer,
-            Some(Kind::Media(kind)) => self.handle_media(now, path, kind, datagram),
-            Some(kind) => self.handle_other(now, path, kind, datagram),
-        }
+    /// Neither more nor less than a drop counter.
+    pub(super) fn handle_nothing<'d>(&mut self, reason: DropReason) -> Outcome<'d> {
+        let outcome = self.drop(reason);
+        self.counted(outcome)
+    }
+
+    pub(super) fn handle_stun<'d>(
+        &mut self,
+        now: Instant,
+        path: FiveTuple,
+        message: &Message<'d>,
+    ) -> Outcome<'d> {
+        let outcome = match message.class() {
+            Class::Request => self.handle_request(now, path, message),
+            Class::SuccessResponse | Class::ErrorResponse => {
+                self.handle_response(now, path, message)
+            }
+            Class::Indication => match self.by_path(&path) {
+                Some(id) => self.deliver(now, id, path, message),
+                None => self.drop(DropReason::UnknownPath),
+            },
+        };
+        self.counted(outcome)
+    }
+
+    pub(super) fn handle_other(
+        &mut self,
+        now: Instant,
+        path: FiveTuple,
+        kind: Kind,
+        datagram: &mut [u8],
+    ) -> Outcome<'static> {
+        let outcome = match kind {
+            Kind::TurnChannelOrQuic if self.is_turn_server(&path) => Outcome::FromTurnServer,
+            Kind::Media(kind) => self.handle_media(now, path, kind, datagram),
+            kind => self.handle_proven(now, path, kind, datagram),
+        };
+        self.counted(outcome)
+    }
+
+    fn counted<'d>(&mut self, outcome: Outcome<'d>) -> Outcome<'d> {
+        self.stats.received += 1;
+        self.stats.routed += u64::from(matches!(outcome, Outcome::Routed { .. }));
+        outcome
     }
 
     /// Media moves counters and nothing else, so that no table is read anew for it.
@@ -53,11 +110,11 @@ impl Endpoint {
                 received: transport.handle_media(&path, kind),
             };
         }
-        self.handle_other(now, path, Kind::Media(kind), datagram)
+        self.handle_proven(now, path, Kind::Media(kind), datagram)
     }
 
     /// What is not STUN is for whoever has authenticated its 5-tuple.
-    fn handle_other<'d>(
+    fn handle_proven<'d>(
         &mut self,
         now: Instant,
         path: FiveTuple,
@@ -74,27 +131,6 @@ impl Endpoint {
                 received,
             },
             None => self.drop(DropReason::UnknownPath),
-        }
-    }
-
-    fn handle_stun<'d>(
-        &mut self,
-        now: Instant,
-        path: FiveTuple,
-        datagram: &'d [u8],
-    ) -> Outcome<'d> {
-        let Ok(message) = Message::parse(datagram) else {
-            return self.drop(DropReason::MalformedStun);
-        };
-        match message.class() {
-            Class::Request => self.handle_request(now, path, &message),
-            Class::SuccessResponse | Class::ErrorResponse => {
-                self.handle_response(now, path, &message)
-            }
-            Class::Indication => match self.by_path(&path) {
-                Some(id) => self.deliver(now, id, path, &message),
-                None => self.drop(DropReason::UnknownPath),
-            },
         }
     }
 
@@ -319,7 +355,23 @@ impl Endpoint {
         }
     }
 
-    fn is_turn_server(&self, path: &FiveTuple) -> bool {
+    /// In whose slot to look first for whom a datagram is. Not an answer: it may be nobody's.
+    pub(super) fn guess(&self, path: &FiveTuple, sorted: &Sorted<'_>) -> Option<u32> {
+        match sorted {
+            Sorted::Stun(message) => match message.class() {
+                Class::Request => {
+                    let (local, _) = message.username().and_then(halves)?;
+                    self.routes.by_ufrag(local.as_bytes(), |_| true)
+                }
+                Class::Indication => self.routes.by_path(path),
+                _ => Some(self.routes.by_transaction(&message.transaction_id())),
+            },
+            Sorted::Other(..) => self.routes.by_path(path),
+            Sorted::Dropped(_) => None,
+        }
+    }
+
+    pub(super) fn is_turn_server(&self, path: &FiveTuple) -> bool {
         self.config.turn_servers.contains(&path.remote)
     }
 
@@ -330,7 +382,7 @@ impl Endpoint {
 }
 
 /// The two username fragments of `ours:theirs` (RFC 8445 §7.2.2).
-fn halves(username: &[u8]) -> Option<(&str, &str)> {
+pub(super) fn halves(username: &[u8]) -> Option<(&str, &str)> {
     std::str::from_utf8(username).ok()?.split_once(':')
 }
 

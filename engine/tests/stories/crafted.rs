@@ -34,6 +34,17 @@ pub(crate) fn forged_request(to: &Parameters, from: &str, transaction: u64) -> V
     )
 }
 
+/// An answer to a check that nobody has sent.
+pub(crate) fn response(to: &Parameters) -> Vec<u8> {
+    let mut buf = [0; 128];
+    let len = Writer::success(&mut buf, Method::BINDING, transaction_id(1))
+        .xor_mapped_address(([192, 0, 2, 1], 9).into())
+        .integrity(&IntegrityKey::short_term(to.password().as_bytes()))
+        .fingerprint()
+        .expect("it fits");
+    buf[..len].to_vec()
+}
+
 /// A Binding indication, which carries no MAC.
 pub(crate) fn indication() -> Vec<u8> {
     let mut buf = [0; 64];

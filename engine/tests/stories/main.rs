@@ -2,6 +2,7 @@
 
 mod attach;
 mod attack;
+mod batch;
 mod connect;
 mod contest;
 mod crafted;
@@ -14,4 +15,5 @@ mod hostile;
 mod laws;
 mod restart;
 mod routable;
+mod scale;
 mod support;

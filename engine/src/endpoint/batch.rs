@@ -1,0 +1,284 @@
+//! The verbs for callers whose sockets take and give many datagrams at a time: `recvmmsg`, `sendmmsg`, GSO, `io_uring`.
+//!
+//! What comes out is what the single verbs would say. What is gained on the way in is time in which memory is waited for: with many
+//! sessions each datagram meets a cold one, so that a few datagrams are read first, then all their table entries, slots and
+//! transports, each step independent of its neighbours, and only then is the first of them handled. What is gained on the way out
+//! are system calls: datagrams of one size to one peer lie side by side and go as one.
+
+use super::{
+    Endpoint,
+    routing::{Sorted, halves},
+};
+use crate::{Outcome, Received, Transport, demux::Kind};
+use floe_ice::{FiveTuple, Transmit};
+use floe_stun::{Message, is_stun};
+use std::{hint::black_box, ops::Range, time::Instant};
+
+/// Datagrams whose memory is fetched together.
+const AHEAD: usize = 16;
+/// What Linux sends at once with GSO.
+const MAX_SEGMENTS: usize = 64;
+/// What fits the length field of a UDP datagram, headers deducted.
+const MAX_BYTES: usize = 65_000;
+
+/// Datagrams to send that lie side by side in a buffer: all of one size but the last, which may be shorter, on one path. One
+/// `sendmsg` with `UDP_SEGMENT`, and the shape of quinn-udp's `Transmit`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Segments {
+    /// From which local address, to which remote address.
+    pub path: FiveTuple,
+    /// Where in the buffer they are.
+    pub range: Range<usize>,
+    /// The size of each but the last, in bytes. `None`: there is one.
+    pub segment_size: Option<usize>,
+}
+
+impl Segments {
+    fn one(transmit: Transmit, start: usize) -> Self {
+        Self {
+            path: transmit.path,
+            range: start..start + transmit.len,
+            segment_size: None,
+        }
+    }
+
+    /// The ranges of the single datagrams, for who sends one by one.
+    pub fn datagrams(&self) -> impl Iterator<Item = Range<usize>> + use<> {
+        let (size, end) = (self.size(), self.range.end);
+        let starts = self.range.clone().step_by(size);
+        starts.map(move |start| start..end.min(start + size))
+    }
+
+    fn size(&self) -> usize {
+        self.segment_size.unwrap_or_else(|| self.range.len()).max(1)
+    }
+
+    /// Takes in the datagram that was written behind it, if it may go along.
+    fn join(&mut self, transmit: &Transmit) -> bool {
+        let (size, len) = (self.size(), self.range.len());
+        let is_full = len + transmit.len > MAX_BYTES || len / size >= MAX_SEGMENTS;
+        let ended_short = !len.is_multiple_of(size);
+        if transmit.path != self.path || transmit.len > size || ended_short || is_full {
+            return false;
+        }
+        self.segment_size = Some(size);
+        self.range.end += transmit.len;
+        true
+    }
+}
+
+impl Endpoint {
+    /// [`handle_datagram`](Self::handle_datagram) for many: each with the path it arrived on. `on_outcome` hears, in their order, of
+    /// each with its path, its outcome, and its payload: the plaintext of one DTLS record ([`Received::Data`], whose `range` is all
+    /// of the payload and whose `rest` is empty), a whole datagram of media, ZRTP, QUIC or a TURN server, else nothing. A datagram
+    /// with several records of application data has as many outcomes.
+    ///
+    /// Allocates nothing. With thousands of sessions, batches of 16 and more take less time than the same datagrams one by one.
+    pub fn handle_datagrams<'d>(
+        &mut self,
+        now: Instant,
+        batch: impl IntoIterator<Item = (FiveTuple, &'d mut [u8])>,
+        mut on_outcome: impl FnMut(FiveTuple, Outcome<'d>, &'d mut [u8]),
+    ) {
+        let mut batch = batch.into_iter();
+        loop {
+            let mut ahead = [const { None }; AHEAD];
+            for (place, (path, datagram)) in ahead.iter_mut().zip(&mut batch) {
+                let canonical = path.canonical();
+                *place = Some((path, self.sort(&canonical, datagram)));
+            }
+            if ahead[0].is_none() {
+                return;
+            }
+            if ahead[1].is_some() {
+                self.fetch(&ahead);
+            }
+            for (path, sorted) in ahead.into_iter().flatten() {
+                let (canonical, mut hear) = (path.canonical(), |outcome, payload| {
+                    on_outcome(path, outcome, payload);
+                });
+                match sorted {
+                    Sorted::Stun(message) => {
+                        hear(self.handle_stun(now, canonical, &message), &mut []);
+                    }
+                    Sorted::Dropped(reason) => hear(self.handle_nothing(reason), &mut []),
+                    Sorted::Other(Kind::Stun, datagram) => {
+                        self.handle_turn_servers(now, canonical, datagram, hear);
+                    }
+                    Sorted::Other(kind, datagram) => {
+                        self.handle_records(now, canonical, (kind, datagram), hear);
+                    }
+                }
+            }
+        }
+    }
+
+    /// What a TURN server sends may be the caller's, so that it is not lent to a message.
+    fn sort<'d>(&self, path: &FiveTuple, datagram: &'d mut [u8]) -> Sorted<'d> {
+        match self.is_turn_server(path) && is_stun(datagram) {
+            true => Sorted::Other(Kind::Stun, datagram),
+            false => Sorted::of(datagram),
+        }
+    }
+
+    fn handle_turn_servers<'d>(
+        &mut self,
+        now: Instant,
+        path: FiveTuple,
+        datagram: &'d mut [u8],
+        mut hear: impl FnMut(Outcome<'d>, &'d mut [u8]),
+    ) {
+        let outcome = match self.handle_datagram(now, path, datagram) {
+            Outcome::UnknownUfrag { from, .. } => {
+                // The same names, from a datagram that is lent for as long as the outcome lives.
+                let Ok(message) = Message::parse(datagram) else {
+                    return;
+                };
+                let names = message.username().and_then(halves);
+                return names.into_iter().for_each(|(local, remote)| {
+                    let outcome = Outcome::UnknownUfrag {
+                        local,
+                        remote,
+                        from,
+                    };
+                    hear(outcome, &mut []);
+                });
+            }
+            Outcome::FromTurnServer => return hear(Outcome::FromTurnServer, datagram),
+            Outcome::Routed {
+                transport,
+                received,
+            } => Outcome::Routed {
+                transport,
+                received,
+            },
+            Outcome::Refused => Outcome::Refused,
+            Outcome::Dropped(reason) => Outcome::Dropped(reason),
+        };
+        hear(outcome, &mut []);
+    }
+
+    /// As many outcomes as the datagram has records for the application, one if none.
+    fn handle_records<'d>(
+        &mut self,
+        now: Instant,
+        path: FiveTuple,
+        (kind, mut datagram): (Kind, &'d mut [u8]),
+        mut hear: impl FnMut(Outcome<'d>, &'d mut [u8]),
+    ) {
+        loop {
+            let outcome = self.handle_other(now, path, kind, datagram);
+            let Outcome::Routed {
+                transport,
+                received,
+            } = outcome
+            else {
+                let is_callers = outcome == Outcome::FromTurnServer;
+                return hear(outcome, if is_callers { datagram } else { &mut [] });
+            };
+            let routed = |received| Outcome::Routed {
+                transport,
+                received,
+            };
+            match received {
+                Received::Data { range, rest } => {
+                    let (read, behind) = datagram.split_at_mut(rest.start);
+                    let payload = &mut read[range];
+                    let (range, none) = (0..payload.len(), payload.len()..payload.len());
+                    hear(routed(Received::Data { range, rest: none }), payload);
+                    if rest.is_empty() {
+                        return;
+                    }
+                    datagram = behind;
+                }
+                Received::Media(_) | Received::Zrtp | Received::Quic => {
+                    return hear(routed(received), datagram);
+                }
+                _ => return hear(routed(received), &mut []),
+            }
+        }
+    }
+
+    /// Reads what the handling of these datagrams will read first, of all of them, so that the memory is waited for once. Nothing
+    /// depends on what is found.
+    fn fetch(&self, ahead: &[Option<(FiveTuple, Sorted<'_>)>]) {
+        let mut slots = [None; AHEAD];
+        for (slot, item) in slots.iter_mut().zip(ahead) {
+            let guess = |(path, sorted): &(FiveTuple, _)| self.guess(&path.canonical(), sorted);
+            *slot = item.as_ref().and_then(guess);
+        }
+        for slot in slots.into_iter().flatten() {
+            black_box(self.slots.id_in(slot));
+        }
+        for id in slots
+            .into_iter()
+            .flatten()
+            .filter_map(|slot| self.slots.id_in(slot))
+        {
+            black_box(self.slots.get(id).map(Transport::glance));
+        }
+    }
+
+    /// Writes datagrams into `buf`, side by side, as many as there are and as fit, and says how many bytes they take. `transmits`
+    /// is cleared, and filled up to its capacity: the caller reserves it once, it never grows. Call again until it gives 0.
+    ///
+    /// Transports with more than one datagram take turns, as in [`poll_transmit`](Self::poll_transmit), but here a turn lasts as long
+    /// as what is written goes along with what was written before: 64 datagrams at most, of one size but for the last.
+    ///
+    /// ```
+    /// use floe::{Endpoint, Segments};
+    ///
+    /// /// Sends all there is to send. Room for a train of datagrams, and for as many trains as one `sendmmsg` takes:
+    /// /// `vec![0; 65_536]` and `Vec::with_capacity(64)`.
+    /// fn send(endpoint: &mut Endpoint, buf: &mut [u8], transmits: &mut Vec<Segments>) {
+    ///     while endpoint.poll_transmits(buf, transmits) > 0 {
+    ///         for segments in transmits.iter() {
+    ///             let transmit = quinn_udp::Transmit {
+    ///                 destination: segments.path.remote,
+    ///                 src_ip: Some(segments.path.local.ip()),
+    ///                 contents: &buf[segments.range.clone()],
+    ///                 segment_size: segments.segment_size,
+    ///                 ecn: None,
+    ///             };
+    ///             // `state.send((&socket).into(), &transmit)`, where `state` is the socket's `quinn_udp::UdpSocketState`;
+    ///             // if its `max_gso_segments()` is 1, `segments.datagrams()` one by one.
+    /// #           let _ = transmit;
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If `buf` is shorter than [`TransportConfig::mtu`](crate::TransportConfig::mtu), or `transmits` has no capacity: nothing
+    /// could ever be sent.
+    pub fn poll_transmits(&mut self, buf: &mut [u8], transmits: &mut Vec<Segments>) -> usize {
+        assert!(
+            transmits.capacity() > 0,
+            "there is room for a datagram's path and length"
+        );
+        transmits.clear();
+        let (mtu, mut filled, mut in_turn) = (self.mtu_within(buf), 0, None);
+        while transmits.len() < transmits.capacity()
+            && let Some(rest) = buf.get_mut(filled..).filter(|rest| rest.len() >= mtu)
+            && let Some((sender, transmit)) = self.poll_first(rest)
+        {
+            let joined = transmits
+                .last_mut()
+                .is_some_and(|last| last.join(&transmit));
+            if !joined {
+                transmits.push(Segments::one(transmit, filled));
+            }
+            filled += transmit.len;
+            match sender {
+                // Its second train: the next one's turn.
+                Some(slot) if !joined && in_turn == Some(slot) => {
+                    self.senders.rotate(&mut self.slots);
+                    in_turn = None;
+                }
+                sender => in_turn = sender,
+            }
+        }
+        filled
+    }
+}
