@@ -110,6 +110,7 @@
 //! | RFC 8421 | dual stack | [`local_preferences`] |
 //! | RFC 6544 | TCP candidates | text, priorities and pairing; connections are the caller's |
 //! | draft-thatcher-ice-renomination | NOMINATION | both roles |
+//! | GOOG_PING of libwebrtc | | neither announced, sent nor answered: a MAC of 32 bits is no consent |
 
 pub mod nomination;
 
