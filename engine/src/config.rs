@@ -1,5 +1,6 @@
 //! What the caller can choose, with the defaults.
 
+use crate::steering::{self, Sharding};
 use floe_dtls as dtls;
 use floe_ice as ice;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
@@ -74,6 +75,21 @@ pub struct EndpointConfig {
     pub unknown_ufrags: Rate,
     /// And for the network that a check came from: an IPv4 /24, an IPv6 /48. Default: 20 per second, 50 at once.
     pub unknown_ufrags_per_network: Rate,
+    /// The time between two ordinary checks of all its transports together (RFC 8445 §14.2: for a host never less than 5 ms), in
+    /// which they take turns; [`pacer`](crate::Endpoint::pacer) has the slots for who gathers beside them. Triggered,
+    /// nominating and consent checks are answers to somebody and never wait for it. Default: `None`, each transport keeps to its
+    /// own Ta alone, which is what a server of thousands has to do and deviates from the RFC; 5 ms in
+    /// [`EndpointConfig::client`]. If [`ice::Config::pacer`] is set, that one counts.
+    pub check_pacing: Option<Duration>,
+    /// How many DTLS handshakes may be under way at a time that are done by [`handle_handshake`](crate::Endpoint::handle_handshake),
+    /// oldest first, when the caller has nothing better to do; datagrams of more are dropped and counted
+    /// ([`DropReason::TooManyHandshakes`](crate::DropReason::TooManyHandshakes)), and their peers repeat them. So a storm of
+    /// clients holds up no live session's consent. Each may keep 8 datagrams waiting. Default: `None`, handshakes go on as
+    /// their datagrams arrive.
+    pub waiting_handshakes: Option<usize>,
+    /// Its place among the endpoints behind the same sockets. It makes up the username fragments that name it, whatever
+    /// [`ice::Config::username_fragments`] says, and holds 2²² − 2 transports at most. Default: `None`, it is alone.
+    pub sharding: Option<Sharding>,
     /// The TURN servers in use: channel data is taken from nobody else. Default: none.
     pub turn_servers: Vec<SocketAddr>,
 }
@@ -108,8 +124,41 @@ impl EndpointConfig {
                 per_second: 20,
                 burst: 50,
             },
+            check_pacing: None,
+            waiting_handshakes: None,
+            sharding: None,
             turn_servers: Vec::new(),
         }
+    }
+
+    /// [`new`](Self::new) for who is a client and no server: with the pace of checks that RFC 8445 §14.2 has for a host, a new one
+    /// every 5 ms.
+    #[must_use]
+    pub fn client(transport: TransportConfig) -> Self {
+        Self {
+            check_pacing: Some(Duration::from_millis(5)),
+            ..Self::new(transport)
+        }
+    }
+
+    /// What follows from it for the transports and for other values.
+    pub(crate) fn applied(mut self) -> Self {
+        let mut ice = ice::Config::clone(&self.transport.ice);
+        if let Some(interval) = self.check_pacing {
+            ice.pacer
+                .get_or_insert_with(|| Arc::new(ice::Pacer::new(interval)));
+        }
+        if let Some(Sharding { steering, shard }) = &self.sharding {
+            self.max_transports = self.max_transports.min(steering::MAX_SLOTS);
+            ice.username_fragments = ice::UsernameFragments::Routable {
+                routable: steering.ufrags().clone(),
+                number: shard.number().into(),
+            };
+        }
+        if self.check_pacing.is_some() || self.sharding.is_some() {
+            self.transport.ice = Arc::new(ice);
+        }
+        self
     }
 }
 

@@ -117,6 +117,15 @@ pub enum Outcome<'d> {
     Dropped(DropReason),
 }
 
+impl Outcome<'_> {
+    pub(crate) fn routed(transport: TransportId, received: Received) -> Self {
+        Self::Routed {
+            transport,
+            received,
+        }
+    }
+}
+
 /// Why a datagram had no effect. Each reason is counted where it was dropped.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -135,6 +144,8 @@ pub enum DropReason {
     UnknownUfrag,
     /// A check for a session closed lately, with a wrong MAC or none.
     UnauthenticatedFarewell,
+    /// A datagram of a DTLS handshake, while as many handshakes wait as may, or as many datagrams of this one.
+    TooManyHandshakes,
     /// So many checks for closed sessions are being refused that this one was not.
     Overloaded,
     /// No authenticated message of a live ICE generation has come this way.
@@ -157,6 +168,7 @@ impl fmt::Display for DropReason {
             Self::UnknownPath => "nobody has authenticated the sender",
             Self::UnknownUfrag => "too many checks name username fragments that nobody has",
             Self::UnauthenticatedFarewell => "a check for a closed session is not authentic",
+            Self::TooManyHandshakes => "too many handshakes are waiting for their turn",
             Self::Overloaded => "too many refusals are waiting to be sent",
             Self::UnprovenPath => "no authenticated message has come this way",
             Self::NotConnected => "the peer's certificate is not verified",

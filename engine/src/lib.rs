@@ -159,7 +159,7 @@
 //! }
 //! ```
 //!
-//! `Endpoint` and [`Transport`] are `Send`: one endpoint per thread, and [`Endpoint::detach`] and [`Endpoint::attach`] move a transport
+//! `Endpoint` and [`Transport`] are `Send`: one endpoint per thread, [`steering`] to find it for each datagram, and [`Endpoint::detach`] and [`Endpoint::attach`] move a transport
 //! from one to the other, in the middle of a handshake if need be.
 //!
 //! # What it is built from
@@ -185,6 +185,7 @@ mod id;
 mod peer;
 mod peer_event;
 mod stats;
+pub mod steering;
 mod transport;
 
 pub use floe_dtls as dtls;

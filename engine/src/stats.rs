@@ -92,7 +92,7 @@ pub struct Drops([u64; Self::REASONS.len()]);
 
 impl Drops {
     /// The reasons counted here.
-    pub const REASONS: [DropReason; 10] = [
+    pub const REASONS: [DropReason; 11] = [
         DropReason::UnknownProtocol,
         DropReason::MalformedStun,
         DropReason::MissingUsername,
@@ -100,6 +100,7 @@ impl Drops {
         DropReason::UnknownPath,
         DropReason::UnknownUfrag,
         DropReason::UnauthenticatedFarewell,
+        DropReason::TooManyHandshakes,
         DropReason::Overloaded,
         DropReason::UnprovenPath,
         DropReason::NotConnected,
@@ -167,8 +168,8 @@ mod tests {
         for (place, reason) in Drops::REASONS.into_iter().enumerate() {
             assert_eq!(drops.count(reason), place as u64 + 1);
         }
-        assert_eq!(drops.total(), 55);
-        assert_eq!(drops.iter().count(), 10);
+        assert_eq!(drops.total(), 66);
+        assert_eq!(drops.iter().count(), 11);
         assert_eq!(
             drops.count(DropReason::Ice(floe_ice::DropReason::BadIntegrity)),
             0

@@ -1,6 +1,5 @@
 //! What the caller can choose, with the defaults and their sources.
 
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,7 +29,7 @@ pub struct Config {
     pub freezing: Freezing,
     /// When remote candidates of a generation stop being accepted. Default: at its end-of-candidates.
     pub trickle: Trickle,
-    /// A pace shared with other agents, for ordinary checks. Default: none, each agent keeps its own.
+    /// A pace shared with other agents, for ordinary checks, beside each agent's own Ta. Default: none.
     pub pacer: Option<Arc<Pacer>>,
     /// A pace shared with other agents, for probes: the consent checks that follow an unanswered one sooner than consent itself
     /// asks for (`Timing::rto`, [`Timing::disconnected_probe`]). When very many paths fall silent at once it is rather this
@@ -150,8 +149,6 @@ pub(crate) const MAX_EVENTS: usize = 32;
 pub(crate) const MAX_REFUSED_PATHS: usize = 64;
 /// An agent's longest message, with two username fragments of 256 characters, fits.
 pub(crate) const MIN_MTU: usize = 640;
-/// How much a consent interval varies (RFC 7675 §5.1), in thousandths.
-pub(crate) const CONSENT_JITTER: RangeInclusive<u32> = 800..=1200;
 /// Ta is never less (RFC 8445 §14.2).
 pub(crate) const MIN_PACING: Duration = Duration::from_millis(5);
 /// Sums of waits are instants still.

@@ -296,3 +296,63 @@ impl Silence {
         self.older.remove(position)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::{Jitter, Random};
+
+    const BIN: Duration = Duration::from_millis(10);
+    const INTERVAL: Duration = Duration::from_secs(5);
+
+    /// Checks of 100 000 agents that all began at once and are all answered, counted by hundredths of a second.
+    fn herd(seconds: usize) -> Vec<u32> {
+        let mut bins = vec![0; seconds * 100];
+        let start = Moment::ORIGIN;
+        for agent in 0..100_000u32 {
+            let mut seed = [3; 32];
+            seed[..4].copy_from_slice(&agent.to_le_bytes());
+            let mut jitter = Jitter::new(&mut Random::from_seed(seed));
+            let first = jitter.vary(INTERVAL);
+            let mut consent = Consent::new(start, start, Liveness::Responses, first);
+            loop {
+                let now = consent.next_check;
+                let bin = now.saturating_duration_since(start).as_nanos() / BIN.as_nanos();
+                let Some(bin) = bins.get_mut(bin as usize) else {
+                    break;
+                };
+                *bin += 1;
+                let id = TransactionId::from_bytes([0; 12]);
+                consent.on_sent(now, id, Role::Controlling, INTERVAL);
+                consent.renew(now, jitter.vary(INTERVAL));
+            }
+        }
+        bins
+    }
+
+    // req: I20
+    #[test]
+    fn agents_that_began_together_do_not_check_together_for_long() {
+        let bins = herd(180);
+        let (first, last) = (&bins[..1000], &bins[15_000..]);
+        // The first time already they are spread over two seconds: no hundredth of one has much more than its 500.
+        let largest = first.iter().max().copied().unwrap_or_default();
+        assert!(largest < 650, "{largest}");
+        assert_eq!(
+            first[..400].iter().sum::<u32>(),
+            0,
+            "not before 0.8 of the interval"
+        );
+        // After some minutes each has its 200, as if all had begun at random: the variance is the mean.
+        let mean = last.iter().sum::<u32>() as f64 / last.len() as f64;
+        let square = |bin: &u32| (f64::from(*bin) - mean).powi(2);
+        let variance = last.iter().map(square).sum::<f64>() / last.len() as f64;
+        assert!((195.0..205.0).contains(&mean), "{mean}");
+        assert!(
+            (0.85..1.15).contains(&(variance / mean)),
+            "{variance} for {mean}"
+        );
+        let largest = last.iter().max().copied().unwrap_or_default();
+        assert!(largest < 300, "{largest}");
+    }
+}

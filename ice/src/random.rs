@@ -3,6 +3,8 @@
 //! Every draw names its stream, so that a new use of randomness never shifts the numbers of another one: a recorded
 //! session replays. The generator's state is the seed and one counter per label, not one cipher state per label.
 
+use std::time::Duration;
+
 use rand_chacha::ChaCha12Rng;
 use rand_core::{Rng, SeedableRng};
 use zeroize::Zeroizing;
@@ -91,6 +93,15 @@ pub(crate) struct Jitter(u64);
 impl Jitter {
     pub(crate) fn new(random: &mut Random) -> Self {
         Self(random.next_u64(Label::Jitter))
+    }
+
+    /// `mean` or up to 20 % less or more, in steps of its 163 840th part: coarser ones would keep agents that began together on
+    /// one grid for ever.
+    pub(crate) fn vary(&mut self, mean: Duration) -> Duration {
+        // In one unit of 64 bits: this is done for every answer.
+        let mean = u64::try_from(mean.as_nanos()).unwrap_or(u64::MAX);
+        let spread = (mean >> 16).saturating_mul(self.next().into()) / 5 * 2;
+        Duration::from_nanos((mean / 5 * 4).saturating_add(spread))
     }
 
     pub(crate) fn next(&mut self) -> u16 {

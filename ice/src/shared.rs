@@ -7,9 +7,7 @@ use floe_stun::{AttributeType, IntegrityAlgorithm, TransactionId, TransactionIds
 
 use crate::address::FiveTuple;
 use crate::candidate::CandidateId;
-use crate::config::{
-    CONSENT_JITTER, Config, MAX_PENDING_RESPONSES, MAX_UNKNOWN_ATTRIBUTES, PROBE_BURST,
-};
+use crate::config::{Config, MAX_PENDING_RESPONSES, MAX_UNKNOWN_ATTRIBUTES, PROBE_BURST};
 use crate::error::DropReason;
 use crate::event::{Event, EventQueue};
 use crate::list::List;
@@ -115,12 +113,7 @@ impl Shared {
 
     /// A duration varied by ±20 % (RFC 7675 §5.1).
     pub(crate) fn jittered(&mut self, mean: Duration) -> Duration {
-        let span = CONSENT_JITTER.end() - CONSENT_JITTER.start() + 1;
-        let draw = u32::from(self.jitter.next());
-        let thousandths = CONSENT_JITTER.start() + draw % span;
-        // In one unit of 64 bits: this is done for every answer.
-        let mean = u64::try_from(mean.as_nanos()).unwrap_or(u64::MAX);
-        Duration::from_nanos((mean / 1000).saturating_mul(thousandths.into()))
+        self.jitter.vary(mean)
     }
 
     /// Ta, given what the peer asked for.
@@ -148,6 +141,15 @@ impl Shared {
         let due = now >= slot;
         self.slot = (!due).then_some(slot);
         due
+    }
+
+    /// There is no ordinary check for the slot any more: somebody else's may have it.
+    pub(crate) fn return_slot(&mut self) {
+        let slot = self.slot.take();
+        let slot = slot.and_then(|slot| self.config.clock.instant(slot));
+        if let (Some(pacer), Some(slot)) = (&self.config.pacer, slot) {
+            pacer.give_back(slot);
+        }
     }
 }
 

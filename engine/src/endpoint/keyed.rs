@@ -10,10 +10,10 @@ pub(super) type KeyedMap<K, V> = HashMap<K, V, Keyed>;
 
 /// The keys.
 #[derive(Clone)]
-pub(super) struct Keyed(u64, u64);
+pub(crate) struct Keyed(u64, u64);
 
 impl Keyed {
-    pub(super) fn new(key: [u8; 16]) -> Self {
+    pub(crate) fn new(key: [u8; 16]) -> Self {
         let number = u128::from_le_bytes(key);
         Self(number as u64, (number >> 64) as u64)
     }

@@ -78,6 +78,11 @@ impl Endpoint {
             self.routes.admit_from(now, id, &former);
         }
         transport.set_route(route);
+        if self.handshakes.is_on() {
+            transport.hold_handshake();
+        } else {
+            transport.start_handshake(now);
+        }
         transport.paths.forget_announcements();
         let paths: Vec<FiveTuple> = transport.paths.owned().collect();
         for path in paths {
@@ -86,9 +91,12 @@ impl Endpoint {
     }
 
     /// Takes a transport out, with all it has under way, for [`attach`](Self::attach) elsewhere. It stays a machine: datagrams for it
-    /// can be given to it meanwhile. Its id is void from now on, and no events are reported under it.
+    /// can be given to it meanwhile. What [waits](Self::handle_handshake) of its handshake is lost, as on the network, and will be
+    /// repeated. Its id is void from now on, and no events are reported under it.
     pub fn detach(&mut self, id: TransportId) -> Option<Transport> {
+        self.handshakes.forget(id);
         let (names, transport) = self.slots.names(id)?;
+        transport.release_handshake();
         let slot = id.slot();
         for tag in names.tags.into_iter().flatten() {
             self.routes.remove_ufrag(tag, slot);

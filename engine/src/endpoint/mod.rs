@@ -19,8 +19,9 @@
 
 mod batch;
 mod farewells;
+mod handshakes;
 mod heap;
-mod keyed;
+pub(crate) mod keyed;
 mod membership;
 mod outbox;
 mod ready;
@@ -37,12 +38,13 @@ mod wheel;
 pub use batch::Segments;
 pub use membership::AttachError;
 
-use crate::{EndpointConfig, EndpointStats, Event, Transport, TransportId};
+use crate::{EndpointConfig, EndpointStats, Event, Transport, TransportId, steering::Sharding};
 use farewells::Farewells;
 use floe_ice::{FiveTuple, Transmit};
+use handshakes::Handshakes;
 use outbox::{LETTER, Outbox};
 use ready::{Queue, ReadyQueue};
-use routes::Routes;
+use routes::{Routes, Tags};
 use seeds::Seeds;
 use slots::Slots;
 use std::{collections::VecDeque, fmt, time::Instant};
@@ -58,6 +60,7 @@ pub struct Endpoint {
     routes: Routes,
     farewells: Farewells,
     strangers: Strangers,
+    handshakes: Handshakes,
     outbox: Outbox,
     wheel: Wheel,
     /// Who may have a datagram to send.
@@ -85,12 +88,18 @@ impl Endpoint {
     }
 
     fn of(config: EndpointConfig, seeds: Seeds) -> Self {
-        let (route, hash) = (seeds.route_key(), seeds.hash_key());
+        let config = config.applied();
+        let hash = seeds.hash_key();
+        let tags = match &config.sharding {
+            Some(Sharding { steering, shard }) => Tags::of_shard(steering, *shard),
+            None => Tags::alone(seeds.route_key()),
+        };
         let lifetime = config.farewell.min(EndpointConfig::MAX_FAREWELL);
         Self {
             slots: Slots::default(),
-            routes: Routes::new(route, hash.clone()),
+            routes: Routes::new(tags, hash.clone()),
             farewells: Farewells::new(hash.clone(), lifetime, config.max_farewells),
+            handshakes: Handshakes::new(config.waiting_handshakes, hash.clone()),
             strangers: Strangers::new(
                 hash,
                 config.unknown_ufrags,
@@ -226,6 +235,13 @@ impl Endpoint {
         deadlines.into_iter().flatten().min()
     }
 
+    /// The pace that its transports share (see [`EndpointConfig::check_pacing`]): who gathers beside them
+    /// [reserves](floe_ice::Pacer::reserve) a slot for each request.
+    #[must_use]
+    pub fn pacer(&self) -> Option<&floe_ice::Pacer> {
+        self.config.transport.ice.pacer.as_deref()
+    }
+
     /// Counters.
     #[must_use]
     pub fn stats(&self) -> EndpointStats {
@@ -244,6 +260,9 @@ impl Endpoint {
         self.tellers.push(&mut self.slots, slot);
         if has_new_names {
             self.refresh_names(now, id);
+        }
+        if self.handshakes.is_on() {
+            self.refresh_handshake(id);
         }
     }
 

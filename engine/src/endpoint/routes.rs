@@ -7,7 +7,11 @@ use super::{
     tuples::Tuples,
     ufrags::{Tag, Ufrags},
 };
-use crate::{TransportId, transport::Route};
+use crate::{
+    TransportId,
+    steering::{SLOT_BITS, Shard, Steering},
+    transport::Route,
+};
 use floe_ice::FiveTuple;
 use floe_stun::{RouteKey, TransactionId};
 use std::{
@@ -23,11 +27,48 @@ const MAX_ORIGINS: usize = 16;
 
 #[derive(Debug)]
 pub(super) struct Routes {
-    key: Arc<RouteKey>,
+    tags: Tags,
     ufrags: Ufrags,
     paths: Tuples,
     origins: Vec<Origin>,
     hash: Keyed,
+}
+
+/// What the tags in transaction ids are: the transport's slot, under the shard's number if there are several.
+#[derive(Debug)]
+pub(super) struct Tags {
+    key: Arc<RouteKey>,
+    shard: u32,
+    slot_bits: u32,
+}
+
+impl Tags {
+    pub(super) fn alone(key: RouteKey) -> Self {
+        Self {
+            key: Arc::new(key),
+            shard: 0,
+            slot_bits: 32,
+        }
+    }
+
+    pub(super) fn of_shard(steering: &Steering, shard: Shard) -> Self {
+        Self {
+            key: steering.transactions().clone(),
+            shard: shard.number().into(),
+            slot_bits: SLOT_BITS,
+        }
+    }
+
+    fn of_slot(&self, slot: u32) -> u32 {
+        slot | self.shard.checked_shl(self.slot_bits).unwrap_or(0)
+    }
+
+    /// The slot that minted this transaction id, if it was one of ours.
+    fn slot_of(&self, id: &TransactionId) -> Option<u32> {
+        let tag = self.key.tag_of(id);
+        let shard = tag.checked_shr(self.slot_bits).unwrap_or(0);
+        (shard == self.shard).then_some(tag ^ self.of_slot(0))
+    }
 }
 
 /// Another endpoint, whose tags are in the transactions that attached transports brought with them.
@@ -39,9 +80,9 @@ struct Origin {
 }
 
 impl Routes {
-    pub(super) fn new(key: RouteKey, hash: Keyed) -> Self {
+    pub(super) fn new(tags: Tags, hash: Keyed) -> Self {
         Self {
-            key: Arc::new(key),
+            tags,
             ufrags: Ufrags::new(hash.clone()),
             paths: Tuples::new(hash.clone()),
             origins: Vec::new(),
@@ -52,8 +93,8 @@ impl Routes {
     /// How the transactions of the transport in a slot are to be tagged so that [`by_transaction`](Self::by_transaction) finds it.
     pub(super) fn route_to(&self, slot: u32) -> Route {
         Route {
-            key: self.key.clone(),
-            tag: slot,
+            key: self.tags.key.clone(),
+            tag: self.tags.of_slot(slot),
         }
     }
 
@@ -88,8 +129,8 @@ impl Routes {
     }
 
     /// In which slot whoever minted this transaction id would be. The tag in it is a hint: the whole id is compared by the agent.
-    pub(super) fn by_transaction(&self, id: &TransactionId) -> u32 {
-        self.key.tag_of(id)
+    pub(super) fn by_transaction(&self, id: &TransactionId) -> Option<u32> {
+        self.tags.slot_of(id)
     }
 
     /// Who may have minted it before it came here.

@@ -124,6 +124,24 @@ impl Endpoint {
         let Some(id) = self.by_path(&path) else {
             return self.drop(DropReason::UnknownPath);
         };
+        if kind == Kind::Dtls && self.handshakes.is_on() {
+            let waits =
+                |transport: &Transport| transport.is_handshaking() && transport.accepts_from(&path);
+            if self.transport(id).is_some_and(waits) {
+                return self.put_off(id, path, datagram);
+            }
+        }
+        self.deliver_other(now, id, path, kind, datagram)
+    }
+
+    pub(super) fn deliver_other<'d>(
+        &mut self,
+        now: Instant,
+        id: TransportId,
+        path: FiveTuple,
+        kind: Kind,
+        datagram: &mut [u8],
+    ) -> Outcome<'d> {
         let deliver = |transport: &mut Transport| transport.handle_other(now, path, kind, datagram);
         match self.touch(now, id, deliver) {
             Some(received) => Outcome::Routed {
@@ -267,7 +285,7 @@ impl Endpoint {
             self.set_standing(id, path, Standing::Contested);
         }
         if !proven {
-            self.touch(now, id, |challenger| challenger.contend(now, path));
+            self.touch(now, id, |challenger| challenger.validate_path(now, path));
         }
     }
 
@@ -336,7 +354,7 @@ impl Endpoint {
     }
 
     fn by_transaction(&self, id: &TransactionId) -> Option<TransportId> {
-        self.slots.id_in(self.routes.by_transaction(id))
+        self.slots.id_in(self.routes.by_transaction(id)?)
     }
 
     /// Whether a transport is alive and still takes what comes by `path`.
@@ -364,7 +382,7 @@ impl Endpoint {
                     self.routes.by_ufrag(local.as_bytes(), |_| true)
                 }
                 Class::Indication => self.routes.by_path(path),
-                _ => Some(self.routes.by_transaction(&message.transaction_id())),
+                _ => self.routes.by_transaction(&message.transaction_id()),
             },
             Sorted::Other(..) => self.routes.by_path(path),
             Sorted::Dropped(_) => None,
@@ -375,7 +393,7 @@ impl Endpoint {
         self.config.turn_servers.contains(&path.remote)
     }
 
-    fn drop<'d>(&mut self, reason: DropReason) -> Outcome<'d> {
+    pub(super) fn drop<'d>(&mut self, reason: DropReason) -> Outcome<'d> {
         self.stats.dropped.add(reason);
         Outcome::Dropped(reason)
     }

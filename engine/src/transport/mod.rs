@@ -56,6 +56,8 @@ pub struct Transport {
     fresh_cap: u32,
     /// Whether DTLS has been told so.
     is_fresh: bool,
+    /// Whether a client's handshake begins when its endpoint says so, and not when there is a path for it.
+    holds_start: bool,
     counters: TransportCounters,
 }
 
@@ -151,6 +153,7 @@ impl Transport {
             fresh_cap: u32::try_from(config.dtls_retransmission_cap.as_micros())
                 .unwrap_or(u32::MAX),
             is_fresh: false,
+            holds_start: false,
             counters: TransportCounters::default(),
         })
     }
@@ -451,8 +454,10 @@ impl Transport {
         true
     }
 
-    /// Another transport lives on `path`, and only proof wins it over: a full agent is after it anyhow, a lite one is told to.
-    pub(crate) fn contend(&mut self, now: Instant, path: FiveTuple) {
+    /// Has a lite transport prove that its peer is at the other end of `path`, by a check of its own; a full one does so anyhow.
+    /// For a path that another transport lives on, which only proof wins over: an endpoint asks for it itself, a
+    /// dispatcher where two [shards](crate::steering) have learned the same path.
+    pub fn validate_path(&mut self, now: Instant, path: FiveTuple) {
         self.ice.validate_path(now, path);
         self.settle(now);
     }
@@ -493,21 +498,53 @@ impl Transport {
         self.pace_dtls(now);
         self.follow_restart(now);
         self.settle_proof(now);
-        if self.dtls.wants_start()
-            && let Some(path) = self.ice.usable_path()
-        {
-            let rtt = self.round_trip_time(&path);
-            let cap = self.retransmission_cap();
-            self.dtls.start(now, rtt, cap);
-            // A client speaks first, and has more to say than the peer's first check pays for.
-            if self.dtls.current().side() == Some(dtls::Side::Client) && self.is_metered(&path) {
-                self.ice.validate_path(now, path);
-            }
+        if !self.awaits_start() {
+            self.start_handshake(now);
         }
         let proven = |path| self.ice.is_proven(&path);
         if self.dtls.wants_proof() && self.dtls_path().is_some_and(proven) {
             self.dtls.set_path_validated();
         }
+    }
+
+    /// Begins the handshake that is to begin, if there is a path for it, and gives the path.
+    pub(crate) fn start_handshake(&mut self, now: Instant) -> Option<FiveTuple> {
+        if !self.dtls.wants_start() {
+            return None;
+        }
+        let path = self.ice.usable_path()?;
+        let rtt = self.round_trip_time(&path);
+        let cap = self.retransmission_cap();
+        self.dtls.start(now, rtt, cap);
+        // A client speaks first, and has more to say than the peer's first check pays for.
+        if self.dtls.current().side() == Some(dtls::Side::Client) && self.is_metered(&path) {
+            self.ice.validate_path(now, path);
+        }
+        Some(path)
+    }
+
+    /// Whether a client's first flight, which costs it keys, waits for its endpoint's word.
+    pub(crate) fn awaits_start(&self) -> bool {
+        self.holds_start
+            && self.dtls.wants_start()
+            && self.dtls.current().side() == Some(dtls::Side::Client)
+            && self.ice.usable_path().is_some()
+    }
+
+    /// Whether the first handshake is still to be done.
+    pub(crate) fn is_handshaking(&self) -> bool {
+        let state = self.dtls.current().state();
+        self.is_live() && matches!(state, dtls::State::New | dtls::State::Connecting)
+    }
+
+    /// Its endpoint says when a handshake begins.
+    pub(crate) fn hold_handshake(&mut self) {
+        self.holds_start = true;
+    }
+
+    /// It begins by itself again.
+    pub(crate) fn release_handshake(&mut self) {
+        self.holds_start = false;
     }
 
     /// How the ICE restart under way has ended, if it has: read from the agent, not from its events, which may wait long.

@@ -354,6 +354,7 @@ impl Agent {
         }
         self.change_state(now, State::Closed, Reason::Closed);
         self.shared.responses.clear();
+        self.shared.return_slot();
         self.selected = None;
         self.deadline = None;
     }

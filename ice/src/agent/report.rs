@@ -21,8 +21,20 @@ impl Agent {
         self.give_up_or_roll_back(now);
         self.confirm_restart(now);
         self.report(now);
+        self.return_slot_unless_needed();
         self.restarted = None;
         self.deadline = self.next_deadline();
+    }
+
+    /// A slot of the shared pacer that nothing waits for would be lost to all.
+    fn return_slot_unless_needed(&mut self) {
+        let needed = |generation: &Generation| {
+            let deadline = generation.next_check_deadline(&self.shared);
+            deadline.is_some()
+        };
+        if self.shared.slot.is_some() && !self.generations().any(needed) {
+            self.shared.return_slot();
+        }
     }
 
     /// Nothing has happened but that time has passed.

@@ -1,0 +1,285 @@
+//! Storms: very many clients at once are served in order of age, and no live session's consent is late for it.
+
+use crate::{
+    crafted,
+    crowd::{Costs, Crowd, answering, client_address, server_address},
+    support::{self, FULL_ACTIVE, Host},
+};
+use floe::{
+    DropReason, Endpoint, EndpointConfig, Event, Outcome, Received, TransportId, TransportOptions,
+    dtls::{self, RemoteIdentity, Setup},
+    ice::{
+        Candidate, FiveTuple, Initiation, LocalParameters, Mode, Parameters, RemoteParameters,
+        Transmit,
+    },
+};
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+fn ms(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
+
+const COSTS: Costs = Costs {
+    datagram: Duration::from_micros(20),
+    dtls_datagram: Duration::from_micros(20),
+    handshake: Duration::from_millis(20),
+};
+const LIVE: usize = 60;
+const CLIENTS: u16 = 40;
+
+/// Clients that come back all at once, with DTLS.
+struct Storm {
+    endpoint: Endpoint,
+    /// By client: its transport, and the server's.
+    sessions: Vec<(TransportId, TransportId)>,
+    /// In the order in which the server had them connected.
+    connected: Vec<TransportId>,
+}
+
+fn storm_address(number: u16) -> SocketAddr {
+    client_address(1000 + usize::from(number))
+}
+
+impl Storm {
+    fn new(crowd: &mut Crowd, server_setup: Setup) -> Self {
+        let identity = support::identity(3);
+        let config = EndpointConfig::new(support::transport_config(&identity));
+        let mut storm = Self {
+            endpoint: Endpoint::with_seed([77; 32], config),
+            sessions: Vec::new(),
+            connected: Vec::new(),
+        };
+        for number in 0..CLIENTS {
+            storm.join(crowd, number, server_setup);
+        }
+        storm
+    }
+
+    fn join(&mut self, crowd: &mut Crowd, number: u16, server_setup: Setup) {
+        let now = crowd.now;
+        let options = |mode, initiation, setup, peer| TransportOptions {
+            mode,
+            initiation,
+            setup,
+            remote_identity: RemoteIdentity::Fingerprints(peer),
+            local_parameters: None,
+        };
+        let client_setup = match server_setup {
+            Setup::Active => Setup::Passive,
+            _ => Setup::Active,
+        };
+        let of_client = support::fingerprints(&support::identity(3));
+        let of_server = crowd.server.fingerprints();
+        let offer = options(
+            FULL_ACTIVE.mode,
+            Initiation::Initiating,
+            client_setup,
+            of_server,
+        );
+        let answer = options(Mode::Lite, Initiation::Responding, server_setup, of_client);
+        let client = self.endpoint.create(now, offer).expect("room for it");
+        let server = crowd
+            .server
+            .endpoint
+            .create(now, answer)
+            .expect("room for it");
+        let parameters = Parameters::clone(crowd.server.transport(server).local_parameters());
+        let mut for_client = RemoteParameters::new(parameters);
+        for_client.mode = Mode::Lite;
+        let transport = self.endpoint.transport(client).expect("just created");
+        let for_server = RemoteParameters::new(Parameters::clone(transport.local_parameters()));
+        crowd.server.with_transport(now, server, |t| {
+            t.set_remote_parameters(now, for_server)
+                .expect("new parameters");
+            t.add_local_candidate(now, Candidate::host(server_address()))
+                .expect("a host candidate");
+        });
+        self.endpoint
+            .with(now, client, |t| {
+                t.set_remote_parameters(now, for_client)
+                    .expect("new parameters");
+                t.add_local_candidate(now, Candidate::host(storm_address(number)))
+                    .expect("a host candidate");
+                t.add_remote_candidate(now, Candidate::host(server_address()))
+                    .expect("a host candidate");
+            })
+            .expect("just created");
+        self.sessions.push((client, server));
+    }
+
+    /// What the clients have done by now arrives when they did it, and what the server has sent arrives at them.
+    fn exchange(&mut self, crowd: &mut Crowd) {
+        for (path, mut bytes) in std::mem::take(&mut crowd.elsewhere) {
+            let path = FiveTuple::udp(path.remote, path.local);
+            let _ = self.endpoint.handle_datagram(crowd.now, path, &mut bytes);
+        }
+        let (mut at, mut buf) = (crowd.now, [0; 1500]);
+        loop {
+            while let Some(Transmit { path, len }) = self.endpoint.poll_transmit(&mut buf) {
+                let path = FiveTuple::udp(path.remote, path.local);
+                crowd.inject_at(at, path, buf[..len].to_vec());
+            }
+            while self.endpoint.poll_event().is_some() {}
+            match self.endpoint.poll_timeout().filter(|due| *due <= crowd.now) {
+                Some(due) => at = due,
+                None => break,
+            }
+            self.endpoint.handle_timeout(at);
+        }
+        for (_, server) in &self.sessions {
+            let known = self.connected.contains(server);
+            if !known && crowd.server.dtls(*server) == dtls::State::Connected {
+                self.connected.push(*server);
+            }
+        }
+    }
+
+    /// Runs until all are connected. Gives how long that took.
+    fn run(&mut self, crowd: &mut Crowd) -> Duration {
+        let start = crowd.now;
+        while self.connected.len() < self.sessions.len() {
+            crowd.run_for(ms(1), |crowd| self.exchange(crowd));
+            crowd.consent_is_on_time(&[], ms(8000));
+            assert!(
+                crowd.now - start < Duration::from_secs(30),
+                "{:?}",
+                self.connected
+            );
+        }
+        crowd.now - start
+    }
+}
+
+fn crowd(seed: u8, waiting_handshakes: Option<usize>) -> Crowd {
+    let server = Host::with(seed, &[server_address()], |config| {
+        config.waiting_handshakes = waiting_handshakes;
+    });
+    let put_off = match waiting_handshakes {
+        Some(_) => COSTS.datagram,
+        None => COSTS.handshake,
+    };
+    let costs = Costs {
+        dtls_datagram: put_off,
+        ..COSTS
+    };
+    Crowd::new(seed, LIVE, server, costs)
+}
+
+fn live_sessions_wait_for_one_piece_at_most(seed: u8, setup: Setup) {
+    let mut crowd = crowd(seed, Some(10_000));
+    let mut storm = Storm::new(&mut crowd, setup);
+    let took = storm.run(&mut crowd);
+    // The storm was one: the thread was busy with handshakes for as long as they cost.
+    assert!(took >= COSTS.handshake * u32::from(CLIENTS), "{took:?}");
+    // Nobody live has waited for more than one piece of a handshake, and some datagrams.
+    let most = COSTS.handshake + ms(10);
+    assert!(crowd.longest_wait <= most, "{:?}", crowd.longest_wait);
+    assert!(crowd.longest_delay <= most, "{:?}", crowd.longest_delay);
+    // The oldest first: each is through before the next begins.
+    let order: Vec<_> = storm.sessions.iter().map(|(_, server)| *server).collect();
+    assert_eq!(storm.connected, order);
+    assert_eq!(crowd.server.endpoint.waiting_handshakes(), 0);
+}
+
+// req: T71
+#[test]
+fn handshakes_of_a_server_wait_for_live_sessions() {
+    live_sessions_wait_for_one_piece_at_most(211, Setup::Passive);
+}
+
+// req: T71
+#[test]
+fn handshakes_of_a_client_wait_for_live_sessions() {
+    live_sessions_wait_for_one_piece_at_most(215, Setup::Active);
+}
+
+#[test]
+fn without_waiting_live_sessions_wait_for_handshakes() {
+    let mut crowd = crowd(212, None);
+    let mut storm = Storm::new(&mut crowd, Setup::Passive);
+    storm.run(&mut crowd);
+    let longest = crowd.longest_wait.max(crowd.longest_delay);
+    assert!(longest > COSTS.handshake * 5, "{longest:?}");
+}
+
+#[test]
+fn handshakes_over_the_cap_are_counted_and_get_through_later() {
+    let mut crowd = crowd(213, Some(4));
+    let mut storm = Storm::new(&mut crowd, Setup::Passive);
+    storm.run(&mut crowd);
+    let stats = crowd.server.endpoint.stats();
+    assert!(
+        stats.dropped.count(DropReason::TooManyHandshakes) > 0,
+        "{stats:?}"
+    );
+    assert_eq!(crowd.server.endpoint.waiting_handshakes(), 0);
+    // What is over has made room.
+    let mut another = Storm::new(&mut crowd, Setup::Passive);
+    another.run(&mut crowd);
+}
+
+/// A session with a peer that is only its words.
+fn session(server: &mut Host, now: Instant, number: usize) -> (TransportId, Parameters) {
+    let peer =
+        LocalParameters::with_username_fragment(&format!("peer{number}")).expect("a good name");
+    let id = answering(server, now, peer.as_parameters().clone());
+    let credentials = Parameters::clone(server.transport(id).local_parameters());
+    (id, credentials)
+}
+
+#[test]
+fn ten_thousand_first_checks_at_once_are_answered_in_order_and_live_sessions_between_them() {
+    const STORM: usize = 10_000;
+    let server = Host::with(214, &[server_address()], |_| {});
+    let costs = Costs {
+        datagram: Duration::ZERO,
+        ..COSTS
+    };
+    let mut crowd = Crowd::new(214, 10, server, costs);
+    let (now, mut buf) = (crowd.now, [0; 1500]);
+    let sessions: Vec<_> = (0..STORM)
+        .map(|number| session(&mut crowd.server, now, number))
+        .collect();
+    while crowd.server.endpoint.poll_transmit(&mut buf).is_some() {}
+    let endpoint = &mut crowd.server.endpoint;
+    for ((id, credentials), number) in sessions.iter().zip(0..) {
+        let path = FiveTuple::udp(server_address(), client_address(2000 + number));
+        let mut check = crafted::request(credentials, &format!("peer{number}"), number as u64);
+        let outcome = endpoint.handle_datagram(now, path, &mut check);
+        let expected = Outcome::Routed {
+            transport: *id,
+            received: Received::Handled,
+        };
+        assert_eq!(outcome, expected);
+    }
+    // One who lives asks last of all, and is answered in its turn; so is everybody, once, before anybody is twice.
+    let live = &crowd.clients[4];
+    let name = live.agent.local_parameters().username_fragment();
+    let to = Parameters::clone(
+        endpoint
+            .transport(live.id)
+            .expect("it lives")
+            .local_parameters(),
+    );
+    let _ = endpoint.handle_datagram(now, live.path, &mut crafted::request(&to, name, 7));
+    let mut answered = Vec::new();
+    while let Some(Transmit { path, len }) = endpoint.poll_transmit(&mut buf) {
+        let message = floe::stun::Message::parse(&buf[..len]).expect("STUN");
+        if message.class() == floe::stun::Class::SuccessResponse {
+            answered.push(path.remote);
+        }
+    }
+    let mut order: Vec<_> = (0..STORM)
+        .map(|number| client_address(2000 + number))
+        .collect();
+    order.push(live.path.remote);
+    assert_eq!(answered, order);
+    let learned = std::iter::from_fn(|| endpoint.poll_event());
+    let learned = learned.filter(|(_, event)| matches!(event, Event::PathLearned(_)));
+    assert_eq!(learned.count(), STORM);
+    crowd.run_for(Duration::from_secs(12), |_| {});
+    crowd.consent_is_on_time(&[], ms(100));
+}
