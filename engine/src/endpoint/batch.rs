@@ -9,13 +9,15 @@ use super::{
     Endpoint,
     routing::{Sorted, halves},
 };
-use crate::{Outcome, Received, Transport, demux::Kind};
+use crate::{Outcome, Received, demux::Kind};
 use floe_ice::{FiveTuple, Transmit};
 use floe_stun::{Message, is_stun};
 use std::{hint::black_box, ops::Range, time::Instant};
 
 /// Datagrams whose memory is fetched together.
 const AHEAD: usize = 16;
+/// From how many transports on they are too many for the caches next to the processor.
+const MANY: usize = 1000;
 /// What Linux sends at once with GSO.
 const MAX_SEGMENTS: usize = 64;
 /// What fits the length field of a UDP datagram, headers deducted.
@@ -90,7 +92,7 @@ impl Endpoint {
             if ahead[0].is_none() {
                 return;
             }
-            if ahead[1].is_some() {
+            if ahead[1].is_some() && self.slots.len() >= MANY {
                 self.fetch(&ahead);
             }
             for (path, sorted) in ahead.into_iter().flatten() {
@@ -202,20 +204,24 @@ impl Endpoint {
     /// Reads what the handling of these datagrams will read first, of all of them, so that the memory is waited for once. Nothing
     /// depends on what is found.
     fn fetch(&self, ahead: &[Option<(FiveTuple, Sorted<'_>)>]) {
-        let mut slots = [None; AHEAD];
-        for (slot, item) in slots.iter_mut().zip(ahead) {
-            let guess = |(path, sorted): &(FiveTuple, _)| self.guess(&path.canonical(), sorted);
-            *slot = item.as_ref().and_then(guess);
+        let mut found = [None; AHEAD];
+        for (place, item) in found.iter_mut().zip(ahead) {
+            let guess = |(path, sorted): &(FiveTuple, _)| {
+                let path = path.canonical();
+                Some((self.guess(&path, sorted)?, path))
+            };
+            *place = item.as_ref().and_then(guess);
         }
-        for slot in slots.into_iter().flatten() {
+        let found = || found.into_iter().flatten();
+        for (slot, _) in found() {
             black_box(self.slots.id_in(slot));
         }
-        for id in slots
-            .into_iter()
-            .flatten()
-            .filter_map(|slot| self.slots.id_in(slot))
-        {
-            black_box(self.slots.get(id).map(Transport::glance));
+        let transport = |(slot, path)| Some((self.slots.get(self.slots.id_in(slot)?)?, path));
+        for (transport, _) in found().filter_map(transport) {
+            black_box(transport.is_closed());
+        }
+        for (transport, path) in found().filter_map(transport) {
+            black_box(transport.glance(&path));
         }
     }
 

@@ -265,16 +265,20 @@ impl Endpoint {
 
     /// An authenticated message of `id` came by `path`: the path is its own if nobody else lives there.
     fn claim(&mut self, now: Instant, id: TransportId, path: FiveTuple) {
+        // The transport itself is at hand, the table may not be.
+        if self.standing(id, &path) == Some(Standing::Owned) {
+            return;
+        }
         let holder = self.by_path(&path);
-        if holder == Some(id) || !self.lives_on(id, &path) || !self.has_room_for(id, &path) {
+        if !self.lives_on(id, &path) || !self.has_room_for(id, &path) {
             return;
         }
         let Some(rival) = holder.filter(|holder| self.lives_on(*holder, &path)) else {
             return self.take(id, path, holder);
         };
         self.stats.contested_tuples += 1;
+        let standing = self.standing(id, &path);
         let challenger = self.transport(id);
-        let standing = challenger.and_then(|challenger| challenger.paths.standing(&path));
         let proven = challenger.is_some_and(|challenger| challenger.ice().is_proven(&path));
         if proven && standing != Some(Standing::Lost) {
             self.stats.takeovers += 1;
@@ -324,6 +328,10 @@ impl Endpoint {
     fn own(&mut self, id: TransportId, path: FiveTuple) {
         self.routes.set_path(&path, id.slot());
         self.set_standing(id, path, Standing::Owned);
+    }
+
+    fn standing(&self, id: TransportId, path: &FiveTuple) -> Option<Standing> {
+        self.transport(id)?.paths.standing(path)
     }
 
     fn set_standing(&mut self, id: TransportId, path: FiveTuple, standing: Standing) {

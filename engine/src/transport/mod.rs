@@ -362,13 +362,14 @@ impl Transport {
         longest_datagram(self.ice.config(), self.dtls.current().config())
     }
 
-    /// Reads a little of all that a datagram will need of it, so that it is at hand then.
-    pub(crate) fn glance(&self) -> (u32, bool, Option<u8>) {
+    /// Reads a little of all that a datagram on `path` will need of it, so that it is at hand then.
+    pub(crate) fn glance(&self, path: &FiveTuple) -> impl Sized {
         let mut names = self.ice.local_username_fragments();
         let name = names
             .next()
             .and_then(|name| name.as_bytes().first().copied());
-        (self.names_version(), self.poll_timeout().is_some(), name)
+        let ways = (self.paths.standing(path), self.ice.send_path());
+        (name, ways, self.ice.accepts_from(path), self.poll_timeout())
     }
 
     /// Another one whenever its peer calls it otherwise; 0 when it is closed, and has no name any more.
