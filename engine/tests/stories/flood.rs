@@ -267,3 +267,50 @@ fn answers_to_a_hot_session_do_not_fill_the_way_out() {
         while endpoint.poll_transmit(&mut buf).is_some() {}
     }
 }
+
+// req: I53
+#[test]
+fn a_miss_of_any_kind_allocates_nothing() {
+    let mut crowd = crowd(206, |_| {});
+    let (now, path) = (crowd.now, from(stranger(77)));
+    let (mut answer, mut indication) = ([0; 100], crafted::indication());
+    let id = crafted::transaction_id(5);
+    let writer = floe::stun::Writer::success(&mut answer, floe::stun::Method::BINDING, id);
+    let len = writer.fingerprint().expect("it fits");
+    let mut check = crafted::write("nobody", "0123456789012345678901", "peer", 1);
+    let client = &crowd.clients[5];
+    let to = crowd.server.transport(client.id).local_parameters();
+    let mut forged = crafted::forged_request(to, "peer", 1);
+    let (mut media, mut record) = ([0x80; 100], [22; 100]);
+    let steering = floe::steering::Steering::new([1; 32], 4);
+    let endpoint = &mut crowd.server.endpoint;
+    let before = endpoint.stats();
+    let info = allocation_counter::measure(|| {
+        for _ in 0..1000 {
+            for datagram in [
+                &mut answer[..len],
+                &mut indication,
+                &mut check,
+                &mut forged,
+                &mut media,
+                &mut record,
+            ] {
+                assert_eq!(steering.route(datagram), None);
+                let _ = endpoint.handle_datagram(now, path, datagram);
+            }
+        }
+    });
+    assert_eq!(info.count_total, 0);
+    let stats = endpoint.stats();
+    let dropped = |reason| stats.dropped.count(reason) - before.dropped.count(reason);
+    // Media, DTLS and indications go by 5-tuple.
+    assert_eq!(dropped(DropReason::UnknownPath), 3000);
+    let reported = stats.unknown_ufrag - before.unknown_ufrag;
+    assert_eq!((reported, dropped(DropReason::UnknownUfrag)), (50, 950));
+    assert_eq!(
+        stats.routed - before.routed,
+        1000,
+        "to where its MAC is wrong"
+    );
+    assert!(dropped(DropReason::UnknownTransaction) <= 1000);
+}
