@@ -214,6 +214,9 @@ impl Endpoint {
     /// The next thing that happened, and in which transport.
     pub fn poll_event(&mut self) -> Option<(TransportId, Event)> {
         if let Some((id, path)) = self.released.pop_front() {
+            if self.released.is_empty() {
+                self.released = VecDeque::new();
+            }
             return Some((id, Event::PathReleased(path)));
         }
         while let Some(slot) = self.tellers.front() {

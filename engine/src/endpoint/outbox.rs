@@ -8,7 +8,8 @@ pub(super) const LETTER: usize = 256;
 /// How many letters there may be before refusals are dropped.
 const CAPACITY: usize = 64;
 
-/// A queue of short datagrams. Allocated once, as far as the network can fill it.
+/// A queue of short datagrams. Allocated once, as far as the network can fill it; what the caller's removals took besides is given
+/// back when they have been sent.
 #[derive(Debug)]
 pub(super) struct Outbox(VecDeque<Letter>);
 
@@ -44,6 +45,9 @@ impl Outbox {
     /// Writes the oldest into `buf`, which holds an MTU.
     pub(super) fn poll_transmit(&mut self, buf: &mut [u8]) -> Option<Transmit> {
         let Letter { path, len, bytes } = self.0.pop_front()?;
+        if self.0.is_empty() {
+            self.0.shrink_to(CAPACITY);
+        }
         buf[..len].copy_from_slice(&bytes[..len]);
         Some(Transmit { path, len })
     }

@@ -60,6 +60,28 @@ fn a_transport_takes_120_bytes_of_the_tables_and_leaves_none() {
     }
 }
 
+// req: I51
+#[test]
+fn sessions_removed_all_at_once_leave_nothing() {
+    let (mut endpoint, mut now) = (Host::new(1, &[]).endpoint, sim::Clock::epoch());
+    let mut buf = [0; 1500];
+    let mut come_and_go = |size| {
+        let sessions = fleet(&mut endpoint, now, size);
+        for session in &sessions {
+            assert!(endpoint.remove(now, session.id));
+        }
+        drop(sessions);
+        // Nobody asks for the closed sessions any more.
+        now += Duration::from_secs(31);
+        endpoint.handle_timeout(now);
+        while endpoint.poll_transmit(&mut buf).is_some() {}
+        while endpoint.poll_event().is_some() {}
+    };
+    come_and_go(1);
+    let left = measure(|| come_and_go(5_000)).bytes_current;
+    assert!(left < 20_000, "{left} bytes left of 5 000 sessions");
+}
+
 /// What comes by for nobody, and what an idle endpoint is asked.
 // req: I50 I53
 #[test]
