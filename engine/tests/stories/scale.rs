@@ -13,6 +13,7 @@ use floe::{
 };
 use sim::Pair;
 use std::{
+    collections::HashSet,
     mem::take,
     sync::Arc,
     time::{Duration, Instant},
@@ -80,6 +81,30 @@ fn sessions_removed_all_at_once_leave_nothing() {
     come_and_go(1);
     let left = measure(|| come_and_go(5_000)).bytes_current;
     assert!(left < 20_000, "{left} bytes left of 5 000 sessions");
+}
+
+/// Slots are used again, whole pages of them given back and taken anew: no old name ever means a new transport.
+#[test]
+fn names_of_transports_outlive_the_memory_they_were_in() {
+    let (mut endpoint, now) = (Host::new(1, &[]).endpoint, sim::Clock::epoch());
+    let mut former = HashSet::new();
+    for size in [600, 1, 700, 300] {
+        let sessions = fleet(&mut endpoint, now, size);
+        assert_eq!(endpoint.transports().count(), sessions.len());
+        for session in &sessions {
+            assert!(former.insert(session.id), "{} comes back", session.id);
+            let transport = endpoint.transport(session.id).unwrap();
+            assert_eq!(*transport.local_parameters(), session.credentials);
+        }
+        // From both ends, so that pages empty in another order than they were filled.
+        let (ends, middle) = sessions.split_at(sessions.len() / 2);
+        for session in ends.iter().chain(middle.iter().rev()) {
+            assert!(endpoint.detach(session.id).is_some());
+            assert!(endpoint.detach(session.id).is_none());
+        }
+        assert!(former.iter().all(|id| endpoint.transport(*id).is_none()));
+    }
+    assert_eq!(endpoint.transports().count(), 0);
 }
 
 /// What comes by for nobody, and what an idle endpoint is asked.
