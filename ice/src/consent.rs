@@ -236,10 +236,7 @@ impl Consent {
             true => None,
             false => self.suspicion(timing),
         };
-        [check, suspicion, self.expiry(timing)]
-            .into_iter()
-            .flatten()
-            .min()
+        earlier(earlier(check, suspicion), self.expiry(timing))
     }
 
     fn suspicion(&self, timing: &Timing) -> Option<Moment> {
@@ -274,6 +271,14 @@ impl Consent {
             true => wait,
         };
         self.next_check = (since + after).max(now + Duration::from_millis(1));
+    }
+}
+
+/// The earlier of two, if there are two.
+fn earlier(one: Option<Moment>, other: Option<Moment>) -> Option<Moment> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
     }
 }
 

@@ -55,6 +55,7 @@ impl Parameters {
     }
 
     /// The username fragment. It travels in the clear.
+    #[inline]
     pub fn username_fragment(&self) -> &str {
         self.halves().0
     }
@@ -65,8 +66,20 @@ impl Parameters {
     }
 
     fn halves(&self) -> (&str, &str) {
-        let halves = self.credentials.split_once(':');
+        // One byte after the other: most fragments are shorter than what a search for longer ones begins with.
+        let colon = self.credentials.bytes().position(|byte| byte == b':');
+        let halves = colon.and_then(|colon| {
+            let (fragment, rest) = self.credentials.split_at_checked(colon)?;
+            Some((fragment, rest.get(1..)?))
+        });
         halves.expect("there is a colon between the two")
+    }
+
+    /// Whether this is the username fragment.
+    #[inline]
+    pub(crate) fn has_fragment(&self, fragment: &[u8]) -> bool {
+        let rest = self.credentials.as_bytes().strip_prefix(fragment);
+        rest.is_some_and(|rest| rest.first() == Some(&b':'))
     }
 
     /// Whether a USERNAME that begins so names us; see [`split_username`].

@@ -7,7 +7,7 @@
 
 use super::{
     Endpoint,
-    routing::{Sorted, halves},
+    routing::{Sorted, names},
 };
 use crate::{Outcome, Received, demux::Kind};
 use floe_ice::{FiveTuple, Transmit};
@@ -136,7 +136,7 @@ impl Endpoint {
                 let Ok(message) = Message::parse(datagram) else {
                     return;
                 };
-                let names = message.username().and_then(halves);
+                let names = message.username().and_then(names);
                 return names.into_iter().for_each(|(local, remote)| {
                     let outcome = Outcome::UnknownUfrag {
                         local,

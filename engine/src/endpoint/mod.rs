@@ -40,7 +40,7 @@ pub use membership::AttachError;
 
 use crate::{EndpointConfig, EndpointStats, Event, Transport, TransportId, steering::Sharding};
 use farewells::Farewells;
-use floe_ice::{FiveTuple, Transmit};
+use floe_ice::{FiveTuple, State, Transmit};
 use handshakes::Handshakes;
 use outbox::{LETTER, Outbox};
 use ready::{Queue, ReadyQueue};
@@ -139,11 +139,19 @@ impl Endpoint {
         let transport = self.slots.get_mut(id)?;
         let before = transport.ice().state();
         let result = input(transport);
-        if transport.ice().state() != before {
+        self.follow(now, id, before);
+        Some(result)
+    }
+
+    /// A transport has had something to do, and was in this state before.
+    fn follow(&mut self, now: Instant, id: TransportId, before: State) {
+        if self
+            .transport(id)
+            .is_some_and(|transport| transport.ice().state() != before)
+        {
             self.refresh_paths(id);
         }
         self.refresh(now, id);
-        Some(result)
     }
 
     /// A transport, to read.
@@ -202,7 +210,7 @@ impl Endpoint {
         }
         while let Some(slot) = self.senders.front() {
             if let Some((_, transport)) = self.slots.occupant(slot)
-                && let Some(transmit) = transport.poll_transmit(buf)
+                && let Some(transmit) = transport.write_next(buf)
             {
                 return Some((Some(slot), transmit));
             }

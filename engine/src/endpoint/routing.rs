@@ -159,12 +159,14 @@ impl Endpoint {
         path: FiveTuple,
         request: &Message<'d>,
     ) -> Outcome<'d> {
-        let Some((local, remote)) = request.username().and_then(halves) else {
-            return self.drop(DropReason::MissingUsername);
-        };
-        if let Some(id) = self.by_ufrag(local.as_bytes()) {
+        let username = request.username();
+        let local = username.and_then(halves).map(|(local, _)| local);
+        if let Some(id) = local.and_then(|local| self.by_ufrag(local)) {
             return self.deliver(now, id, path, request);
         }
+        let Some((local, remote)) = username.and_then(names) else {
+            return self.drop(DropReason::MissingUsername);
+        };
         let mut buf = [0; LETTER];
         match self
             .farewells
@@ -247,19 +249,22 @@ impl Endpoint {
         path: FiveTuple,
         message: &Message<'d>,
     ) -> Outcome<'d> {
-        match self.touch(now, id, |transport| {
-            transport.handle_message(now, path, message)
-        }) {
-            Some(received) => {
-                if received == Received::Handled {
-                    self.claim(now, id, path);
-                }
-                Outcome::Routed {
-                    transport: id,
-                    received,
-                }
-            }
-            None => self.drop(DropReason::UnknownTransaction),
+        let Some(transport) = self.slots.get_mut(id) else {
+            return self.drop(DropReason::UnknownTransaction);
+        };
+        let before = transport.ice().state();
+        let received = transport.handle_message(now, path, message);
+        // A check of a session at rest moves nothing: it is answered, and that is all.
+        match transport.is_unmoved() {
+            true => self.senders.push(&mut self.slots, id.slot()),
+            false => self.follow(now, id, before),
+        }
+        if received == Received::Handled {
+            self.claim(now, id, path);
+        }
+        Outcome::Routed {
+            transport: id,
+            received,
         }
     }
 
@@ -352,9 +357,8 @@ impl Endpoint {
     }
 
     fn is_called(&self, id: TransportId, ufrag: &[u8]) -> bool {
-        let is_it = |name: &str| name.as_bytes() == ufrag;
-        let transport = self.transport(id);
-        transport.is_some_and(|transport| transport.ice().local_username_fragments().any(is_it))
+        self.transport(id)
+            .is_some_and(|transport| transport.ice().is_called(ufrag))
     }
 
     fn by_path(&self, path: &FiveTuple) -> Option<TransportId> {
@@ -387,7 +391,7 @@ impl Endpoint {
             Sorted::Stun(message) => match message.class() {
                 Class::Request => {
                     let (local, _) = message.username().and_then(halves)?;
-                    self.routes.by_ufrag(local.as_bytes(), |_| true)
+                    self.routes.by_ufrag(local, |_| true)
                 }
                 Class::Indication => self.routes.by_path(path),
                 _ => self.routes.by_transaction(&message.transaction_id()),
@@ -408,8 +412,16 @@ impl Endpoint {
 }
 
 /// The two username fragments of `ours:theirs` (RFC 8445 §7.2.2).
-pub(super) fn halves(username: &[u8]) -> Option<(&str, &str)> {
-    std::str::from_utf8(username).ok()?.split_once(':')
+fn halves(username: &[u8]) -> Option<(&[u8], &[u8])> {
+    let colon = username.iter().position(|byte| *byte == b':')?;
+    let (ours, rest) = username.split_at_checked(colon)?;
+    Some((ours, rest.get(1..)?))
+}
+
+/// The same for who is told of a stranger, and has to be able to print its name.
+pub(super) fn names(username: &[u8]) -> Option<(&str, &str)> {
+    let (ours, theirs) = halves(username)?;
+    Some((str::from_utf8(ours).ok()?, str::from_utf8(theirs).ok()?))
 }
 
 fn is_unknown(outcome: &Outcome<'_>) -> bool {

@@ -188,8 +188,15 @@ impl Transport {
             let len = message.as_bytes().len();
             self.meter_at(path, |meter, path| meter.on_check(path, len));
         }
-        self.settle(now);
+        if !self.is_unmoved() {
+            self.settle(now);
+        }
         received.into()
+    }
+
+    /// Whether the latest STUN message left all as it was but for counters and what there is to send.
+    pub(crate) fn is_unmoved(&self) -> bool {
+        self.ice.is_unmoved() && !self.is_metering()
     }
 
     /// Anything but STUN arrived on `path`: taken only where an authenticated message of a live generation came from.
@@ -287,6 +294,11 @@ impl Transport {
             buf.len() >= self.mtu(),
             "the buffer holds the configured MTU"
         );
+        self.write_next(buf)
+    }
+
+    /// [`poll_transmit`](Self::poll_transmit) for who knows that the buffer is long enough.
+    pub(crate) fn write_next(&mut self, buf: &mut [u8]) -> Option<Transmit> {
         if let Some(transmit) = self.ice.poll_transmit(buf) {
             // Of the two classes that an agent sends, responses have this bit (RFC 8489 §5).
             if let Some(meter) = self.meter()
@@ -425,11 +437,14 @@ impl Transport {
 
     /// Something came from `path`: it counts if that path is metered.
     fn meter_at(&mut self, path: FiveTuple, count: impl FnOnce(&mut Meter, FiveTuple)) {
+        if self.ice.mode() != ice::Mode::Lite {
+            return;
+        }
         let path = path.canonical();
         // Once connected, only the path in use can have anything to send to.
         let connected = self.dtls.current().state() == dtls::State::Connected;
         let used = !connected || self.dtls_path() == Some(path);
-        if self.ice.mode() == ice::Mode::Lite && used && self.is_metered(&path) {
+        if used && self.is_metered(&path) {
             count(self.rare.facts().meter.get_or_insert_default(), path);
         }
     }

@@ -191,7 +191,8 @@ impl Agent {
     ) -> Received {
         let now = self.shared.config.clock.moment(now);
         // What time alone has ended by now cannot be revived by what comes after.
-        if self.deadline.is_some_and(|deadline| deadline <= now) {
+        let due = self.deadline.is_some_and(|deadline| deadline <= now);
+        if due {
             self.pass_time(now);
         }
         self.shared.effect = Effect::Any;
@@ -200,16 +201,30 @@ impl Agent {
         } else {
             self.receive(now, &path.canonical(), message)
         };
-        match (result, self.shared.effect) {
-            (Ok(()), Effect::None) if self.role == self.shared.role => {}
-            (Ok(()), Effect::Renewed) if self.is_quiet() => self.await_consent(now),
-            (Ok(()) | Err(DropReason::AsymmetricResponse), _) => self.update(now),
-            (Err(_), _) => {}
-        }
+        let moved = match (result, self.shared.effect) {
+            (Ok(()), Effect::None) if self.role == self.shared.role => due,
+            (Ok(()), Effect::Renewed) if self.is_quiet() => {
+                self.await_consent(now);
+                true
+            }
+            (Ok(()) | Err(DropReason::AsymmetricResponse), _) => {
+                self.update(now);
+                true
+            }
+            (Err(_), _) => due,
+        };
+        self.shared.effect = if moved { Effect::Any } else { Effect::None };
         match result {
             Ok(()) => Received::Handled,
             Err(reason) => self.drop(reason),
         }
+    }
+
+    /// Whether the latest message left all as it was, the deadline too, but for counters and answers that wait to be sent: for who
+    /// looks at an agent after each message, and has nothing to look at after most.
+    #[inline]
+    pub fn is_unmoved(&self) -> bool {
+        self.shared.effect == Effect::None
     }
 
     fn drop(&mut self, reason: DropReason) -> Received {
@@ -311,8 +326,8 @@ impl Agent {
 
     /// Time has passed. Calls before [`poll_timeout`](Self::poll_timeout)'s instant do nothing.
     pub fn handle_timeout(&mut self, now: Instant) {
-        if self.state != State::Closed {
-            let now = self.shared.config.clock.moment(now);
+        let now = self.shared.config.clock.moment(now);
+        if self.deadline.is_some_and(|deadline| deadline <= now) {
             self.pass_time(now);
         }
     }
@@ -341,6 +356,7 @@ impl Agent {
     }
 
     /// The state, of W3C's seven.
+    #[inline]
     pub fn state(&self) -> State {
         self.state
     }
@@ -366,6 +382,7 @@ impl Agent {
     }
 
     /// Full or lite.
+    #[inline]
     pub fn mode(&self) -> Mode {
         self.shared.mode
     }
@@ -392,6 +409,13 @@ impl Agent {
     pub fn local_username_fragments(&self) -> impl Iterator<Item = &str> {
         self.generations()
             .map(|generation| generation.local.username_fragment())
+    }
+
+    /// Whether requests may name it: it is among [`local_username_fragments`](Self::local_username_fragments).
+    #[inline]
+    pub fn is_called(&self, username_fragment: &[u8]) -> bool {
+        self.generations()
+            .any(|generation| generation.local.has_fragment(username_fragment))
     }
 
     /// Another number, never 0, whenever [`local_username_fragments`](Self::local_username_fragments) are others: for who keeps
@@ -469,6 +493,7 @@ impl Agent {
         self.generations().flat_map(report::pair_stats)
     }
 
+    #[inline]
     pub(crate) fn generations(&self) -> impl Iterator<Item = &Generation> {
         std::iter::once(&self.current).chain(self.previous.as_deref())
     }
