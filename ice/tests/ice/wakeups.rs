@@ -134,3 +134,56 @@ fn every_preset_wakes_only_to_send() {
         }
     }
 }
+
+// req: I50
+#[test]
+fn who_keeps_tables_beside_an_agent_hears_when_there_is_nothing_to_look_at() {
+    let mut story = connected(1);
+    story.run_for(secs(60));
+    let mut wire = Wire::of(story);
+    let (mut checks, mut forged) = (0, None);
+    while checks < 10 {
+        let deadlines = [0, 1].map(|side| wire.agents[side].poll_timeout());
+        wire.now = deadlines.into_iter().flatten().min().unwrap();
+        for side in [0, 1] {
+            let early = wire.now - ms(1);
+            let before = format!("{:?}", wire.agents[side]);
+            wire.agents[side].handle_timeout(early);
+            assert_eq!(format!("{:?}", wire.agents[side]), before);
+            wire.agents[side].handle_timeout(wire.now);
+            wire.drain(side);
+        }
+        for (_, to, path, bytes) in std::mem::take(&mut wire.under_way) {
+            let agent = &mut wire.agents[to];
+            let before = (agent.poll_timeout(), agent.state());
+            let mut bad = bytes.clone();
+            bad.iter_mut()
+                .last()
+                .into_iter()
+                .for_each(|byte| *byte = !*byte);
+            let _ = agent.handle_datagram(wire.now, path, &bad);
+            assert!(agent.is_unmoved(), "turned away");
+            let _ = agent.handle_datagram(wire.now, path, &bytes);
+            assert!(agent.is_unmoved(), "a check answered");
+            assert_eq!((agent.poll_timeout(), agent.state()), before);
+            wire.drain(to);
+            forged = Some((to, path, bad));
+            checks += 1;
+        }
+        for (_, to, path, bytes) in std::mem::take(&mut wire.under_way) {
+            let agent = &mut wire.agents[to];
+            let before = agent.poll_timeout();
+            let _ = agent.handle_datagram(wire.now, path, &bytes);
+            assert!(!agent.is_unmoved(), "consent renewed");
+            assert_ne!(agent.poll_timeout(), before);
+        }
+    }
+    // What time brings about before a message is not to be overlooked, whatever becomes of the message.
+    let (late, path, forged) = forged.expect("there were checks");
+    let agent = &mut wire.agents[late];
+    let due = agent.poll_timeout().unwrap();
+    let _ = agent.handle_datagram(due, path, &forged);
+    assert!(!agent.is_unmoved() && agent.poll_timeout() > Some(due));
+    let _ = agent.handle_datagram(due, path, &forged);
+    assert!(agent.is_unmoved());
+}
