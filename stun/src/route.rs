@@ -6,7 +6,7 @@
 use core::{array, fmt};
 use std::sync::Arc;
 
-use siphasher::sip::SipHasher24;
+use siphasher::{sip::SipHasher24, sip128};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::header::TransactionId;
@@ -89,19 +89,17 @@ impl TransactionIds {
     /// The next id, carrying `tag`.
     pub fn mint(&mut self, tag: u32) -> TransactionId {
         self.counter = self.counter.wrapping_add(1);
-        let random = self.draw(&self.counter.to_be_bytes());
+        let counter = self.counter.to_be_bytes();
         match &self.route {
-            Some(route) => route.seal(tag, random.to_be_bytes()),
+            Some(route) => {
+                let random = SipHasher24::new_with_key(&self.stream).hash(&counter);
+                route.seal(tag, random.to_be_bytes())
+            }
             None => {
-                let [c0, c1, c2, c3, c4, c5, c6, c7] = self.counter.to_be_bytes();
-                let more = self.draw(&[c0, c1, c2, c3, c4, c5, c6, c7, 1]);
-                TransactionId::of(random.to_be_bytes(), more as u32)
+                let random = sip128::SipHasher24::new_with_key(&self.stream).hash(&counter);
+                TransactionId::of(random.h1.to_be_bytes(), random.h2 as u32)
             }
         }
-    }
-
-    fn draw(&self, input: &[u8]) -> u64 {
-        SipHasher24::new_with_key(&self.stream).hash(input)
     }
 
     /// Ids minted from now on carry their tag under this key.
