@@ -144,7 +144,6 @@ pub(crate) const MAX_PENDING_RESPONSES: usize = 64;
 /// In a 420: with all that goes with them they fill [`MIN_MTU`].
 pub(crate) const MAX_UNKNOWN_ATTRIBUTES: usize = 256;
 pub(crate) const MAX_EARLY_REQUESTS: usize = 32;
-pub(crate) const MAX_HEARD: usize = 32;
 pub(crate) const MAX_EVENTS: usize = 32;
 pub(crate) const MAX_REFUSED_PATHS: usize = 64;
 /// An agent's longest message, with two username fragments of 256 characters, fits.

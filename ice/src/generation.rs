@@ -1,11 +1,10 @@
 //! One generation of credentials and all that belongs to it: the peer's parameters and candidates, the checklist, the
 //! selected pair. An agent has one, and a second one while a restart is under way (RFC 8445 §9).
 
-use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use floe_stun::{IntegrityKey, TransactionId};
+use floe_stun::IntegrityKey;
 
 use crate::address::FiveTuple;
 use crate::agent::RemoteParameters;
@@ -14,6 +13,7 @@ use crate::candidate::{Candidate, CandidateId, CandidateType};
 use crate::checklist::{Checklist, FoundationPair};
 use crate::config::Trickle;
 use crate::few::Few;
+use crate::heard::Heard;
 use crate::left_out::Possible;
 use crate::local::Local;
 use crate::moment::Moment;
@@ -42,7 +42,7 @@ pub(crate) struct Generation {
     /// The last value of NOMINATION sent.
     pub(crate) nominations: u32,
     pub(crate) paths: Paths,
-    /// The transaction ids a lite agent saw lately, and from where.
+    /// What a lite agent was asked lately, and from where.
     pub(crate) heard: Option<Box<Heard>>,
     pub(crate) budget: ForgeryBudget,
     /// Why the last selected pair was lost.
@@ -52,10 +52,6 @@ pub(crate) struct Generation {
     pub(crate) failed: Option<Reason>,
     pub(crate) integrity_violated: bool,
 }
-
-/// Where each of the latest requests came from first.
-#[derive(Debug, Default)]
-pub(crate) struct Heard(pub(crate) VecDeque<(TransactionId, SocketAddr)>);
 
 /// What the other side told us about itself.
 #[derive(Debug)]

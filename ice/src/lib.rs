@@ -130,6 +130,7 @@ mod few;
 mod filter;
 mod generation;
 mod giving_up;
+mod heard;
 mod left_out;
 mod list;
 mod liveness;

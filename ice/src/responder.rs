@@ -1,20 +1,15 @@
 //! The server side of checks (RFC 8445 §7.3): every authenticated request is answered, then it may teach us a
 //! candidate, trigger a check, or nominate a pair.
 
-use std::net::SocketAddr;
-
-use floe_stun::{
-    FingerprintStatus, IntegrityError, Message, RoleAttribute, TransactionId, Verified,
-};
+use floe_stun::{FingerprintStatus, IntegrityError, Message, RoleAttribute, Verified};
 
 use crate::address::{FiveTuple, same_scope};
 use crate::budget::Credit;
 use crate::candidate::{Candidate, CandidateType, Foundation};
 use crate::check::Check;
-use crate::config::MAX_HEARD;
 use crate::early::Seen;
 use crate::error::DropReason;
-use crate::generation::{Generation, Heard, Peer};
+use crate::generation::{Generation, Peer};
 use crate::moment::Moment;
 use crate::pair::{End, PairId, PairState, Wished};
 use crate::remote::Remote;
@@ -63,8 +58,11 @@ impl Generation {
         let (Answer::Success, Some(priority)) = (answer, request.priority()) else {
             return Ok(());
         };
-        if shared.mode == Mode::Lite && self.is_replayed(request.transaction_id(), path.remote) {
-            return Ok(());
+        if shared.mode == Mode::Lite {
+            let (heard, id) = (self.heard.get_or_insert_default(), request.transaction_id());
+            if heard.is_replayed(self.local.password(), id, path.remote) {
+                return Ok(());
+            }
         }
         let nomination = request.nomination();
         let wish =
@@ -86,21 +84,6 @@ impl Generation {
             None => self.observe(shared, now, shared.canonical(*path), seen),
         }
         Ok(())
-    }
-
-    /// A lite agent checks nothing, so a check that somebody recorded and sends from elsewhere would move its path: an id
-    /// counts for the source it first came from (I55).
-    fn is_replayed(&mut self, id: TransactionId, source: SocketAddr) -> bool {
-        let Heard(heard) = &mut **self.heard.get_or_insert_default();
-        if let Some((_, first)) = heard.iter().find(|(known, _)| *known == id) {
-            return *first != source;
-        }
-        heard.reserve_exact(MAX_HEARD - heard.len());
-        if heard.len() == MAX_HEARD {
-            heard.pop_front();
-        }
-        heard.push_back((id, source));
-        false
     }
 
     fn answer_to(

@@ -49,7 +49,18 @@ impl Foundation {
                 IpAddr::V6(v6) => v6.octets().into_iter().for_each(&mut mix),
             }
         }
-        Self::new(&hash.to_string()).expect("ten digits are ice-chars")
+        Self::of_number(hash)
+    }
+
+    /// In decimal digits.
+    pub(super) fn of_number(number: u32) -> Self {
+        Self::new(&number.to_string()).expect("ten digits are ice-chars")
+    }
+
+    /// The number that it is the digits of.
+    pub(super) fn number(&self) -> Option<u32> {
+        let number = self.as_str().parse().ok()?;
+        (Self::of_number(number) == *self).then_some(number)
     }
 
     /// Of a remote candidate that a check revealed: like no other (RFC 8445 §7.3.1.3).
@@ -111,6 +122,17 @@ mod tests {
             Protocol::Udp,
         );
         assert!(one != host && other != host);
+    }
+
+    #[test]
+    fn digits_are_a_number_if_they_come_back() {
+        for digits in ["0", "7", "842163049", "4294967295"] {
+            let number = Foundation::new(digits).unwrap().number().unwrap();
+            assert_eq!(Foundation::of_number(number).as_str(), digits);
+        }
+        for text in ["00", "+7", "4294967296", "a", "1a"] {
+            assert_eq!(Foundation::new(text).unwrap().number(), None, "{text}");
+        }
     }
 
     // req: I2

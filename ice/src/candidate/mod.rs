@@ -97,19 +97,50 @@ pub struct Candidate(Arc<Facts>);
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Facts {
+    location: Location,
+    /// What candidates of sockets do not have. `None` if there is nothing in it, so that what is equal compares equal.
+    more: Option<Box<More>>,
+    /// The foundation, unless there is one of letters.
+    foundation: u32,
+    priority: u32,
+    component: u16,
+    /// Not signalled.
+    epoch: u16,
     kind: CandidateType,
     protocol: Protocol,
-    tcp_type: Option<TcpType>,
-    location: Location,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+struct More {
     /// Where checks leave from, if not from the address itself. Not signalled.
     base: Option<PackedAddress>,
     related: Option<PackedAddress>,
-    foundation: Foundation,
-    component: u16,
-    priority: u32,
-    username_fragment: Option<Box<Box<str>>>,
-    /// Not signalled.
-    epoch: u16,
+    tcp_type: Option<TcpType>,
+    username_fragment: Option<Box<str>>,
+    foundation: Option<Foundation>,
+}
+
+impl Facts {
+    /// To add to it.
+    fn more(&mut self) -> &mut More {
+        self.more.get_or_insert_default()
+    }
+
+    fn set_foundation(&mut self, foundation: Foundation) {
+        match foundation.number() {
+            Some(number) => {
+                self.foundation = number;
+                if let Some(more) = &mut self.more {
+                    more.foundation = None;
+                }
+                self.more.take_if(|more| **more == More::default());
+            }
+            None => {
+                self.foundation = 0;
+                self.more().foundation = Some(foundation);
+            }
+        }
+    }
 }
 
 impl Candidate {
@@ -151,7 +182,7 @@ impl Candidate {
         let mut candidate = Self::found(CandidateType::PeerReflexive, address, base, Some(base));
         let facts = candidate.facts_mut();
         facts.protocol = protocol;
-        facts.foundation = Foundation::compute(facts.kind, base.ip(), None, protocol);
+        facts.set_foundation(Foundation::compute(facts.kind, base.ip(), None, protocol));
         facts.priority = priority;
         candidate
     }
@@ -162,23 +193,28 @@ impl Candidate {
         base: SocketAddr,
         related: Option<SocketAddr>,
     ) -> Self {
-        Self(Arc::new(Facts {
-            kind,
-            protocol: Protocol::Udp,
-            tcp_type: None,
+        let mut facts = Facts {
             location: Location::Address(address.into()),
-            base: (base != address).then(|| base.into()),
-            related: related.map(PackedAddress::from),
-            foundation: Foundation::compute(kind, base.ip(), None, Protocol::Udp),
-            component: 1,
+            more: None,
+            foundation: 0,
             priority: priority::candidate(
                 Preference::of_type(kind),
                 priority::local_preference(base.ip(), 0),
                 1,
             ),
-            username_fragment: None,
+            component: 1,
             epoch: 0,
-        }))
+            kind,
+            protocol: Protocol::Udp,
+        };
+        facts.set_foundation(Foundation::compute(kind, base.ip(), None, Protocol::Udp));
+        if base != address {
+            facts.more().base = Some(base.into());
+        }
+        if let Some(related) = related {
+            facts.more().related = Some(related.into());
+        }
+        Self(Arc::new(facts))
     }
 
     /// To change it before anybody else has it.
@@ -192,9 +228,10 @@ impl Candidate {
         let base = self.base();
         let facts = self.facts_mut();
         facts.protocol = Protocol::Tcp;
-        facts.tcp_type = Some(tcp_type);
+        facts.more().tcp_type = Some(tcp_type);
         if let Some(base) = base {
-            facts.foundation = Foundation::compute(facts.kind, base.ip(), None, Protocol::Tcp);
+            let alike = Foundation::compute(facts.kind, base.ip(), None, Protocol::Tcp);
+            facts.set_foundation(alike);
         }
         facts.priority = priority::candidate(
             Preference::of_type_over_tcp(facts.kind),
@@ -232,7 +269,8 @@ impl Candidate {
         let facts = self.facts_mut();
         if let Some(base) = base {
             let server = Some(server.to_canonical());
-            facts.foundation = Foundation::compute(facts.kind, base.ip(), server, facts.protocol);
+            let alike = Foundation::compute(facts.kind, base.ip(), server, facts.protocol);
+            facts.set_foundation(alike);
         }
         self
     }
@@ -240,7 +278,7 @@ impl Candidate {
     /// The same candidate with a foundation of the caller's choice.
     #[must_use]
     pub fn with_foundation(mut self, foundation: Foundation) -> Self {
-        self.facts_mut().foundation = foundation;
+        self.facts_mut().set_foundation(foundation);
         self
     }
 
@@ -250,7 +288,9 @@ impl Candidate {
     pub fn announced_as(mut self, address: SocketAddr) -> Self {
         let base = self.base();
         let facts = self.facts_mut();
-        facts.base = base.map(PackedAddress::from);
+        if let Some(base) = base {
+            facts.more().base = Some(base.into());
+        }
         facts.location = Location::Address(canonical(address).into());
         self
     }
@@ -258,7 +298,7 @@ impl Candidate {
     /// The same candidate with the username fragment of its generation, as trickling signals it (RFC 8838 §4).
     #[must_use]
     pub fn with_username_fragment(mut self, username_fragment: &str) -> Self {
-        self.facts_mut().username_fragment = Some(Box::new(username_fragment.into()));
+        self.facts_mut().more().username_fragment = Some(username_fragment.into());
         self
     }
 
@@ -293,7 +333,7 @@ impl Candidate {
 
     /// Who connects, on TCP.
     pub fn tcp_type(&self) -> Option<TcpType> {
-        self.0.tcp_type
+        self.more()?.tcp_type
     }
 
     /// Its transport address; `None` while it is a name.
@@ -314,18 +354,19 @@ impl Candidate {
 
     /// Where its checks leave from (RFC 8445 §2.2); the address itself when nothing else is known.
     pub fn base(&self) -> Option<SocketAddr> {
-        let base = self.0.base.as_ref().map(PackedAddress::unpack);
-        base.or_else(|| self.address())
+        let base = self.more().and_then(|more| more.base.as_ref());
+        base.map_or_else(|| self.address(), |base| Some(base.unpack()))
     }
 
     /// The related address that is signalled beside a reflexive or relayed candidate.
     pub fn related(&self) -> Option<SocketAddr> {
-        self.0.related.as_ref().map(PackedAddress::unpack)
+        self.more()?.related.as_ref().map(PackedAddress::unpack)
     }
 
     /// Candidates with one foundation behave alike (RFC 8445 §5.1.1.3).
     pub fn foundation(&self) -> Foundation {
-        self.0.foundation
+        let text = self.more().and_then(|more| more.foundation);
+        text.unwrap_or_else(|| Foundation::of_number(self.0.foundation))
     }
 
     /// The component, 1 to 256; 1 with RTP/RTCP multiplexing.
@@ -345,10 +386,11 @@ impl Candidate {
 
     /// The username fragment of the generation it belongs to, if signalled.
     pub fn username_fragment(&self) -> Option<&str> {
-        self.0
-            .username_fragment
-            .as_deref()
-            .map(|fragment| &**fragment)
+        self.more()?.username_fragment.as_deref()
+    }
+
+    fn more(&self) -> Option<&More> {
+        self.0.more.as_deref()
     }
 }
 

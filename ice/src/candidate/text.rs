@@ -38,23 +38,22 @@ impl FromStr for Candidate {
         }
         let kind = kind(next()?)?;
         let mut facts = Facts {
+            location: location(host, port)?,
+            more: None,
+            foundation: 0,
+            priority,
+            component,
+            epoch: 0,
             kind,
             protocol,
-            tcp_type: None,
-            location: location(host, port)?,
-            base: None,
-            related: None,
-            foundation,
-            component,
-            priority,
-            username_fragment: None,
-            epoch: 0,
         };
+        facts.set_foundation(foundation);
         facts.read_extensions(fields)?;
-        if (facts.protocol == Protocol::Tcp) != facts.tcp_type.is_some() {
+        let candidate = Self(Arc::new(facts));
+        if (protocol == Protocol::Tcp) != candidate.tcp_type().is_some() {
             return Err(InvalidCandidate::TcpType);
         }
-        Ok(Self(Arc::new(facts)))
+        Ok(candidate)
     }
 }
 
@@ -63,7 +62,7 @@ impl Facts {
         &mut self,
         mut fields: SplitAsciiWhitespace<'_>,
     ) -> Result<(), InvalidCandidate> {
-        let mut related_ip: Option<IpAddr> = None;
+        let (mut related_ip, mut related): (Option<IpAddr>, _) = (None, None);
         while let Some(name) = fields.next() {
             let value = fields.next().ok_or(InvalidCandidate::Extension)?;
             match name {
@@ -79,20 +78,23 @@ impl Facts {
                         .parse()
                         .map_err(|_| InvalidCandidate::RelatedAddress)?;
                     let ip = related_ip.ok_or(InvalidCandidate::RelatedAddress)?;
-                    self.related = Some(canonical(SocketAddr::new(ip, port)).into());
+                    related = Some(canonical(SocketAddr::new(ip, port)).into());
                 }
-                "tcptype" => self.tcp_type = Some(tcp_type(value)?),
+                "tcptype" => self.more().tcp_type = Some(tcp_type(value)?),
                 "ufrag" if (4..=256).contains(&value.len()) => {
-                    self.username_fragment = Some(Box::new(value.into()))
+                    self.more().username_fragment = Some(value.into())
                 }
                 "ufrag" => return Err(InvalidCandidate::Extension),
                 _ => {}
             }
         }
-        match (related_ip, &self.related) {
-            (Some(_), None) => Err(InvalidCandidate::RelatedAddress),
-            _ => Ok(()),
+        if related_ip.is_some() && related.is_none() {
+            return Err(InvalidCandidate::RelatedAddress);
         }
+        if related.is_some() {
+            self.more().related = related;
+        }
+        Ok(())
     }
 }
 
@@ -143,8 +145,8 @@ fn location(host: &str, port: u16) -> Result<Location, InvalidCandidate> {
 impl fmt::Display for Candidate {
     /// Prints `candidate:…`, as `RTCIceCandidate.candidate` has it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let foundation = self.foundation();
         let Facts {
-            foundation,
             component,
             protocol,
             priority,
@@ -166,10 +168,10 @@ impl fmt::Display for Candidate {
         if let Some(related) = self.related() {
             write!(f, " raddr {} rport {}", related.ip(), related.port())?;
         }
-        if let Some(tcp_type) = self.0.tcp_type {
+        if let Some(tcp_type) = self.tcp_type() {
             write!(f, " tcptype {tcp_type}")?;
         }
-        if let Some(fragment) = &self.0.username_fragment {
+        if let Some(fragment) = self.username_fragment() {
             write!(f, " ufrag {fragment}")?;
         }
         Ok(())
