@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use floe::{Endpoint, Transport, TransportId};
-use floe_benches::call::{self, Leg, MTU};
+use floe_benches::call::{self, Leg, MTU, Security};
 use floe_benches::nanoseconds;
 use floe_dtls::{self as dtls, CryptoBackend, Identity, NamedGroup, ProtocolVersion};
 use floe_ice::FiveTuple;
@@ -166,7 +166,7 @@ fn keep_check(check: &mut Vec<u8>, datagram: &[u8]) {
 
 struct World {
     now: Instant,
-    identity: Arc<Identity>,
+    security: Security,
     client: Endpoint,
     server: Worker,
     other: Worker,
@@ -208,7 +208,7 @@ impl World {
             wake_at: None,
             latest: now,
             check: Vec::new(),
-            identity,
+            security: Security::Dtls(identity),
         };
         world.connect();
         world
@@ -216,7 +216,8 @@ impl World {
 
     fn connect(&mut self) {
         let (client, server) = (&mut self.client, &mut self.server.endpoint);
-        let open = |number| call::open(self.now, number, client, server, &self.identity);
+        let open =
+            |number: u16| call::open(self.now, number.into(), client, server, &self.security);
         self.legs = (0..CONNECTED).map(open).collect();
         let connected = |endpoint: &Endpoint, id| call::is_connected(endpoint, id);
         while !self.legs.iter().all(|leg| {
@@ -266,7 +267,13 @@ impl World {
             };
             for number in 0..BURST {
                 let number = CONNECTED + number;
-                call::open(begin, number, &mut self.client, server, &self.identity);
+                call::open(
+                    begin,
+                    number.into(),
+                    &mut self.client,
+                    server,
+                    &self.security,
+                );
             }
         }
         self.latest = begin;

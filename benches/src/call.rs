@@ -1,6 +1,6 @@
 //! Endpoints with transports between them, on a network that loses nothing and takes no time.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -24,39 +24,80 @@ pub struct Leg {
     pub server_at: SocketAddr,
 }
 
+/// What secures a call.
+#[derive(Clone, Debug)]
+pub enum Security {
+    /// ICE alone: DTLS waits for a peer that is never named.
+    Ice,
+    /// Either side shows this certificate.
+    Dtls(Arc<Identity>),
+}
+
+impl Security {
+    fn options(&self, initiation: Initiation) -> TransportOptions {
+        let (setup, remote_identity) = match self {
+            Self::Ice => (Setup::ActPass, RemoteIdentity::Later),
+            Self::Dtls(identity) => {
+                let fingerprint = identity.fingerprint(HashAlgorithm::Sha256);
+                let expected = FingerprintSet::new([fingerprint]).expect("there is one");
+                let setup = match initiation {
+                    Initiation::Initiating => Setup::Active,
+                    Initiation::Responding => Setup::Passive,
+                };
+                (setup, RemoteIdentity::Fingerprints(expected))
+            }
+        };
+        TransportOptions {
+            mode: Mode::Full,
+            initiation,
+            setup,
+            remote_identity,
+            local_parameters: None,
+        }
+    }
+}
+
 /// An endpoint whose DTLS has time enough.
 #[must_use]
 pub fn endpoint(seed: u8, dtls: dtls::Config) -> Endpoint {
+    endpoint_with(seed, ice::Config::default(), dtls)
+}
+
+/// The same with another configuration of ICE.
+#[must_use]
+pub fn endpoint_with(seed: u8, ice: ice::Config, dtls: dtls::Config) -> Endpoint {
     let mut dtls = dtls;
     dtls.retransmission.deadline = Duration::from_secs(600);
-    let transport = TransportConfig::new(Arc::new(ice::Config::default()), Arc::new(dtls));
+    let transport = TransportConfig::new(Arc::new(ice), Arc::new(dtls));
     Endpoint::with_seed([seed; 32], EndpointConfig::new(transport))
+}
+
+/// Where all servers are.
+#[must_use]
+pub fn server_address() -> SocketAddr {
+    address(2, 5000)
+}
+
+/// Where a client is.
+#[must_use]
+pub fn client_address(number: u32) -> SocketAddr {
+    const PORTS: u32 = 50_000;
+    let host = (10 << 24) + 1 + number / PORTS;
+    let port = 10_000 + number % PORTS;
+    (Ipv4Addr::from(host), port as u16).into()
 }
 
 /// A new transport on each side that knows all about the other.
 pub fn open(
     now: Instant,
-    number: u16,
+    number: u32,
     client: &mut Endpoint,
     server: &mut Endpoint,
-    identity: &Identity,
+    security: &Security,
 ) -> Leg {
-    let options = |initiation, setup| {
-        let fingerprint = identity.fingerprint(HashAlgorithm::Sha256);
-        let expected = FingerprintSet::new([fingerprint]).expect("there is one");
-        TransportOptions {
-            mode: Mode::Full,
-            initiation,
-            setup,
-            remote_identity: RemoteIdentity::Fingerprints(expected),
-            local_parameters: None,
-        }
-    };
-    let (client_at, server_at) = (address(1, 10_000 + number), address(2, 5000));
-    let active = options(Initiation::Initiating, Setup::Active);
-    let of_client = client.create(now, active).expect("there is room");
-    let passive = options(Initiation::Responding, Setup::Passive);
-    let of_server = server.create(now, passive).expect("there is room");
+    let (client_at, server_at) = (client_address(number), server_address());
+    let of_client = create(now, client, security, Initiation::Initiating);
+    let of_server = create(now, server, security, Initiation::Responding);
     let clients = gather(client, now, of_client, client_at);
     let servers = gather(server, now, of_server, server_at);
     learn(client, now, of_client, servers, server_at);
@@ -67,6 +108,24 @@ pub fn open(
         client_at,
         server_at,
     }
+}
+
+/// A transport that has all that signaling brings, of a peer that is a copy of itself.
+pub fn open_alone(now: Instant, number: u32, endpoint: &mut Endpoint) -> TransportId {
+    let id = create(now, endpoint, &Security::Ice, Initiation::Responding);
+    let parameters = gather(endpoint, now, id, server_address());
+    learn(endpoint, now, id, parameters, client_address(number));
+    id
+}
+
+fn create(
+    now: Instant,
+    endpoint: &mut Endpoint,
+    security: &Security,
+    initiation: Initiation,
+) -> TransportId {
+    let created = endpoint.create(now, security.options(initiation));
+    created.expect("there is room")
 }
 
 /// Whether ICE has chosen its pair and DTLS is connected.

@@ -1,9 +1,10 @@
 //! The tables of one run: what floe and the peers take for the same work, measured in turn.
 
 mod dtls;
+mod endpoint;
 
 use std::io;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use crate::call::epoch;
 use crate::codec::Codec;
@@ -12,6 +13,7 @@ use crate::keepalive::{Calls, Floor, Measure, Step, calls};
 use crate::peers::{AtChromiumsRate, Floe, Idle, Is, Peer, Rice, Rtc};
 use crate::report::{Cell, Report, Table};
 use crate::scale::{self, Figures};
+use crate::verdict::verdict;
 use crate::{Subject, allocations, median, medians, medians_of};
 
 /// How much time to spend.
@@ -32,21 +34,22 @@ impl Effort {
     }
 }
 
-/// A table as it is measured.
-type Measurement = fn(Effort) -> io::Result<Table>;
+/// One table or several that are measured together.
+type Measurement = fn(Effort) -> io::Result<Vec<Table>>;
 
-/// All tables, in the order in which they are measured and shown.
-const TABLES: [(&str, Measurement); 10] = [
-    ("stun", |_| Ok(codec())),
-    ("consent", |effort| Ok(keepalive(effort))),
-    ("rejection", |effort| Ok(rejection(effort))),
-    ("connect", |_| Ok(connect())),
-    ("construction", |effort| Ok(construction(effort))),
-    ("handshakes", |effort| Ok(dtls::handshakes(effort))),
-    ("records", |effort| Ok(dtls::records(effort))),
-    ("memory", dtls::memory),
-    ("loss", |effort| Ok(dtls::loss(effort))),
-    ("scale", at_scale),
+/// All there is to measure, in this order.
+const TABLES: [(&str, Measurement); 11] = [
+    ("stun", |_| Ok(vec![codec()])),
+    ("consent", |effort| Ok(vec![keepalive(effort)])),
+    ("rejection", |effort| Ok(vec![rejection(effort)])),
+    ("connect", |_| Ok(vec![connect()])),
+    ("construction", |effort| Ok(vec![construction(effort)])),
+    ("handshakes", |effort| Ok(vec![dtls::handshakes(effort)])),
+    ("records", |effort| Ok(vec![dtls::records(effort)])),
+    ("memory", |effort| Ok(vec![dtls::memory(effort)?])),
+    ("loss", |effort| Ok(vec![dtls::loss(effort)])),
+    ("scale", |effort| Ok(vec![at_scale(effort)?])),
+    ("endpoint", endpoint::tables),
 ];
 
 /// Measures the tables with these names, or all if there are none, and prints each.
@@ -64,9 +67,12 @@ pub fn measure(effort: Effort, names: &[String]) -> io::Result<Report> {
     let mut report = Report::default();
     for (name, measurement) in TABLES {
         if names.is_empty() || names.iter().any(|wanted| wanted == name) {
-            report.add(measurement(effort)?);
+            for table in measurement(effort)? {
+                report.add(table);
+            }
         }
     }
+    report.add(verdict(&report));
     Ok(report)
 }
 
@@ -291,7 +297,12 @@ pub const ONE: &str = "--one";
 type One = fn(&[String]) -> Option<Vec<f64>>;
 
 /// What such a process measures, by the first word of its arguments.
-const ONES: [(&str, One); 2] = [(FLEET, one_fleet), (dtls::MEMORY, dtls::one_memory)];
+const ONES: [(&str, One); 4] = [
+    (FLEET, one_fleet),
+    (dtls::MEMORY, dtls::one_memory),
+    (endpoint::SESSIONS, endpoint::one_crowd),
+    (endpoint::LIVES, endpoint::one_lives),
+];
 
 /// What such a process does: measures the one thing, and gives its figures as a line.
 ///
@@ -310,6 +321,7 @@ fn in_a_process_of_its_own(arguments: &[&str]) -> io::Result<Vec<f64>> {
     let output = Command::new(std::env::current_exe()?)
         .arg(ONE)
         .args(arguments)
+        .stderr(Stdio::inherit())
         .output()?;
     let words = String::from_utf8_lossy(&output.stdout);
     let figures = words.split_whitespace().map(str::parse);

@@ -1,14 +1,16 @@
 //! What the benchmarks share: the side-by-side tables, and the peers behind the same few verbs.
 //!
 //! Criterion measures one subject after the other, and between two of them a shared machine may have changed its speed. The
-//! claims this project makes are ratios, so [`side_by_side`] measures them as such: all subjects take turns within
-//! milliseconds, many times over, and each reports its median turn.
+//! claims this project makes are ratios, so [`compare`] measures them as such: all subjects take turns within
+//! milliseconds, many times over ([`medians`]), and each reports its median turn.
 
 pub mod call;
 pub mod codec;
 pub mod compare;
 pub mod connect;
 pub mod dtls;
+pub mod endpoint;
+pub mod figures;
 pub mod floor;
 pub mod handshake;
 pub mod keepalive;
@@ -18,6 +20,8 @@ pub mod peers;
 pub mod random;
 pub mod report;
 pub mod scale;
+pub mod sessions;
+pub mod verdict;
 
 use std::borrow::Cow;
 use std::{hint::black_box, time::Instant};
@@ -103,25 +107,6 @@ pub fn allocations(subjects: &mut [Subject<'_>]) -> Vec<f64> {
         counted.count_total as f64 / f64::from(subject.calls)
     };
     subjects.iter_mut().map(count).collect()
-}
-
-/// Measures all subjects in turn and prints a table; the first one is the floor that the others are divided by.
-pub fn side_by_side(title: &str, mut subjects: Vec<Subject<'_>>) {
-    let medians = medians(&mut subjects);
-    let floor = medians.first().copied().unwrap_or(f64::NAN);
-    let rows = subjects.iter().zip(medians);
-    let rows: Vec<_> = rows
-        .map(|(subject, median)| (subject.name(), median, floor))
-        .collect();
-    print_table(title, &rows);
-}
-
-/// Prints a table of nanoseconds, each divided by the floor of its own line.
-pub fn print_table(title: &str, rows: &[(&str, f64, f64)]) {
-    println!("\n{title}\n{:<52}{:>10}{:>10}", "", "ns", "× floor");
-    for (name, nanos, floor) in rows {
-        println!("{name:<52}{nanos:>10.1}{:>10.2}", nanos / floor);
-    }
 }
 
 /// Nanoseconds that something takes, once; its allocations are not counted meanwhile.

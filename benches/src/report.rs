@@ -21,11 +21,10 @@ impl Report {
         &self.tables
     }
 
-    /// The first figure of a cell.
+    /// The table with this id.
     #[must_use]
-    pub fn value(&self, table: &str, row: &str, column: &str) -> Option<f64> {
-        let table = self.tables.iter().find(|known| known.id == table)?;
-        table.value(row, column)
+    pub fn table(&self, id: &str) -> Option<&Table> {
+        self.tables.iter().find(|table| table.id == id)
     }
 
     /// One object per figure: `{table, row, column, value, unit, ratio_to_floor}`.
@@ -73,12 +72,13 @@ impl Table {
         self.rows.iter().map(|(name, _)| name.as_str())
     }
 
-    /// The first figure of a cell.
+    /// The first figure of a cell, and its unit.
     #[must_use]
-    pub fn value(&self, row: &str, column: &str) -> Option<f64> {
+    pub fn figure(&self, row: &str, column: &str) -> Option<(f64, &'static str)> {
         let column = self.columns.iter().position(|known| known == column)?;
         let (_, cells) = self.rows.iter().find(|(known, _)| known == row)?;
-        Some(cells[column].figures.first()?.value)
+        let figure = cells[column].figures.first()?;
+        Some((figure.value, figure.unit))
     }
 
     /// The table as a page shows it.

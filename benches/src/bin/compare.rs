@@ -1,4 +1,5 @@
-//! Prints the tables of one run, floe beside its peers, and writes them to `target/compare.json`.
+//! Prints the tables of one run, floe beside its peers, writes their figures to `target/compare.json` and draws them in
+//! `target/figures`.
 //!
 //! ```sh
 //! cargo run --release -p floe-benches --bin compare             # some ten minutes
@@ -12,6 +13,7 @@ use std::process::ExitCode;
 use std::{env, fs, io};
 
 use floe_benches::compare::{self, Effort, ONE};
+use floe_benches::figures;
 use floe_benches::page::{self, Filling};
 use floe_benches::report::Report;
 
@@ -38,7 +40,6 @@ struct Options {
     tables: Vec<String>,
 }
 
-#[derive(PartialEq, Eq)]
 enum Page {
     AsItIs,
     Written,
@@ -81,10 +82,10 @@ fn all(options: &Options) -> io::Result<()> {
     fs::create_dir_all(&target)?;
     let json = format!("{:#}\n", report.to_json());
     fs::write(target.join("compare.json"), json)?;
-    if options.page == Page::Written {
-        write_page(&report, &root.join("docs"))?;
+    match options.page {
+        Page::Written => write_page(&report, &root.join("docs")),
+        Page::AsItIs => figures::draw(&report, &target.join("figures")),
     }
-    Ok(())
 }
 
 fn write_page(report: &Report, docs: &Path) -> io::Result<()> {
@@ -92,5 +93,6 @@ fn write_page(report: &Report, docs: &Path) -> io::Result<()> {
     let mut fillings: Vec<_> = Filling::tables(report).collect();
     fillings.push(Filling::machine());
     let filled = page::fill(&fs::read_to_string(&path)?, &fillings)?;
-    fs::write(path, filled)
+    fs::write(path, filled)?;
+    figures::draw(report, &docs.join("figures"))
 }
