@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use floe::dtls::{self, CertificateFingerprint, FingerprintSet, HashAlgorithm, Identity, Setup};
 use floe::ice::{self, Candidate, Initiation, Mode, RemoteParameters, State};
 use floe::{
-    Endpoint, EndpointConfig, Event, RemoteDtls, TransportConfig, TransportId, TransportOptions,
+    Endpoint, EndpointConfig, Event, RemoteDtls, Segments, TransportConfig, TransportId,
+    TransportOptions,
 };
 
 use crate::control::Party;
@@ -17,6 +18,11 @@ use crate::socket::{Sockets, now};
 
 /// The longest wait for a datagram: so late a message of the other process is read.
 const TURN: Duration = Duration::from_millis(5);
+
+/// Bytes polled at once.
+const SEND_BUFFER: usize = 64 * 1024;
+/// And in how many parts at most: a check is some hundred bytes long.
+const TRANSMITS: usize = 256;
 
 /// Which side of its sessions a process is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +42,9 @@ pub(crate) struct Fleet {
     identity: Arc<Identity>,
     peer: Option<FingerprintSet>,
     connected: usize,
+    /// What is to be sent, side by side, and its parts.
     buf: Vec<u8>,
+    transmits: Vec<Segments>,
 }
 
 impl Fleet {
@@ -47,7 +55,6 @@ impl Fleet {
         config.timing.consent_interval = plan.interval;
         let dtls = Arc::new(dtls::Config::new(identity.clone()));
         let transport = TransportConfig::new(Arc::new(config), dtls);
-        let buf = vec![0; transport.mtu()];
         let address = match side {
             Side::Server => Ipv4Addr::LOCALHOST,
             Side::Clients => Ipv4Addr::UNSPECIFIED,
@@ -61,7 +68,8 @@ impl Fleet {
             identity,
             peer: None,
             connected: 0,
-            buf,
+            buf: vec![0; SEND_BUFFER],
+            transmits: Vec::with_capacity(TRANSMITS),
         })
     }
 
@@ -186,8 +194,11 @@ impl Fleet {
 
     /// One turn of the loop: sends what there is, waits for a datagram or a deadline, and reads.
     pub(crate) fn turn(&mut self) -> io::Result<()> {
-        while let Some(transmit) = self.endpoint.poll_transmit(&mut self.buf) {
-            self.sockets.send(transmit.path, &self.buf[..transmit.len]);
+        let Self { buf, transmits, .. } = self;
+        while self.endpoint.poll_transmits(buf, transmits) > 0 {
+            for segments in transmits.iter() {
+                self.sockets.send(segments, buf);
+            }
         }
         while let Some((_, event)) = self.endpoint.poll_event() {
             self.note(event);
@@ -195,9 +206,9 @@ impl Fleet {
         let due = self.endpoint.poll_timeout();
         let wait = due.map_or(TURN, |due| due.saturating_duration_since(now()).min(TURN));
         self.sockets.wait(wait)?;
-        self.sockets.receive(|now, path, datagram| {
+        self.sockets.receive(|now, datagrams| {
             // What is not for anybody here is counted by the endpoint.
-            let _ = self.endpoint.handle_datagram(now, path, datagram);
+            self.endpoint.handle_datagrams(now, datagrams, |_, _, _| {});
         })?;
         self.endpoint.handle_timeout(now());
         Ok(())

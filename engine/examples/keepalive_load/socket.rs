@@ -2,9 +2,11 @@
 
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::ops::Range;
 use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
 
+use floe::Segments;
 use floe::ice::FiveTuple;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSockRef, UdpSocketState};
@@ -25,6 +27,9 @@ const BATCHES: usize = 4;
 pub(crate) fn now() -> Instant {
     Instant::now()
 }
+
+/// What came at once, each with the path it came by.
+pub(crate) type Datagrams<'d> = Vec<(FiveTuple, &'d mut [u8])>;
 
 /// Sockets bound to one address, each with a port of its own.
 pub(crate) struct Sockets {
@@ -63,13 +68,19 @@ impl Sockets {
         self.unsent
     }
 
-    /// Sends one datagram.
-    pub(crate) fn send(&mut self, path: FiveTuple, datagram: &[u8]) {
-        let port = path.local.port();
+    /// Sends datagrams that lie in `buf`.
+    pub(crate) fn send(&mut self, segments: &Segments, buf: &[u8]) {
+        let port = segments.path.local.port();
         let socket = self.sockets.iter().find(|s| s.bound.port() == port);
-        if socket.is_none_or(|socket| socket.send(path, datagram).is_err()) {
-            self.unsent += 1;
-        }
+        let failed = |datagrams: &Range<usize>| {
+            let sent = socket.map(|socket| socket.send(segments, &buf[datagrams.clone()]));
+            !matches!(sent, Some(Ok(())))
+        };
+        self.unsent += match socket.map(|socket| socket.state.max_gso_segments()) {
+            Some(2..) if !failed(&segments.range) => 0,
+            Some(2..) => segments.datagrams().count(),
+            _ => segments.datagrams().filter(failed).count(),
+        } as u64;
     }
 
     /// Waits until there is something to read, at most for `most`.
@@ -91,7 +102,7 @@ impl Sockets {
     /// Reads what is there, as far as one turn goes.
     pub(crate) fn receive(
         &mut self,
-        mut take: impl FnMut(Instant, FiveTuple, &mut [u8]),
+        mut take: impl FnMut(Instant, Datagrams<'_>),
     ) -> io::Result<()> {
         for (place, socket) in self.sockets.iter().enumerate() {
             let is_ready = self.ready >> place & 1 == 1;
@@ -116,14 +127,16 @@ impl Socket {
         Ok(Self { io, state, bound })
     }
 
-    fn send(&self, path: FiveTuple, datagram: &[u8]) -> io::Result<()> {
+    fn send(&self, segments: &Segments, contents: &[u8]) -> io::Result<()> {
+        let Segments { path, .. } = segments;
+        // Bound to one address, the kernel knows it.
+        let many = self.bound.ip().is_unspecified();
         let transmit = Transmit {
             destination: path.remote,
             ecn: None,
-            contents: datagram,
-            segment_size: None,
-            // Bound to one address, the kernel knows it.
-            src_ip: self.bound.ip().is_unspecified().then_some(path.local.ip()),
+            contents,
+            segment_size: segments.segment_size,
+            src_ip: many.then_some(path.local.ip()),
         };
         self.state.try_send(UdpSockRef::from(&self.io), &transmit)
     }
@@ -132,7 +145,7 @@ impl Socket {
     fn receive(
         &self,
         buffers: &mut [u8],
-        take: &mut impl FnMut(Instant, FiveTuple, &mut [u8]),
+        take: &mut impl FnMut(Instant, Datagrams<'_>),
     ) -> io::Result<bool> {
         let mut metas = [RecvMeta::default(); BATCH_SIZE];
         let mut chunks = buffers.chunks_exact_mut(RECEIVE_BUFFER);
@@ -144,13 +157,13 @@ impl Socket {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
             Err(error) => return Err(error),
         };
-        let now = now();
-        for (slice, meta) in slices.iter_mut().zip(&metas).take(count) {
+        let received = slices.iter_mut().zip(&metas).take(count);
+        let datagrams = received.flat_map(|(slice, meta)| {
             let path = FiveTuple::udp(self.local(meta.dst_ip), meta.addr);
-            for datagram in slice[..meta.len].chunks_mut(meta.stride.max(1)) {
-                take(now, path, datagram);
-            }
-        }
+            let datagrams = slice[..meta.len].chunks_mut(meta.stride.max(1));
+            datagrams.map(move |datagram| (path, datagram))
+        });
+        take(now(), datagrams.collect());
         Ok(count == BATCH_SIZE)
     }
 
