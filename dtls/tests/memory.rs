@@ -123,6 +123,20 @@ fn talk(sides: &mut [Side; 2], now: std::time::Instant, buf: &mut [u8]) {
     }
 }
 
+/// Carries datagrams until nothing waits for an ACK any more: a second.
+fn settle(sides: &mut [Side; 2], now: &mut std::time::Instant, buf: &mut [u8]) {
+    for _ in 0..10 {
+        exchange(sides, *now, buf);
+        *now += Duration::from_millis(100);
+        for side in &mut *sides {
+            side.counted(|dtls| dtls.handle_timeout(*now));
+        }
+    }
+    for side in sides {
+        assert_eq!(side.dtls.poll_timeout(), None);
+    }
+}
+
 /// The most that a client and a server take.
 fn most<'a>(pairs: impl Iterator<Item = &'a [Side; 2]>) -> [i64; 2] {
     pairs.fold([0; 2], |most, pair| {
@@ -195,6 +209,52 @@ fn no_suite_and_no_backend_takes_more() {
         for backend in [CryptoBackend::Ring, CryptoBackend::AwsLcRs] {
             let what = format!("{version}, {suite}, {backend:?}");
             assert_small(&what, &Kind::new(backend, version, suite), 2);
+        }
+    }
+}
+
+/// What these sides of a pair, which change their keys one after the other before anything is delivered, leave behind.
+fn change_keys(pair: &mut [Side; 2], by: &[usize], request: KeyUpdateRequest) -> Vec<[i64; 2]> {
+    let mut buf = vec![0; 1200];
+    let mut now = sim::Clock::epoch();
+    let mut taken = Vec::new();
+    for _ in 0..3 {
+        for side in by {
+            pair[*side]
+                .counted(|dtls| dtls.update_keys(now, request))
+                .unwrap();
+        }
+        settle(pair, &mut now, &mut buf);
+        // Nobody has written with a new key yet.
+        taken.push(most([&*pair].into_iter()));
+        talk(pair, now, &mut buf);
+        taken.push(most([&*pair].into_iter()));
+    }
+    talk(pair, now + A_WHILE, &mut buf);
+    taken.push(most([&*pair].into_iter()));
+    taken
+}
+
+// req: T52
+#[test]
+fn a_change_of_keys_leaves_nothing_behind() {
+    use KeyUpdateRequest::{NotRequested, Requested};
+    for suite in [
+        CipherSuite::TLS13_AES_128_GCM_SHA256,
+        CipherSuite::TLS13_AES_256_GCM_SHA384,
+        CipherSuite::TLS13_CHACHA20_POLY1305_SHA256,
+    ] {
+        let kind = Kind::new(CryptoBackend::Ring, ProtocolVersion::DTLS1_3, suite);
+        let mut buf = vec![0; 1200];
+        // The first one also pays for what the process keeps.
+        kind.pair(&mut buf);
+        for by in [&[0][..], &[1], &[0, 1]] {
+            for request in [NotRequested, Requested] {
+                let taken = change_keys(&mut kind.pair(&mut buf), by, request);
+                println!("{suite}, {by:?}, {request:?}: {taken:?}");
+                let all = taken.concat();
+                assert!(all.iter().all(|bytes| *bytes <= MOST), "{taken:?}");
+            }
         }
     }
 }

@@ -11,8 +11,7 @@ use crate::error::{ApiMisuse, Error};
 use crate::fingerprint::{FingerprintSet, FingerprintVerified, RemoteIdentity};
 use crate::handshake::{Completed, FinishedVerified, Negotiated, Peer, PeerCertificate};
 use crate::key_schedule::Secrets;
-use crate::key_schedule::v13::TrafficSecret;
-use crate::record::protect::RecordKey;
+use crate::record::protect::{RecordKey, RecordSecrets};
 use crate::srtp::{SrtpKeys, SrtpProfile};
 
 /// A connection to a verified peer.
@@ -22,6 +21,11 @@ pub(super) struct Established {
 }
 
 /// Whom the peer was verified to be: a digest of the fingerprints, which need not be kept to know them again.
+///
+/// 63 bits are enough, for nothing is trusted by them. The peer's certificate was compared with the fingerprints themselves
+/// before there is a digest, and this one only decides what a later call of
+/// [`set_remote_fingerprints`](super::Connection::set_remote_fingerprints) returns: `Ok` for the same ones, else
+/// [`ApiMisuse::FingerprintsAlreadySet`]. A collision makes the second of these the first; who the peer is stays as it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Verified(NonZeroU64);
 
@@ -128,11 +132,18 @@ impl Established {
         }
     }
 
-    /// What is left of `side`'s records when their epoch ends; `None` in DTLS 1.2, where none does.
-    pub(super) fn traffic_secret(&self, side: Side) -> Option<TrafficSecret> {
+    /// What the key that `side` writes with in its next epoch is made of; `None` in DTLS 1.2, where there is none.
+    pub(super) fn next_record_secrets(&self, side: Side, config: &Config) -> Option<RecordSecrets> {
         match &self.secrets {
             Secrets::V12(_) => None,
-            Secrets::V13(secrets) => Some(secrets.traffic_secret(side)),
+            Secrets::V13(secrets) => Some(secrets.next_record_secrets(side, config)),
+        }
+    }
+
+    /// `side`'s next epoch has begun.
+    pub(super) fn move_on(&mut self, side: Side) {
+        if let Secrets::V13(secrets) = &mut self.secrets {
+            secrets.move_on(side);
         }
     }
 

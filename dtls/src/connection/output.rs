@@ -212,9 +212,13 @@ impl Connection {
 
 impl Work {
     fn write_alert(&mut self, records: &mut RecordLayer, buf: &mut [u8]) -> Option<usize> {
-        let (epoch, alert) = self.alerts.pop_front()?;
+        let (epoch, alert) = self.alerts.iter().next()?;
         let parts: [&[u8]; 2] = [&alert.to_bytes(), &[]];
-        let sealed = records.seal(epoch, ContentType::Alert, parts, buf);
+        let sealed = records.seal(*epoch, ContentType::Alert, parts, buf);
+        // It waits until it may be so long: an address that is not validated gets little.
+        if sealed != Err(SealError::BufferTooSmall) {
+            self.alerts.pop_front();
+        }
         sealed.ok().map(|sealed| sealed.len)
     }
 }

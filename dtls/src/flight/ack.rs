@@ -109,9 +109,12 @@ impl Acks {
         self.state == AckState::Idle
     }
 
-    /// What is kept when all was told, besides what `records` keeps.
+    /// What is kept when all was told, besides what `records` keeps. Nothing of an epoch that the peer's KeyUpdate has
+    /// ended: that was its last message, and comes again with whatever else the peer lacks an ACK for.
     pub(super) fn told(mut self, records: &mut RecordLayer) -> Option<Told> {
-        self.numbers.retain(|number| !records.acknowledge(*number));
+        let newest = records.read_epoch();
+        self.numbers
+            .retain(|number| !records.acknowledge(*number) && number.epoch() >= newest);
         let newest_at = self.newest_at.filter(|_| !self.numbers.is_empty())?;
         Some(Told {
             numbers: self.numbers.into_boxed_slice(),
@@ -132,9 +135,9 @@ impl Acks {
         if self.state != AckState::Due {
             return None;
         }
-        self.state = AckState::Idle;
         let epoch = records.write_epoch();
         let room = out.len().checked_sub(records.overhead(epoch) + 2)? / AckNumber::LEN;
+        self.state = AckState::Idle;
         let newest = self.numbers.iter().rev().copied();
         let mut told: Vec<AckNumber> = newest
             .chain(records.acknowledged())

@@ -168,3 +168,21 @@ fn a_client_of_dtls_1_3_that_has_used_its_keys_says_nothing_in_plaintext() {
         assert_eq!(ends.server.state(), State::Connected);
     }
 }
+
+// req: T9 T23
+#[test]
+fn an_alert_waits_until_there_is_room_for_it() {
+    let mut ends = Ends::new(|_, _| ());
+    let mut buf = [0; 1500];
+    ends.server.work().opening.amplification = Amplification::START;
+    ends.server.close(ends.now);
+    assert_eq!(ends.server.poll_transmit(&mut buf), None);
+    // Three bytes for each that comes, and one is missing.
+    for (bytes, sent) in [(4, None), (1, Some(15))] {
+        let _ = ends.server.handle_datagram(ends.now, &mut vec![22; bytes]);
+        assert_eq!(ends.server.poll_transmit(&mut buf), sent);
+    }
+    assert_eq!(buf[..15], *b"\x15\xfe\xfd\0\0\0\0\0\0\0\0\0\x02\x01\0");
+    ends.server.set_path_validated();
+    assert_eq!(ends.server.poll_transmit(&mut buf), None, "it is said once");
+}
