@@ -19,6 +19,9 @@ use crate::sessions::Sessions;
 /// Sessions that are warm.
 const WARM: usize = 16;
 
+/// Datagrams that are read at a time.
+pub const BATCH: usize = 64;
+
 /// At most so many sessions are visited in the cold.
 const COLD: usize = 200_000;
 
@@ -83,6 +86,10 @@ pub struct Arrival {
 }
 
 impl Arrival {
+    fn parts(&mut self) -> (FiveTuple, &mut [u8]) {
+        (self.path, &mut self.datagram[..self.len])
+    }
+
     fn arrive(&mut self, sessions: &mut Sessions) -> Outcome<'_> {
         let datagram = &mut self.datagram[..self.len];
         let now = sessions.now;
@@ -96,8 +103,8 @@ impl Arrival {
 #[derive(Debug)]
 pub struct Checks {
     arrivals: Round<Arrival>,
-    /// The one that has just arrived: whoever reads a socket has it at hand.
-    incoming: Arrival,
+    /// Those that have just arrived: whoever reads a socket has them at hand.
+    incoming: Vec<Arrival>,
     buf: [u8; MTU],
     /// The lengths of a check and of its answer, in bytes.
     pub sizes: (usize, usize),
@@ -113,7 +120,7 @@ impl Checks {
         let arrivals: Vec<_> = order.iter().map(check).collect();
         let mut checks = Self {
             sizes: (arrivals[0].len, 0),
-            incoming: arrivals[0].clone(),
+            incoming: vec![arrivals[0].clone(); BATCH],
             arrivals: Round::new(arrivals),
             buf: [0; MTU],
         };
@@ -129,15 +136,36 @@ impl Checks {
 
     /// The next one is here.
     pub fn receive(&mut self) {
-        self.incoming.clone_from(self.arrivals.advance());
+        self.incoming[0].clone_from(self.arrivals.advance());
+    }
+
+    /// The next [`BATCH`] are here.
+    pub fn receive_batch(&mut self) {
+        for incoming in &mut self.incoming {
+            incoming.clone_from(self.arrivals.advance());
+        }
     }
 
     /// It is answered; gives the length of the answer.
     pub fn answer(&mut self, sessions: &mut Sessions) -> usize {
-        let outcome = self.incoming.arrive(sessions);
+        let outcome = self.incoming[0].arrive(sessions);
         debug_assert!(matches!(outcome, Outcome::Routed { .. }));
         let answer = sessions.server.poll_transmit(&mut self.buf);
         answer.expect("an answer").len
+    }
+
+    /// All of the batch are answered, by the verbs for those who read many at a time.
+    pub fn answer_batch(&mut self, sessions: &mut Sessions) {
+        let Self { incoming, buf, .. } = self;
+        let server = &mut sessions.server;
+        let arrived = incoming.iter_mut().map(Arrival::parts);
+        server.handle_datagrams(sessions.now, arrived, |_, outcome, _| {
+            debug_assert!(matches!(outcome, Outcome::Routed { .. }));
+        });
+        for _ in 0..BATCH {
+            let answer = server.poll_transmit(buf);
+            black_box(answer.expect("an answer").len);
+        }
     }
 }
 

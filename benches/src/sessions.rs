@@ -4,6 +4,7 @@
 //! handed in, what there is to send is taken. Only the server's part of it is timed; the clients are an endpoint as well, but
 //! what they do is not counted.
 
+use std::hint::black_box;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -216,25 +217,33 @@ struct Batch {
 impl Batch {
     /// All that an endpoint has to send, as others see it; and its events, which nobody asked for.
     fn take_from(&mut self, endpoint: &mut Endpoint) {
-        self.bytes.clear();
         self.datagrams.clear();
+        let mut used = 0;
         loop {
-            let start = self.bytes.len();
-            self.bytes.resize(start + MTU, 0);
-            let Some(transmit) = endpoint.poll_transmit(&mut self.bytes[start..]) else {
+            if self.bytes.len() < used + MTU {
+                self.bytes.resize(2 * used + MTU, 0);
+            }
+            let Some(transmit) = endpoint.poll_transmit(&mut self.bytes[used..]) else {
                 break;
             };
-            self.bytes.truncate(start + transmit.len);
-            let range = start..start + transmit.len;
+            let range = used..used + transmit.len;
+            used = range.end;
             self.datagrams.push((turned(transmit.path), range));
         }
         while endpoint.poll_event().is_some() {}
     }
 
+    /// All at once, as who reads them by `recvmmsg` does.
     fn give_to(&mut self, endpoint: &mut Endpoint, now: Instant) {
-        for (path, range) in &self.datagrams {
-            let _ = endpoint.handle_datagram(now, *path, &mut self.bytes[range.clone()]);
-        }
+        let mut rest = self.bytes.as_mut_slice();
+        let arrivals = self.datagrams.iter().map_while(|(path, range)| {
+            let (datagram, others) = std::mem::take(&mut rest).split_at_mut_checked(range.len())?;
+            rest = others;
+            Some((*path, datagram))
+        });
+        endpoint.handle_datagrams(now, arrivals, |_, outcome, _| {
+            let _ = black_box(outcome);
+        });
     }
 
     fn is_empty(&self) -> bool {

@@ -8,7 +8,7 @@ use floe_dtls::Identity;
 
 use super::{Effort, in_a_process_of_its_own};
 use crate::call::{self, open_alone};
-use crate::endpoint::{Aggregates, Checks, Demux, STEPS, Visits};
+use crate::endpoint::{Aggregates, BATCH, Checks, Demux, STEPS, Visits};
 use crate::keepalive::{Calls as _, Floor, Measure, Step};
 use crate::machine::cpu_time;
 use crate::report::{Cell, Table};
@@ -49,7 +49,7 @@ struct Crowd {
 }
 
 /// How many figures come before those of the demultiplexer.
-const BEFORE_STEPS: usize = 9;
+const BEFORE_STEPS: usize = 11;
 
 /// All tables of the endpoint.
 pub(super) fn tables(effort: Effort) -> io::Result<Vec<Table>> {
@@ -81,7 +81,7 @@ fn keepalive(crowds: &[Crowd]) -> Table {
     let mut table = Table::new(
         "endpoint",
         "Endpoint: a consent check in, routed, verified, answered, out, ns (× crypto floor) / heap allocations",
-        &["warm", "cold"],
+        &["warm", "cold", "cold, in batches of 64"],
     );
     for Crowd { name, figures } in crowds {
         let [
@@ -91,16 +91,19 @@ fn keepalive(crowds: &[Crowd]) -> Table {
             floor,
             warm,
             cold,
-            warm_allocations,
-            cold_allocations,
+            batch,
+            of_warm,
+            of_cold,
+            of_batch,
             ..,
         ] = figures[..]
         else {
             continue;
         };
         let cells = vec![
-            Cell::over(warm, floor).and_allocations(warm_allocations),
-            Cell::over(cold, floor).and_allocations(cold_allocations),
+            Cell::over(warm, floor).and_allocations(of_warm),
+            Cell::over(cold, floor).and_allocations(of_cold),
+            Cell::over(batch, floor).and_allocations(of_batch),
         ];
         table.row(name, cells);
     }
@@ -185,7 +188,9 @@ pub(super) fn one_crowd(arguments: &[String]) -> Option<Vec<f64>> {
     let mut sessions = sessions?;
     let [floor, warm, warm_allocations] = answers(&mut sessions, Visits::Warm, effort);
     let [_, cold, cold_allocations] = answers(&mut sessions, Visits::Cold, effort);
-    figures.extend([floor, warm, cold, warm_allocations, cold_allocations]);
+    let [batch, batch_allocations] = batches(&mut sessions, effort);
+    figures.extend([floor, warm, cold, batch]);
+    figures.extend([warm_allocations, cold_allocations, batch_allocations]);
     let mut aggregates = Aggregates::new(&sessions);
     let now = sessions.now;
     figures.push(timed(effort.of(101, 401), || {
@@ -228,6 +233,20 @@ fn answers(sessions: &mut Sessions, visits: Visits, effort: Effort) -> [f64; 3] 
     });
     let allocations = counted.count_total as f64 / CALLS as f64;
     [median(floors), median(turns), allocations]
+}
+
+/// The same in the cold and in batches, each timed as a whole: what its datagrams wait for together is the point of it.
+fn batches(sessions: &mut Sessions, effort: Effort) -> [f64; 2] {
+    let mut checks = Checks::new(sessions, Visits::Cold);
+    let count = turns_of(effort, checks.count());
+    let turn = |_| {
+        checks.receive_batch();
+        nanoseconds(|| checks.answer_batch(sessions)) / BATCH as f64
+    };
+    let nanos = median((0..count).map(turn).collect());
+    checks.receive_batch();
+    let counted = measure(|| checks.answer_batch(sessions));
+    [nanos, counted.count_total as f64 / BATCH as f64]
 }
 
 /// As many turns as it takes to visit all.
