@@ -86,6 +86,7 @@ impl Affairs {
     }
 
     /// The work there is, to look at.
+    #[inline]
     pub(super) fn work(&self) -> Option<&Work> {
         match self {
             Self::Busy(work) => Some(work),

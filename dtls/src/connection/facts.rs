@@ -25,6 +25,13 @@ impl Connection {
         }
     }
 
+    /// Whether there is nothing to send, to tell, or to wait for: most of the time of an established connection.
+    #[must_use]
+    #[inline]
+    pub fn is_idle(&self) -> bool {
+        self.affairs.work().is_none()
+    }
+
     /// Whether the handshake is complete and the peer is known to have all of ours, so that nothing of it will be needed
     /// again. In DTLS 1.3 the client learns it by an ACK and the server with the client's Finished; in DTLS 1.2 the client
     /// with the server's Finished and the server by the first application data. Not after the end.

@@ -349,16 +349,10 @@ impl Endpoint {
     /// Whose name this is.
     pub(super) fn by_ufrag(&self, ufrag: &[u8]) -> Option<TransportId> {
         let is_called = |slot| {
-            self.slots
-                .id_in(slot)
-                .is_some_and(|id| self.is_called(id, ufrag))
+            let transport = self.slots.transport_in(slot);
+            transport.is_some_and(|transport| transport.ice().is_called(ufrag))
         };
         self.slots.id_in(self.routes.by_ufrag(ufrag, is_called)?)
-    }
-
-    fn is_called(&self, id: TransportId, ufrag: &[u8]) -> bool {
-        self.transport(id)
-            .is_some_and(|transport| transport.ice().is_called(ufrag))
     }
 
     fn by_path(&self, path: &FiveTuple) -> Option<TransportId> {

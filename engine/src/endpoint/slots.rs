@@ -98,6 +98,11 @@ impl Slots {
         Some(TransportId::new(slot, record.generation))
     }
 
+    /// The transport in this slot, to read.
+    pub(super) fn transport_in(&self, slot: u32) -> Option<&Transport> {
+        self.slot(slot)?.transport.as_deref()
+    }
+
     /// The transport in this slot, and its name.
     pub(super) fn occupant(&mut self, slot: u32) -> Option<(TransportId, &mut Transport)> {
         let record = self.slot_mut(slot)?;

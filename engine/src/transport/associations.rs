@@ -332,6 +332,12 @@ impl Associations {
             .find_map(|connection| connection.poll_transmit(buf))
     }
 
+    /// Whether there certainly is nothing to send: before it begins, or with nothing left to do.
+    pub(crate) fn is_silent(&self) -> bool {
+        let silent = self.current.is_idle() || self.current.state() == State::New;
+        silent && self.aside.is_none()
+    }
+
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         let deadlines = [
             self.current.poll_timeout(),

@@ -299,15 +299,22 @@ impl Transport {
 
     /// [`poll_transmit`](Self::poll_transmit) for who knows that the buffer is long enough.
     pub(crate) fn write_next(&mut self, buf: &mut [u8]) -> Option<Transmit> {
-        if let Some(transmit) = self.ice.poll_transmit(buf) {
-            // Of the two classes that an agent sends, responses have this bit (RFC 8489 §5).
-            if let Some(meter) = self.meter()
-                && buf.first().is_some_and(|first| first & 1 == 1)
-            {
-                meter.on_answer(&transmit.path, transmit.len);
-            }
-            return Some(transmit);
+        let transmit = self.ice.poll_transmit(buf);
+        // Of the two classes that an agent sends, responses have this bit (RFC 8489 §5).
+        if let Some(transmit) = &transmit
+            && let Some(meter) = self.meter()
+            && buf.first().is_some_and(|first| first & 1 == 1)
+        {
+            meter.on_answer(&transmit.path, transmit.len);
         }
+        let silent = self.dtls.is_silent() && self.rare.live().is_none();
+        if transmit.is_some() || silent {
+            return transmit;
+        }
+        self.write_dtls(buf)
+    }
+
+    fn write_dtls(&mut self, buf: &mut [u8]) -> Option<Transmit> {
         let path = self.dtls_path()?;
         let held = self.meter().and_then(|meter| meter.release(buf));
         let waited = held.is_some();
