@@ -291,10 +291,14 @@ impl Generation {
             (Class::SuccessResponse, Some(mapped)) if understood => {
                 self.on_success(shared, now, &check, mapped)
             }
-            (Class::SuccessResponse, _) => self.fail_pair(check.pair),
-            // Not even a role conflict is believed (RFC 8489 §6.3.4).
-            _ if !understood => self.fail_pair(check.pair),
-            _ => self.on_error(shared, now, &check, response.error_code()),
+            (class, _) => {
+                if class == Class::ErrorResponse {
+                    shared.stats.error_responses_received += 1;
+                }
+                // Of what is not understood not even a role conflict is believed (RFC 8489 §6.3.3, §6.3.4).
+                let code = response.error_code().filter(|_| understood);
+                self.on_error(shared, now, &check, code);
+            }
         }
         Ok(())
     }
@@ -346,6 +350,7 @@ impl Generation {
         }
     }
 
+    /// An answer that is no success: an error of this code, or of none that counts.
     fn on_error(
         &mut self,
         shared: &mut Shared,
@@ -353,7 +358,6 @@ impl Generation {
         check: &Check,
         code: Option<ErrorCode>,
     ) {
-        shared.stats.error_responses_received += 1;
         let succeeded = self
             .checklist
             .get(check.pair)

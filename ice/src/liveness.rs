@@ -102,9 +102,17 @@ impl Generation {
         answered.answered = Some(now);
         let round_trip = now.saturating_duration_since(sent.at);
         answered.round_trip.record(round_trip);
-        match (response.class(), response.error_code()) {
+        // Whatever it says, it came from the peer; but only what is understood is believed (RFC 8489 §6.3.3, §6.3.4).
+        let understood = || response.unknown_required().next().is_none();
+        match (
+            response.class(),
+            response.error_code().filter(|_| understood()),
+        ) {
             (Class::SuccessResponse, _) if steady => shared.effect = Effect::Renewed,
-            (Class::SuccessResponse, _) => self.nominated_by_consent(shared, now, pair, sent.at),
+            (Class::SuccessResponse, _) if understood() => {
+                self.nominated_by_consent(shared, now, pair, sent.at)
+            }
+            (Class::SuccessResponse, _) => {}
             (_, Some(ErrorCode::FORBIDDEN)) => {
                 shared.stats.error_responses_received += 1;
                 self.on_forbidden(pair);

@@ -7,7 +7,7 @@ use floe_ice::{
     Candidate, Config, DropReason, Event, Initiation, Mode, Pacer, PairState, Reason, Received,
     State, Timing,
 };
-use floe_stun::{ErrorCode, RoleAttribute};
+use floe_stun::{AttributeType, ErrorCode, IntegrityKey, Method, RoleAttribute, Writer};
 
 use crate::support::solo::{
     Solo, controlled_with_pairs, in_a_call, in_a_call_with, remote, success,
@@ -611,6 +611,217 @@ fn where_consent_has_ended_the_peer_s_checks_are_forbidden() {
         assert_eq!(codes, [expected]);
     }
     assert_eq!(solo.agent.send_path(), None);
+}
+
+// req: I20 S5
+#[test]
+fn an_answer_that_is_not_understood_renews_consent_and_is_not_believed() {
+    for code in [ErrorCode::FORBIDDEN, ErrorCode::ROLE_CONFLICT] {
+        let mut solo = in_a_call();
+        solo.run_for(secs(6));
+        let check = solo.take_requests().remove(0);
+        let key = IntegrityKey::short_term(solo.peer.password().as_bytes());
+        let mut buf = [0; 200];
+        let len = Writer::error(&mut buf, Method::BINDING, check.id(), code)
+            .attribute(AttributeType::new(0x7ff0), &[])
+            .integrity(&key)
+            .fingerprint()
+            .unwrap();
+        assert_eq!(solo.receive(remote(0), &buf[..len]), Received::Handled);
+        assert_eq!(solo.agent.consent_age(solo.now), Some(Duration::ZERO));
+        assert_eq!(solo.agent.role(), Some(floe_ice::Role::Controlled));
+        assert_eq!(solo.agent.send_path().unwrap().remote, remote(0));
+        assert_eq!(solo.agent.stats().error_responses_received, 1);
+    }
+}
+
+// req: I20 I65
+#[test]
+fn where_consent_has_ended_a_request_of_a_peer_to_come_is_answered_and_held() {
+    let mut solo = in_a_call();
+    solo.run_for(secs(6));
+    let check = solo.take_requests().remove(0);
+    let forbidden = solo.error_to(&check, ErrorCode::FORBIDDEN);
+    let _ = solo.receive(remote(0), &forbidden);
+    assert_eq!(solo.agent.send_path(), None);
+    // The peer's next generation may ask here before it is signalled: 403 would end its consent before it began.
+    let mut request = solo.check().nominating();
+    for (from, expected) in [
+        (request.from.clone(), Some(ErrorCode::FORBIDDEN)),
+        ("of-a-restart".to_owned(), None),
+    ] {
+        solo.take();
+        request.from = from;
+        assert_eq!(solo.receive(remote(0), &request.bytes()), Received::Handled);
+        let sent = solo.take();
+        assert_eq!(sent.len(), 1);
+        assert_eq!(sent[0].message().error_code(), expected);
+        assert_eq!(solo.agent.send_path(), None);
+    }
+}
+
+// req: I20
+#[test]
+fn an_answer_counts_for_thirty_seconds_to_the_millisecond() {
+    for (late, counts) in [(ms(0), true), (ms(1), false)] {
+        let mut solo = in_a_call();
+        solo.run_for(ms(6600));
+        let checks = solo.take_requests();
+        assert_eq!(solo.answer(&checks[1]), Received::Handled);
+        let end = checks[0].at + secs(30) + late;
+        while solo.elapsed() < end {
+            solo.run_for(ms(100).min(end - solo.elapsed()));
+            for check in solo.take_requests() {
+                let _ = solo.answer(&check);
+            }
+        }
+        let received = solo.answer(&checks[0]);
+        assert_eq!(received == Received::Handled, counts, "{late:?}");
+    }
+}
+
+// req: I20
+#[test]
+fn the_first_consent_check_counts_from_the_last_answer_and_not_from_the_selection() {
+    let mut solo = controlled_with_pairs(2);
+    let answered = solo.elapsed();
+    solo.run_for(ms(3500));
+    solo.take();
+    let other = solo
+        .agent
+        .candidate_pairs()
+        .map(|pair| pair.pair)
+        .find(|pair| Some(pair.path) != solo.agent.send_path())
+        .unwrap();
+    let nomination = solo.check().nominating().bytes();
+    let _ = solo.receive(other.path.remote, &nomination);
+    assert_eq!(solo.agent.send_path(), Some(other.path));
+    solo.run_for(secs(7));
+    let checks = solo.take_requests();
+    let first = checks
+        .iter()
+        .find(|check| check.path == other.path)
+        .unwrap()
+        .at;
+    assert!(first <= answered + secs(6), "{first:?}, {answered:?}");
+}
+
+// req: I21
+#[test]
+fn a_probe_that_finds_no_slot_is_missed_at_its_regular_time_and_once() {
+    let pacer = Arc::new(Pacer::new(secs(1000)));
+    let mut config = Config::default();
+    config.probes = Some(pacer.clone());
+    let mut solo = in_a_call_with(config);
+    pacer.reserve(solo.now);
+    let times = consent_times(&mut solo, secs(25), Mood::Silent);
+    let gaps: Vec<_> = times.windows(2).map(|two| two[1] - two[0]).collect();
+    assert!(gaps.len() >= 3 && gaps.iter().all(|gap| *gap == secs(5)));
+    let transition = *solo.transitions().last().unwrap();
+    assert_eq!(transition.to, State::Disconnected);
+    let third_miss = times[0] + secs(15);
+    assert_eq!(transition.at - sim::Clock::epoch(), third_miss);
+}
+
+// req: I21
+#[test]
+fn the_slots_of_a_second_go_at_once() {
+    let pacer = Arc::new(Pacer::new(ms(100)));
+    let mut config = Config::default();
+    config.probes = Some(pacer);
+    let mut solos: Vec<Solo> = (0..20).map(|_| in_a_call_with(config.clone())).collect();
+    let mut first = Duration::ZERO;
+    for solo in &mut solos {
+        while solo.sent.is_empty() {
+            solo.run_for(ms(10));
+        }
+        first = solo.take_requests()[0].at;
+    }
+    // All that began alike ask alike: half a second later, for a probe.
+    let probes: usize = solos
+        .iter_mut()
+        .map(|solo| {
+            solo.run_for(first + ms(520) - solo.elapsed());
+            solo.take_requests().len()
+        })
+        .sum();
+    assert_eq!(probes, 10);
+}
+
+// req: I21
+#[test]
+fn a_path_in_doubt_is_probed_no_faster_than_its_first_wait() {
+    let mut timing = Timing::default();
+    timing.rto = secs(3);
+    let mut solo = in_a_call();
+    solo.agent.set_timing(solo.now, timing);
+    let times = consent_times(&mut solo, secs(25), Mood::Silent);
+    assert_eq!(solo.agent.state(), State::Disconnected);
+    assert!(times.len() >= 6);
+    assert!(times.windows(2).all(|two| two[1] - two[0] == secs(3)));
+}
+
+// req: I20
+#[test]
+fn a_refusal_is_remembered_however_long_the_next_path_has_been_in_use() {
+    let mut solo = in_a_call();
+    solo.run_for(secs(6));
+    let check = solo.take_requests().remove(0);
+    let forbidden = solo.error_to(&check, ErrorCode::FORBIDDEN);
+    let _ = solo.receive(remote(0), &forbidden);
+    let nomination = solo.check().nominating().bytes();
+    let _ = solo.receive(remote(1), &nomination);
+    solo.run_for(ms(60));
+    let check = solo.take_requests().remove(0);
+    let _ = solo.answer(&check);
+    // The search is long over.
+    let _ = consent_times(&mut solo, secs(120), Mood::Answers);
+    assert_eq!(solo.agent.send_path().unwrap().remote, remote(1));
+    let nomination = solo.check().nominating();
+    let _ = solo.receive(remote(0), &nomination.bytes());
+    solo.run_for(ms(60));
+    let sent = solo.take();
+    assert_eq!(sent.len(), 1);
+    assert_eq!(sent[0].message().error_code(), Some(ErrorCode::FORBIDDEN));
+    assert_eq!(solo.agent.send_path().unwrap().remote, remote(1));
+}
+
+// req: I6 I13
+#[test]
+fn a_request_at_an_address_that_is_not_ours_yet_is_remembered_through_a_long_call() {
+    let mut solo = in_a_call();
+    let late = crate::support::address(1, 5);
+    let request = solo.check().bytes();
+    let path = floe_ice::FiveTuple::udp(late, remote(9));
+    let received = solo.agent.handle_datagram(solo.now, path, &request);
+    assert_eq!(received, Received::Handled);
+    assert_eq!(solo.take().len(), 1, "the answer");
+    let _ = consent_times(&mut solo, secs(120), Mood::Answers);
+    solo.agent
+        .add_local_candidate(solo.now, Candidate::host(late))
+        .unwrap();
+    solo.run_for(ms(60));
+    let checks = solo.take_requests();
+    assert!(checks.iter().any(|check| check.path == path));
+}
+
+// req: I12
+#[test]
+fn the_wait_for_more_candidates_goes_on_through_a_call() {
+    let mut solo = in_a_call();
+    solo.agent.local_candidates_complete(solo.now);
+    let _ = consent_times(&mut solo, secs(30), Mood::Answers);
+    let since = solo.elapsed();
+    // Of a transport that we do not speak: it makes no pair.
+    let tcp = Candidate::host(remote(3)).over_tcp(floe_ice::TcpType::Passive);
+    solo.agent.add_remote_candidate(solo.now, tcp).unwrap();
+    let _ = consent_times(&mut solo, secs(30), Mood::Answers);
+    let _ = solo.agent.remove_remote_candidate(solo.now, remote(0));
+    assert_eq!(solo.agent.send_path(), None);
+    solo.run_for(since + ms(39_400) - solo.elapsed());
+    assert_eq!(solo.agent.state(), State::Disconnected);
+    solo.run_for(ms(200));
+    assert_eq!(solo.agent.state(), State::Failed);
 }
 
 /// Why the path that was in use ended, each time it did.

@@ -6,7 +6,7 @@ use floe_ice::{
     ApiMisuse, Candidate, Config, Event, FiveTuple, Initiation, Mode, Reason, Received,
     RemoteParameters, State, TcpType, Validation,
 };
-use floe_stun::{ErrorCode, RoleAttribute};
+use floe_stun::{AttributeType, ErrorCode, IntegrityKey, Method, RoleAttribute, Writer};
 
 use crate::support::solo::{Sent, Solo, local, remote};
 use crate::support::{address, ms, secs};
@@ -310,4 +310,113 @@ fn the_pacing_that_is_signalled_is_the_one_that_is_kept() {
         let full = Solo::checking(Initiation::Responding, config, &[]).agent;
         assert_eq!(full.ice_pacing(), Some(ms(signalled)), "{microseconds} µs");
     }
+}
+
+// req: I56 S5
+#[test]
+fn an_answer_that_is_not_understood_proves_nothing_and_fails_nothing() {
+    type Answer = fn(Writer<'_>) -> Writer<'_>;
+    let answers: [Answer; 2] = [
+        |writer| writer,
+        |writer| {
+            let writer = writer.xor_mapped_address(local());
+            writer.attribute(AttributeType::new(0x7ff0), &[])
+        },
+    ];
+    for write in answers {
+        let mut solo = in_a_call();
+        nominate(&mut solo, remote(1));
+        let check = solo.take_requests().remove(0);
+        let key = IntegrityKey::short_term(solo.peer.password().as_bytes());
+        let mut buf = [0; 200];
+        let writer = write(Writer::success(&mut buf, Method::BINDING, check.id()));
+        let len = writer.integrity(&key).fingerprint().unwrap();
+        assert_eq!(solo.receive(remote(1), &buf[..len]), Received::Handled);
+        assert_eq!(carries(&solo), remote(0));
+        assert!(!solo.agent.is_proven(&on(1)));
+        // The next nomination is a new chance.
+        nominate(&mut solo, remote(1));
+        let check = solo.take_requests().remove(0);
+        let _ = solo.answer(&check);
+        assert_eq!(carries(&solo), remote(1));
+    }
+}
+
+// req: I56
+#[test]
+fn the_owner_may_ask_for_proof_of_a_path_that_was_heard_once_at_a_time() {
+    let mut solo = lite_of(Config::default());
+    nominate(&mut solo, remote(0));
+    solo.agent.validate_path(solo.now, on(7));
+    assert!(solo.take_requests().is_empty(), "nobody was heard there");
+    solo.agent.validate_path(solo.now, on(0));
+    solo.agent.validate_path(solo.now, on(0));
+    let checks = solo.take_requests();
+    assert_eq!(checks.len(), 1);
+    let _ = solo.answer(&checks[0]);
+    assert!(solo.events.contains(&Event::PathValidated(on(0))));
+    assert!(!solo.agent.awaits_proof(&on(0)));
+    solo.agent.validate_path(solo.now, on(0));
+    assert!(solo.take_requests().is_empty(), "it is proven");
+    // A full agent proves what it uses anyway.
+    let mut full = crate::support::solo::in_a_call();
+    let request = full.check().bytes();
+    let _ = full.receive(remote(1), &request);
+    assert!(!full.agent.is_proven(&on(1)) && !full.agent.awaits_proof(&on(1)));
+    full.run_for(ms(60));
+    full.take();
+    full.agent.validate_path(full.now, on(1));
+    assert!(full.take_requests().is_empty());
+}
+
+// req: I42 I56
+#[test]
+fn the_last_check_that_was_paid_for_is_not_the_owner_s_to_spend() {
+    let mut solo = lite_of(Config::default());
+    assert!(!solo.agent.spend_check(&on(0)), "nobody was heard");
+    nominate(&mut solo, remote(0));
+    assert!(!solo.agent.spend_check(&on(0)));
+    nominate(&mut solo, remote(0));
+    assert!(solo.agent.spend_check(&on(0)), "two requests, one to spare");
+    assert!(!solo.agent.spend_check(&on(0)));
+    solo.agent.validate_path(solo.now, on(0));
+    assert_eq!(solo.take_requests().len(), 1);
+}
+
+// req: I56
+#[test]
+fn what_was_proven_once_is_followed_without_another_check() {
+    let mut solo = in_a_call();
+    solo.agent.set_path_validated(on(0));
+    nominate(&mut solo, remote(1));
+    let check = solo.take_requests().remove(0);
+    let _ = solo.answer(&check);
+    assert_eq!(carries(&solo), remote(1));
+    solo.run_for(secs(1));
+    nominate(&mut solo, remote(0));
+    assert_eq!(carries(&solo), remote(0));
+    assert!(solo.take_requests().is_empty());
+}
+
+// req: I56
+#[test]
+fn a_nomination_that_moves_nothing_needs_no_proof() {
+    let mut solo = in_a_call();
+    assert!(solo.agent.awaits_proof(&on(0)));
+    let mut request = solo.check().nominating();
+    request.nomination = Some(2);
+    let _ = solo.receive(remote(0), &request.bytes());
+    assert_eq!(carries(&solo), remote(0));
+    assert!(solo.take_requests().is_empty());
+}
+
+// req: I15 I56
+#[test]
+fn what_either_generation_has_proven_is_proven_until_the_end() {
+    let mut solo = in_a_call();
+    solo.agent.set_path_validated(on(0));
+    solo.agent.restart(solo.now, None, None).unwrap();
+    assert!(solo.agent.is_proven(&on(0)) && !solo.agent.awaits_proof(&on(0)));
+    solo.agent.close(solo.now);
+    assert!(!solo.agent.is_proven(&on(0)));
 }
