@@ -82,9 +82,10 @@ impl Checklist {
         Some(id)
     }
 
+    /// The worst pair that failed. A vetoed one stays: dropped, it could come again under another name.
     pub(crate) fn worst_failed(&self) -> Option<PairId> {
-        let pairs = self.pairs.iter();
-        let failed = pairs.filter(|pair| pair.state() == PairState::Failed);
+        let spare = |pair: &&Pair| pair.state() == PairState::Failed && !pair.is_vetoed();
+        let failed = self.pairs.iter().filter(spare);
         failed
             .min_by_key(|pair| pair.priority())
             .map(|pair| pair.id)

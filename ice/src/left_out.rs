@@ -118,10 +118,9 @@ impl Generation {
         });
     }
 
-    /// Whether pairs that were left out are still to be tried. What works makes them needless.
+    /// Whether pairs that were left out are still to be tried, unless what is in use makes them needless.
     pub(crate) fn has_left_out(&self) -> bool {
-        let works = |pair: &Pair| pair.state() == PairState::Succeeded;
-        self.search.left_out.is_some() && !self.checklist.pairs.iter().any(works)
+        self.search.left_out.is_some()
     }
 
     pub(crate) fn forget_left_out(&mut self) {

@@ -594,6 +594,7 @@ fn of_the_failed_pairs_the_least_makes_room_and_none_that_may_yet_work() {
     let refusal = solo.error_to(&check, floe_stun::ErrorCode::BAD_REQUEST);
     let _ = solo.receive(remote(7), &refusal);
     assert_eq!(add(&mut solo, 8), [remote(2), remote(7), remote(8)]);
+    assert_eq!(solo.agent.stats().pairs_dropped, 1, "nothing else was lost");
 }
 
 // req: I3

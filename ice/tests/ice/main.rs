@@ -16,6 +16,7 @@ mod failure;
 mod freezing;
 mod glare;
 mod laws;
+mod left_out;
 mod lite;
 mod memory;
 mod model;

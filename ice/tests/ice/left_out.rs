@@ -1,0 +1,151 @@
+//! Pairs that a full checklist has no room for (RFC 8445 §6.1.2.5): whose turn it is, and who makes room.
+
+use std::net::SocketAddr;
+
+use floe_ice::{Candidate, Config, Initiation, Role};
+use floe_stun::{ErrorCode, RoleAttribute};
+
+use crate::support::solo::{Solo, first_transmissions, local, remote, remotes};
+use crate::support::{address, ms, secs};
+
+/// Whether the role changes.
+#[derive(PartialEq)]
+enum Flip {
+    Never,
+    Midway,
+}
+
+/// Whom an agent with room for two pairs has sent to first, and how often: of six, of whom none answers.
+fn turns_of_six(initiation: Initiation, role: Flip) -> Vec<SocketAddr> {
+    let mut config = Config::default();
+    config.max_pairs = 2;
+    let mut solo = Solo::checking(initiation, config, &remotes(6));
+    // A second name for the one socket makes no other pairs.
+    let outside = Candidate::server_reflexive(address(7, 0), local());
+    solo.agent.add_local_candidate(solo.now, outside).unwrap();
+    solo.run_for(ms(1600));
+    if role == Flip::Midway {
+        let before = solo.agent.role();
+        let mut check = solo.check();
+        check.role = Some(match before {
+            Some(Role::Controlling) => RoleAttribute::Controlling(u64::MAX),
+            _ => RoleAttribute::Controlled(0),
+        });
+        let _ = solo.receive(remote(0), &check.bytes());
+        assert_ne!(solo.agent.role(), before);
+    }
+    solo.run_for(secs(60));
+    let mut turns: Vec<_> = first_transmissions(&mut solo)
+        .into_iter()
+        .map(|(_, to)| to)
+        .collect();
+    turns.sort();
+    turns
+}
+
+// req: I3 I43
+#[test]
+fn each_pair_that_was_left_out_comes_up_once_whoever_controls() {
+    for initiation in [Initiation::Initiating, Initiation::Responding] {
+        assert_eq!(turns_of_six(initiation, Flip::Never), remotes(6));
+        // What was under way when the role changed is checked again in the new one.
+        let mut turns = turns_of_six(initiation, Flip::Midway);
+        turns.dedup();
+        assert_eq!(turns, remotes(6));
+    }
+}
+
+// req: I20 I43
+#[test]
+fn a_newcomer_that_is_left_out_has_its_turn_and_a_path_that_is_refused_has_none() {
+    let mut config = Config::default();
+    config.max_pairs = 2;
+    let mut solo = Solo::checking(Initiation::Initiating, config, &remotes(4));
+    solo.run_for(ms(1600));
+    let checks = solo.take_requests();
+    let check = checks.iter().find(|check| check.path.remote == remote(2));
+    // The third has come up. It refuses for good; the first is still under way.
+    let forbidden = solo.error_to(check.unwrap(), ErrorCode::FORBIDDEN);
+    let _ = solo.receive(remote(2), &forbidden);
+    solo.run_for(ms(200));
+    solo.take();
+    let newcomer = Candidate::host(remote(7)).with_local_preference(65_000);
+    solo.agent.add_remote_candidate(solo.now, newcomer).unwrap();
+    solo.run_for(secs(60));
+    let mut turns: Vec<_> = first_transmissions(&mut solo)
+        .into_iter()
+        .map(|(_, to)| to)
+        .collect();
+    turns.sort();
+    turns.dedup();
+    assert!(turns.contains(&remote(7)), "{turns:?}");
+    assert!(!turns.contains(&remote(2)), "{turns:?}");
+}
+
+// req: I43
+#[test]
+fn a_veto_on_the_only_pair_that_works_brings_up_what_was_left_out_and_outlives_it() {
+    let mut config = Config::default();
+    config.max_pairs = 2;
+    config.nomination = std::sync::Arc::new(floe_ice::nomination::ByApplication::default());
+    let mut solo = Solo::checking(Initiation::Initiating, config, &remotes(4));
+    let check = solo.take_requests().remove(0);
+    let _ = solo.answer(&check);
+    let vetoed = solo.agent.selected_candidate_pair().unwrap().id;
+    solo.agent.veto(solo.now, vetoed).unwrap();
+    solo.run_for(secs(60));
+    let sent = solo.take_requests();
+    for n in 1..4 {
+        assert!(sent.iter().any(|s| s.path.remote == remote(n)), "{n}");
+    }
+    // Nor does a vetoed pair make room when it has failed: it could come again under another name.
+    let failed = solo.agent.candidate_pairs().last().unwrap().pair.id;
+    solo.agent.veto(solo.now, failed).unwrap();
+    for n in 10..14 {
+        let request = solo.check().bytes();
+        let _ = solo.receive(remote(n), &request);
+    }
+    let pairs: Vec<_> = solo.agent.candidate_pairs().map(|p| p.pair.id).collect();
+    assert_eq!(pairs, [vetoed, failed]);
+}
+
+// req: I43
+#[test]
+fn what_the_application_vetoed_and_what_is_to_be_checked_next_makes_no_room() {
+    let mut config = Config::default();
+    config.max_pairs = 5;
+    let mut solo = Solo::checking(Initiation::Initiating, config, &remotes(5));
+    // The first is under way, the last is vetoed, the last but one was asked for by the peer.
+    let last = solo.agent.candidate_pairs().last().unwrap().pair;
+    assert_eq!(last.path.remote, remote(4));
+    solo.agent.veto(solo.now, last.id).unwrap();
+    let request = solo.check().bytes();
+    let _ = solo.receive(remote(3), &request);
+    let better = Candidate::host(remote(7)).with_local_preference(65_000);
+    solo.agent.add_remote_candidate(solo.now, better).unwrap();
+    let mut left: Vec<_> = solo
+        .agent
+        .candidate_pairs()
+        .map(|p| p.pair.path.remote)
+        .collect();
+    left.sort();
+    assert_eq!(left, [0, 1, 3, 4, 7].map(remote));
+}
+
+// req: I3 I43
+#[test]
+fn a_failed_pair_makes_room_before_one_that_is_only_silent() {
+    let mut config = Config::default();
+    config.max_pairs = 2;
+    let mut solo = Solo::checking(Initiation::Responding, config, &remotes(2));
+    solo.run_for(secs(2));
+    let checks = solo.take_requests();
+    let check = checks.iter().find(|check| check.path.remote == remote(1));
+    let refusal = solo.error_to(check.unwrap(), ErrorCode::BAD_REQUEST);
+    let _ = solo.receive(remote(1), &refusal);
+    let request = solo.check().bytes();
+    let _ = solo.receive(remote(70), &request);
+    let pairs = solo.agent.candidate_pairs();
+    let left: Vec<_> = pairs.map(|p| p.pair.path.remote).collect();
+    assert_eq!(left, [remote(0), remote(70)]);
+}
