@@ -204,4 +204,25 @@ mod tests {
         );
         assert!(budget.allows(now + WINDOW, source(1)));
     }
+
+    // req: I41
+    #[test]
+    fn seven_sources_have_accounts_of_their_own_whatever_family_they_are_of() {
+        let now = Moment::ORIGIN;
+        let v4 = (0..7).map(|n| SocketAddr::from(([192, 0, 2, n], 1)));
+        let v6 = (0..7).map(|n| SocketAddr::from(([0x2001, 0xdb8, 0, 0, 0, 0, 0, n], 1)));
+        for sources in [v4.collect::<Vec<_>>(), v6.collect()] {
+            let mut budget = ForgeryBudget::default();
+            for (n, source) in sources.iter().enumerate() {
+                assert!(budget.allows(now, *source), "{source} has spent nothing");
+                for _ in 0..PER_SOURCE {
+                    assert!(budget.allows(now, *source), "{n}");
+                    budget.spend(now, *source);
+                }
+            }
+            for source in &sources {
+                assert!(!budget.allows(now, *source), "{source} has spent its own");
+            }
+        }
+    }
 }

@@ -100,13 +100,8 @@ impl RoutableUfrag {
     /// A new fragment for the server of this number. `random` are 64 bits that nobody can guess.
     pub(crate) fn mint(&self, number: u32, random: u64) -> String {
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
-        let (left, right) = keys.current.permute((random, u64::from(number) << 32));
-        let block = u128::from(left) << 64 | u128::from(right);
-        let characters = std::iter::once(keys.current.phase)
-            .chain((0..LENGTH - 1).map(|place| (block >> (6 * place)) as u8 & 63));
-        characters
-            .map(|six| char::from(ICE_CHARS[usize::from(six)]))
-            .collect()
+        let block = (random, u64::from(number) << 32);
+        keys.current.write(keys.current.permute(block))
     }
 
     fn read(&self, fragment: &[u8]) -> Option<u32> {
@@ -150,6 +145,16 @@ impl Key {
             (right, left ^ prf(key, &right.to_be_bytes()))
         };
         self.rounds.iter().fold(block, round)
+    }
+
+    /// A permuted block as a fragment.
+    fn write(&self, (left, right): (u64, u64)) -> String {
+        let block = u128::from(left) << 64 | u128::from(right);
+        let characters = std::iter::once(self.phase)
+            .chain((0..LENGTH - 1).map(|place| (block >> (6 * place)) as u8 & 63));
+        characters
+            .map(|six| char::from(ICE_CHARS[usize::from(six)]))
+            .collect()
     }
 
     fn invert(&self, block: (u64, u64)) -> (u64, u64) {
@@ -236,6 +241,32 @@ mod tests {
             assert_eq!(routable.misses(), count as u64 + 1);
         }
         assert_eq!(routable.route(&minted), Some(5));
+    }
+
+    /// A block as a fragment under the current key.
+    fn written(routable: &RoutableUfrag, (left, right): (u64, u64)) -> String {
+        let keys = routable.keys.read().unwrap();
+        keys.current.write(keys.current.permute((left, right)))
+    }
+
+    // req: I60
+    #[test]
+    fn each_of_the_32_zero_bits_and_of_the_4_unused_ones_is_looked_at() {
+        let routable = routable();
+        let good = written(&routable, (77, 5 << 32));
+        assert_eq!(routable.route(&good), Some(5));
+        for bit in 0..32 {
+            let forged = written(&routable, (77, 5 << 32 | 1 << bit));
+            assert_eq!(routable.route(&forged), None, "bit {bit}");
+        }
+        // The last character carries two bits of the block.
+        let (front, last) = good.split_at(LENGTH - 1);
+        let value = value_of(last.as_bytes()[0]).unwrap();
+        for more in (4..64).step_by(4) {
+            let other = char::from(ICE_CHARS[usize::from(value + more)]);
+            assert_eq!(routable.route(&format!("{front}{other}")), None, "{other}");
+        }
+        assert_eq!(routable.misses(), 32 + 15);
     }
 
     // req: I60

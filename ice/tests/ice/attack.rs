@@ -183,6 +183,113 @@ fn what_candidates_are_too_many_is_counted_by_kind() {
     assert_eq!(strangers, latest, "the oldest made room");
 }
 
+// req: I42 I43
+#[test]
+fn strangers_that_do_not_answer_push_out_neither_the_path_in_use_nor_those_that_answered() {
+    // A lite agent takes the first path at its word: it is in use, and nothing was answered there.
+    let mut solo = Solo::new(
+        floe_ice::Mode::Lite,
+        Initiation::Responding,
+        Config::default(),
+    );
+    let host = Candidate::host(local());
+    solo.agent.add_local_candidate(solo.now, host).unwrap();
+    solo.meet();
+    let nomination = solo.check().nominating().bytes();
+    let _ = solo.receive(remote(0), &nomination);
+    let in_use = solo.agent.selected_candidate_pair().unwrap().id;
+    assert!(!solo.agent.is_proven(&FiveTuple::udp(local(), remote(0))));
+    for n in 0..20 {
+        let request = solo.check().bytes();
+        assert_eq!(solo.receive(address(9, n), &request), Received::Handled);
+        let pair = solo.agent.selected_candidate_pair();
+        assert_eq!(pair.map(|pair| pair.id), Some(in_use), "{n}");
+    }
+    assert_eq!(solo.agent.candidate_pairs().count(), 1 + 8);
+    assert_eq!(solo.agent.stats().peer_reflexive_replaced, 12);
+
+    // A full agent: whoever answered its check is none of those that are replaced.
+    let mut solo = Solo::checking(Initiation::Responding, Config::default(), &[]);
+    for n in 0..3 {
+        let request = solo.check().bytes();
+        let _ = solo.receive(remote(n), &request);
+        solo.run_for(ms(50));
+        for check in solo.take_requests() {
+            assert_eq!(solo.answer(&check), Received::Handled);
+        }
+    }
+    for n in 0..20 {
+        let request = solo.check().bytes();
+        assert_eq!(solo.receive(address(9, n), &request), Received::Handled);
+    }
+    let pairs = solo.agent.candidate_pairs();
+    let mut left: Vec<_> = pairs.map(|pair| pair.pair.path.remote).collect();
+    left.sort();
+    let answered = (0..3).map(remote);
+    let latest = (12..20).map(|n| address(9, n));
+    assert_eq!(left, answered.chain(latest).collect::<Vec<_>>());
+    assert_eq!(solo.agent.stats().peer_reflexive_replaced, 12);
+}
+
+// req: I42
+#[test]
+fn a_stranger_s_priority_stays_within_what_a_candidate_may_have() {
+    for (claimed, taken) in [(0, 1), (7, 7), (u32::MAX, (1 << 31) - 1)] {
+        let mut solo = Solo::checking(Initiation::Responding, Config::default(), &[]);
+        let mut check = solo.check();
+        check.priority = Some(claimed);
+        assert_eq!(solo.receive(remote(0), &check.bytes()), Received::Handled);
+        let ours = u64::from(solo.agent.local_candidates().next().unwrap().priority());
+        let theirs: u64 = taken;
+        let greater = u64::from(theirs > ours);
+        let expected = (ours.min(theirs) << 32) + 2 * ours.max(theirs) + greater;
+        let pair = solo.agent.candidate_pairs().next().unwrap();
+        assert_eq!(pair.priority, expected, "{claimed}");
+    }
+}
+
+// req: I3 I43
+#[test]
+fn a_stranger_for_whom_there_is_no_pair_is_answered_and_pushes_none_out() {
+    let mut config = Config::default();
+    config.max_pairs = 5;
+    let mut solo = Solo::checking(Initiation::Responding, config, &remotes(5));
+    let before: Vec<_> = solo.agent.candidate_pairs().map(|p| p.pair.id).collect();
+    let mut check = solo.check();
+    check.priority = Some(u32::MAX >> 1);
+    let sent = solo.take().len();
+    assert_eq!(
+        solo.receive(address(9, 0), &check.bytes()),
+        Received::Handled
+    );
+    assert_eq!((sent, solo.take().len()), (1, 1), "the answer");
+    let after: Vec<_> = solo.agent.candidate_pairs().map(|p| p.pair.id).collect();
+    assert_eq!(after, before);
+    assert_eq!(solo.agent.stats().pairs_dropped, 1);
+}
+
+// req: I43
+#[test]
+fn of_the_checks_that_were_replaced_only_the_latest_still_counts() {
+    let mut solo = Solo::checking(Initiation::Responding, Config::default(), &remotes(1));
+    for _ in 0..3 {
+        solo.run_for(ms(300));
+        let request = solo.check().bytes();
+        let _ = solo.receive(remote(0), &request);
+    }
+    let mut checks = solo.take_requests();
+    checks.dedup_by_key(|check| check.id());
+    assert_eq!(checks.len(), 4, "each request has cancelled one");
+    for forgotten in &checks[..2] {
+        assert_eq!(
+            solo.answer(forgotten),
+            Received::Dropped(DropReason::UnknownTransaction)
+        );
+    }
+    assert_eq!(solo.answer(&checks[2]), Received::Handled);
+    assert!(solo.agent.send_path().is_some());
+}
+
 // req: I43
 #[test]
 fn early_requests_and_answers_that_wait_are_bounded_and_counted() {

@@ -530,3 +530,27 @@ fn a_switch_that_waits_is_void_when_the_role_turns_around() {
     solo.run_for(secs(1));
     assert_eq!(selected(&solo), (remote(0), true), "it decides itself now");
 }
+
+// req: I10
+#[test]
+fn a_switch_that_waits_is_called_off_when_the_peer_stays() {
+    let mut timing = floe_ice::Timing::default();
+    timing.rto = secs(3);
+    let config = Config::with_timing(timing);
+    let mut solo = Solo::checking(Initiation::Responding, config, &[remote(0), remote(1)]);
+    solo.run_for(secs(2));
+    for check in solo.take_requests() {
+        let _ = solo.answer(&check);
+    }
+    let nominate = |solo: &mut Solo, n| {
+        let request = solo.check().nominating().bytes();
+        let _ = solo.receive(remote(n), &request);
+        solo.run_for(ms(600));
+        solo.agent.send_path().unwrap().remote
+    };
+    assert_eq!(nominate(&mut solo, 1), remote(1));
+    assert_eq!(nominate(&mut solo, 0), remote(1), "not within a round trip");
+    assert_eq!(nominate(&mut solo, 1), remote(1));
+    solo.run_for(secs(3));
+    assert_eq!(solo.agent.send_path().unwrap().remote, remote(1));
+}

@@ -368,3 +368,61 @@ fn of_what_was_held_only_the_peer_s_own_is_acted_on() {
             .accepts_from(&floe_ice::FiveTuple::udp(local(), remote(8)))
     );
 }
+
+/// An agent that knows nothing of its peer yet, on this socket or on none.
+fn unacquainted(socket: Option<SocketAddr>) -> Solo {
+    let mut solo = Solo::new(Mode::Full, Initiation::Responding, Config::default());
+    if let Some(socket) = socket {
+        let host = Candidate::host(socket);
+        solo.agent.add_local_candidate(solo.now, host).unwrap();
+    }
+    solo
+}
+
+// req: I6
+#[test]
+fn what_an_early_request_wished_is_not_taken_back_by_the_next_one() {
+    let mut solo = unacquainted(Some(local()));
+    let nominating = solo.check().nominating().bytes();
+    let _ = solo.receive(remote(0), &nominating);
+    let plain = solo.check().bytes();
+    let _ = solo.receive(remote(0), &plain);
+    solo.meet();
+    let check = solo.take_requests().remove(0);
+    let _ = solo.answer(&check);
+    assert!(solo.agent.selected_candidate_pair().unwrap().nominated);
+}
+
+// req: I6 I65
+#[test]
+fn early_requests_of_two_peers_on_one_path_are_two() {
+    let mut solo = unacquainted(Some(local()));
+    for from in ["somebody", "peer", "somebody"] {
+        let mut request = solo.check();
+        request.from = from.to_owned();
+        assert_eq!(solo.receive(remote(0), &request.bytes()), Received::Handled);
+    }
+    solo.meet();
+    let checks = solo.take_requests();
+    assert_eq!(checks.len(), 1);
+    assert_eq!(checks[0].path.remote, remote(0));
+}
+
+// req: I6 I66
+#[test]
+fn an_early_request_waits_for_the_candidate_it_arrived_at_and_is_on_its_base() {
+    let mut solo = unacquainted(None);
+    let request = solo.check().bytes();
+    let _ = solo.receive(remote(0), &request);
+    solo.meet();
+    assert!(solo.take_requests().is_empty());
+    assert_eq!(solo.agent.candidate_pairs().count(), 0);
+    // The socket is bound to all addresses of its port.
+    let wildcard = SocketAddr::new([0, 0, 0, 0].into(), local().port());
+    let host = Candidate::host(wildcard).announced_as(address(7, 0));
+    solo.agent.add_local_candidate(solo.now, host).unwrap();
+    let checks = solo.take_requests();
+    assert_eq!(checks.len(), 1);
+    assert_eq!(checks[0].path.local, wildcard);
+    assert_eq!(checks[0].path.remote, remote(0));
+}

@@ -592,3 +592,18 @@ fn a_lite_agent_knows_the_last_32_checks_by_address_and_port() {
     assert!(solo.take_requests().is_empty());
     assert_eq!(solo.agent.send_path().unwrap().remote, remote(0));
 }
+
+// req: I55
+#[test]
+fn a_full_agent_checks_wherever_a_check_comes_from_whoever_sent_it_before() {
+    let mut solo = in_a_call();
+    let recorded = solo.check().bytes();
+    let _ = solo.receive(remote(0), &recorded);
+    assert!(solo.take_requests().is_empty());
+    // The peer's repetition may come through another NAT; whether it is the peer, an own check finds out.
+    let _ = solo.receive(address(9, 9), &recorded);
+    solo.run_for(ms(50));
+    let checks = solo.take_requests();
+    assert_eq!(checks.len(), 1);
+    assert_eq!(checks[0].path.remote, address(9, 9));
+}
