@@ -52,7 +52,7 @@ pub enum ApiMisuse {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidParameters {
-    /// The username fragment is not 4–256 characters long.
+    /// The username fragment is not 4–256 characters long, or one that is chosen not 4–32.
     #[error("the username fragment is not 4 to 256 characters long")]
     UsernameFragmentLength,
     /// The password is not 22–256 characters long.

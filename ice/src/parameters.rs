@@ -31,6 +31,10 @@ impl Parameters {
     ///
     /// Accepted are 4–256 characters for the fragment and 22–256 for the password (RFC 8839 §5.4), of the `ice-char`
     /// alphabet and of `-`, `=`, `#`, `_`, which deployed peers send.
+    ///
+    /// # Errors
+    ///
+    /// The [`InvalidParameters`] that says which of the two is too long or too short, or has another character.
     pub fn new(username_fragment: &str, password: &str) -> Result<Self, InvalidParameters> {
         if !(4..=256).contains(&username_fragment.len()) {
             return Err(InvalidParameters::UsernameFragmentLength);

@@ -104,5 +104,10 @@ mod tests {
         );
         assert_eq!(paths.latest(), Some(path(1)));
         assert!(paths.contains(&path(99)) && !paths.contains(&path(50)));
+        // Not even where it was not heard of for long.
+        for port in 100..200 {
+            paths.on_request(&path(port));
+        }
+        assert!(paths.is_proven(&path(1)));
     }
 }

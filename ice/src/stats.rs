@@ -24,7 +24,7 @@ pub struct Stats {
     pub error_responses_received: u64,
     /// Consent checks sent.
     pub consent_requests_sent: u64,
-    /// Role conflicts that we settled, either way.
+    /// Role conflicts in which we took the other role, after the peer's check or its 487.
     pub role_conflicts: u64,
     /// Remote candidates that were not taken: late, of another generation, or at an address that is not used.
     pub candidates_ignored: u64,

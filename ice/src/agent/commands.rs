@@ -66,7 +66,14 @@ impl Agent {
     /// Adds a candidate of ours; the same one again is the same id, on a newer network if its epoch is greater. Host candidates are the caller's sockets.
     ///
     /// Candidates survive a restart. A full agent may add them whenever; after gathering is complete that changes no state. A
-    /// lite agent has one per IP address and transport, and none that come after they are complete.
+    /// lite agent has one per IP address and transport, and none that come after they are complete (RFC 8445 §5.2).
+    ///
+    /// # Errors
+    ///
+    /// [`ApiMisuse::CandidateWithoutAddress`], [`ApiMisuse::PeerReflexiveIsNotAdded`], [`ApiMisuse::TooManyLocalCandidates`]
+    /// beyond [`Config::max_local_candidates`], [`ApiMisuse::Closed`]; of a lite agent
+    /// [`ApiMisuse::LiteTakesHostCandidatesOnly`], [`ApiMisuse::LiteHasOneCandidatePerAddress`] and
+    /// [`ApiMisuse::LiteCandidatesAreFixed`].
     pub fn add_local_candidate(
         &mut self,
         now: Instant,
@@ -176,6 +183,11 @@ impl Agent {
     /// generations (RFC 8445 §6.1.1).
     ///
     /// The same again changes nothing; others need [`restart`](Self::restart).
+    ///
+    /// # Errors
+    ///
+    /// [`ApiMisuse::RemoteParametersChangeNeedsRestart`]; [`ApiMisuse::RestartKeepsACredential`] when only one of the two is
+    /// new, or either is that of the generation before (RFC 8445 §9); [`ApiMisuse::Closed`].
     pub fn set_remote_parameters(
         &mut self,
         now: Instant,
@@ -218,6 +230,10 @@ impl Agent {
     ///
     /// `None`: it was ignored and counted, because it is a name, can never be sent to, belongs to no live generation,
     /// comes after its end-of-candidates, or the list is full of better ones.
+    ///
+    /// # Errors
+    ///
+    /// [`ApiMisuse::Closed`].
     pub fn add_remote_candidate(
         &mut self,
         now: Instant,

@@ -41,6 +41,11 @@ impl Agent {
     /// When both sides restart at once, each with `remote` unknown, either will do: one takes its restart back
     /// ([`rollback_restart`](Self::rollback_restart)) and restarts with the other's parameters, or both give what the other
     /// signalled to [`set_remote_parameters`](Self::set_remote_parameters).
+    ///
+    /// # Errors
+    ///
+    /// [`ApiMisuse::RestartKeepsACredential`] when a username fragment or the peer's password is that of a live generation;
+    /// [`ApiMisuse::Closed`]. Nothing has changed then.
     pub fn restart(
         &mut self,
         now: Instant,
@@ -123,6 +128,10 @@ impl Agent {
 
     /// Gives up an unconfirmed restart, because the peer refused it: the old generation goes on as if nothing had been, with a
     /// path, looking for one, or failed.
+    ///
+    /// # Errors
+    ///
+    /// [`ApiMisuse::NoRestart`] without one, or once it is confirmed; [`ApiMisuse::Closed`].
     pub fn rollback_restart(&mut self, now: Instant) -> Result<(), ApiMisuse> {
         let now = self.shared.config.clock.moment(now);
         self.check_open()?;

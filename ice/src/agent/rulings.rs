@@ -14,6 +14,11 @@ impl Agent {
     /// Nominates this pair, which has succeeded: the controlling application's own choice. It replaces a nomination under way and
     /// an earlier choice, and holds against the [policy](crate::nomination::Policy) until [`release`](Self::release), or until the
     /// pair is lost or vetoed.
+    ///
+    /// # Errors
+    ///
+    /// [`ApiMisuse::NotControlling`], also for a lite agent; [`ApiMisuse::PairNotSucceeded`]; [`ApiMisuse::UnknownPair`];
+    /// [`ApiMisuse::Closed`].
     pub fn nominate(&mut self, now: Instant, pair: PairId) -> Result<(), ApiMisuse> {
         let now = self.shared.config.clock.moment(now);
         self.check_open()?;
@@ -41,6 +46,10 @@ impl Agent {
     /// answered. If it is in use, another that works takes over, or none does. Holds until [`release`](Self::release) or
     /// [`nominate`](Self::nominate), and as long as the pair exists: candidates that are removed and added again, and a restart,
     /// make new pairs.
+    ///
+    /// # Errors
+    ///
+    /// [`ApiMisuse::UnknownPair`], [`ApiMisuse::Closed`].
     pub fn veto(&mut self, now: Instant, pair: PairId) -> Result<(), ApiMisuse> {
         let now = self.shared.config.clock.moment(now);
         let generation = self.rule(pair, Ruling::Vetoed)?;
@@ -55,6 +64,10 @@ impl Agent {
 
     /// Takes back what [`nominate`](Self::nominate) or [`veto`](Self::veto) said about this pair: the policy decides again. A wish
     /// that the peer uttered meanwhile is followed if it is still its latest.
+    ///
+    /// # Errors
+    ///
+    /// [`ApiMisuse::UnknownPair`], [`ApiMisuse::Closed`].
     pub fn release(&mut self, now: Instant, pair: PairId) -> Result<(), ApiMisuse> {
         let now = self.shared.config.clock.moment(now);
         self.rule(pair, Ruling::Open)?;

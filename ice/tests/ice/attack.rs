@@ -290,6 +290,46 @@ fn of_the_checks_that_were_replaced_only_the_latest_still_counts() {
     assert!(solo.agent.send_path().is_some());
 }
 
+// req: I42 I44
+#[test]
+fn a_peer_that_moves_is_heard_however_long_others_have_knocked() {
+    let mut solo = in_a_call();
+    for n in 0..600 {
+        solo.run_for(ms(100));
+        for check in solo.take_requests() {
+            if check.path.remote == remote(0) {
+                let _ = solo.answer(&check);
+            }
+        }
+        let request = solo.check().bytes();
+        let _ = solo.receive(address(9, n), &request);
+    }
+    assert_eq!(solo.agent.stats().candidates_ignored, 0);
+    let request = solo.check().nominating().bytes();
+    let _ = solo.receive(remote(7), &request);
+    solo.run_for(secs(1));
+    let checks = solo.take_requests();
+    let check = checks.iter().find(|check| check.path.remote == remote(7));
+    let _ = solo.answer(check.unwrap());
+    assert_eq!(solo.agent.send_path().unwrap().remote, remote(7));
+}
+
+// req: I43
+#[test]
+fn a_stranger_that_failed_long_ago_does_not_speak_against_the_next() {
+    let mut solo = Solo::checking(Initiation::Initiating, Config::default(), &[]);
+    let request = solo.check().bytes();
+    let _ = solo.receive(address(9, 0), &request);
+    solo.run_for(secs(60));
+    solo.take();
+    let request = solo.check().bytes();
+    let _ = solo.receive(remote(7), &request);
+    solo.run_for(ms(60));
+    let check = solo.take_requests().remove(0);
+    let _ = solo.answer(&check);
+    assert_eq!(solo.agent.send_path().unwrap().remote, remote(7));
+}
+
 // req: I43
 #[test]
 fn early_requests_and_answers_that_wait_are_bounded_and_counted() {

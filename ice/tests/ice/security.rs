@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use floe_ice::{
     Config, DropReason, Event, FiveTuple, Initiation, Mode, Received, Revoked, State, Transmit,
 };
-use floe_stun::{AttributeType, Class, ErrorCode, IntegrityKey, Message, Method, Writer};
+use floe_stun::{
+    AttributeType, Class, ErrorCode, IntegrityAlgorithm, IntegrityKey, Message, Method, Writer,
+};
 use sim::{Attacker, Datagram};
 
 use crate::support::solo::{Solo, controlled_with_pairs, in_a_call, local, remote};
@@ -364,7 +366,7 @@ fn which_paths_are_heard_and_proven() {
     assert_eq!(solo.agent.usable_path(), Some(path(0)));
 }
 
-// req: I59 S4
+// req: I59 S4 S9
 #[test]
 fn a_closed_agent_leaves_something_that_answers_forbidden() {
     let mut solo = in_a_call();
@@ -395,6 +397,14 @@ fn a_closed_agent_leaves_something_that_answers_forbidden() {
         Some(ErrorCode::FORBIDDEN)
     );
     assert_eq!(answer.transaction_id(), request.transaction_id());
+    // Who asks with SHA-256 is answered with it.
+    let mut modern = request.clone();
+    modern.sha256 = true;
+    let mut long = [0; 200];
+    let answered = of_request.answer(now, path, &modern.bytes(), &mut long);
+    let answer = Message::parse(&long[..answered.unwrap().len]).unwrap();
+    let algorithm = answer.verify(&key).unwrap().algorithm();
+    assert_eq!(algorithm, IntegrityAlgorithm::Sha256);
     let forged = request.bytes_under("not-the-password-of-ours");
     assert!(of_request.answer(now, path, &forged, &mut buf).is_none());
     assert!(
@@ -606,4 +616,21 @@ fn a_full_agent_checks_wherever_a_check_comes_from_whoever_sent_it_before() {
     let checks = solo.take_requests();
     assert_eq!(checks.len(), 1);
     assert_eq!(checks[0].path.remote, address(9, 9));
+}
+
+// req: S4
+#[test]
+fn an_indication_without_its_fingerprint_is_none_of_ice() {
+    let mut solo = in_a_call();
+    let id = solo.check().transaction_id();
+    let mut buf = [0; 100];
+    let len = Writer::indication(&mut buf, Method::BINDING, id).finish();
+    let received = solo.receive(remote(0), &buf[..len.unwrap()]);
+    assert_eq!(received, Received::Dropped(DropReason::MissingFingerprint));
+    let len = Writer::indication(&mut buf, Method::BINDING, id).fingerprint();
+    let len = len.unwrap();
+    assert_eq!(solo.receive(remote(0), &buf[..len]), Received::Handled);
+    buf[len - 1] ^= 1;
+    let received = solo.receive(remote(0), &buf[..len]);
+    assert_eq!(received, Received::Dropped(DropReason::BadFingerprint));
 }
