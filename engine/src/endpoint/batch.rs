@@ -229,7 +229,8 @@ impl Endpoint {
     /// is cleared, and filled up to its capacity: the caller reserves it once, it never grows. Call again until it gives 0.
     ///
     /// Transports with more than one datagram take turns, as in [`poll_transmit`](Self::poll_transmit), but here a turn lasts as long
-    /// as what is written goes along with what was written before: 64 datagrams at most, of one size but for the last.
+    /// as what is written goes along with what was written before, 64 datagrams at most, of one size but for the last, and no longer than
+    /// the call.
     ///
     /// ```
     /// use floe::{Endpoint, Segments};
@@ -284,6 +285,10 @@ impl Endpoint {
                 }
                 sender => in_turn = sender,
             }
+        }
+        // The call's end is the turn's: however small the buffer, nobody stays in front of the others.
+        if in_turn.is_some() {
+            self.senders.rotate(&mut self.slots);
         }
         filled
     }

@@ -344,6 +344,18 @@ fn one_hot_session_holds_nobody_up() {
         }
     });
     assert!(in_batches <= 1000 + 65, "{in_batches}");
+    // Neither does it where a call has room for one datagram, of bytes or of transmits.
+    let mtu = support::transport_config(&support::identity(1)).mtu();
+    for (bytes, capacity) in [(mtu, 64), (65_536, 1), (mtu + 200, 2)] {
+        let one_by_one = sent_before_all_were_served(|endpoint, sent| {
+            let (mut buf, mut transmits) = (vec![0; bytes], Vec::with_capacity(capacity));
+            endpoint.poll_transmits(&mut buf, &mut transmits);
+            for segments in &transmits {
+                sent.extend(segments.datagrams().map(|_| segments.path));
+            }
+        });
+        assert!(one_by_one <= 1010, "{bytes}, {capacity}: {one_by_one}");
+    }
 }
 
 // req: I50 I53
