@@ -84,11 +84,11 @@ pub struct EndpointConfig {
     /// How many DTLS handshakes may be under way at a time that are done by [`handle_handshake`](crate::Endpoint::handle_handshake),
     /// oldest first, when the caller has nothing better to do; datagrams of more are dropped and counted
     /// ([`DropReason::TooManyHandshakes`](crate::DropReason::TooManyHandshakes)), and their peers repeat them. So a storm of
-    /// clients holds up no live session's consent. Each may keep 8 datagrams waiting. Default: `None`, handshakes go on as
+    /// clients holds up no live session's consent. Each may keep 8 datagrams waiting, 20 000 bytes together. Default: `None`, handshakes go on as
     /// their datagrams arrive.
     pub waiting_handshakes: Option<usize>,
     /// Its place among the endpoints behind the same sockets. It makes up the username fragments that name it, whatever
-    /// [`ice::Config::username_fragments`] says, and holds 2²² − 2 transports at most. Default: `None`, it is alone.
+    /// [`ice::Config::username_fragments`] says, and holds 2²² transports at most. Default: `None`, it is alone.
     pub sharding: Option<Sharding>,
     /// The TURN servers in use: channel data is taken from nobody else. Default: none.
     pub turn_servers: Vec<SocketAddr>,

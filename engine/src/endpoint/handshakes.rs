@@ -4,7 +4,7 @@
 //! Key exchange, signatures and certificates cost a thousand times what a consent check does. Where the caller has asked for it,
 //! what would begin or continue a DTLS handshake is kept here, and done one piece at a time when the caller has nothing better to
 //! do. A handshake keeps its age from its first piece to its end. All of it is bounded: so many handshakes, so many
-//! datagrams of each.
+//! datagrams and bytes of each.
 
 use super::{Endpoint, keyed::Keyed};
 use crate::{DropReason, Outcome, Received, TransportId, demux::Kind};
@@ -16,6 +16,8 @@ use std::{
 
 /// Datagrams of a handshake that wait: the longest flight of a client, and some of it again.
 const PER_HANDSHAKE: usize = 8;
+/// And their bytes together: more than any flight with a chain of certificates in it.
+const BYTES: usize = 20_000;
 
 #[derive(Debug)]
 pub(super) struct Handshakes {
@@ -45,6 +47,13 @@ pub(super) enum Work {
 const RECORD_HEADER: usize = 1 + 2 + 2 + 6 + 2;
 
 impl Work {
+    fn len(&self) -> usize {
+        match self {
+            Self::Start => 0,
+            Self::Datagram(_, bytes) => bytes.len(),
+        }
+    }
+
     /// Whether `later` says nothing that this does not: whoever waits for an answer repeats what it has sent, in a record that has
     /// another number and is otherwise the same.
     fn stands_for(&self, later: &Self) -> bool {
@@ -88,6 +97,9 @@ impl Handshakes {
 
     /// A piece of this transport's handshake is to be done. False if there is no room for it.
     pub(super) fn push(&mut self, transport: TransportId, work: Work) -> bool {
+        if work.len() > BYTES {
+            return false;
+        }
         let Some(age) = self.age_of(transport) else {
             return false;
         };
@@ -98,7 +110,8 @@ impl Handshakes {
         if waiting.work.iter().any(|known| known.stands_for(&work)) {
             return true;
         }
-        let has_room = waiting.work.len() < PER_HANDSHAKE;
+        let bytes: usize = waiting.work.iter().map(Work::len).sum();
+        let has_room = waiting.work.len() < PER_HANDSHAKE && bytes + work.len() <= BYTES;
         if has_room {
             waiting.work.push_back(work);
         }
@@ -145,9 +158,8 @@ impl Endpoint {
     /// empty and nothing is due, again and again between looks at them: so no live session ever waits for more than one
     /// piece.
     ///
-    /// # Panics
-    ///
-    /// If `buf` is shorter than a datagram that was given in.
+    /// `buf` is to hold the longest datagram that the sockets take; 20 000 bytes hold all that is ever kept. One that is longer
+    /// than `buf` is dropped and counted ([`DropReason::TooManyHandshakes`]).
     ///
     /// [`EndpointConfig::waiting_handshakes`]: crate::EndpointConfig::waiting_handshakes
     pub fn handle_handshake<'d>(
@@ -165,7 +177,9 @@ impl Endpoint {
                     }
                 }
                 Work::Datagram(path, bytes) => {
-                    let datagram = &mut buf[..bytes.len()];
+                    let Some(datagram) = buf.get_mut(..bytes.len()) else {
+                        return Some((path, self.drop(DropReason::TooManyHandshakes)));
+                    };
                     datagram.copy_from_slice(&bytes);
                     let outcome = self.deliver_other(now, id, path, Kind::Dtls, datagram);
                     return Some((path, outcome));
@@ -288,5 +302,22 @@ mod tests {
         assert_eq!(handshakes.len(), 0);
         assert!(handshakes.push(id(3), datagram(0)));
         assert!(!Handshakes::new(None, Keyed::new([1; 16])).push(id(1), datagram(0)));
+    }
+
+    #[test]
+    fn the_bytes_of_a_handshake_are_bounded() {
+        let mut handshakes = Handshakes::new(Some(1), Keyed::new([1; 16]));
+        let long = |len: usize| {
+            let address = |n| ([192, 0, 2, n], 1).into();
+            let path = FiveTuple::udp(address(1), address(2));
+            Work::Datagram(path, vec![22; len].into())
+        };
+        assert!(!handshakes.push(id(1), long(BYTES + 1)));
+        assert_eq!(handshakes.len(), 0, "it has not even got an age");
+        assert!(handshakes.push(id(2), long(BYTES - 10)));
+        assert!(!handshakes.push(id(2), long(11)));
+        assert!(handshakes.push(id(2), long(10)));
+        assert_eq!(order(&mut handshakes), [id(2), id(2)]);
+        assert!(handshakes.push(id(2), long(BYTES)), "there is room again");
     }
 }
