@@ -115,6 +115,34 @@ mod tests {
         }
     }
 
+    /// However full it is, and whatever has come and gone: on average less than one entry.
+    #[test]
+    fn a_miss_looks_at_next_to_nothing() {
+        let misses = 100_000;
+        let looks = |table: &Sharded<u32>| {
+            let mut looks = 0;
+            for number in 0..misses {
+                let found = table.get((u32::MAX - number).hash(), |_| {
+                    looks += 1;
+                    false
+                });
+                assert_eq!(found, None);
+            }
+            looks
+        };
+        let mut table = Sharded::new();
+        assert_eq!(looks(&table), 0);
+        // As many as there is room for: seven eighths of 1024 in each shard.
+        let full = SHARDS as u32 * 896;
+        (0..full).for_each(|number| table.insert(number));
+        assert!(looks(&table) < misses / 4, "{}", looks(&table));
+        for number in full..10 * full {
+            assert!(remove(&mut table, number - full));
+            table.insert(number);
+        }
+        assert!(looks(&table) < misses / 4, "{}", looks(&table));
+    }
+
     #[test]
     fn growth_is_in_small_steps() {
         let mut table = Sharded::new();

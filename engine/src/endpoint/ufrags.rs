@@ -98,6 +98,16 @@ mod tests {
         let find = |ufrags: &Ufrags, slot| ufrags.get(&name(slot), |other| other == slot);
         assert!(all.clone().all(|slot| find(&ufrags, slot) == Some(slot)));
         assert_eq!(find(&ufrags, all.end), None);
+        // Who is looked for in vain makes nobody be asked, but for one in thousands.
+        let asked = std::cell::Cell::new(0);
+        for slot in all.end..all.end + 100_000 {
+            let ask = |_| {
+                asked.set(asked.get() + 1);
+                false
+            };
+            assert_eq!(ufrags.get(&name(slot), ask), None);
+        }
+        assert!(asked.get() < 100, "{}", asked.get());
 
         let tag = ufrags.tag(&name(7));
         ufrags.remove(tag, 8);
