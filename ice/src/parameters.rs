@@ -132,6 +132,15 @@ impl LocalParameters {
         Self::random(&mut Random::from_entropy(), &UsernameFragments::Random)
     }
 
+    /// A fragment of this kind and a password of 24 characters, from OS entropy.
+    ///
+    /// # Panics
+    ///
+    /// When the operating system has no entropy to give.
+    pub fn generate_as(fragments: &UsernameFragments) -> Self {
+        Self::random(&mut Random::from_entropy(), fragments)
+    }
+
     /// A fragment of the caller's own: 4–32 `ice-char`s, which are letters, digits, `+` and `/`. Of others more is accepted,
     /// and should be sent by nobody (RFC 8839 §5.4). The password is from OS entropy.
     ///

@@ -1,8 +1,8 @@
 //! How transports come and go: made, taken in, taken out, closed, removed, restarted.
 
 use super::{Endpoint, LETTER};
-use crate::{ApiMisuse, Event, Transport, TransportId, TransportOptions};
-use floe_ice::{FiveTuple, LocalParameters, RemoteParameters, Transmit};
+use crate::{ApiMisuse, Transport, TransportId, TransportOptions};
+use floe_ice::{FiveTuple, LocalParameters, RemoteParameters, Transmit, UsernameFragments};
 use std::time::Instant;
 use thiserror::Error;
 
@@ -34,7 +34,7 @@ impl Endpoint {
     }
 
     /// Takes a transport in, with all it has under way: learned paths, unanswered checks, a handshake half done. Its events continue
-    /// under the new id, [`PathLearned`](Event::PathLearned) for the paths it has here among them.
+    /// under the new id, [`PathLearned`](crate::Event::PathLearned) for the paths it has here among them.
     ///
     /// # Errors
     ///
@@ -92,7 +92,8 @@ impl Endpoint {
 
     /// Takes a transport out, with all it has under way, for [`attach`](Self::attach) elsewhere. It stays a machine: datagrams for it
     /// can be given to it meanwhile. What [waits](Self::handle_handshake) of its handshake is lost, as on the network, and will be
-    /// repeated. Its id is void from now on, and no events are reported under it.
+    /// repeated. Its id is void from now on; the only events that are still reported under it are
+    /// [`PathReleased`](crate::Event::PathReleased), for the paths whose [`PathLearned`](crate::Event::PathLearned) was.
     pub fn detach(&mut self, id: TransportId) -> Option<Transport> {
         self.handshakes.forget(id);
         let (names, transport) = self.slots.names(id)?;
@@ -107,6 +108,8 @@ impl Endpoint {
         for route in transport.routes() {
             self.routes.dismiss_from(id, &route);
         }
+        let announced = transport.paths.announced();
+        self.released.extend(announced.map(|path| (id, path)));
         self.wheel.clear(&mut self.slots, slot);
         self.senders.remove(&mut self.slots, slot);
         self.tellers.remove(&mut self.slots, slot);
@@ -121,7 +124,7 @@ impl Endpoint {
     }
 
     /// Ends a transport and forgets it. What it has left to send still comes out of [`poll_transmit`](Self::poll_transmit);
-    /// of its events only [`PathReleased`](Event::PathReleased). False if there is no such transport.
+    /// of its events only [`PathReleased`](crate::Event::PathReleased). False if there is no such transport.
     pub fn remove(&mut self, now: Instant, id: TransportId) -> bool {
         if !self.close(now, id) {
             return false;
@@ -135,15 +138,11 @@ impl Endpoint {
                 self.outbox.post(path, &buf[..len]);
             }
         }
-        while let Some(event) = transport.paths.poll_event() {
-            if let Event::PathReleased(path) = event {
-                self.released.push_back((id, path));
-            }
-        }
         true
     }
 
-    /// Restarts ICE in a transport; see [`Transport::restart`].
+    /// Restarts ICE in a transport; see [`Transport::restart`]. One that came from another [shard](crate::steering) is called as
+    /// those of this one are from then on.
     ///
     /// # Errors
     ///
@@ -163,7 +162,20 @@ impl Endpoint {
         if holder.is_some_and(|holder| holder != id) {
             return Err(ApiMisuse::UfragInUse);
         }
+        let local = local.or_else(|| self.name_for_newcomer(id));
         self.with(now, id, |transport| transport.restart(now, local, remote))
             .unwrap_or(Err(ApiMisuse::UnknownTransport))
+    }
+
+    /// New credentials for a transport whose agent would still name another shard in them, or none.
+    fn name_for_newcomer(&self, id: TransportId) -> Option<LocalParameters> {
+        let shard = self.config.sharding.as_ref()?.shard;
+        let names_us = |fragments: &UsernameFragments| match fragments {
+            UsernameFragments::Routable { number, .. } => *number == u32::from(shard.number()),
+            _ => false,
+        };
+        let theirs = &self.transport(id)?.ice().config().username_fragments;
+        let ours = &self.config.transport.ice.username_fragments;
+        (!names_us(theirs)).then(|| LocalParameters::generate_as(ours))
     }
 }

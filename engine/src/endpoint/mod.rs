@@ -12,8 +12,9 @@
 //! A 5-tuple belongs to one transport. Another one that receives a valid request from there answers it, but takes the 5-tuple over only
 //! after an own check succeeded there, or when its holder has lapsed: a spoofed source address moves nobody's media.
 //!
-//! After each input the transport's live username fragments, paths, deadline and readiness are read anew, so no
-//! table can go stale behind a command. Nothing scans all transports: [`wheel`] finds who is due, [`ready`] is a queue of
+//! After each input the transport's live username fragments, deadline and readiness are read anew, and what it takes from its paths
+//! after each command, each timeout and each change of its ICE state, so no table can go stale behind them. Nothing scans all
+//! transports: [`wheel`] finds who is due, [`ready`] is a queue of
 //! those with something to hand out. All tables hash under secret keys. In steady state nothing here allocates, growth copies
 //! little at a time, and what was taken for a peak is given back after it ([`slots`], [`table`]).
 

@@ -63,9 +63,11 @@
 //! with the first until the other's own check was answered there; a lite transport sends one when it is told to
 //! ([`Transport::validate_path`](crate::Transport::validate_path)). A session whose username fragment the application chose itself cannot be read: its checks go by
 //! 5-tuple, or to a shard of the application's choice, which reports [`UnknownUfrag`](crate::Outcome::UnknownUfrag). A transport
-//! that [moved](crate::Endpoint::detach) to another shard still carries the number of the one it was born in, until an ICE restart
-//! gives it a new name: what that shard answers with `UnknownUfrag` or
-//! [`UnknownTransaction`](crate::DropReason::UnknownTransaction), the dispatcher gives to the shard that the [`PathTable`] names.
+//! that [moved](crate::Endpoint::detach) to another shard still carries the number of the one it was born in, until
+//! [`Endpoint::restart`](crate::Endpoint::restart) gives it a new name: what that shard reports as `UnknownUfrag`, or drops as
+//! [`UnknownUfrag`](crate::DropReason::UnknownUfrag) (over the budget of what is reported) or
+//! [`UnknownTransaction`](crate::DropReason::UnknownTransaction), the dispatcher gives to the shard that the [`PathTable`] names. Where
+//! the new shard's events are applied before the old one's, the table knows no moment without a holder.
 
 mod paths;
 
@@ -84,8 +86,8 @@ use std::{
 
 /// How much of a transaction's 32-bit tag says which transport of its shard it is of.
 pub(crate) const SLOT_BITS: u32 = 22;
-/// The most transports that a shard can have: slots are counted from 1.
-pub(crate) const MAX_SLOTS: usize = (1 << SLOT_BITS) - 2;
+/// The most transports that a shard can have. A new one gets the lowest page of slots with room, so that as many slots suffice.
+pub(crate) const MAX_SLOTS: usize = 1 << SLOT_BITS;
 
 /// The number of an endpoint among those behind the same sockets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -9,6 +9,9 @@ use crate::{Event, TransportId, endpoint::keyed::Keyed};
 use floe_ice::FiveTuple;
 use std::collections::HashMap;
 
+/// Room for so many is kept.
+const FEW: usize = 64;
+
 /// The table of 5-tuples that a dispatcher keeps, and what changed in it. It holds as much as the endpoints do:
 /// [`max_paths`](crate::EndpointConfig::max_paths) for each transport at most.
 #[derive(Debug)]
@@ -108,8 +111,17 @@ impl PathTable {
         let former = claims.others.iter().position(|(_, lost)| *lost);
         if claims.others.is_empty() {
             self.0.remove(&path);
+            self.give_back();
         } else {
             (claims.holder, _) = claims.others.remove(former.unwrap_or(0));
+        }
+    }
+
+    /// What a peak took.
+    fn give_back(&mut self) {
+        let (len, room) = (self.0.len(), self.0.capacity());
+        if room > FEW && len < room / 8 {
+            self.0.shrink_to(len * 2);
         }
     }
 
@@ -159,6 +171,24 @@ mod tests {
         assert!(table.is_empty());
         let other = Event::RestartConfirmed;
         assert_eq!(after(&mut table, 1, other), (None, false));
+    }
+
+    #[test]
+    fn what_a_peak_took_is_given_back() {
+        let mut table = PathTable::new([0; 16]);
+        let shard = Steering::new([1; 32], 1).shards().next().unwrap();
+        let id = TransportId::from_bits(1 << 32);
+        let path = |n: u32| FiveTuple::udp(path().local, (n.to_be_bytes(), 4000).into());
+        for n in 0..10_000 {
+            table.apply(shard, id, &Event::PathLearned(path(n)));
+        }
+        for n in 0..10_000 {
+            let change = table.apply(shard, id, &Event::PathReleased(path(n)));
+            let path = path(n);
+            assert_eq!(change, Some(PathChange { path, to: None }));
+            assert!(table.0.capacity() <= (8 * table.len()).max(2 * FEW) + FEW);
+        }
+        assert!(table.is_empty());
     }
 
     // req: I54

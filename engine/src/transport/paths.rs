@@ -81,6 +81,12 @@ impl Paths {
             .map(|entry| entry.path.unpack())
     }
 
+    /// What was told to be owned, and not yet to be released.
+    pub(crate) fn announced(&self) -> impl Iterator<Item = FiveTuple> + '_ {
+        let announced = self.entries.iter().filter(|entry| entry.announced);
+        announced.map(|entry| entry.path.unpack())
+    }
+
     /// Releases one path for which `keep` says no, and gives it if it was owned; call until `None`. One that was never
     /// announced is gone at once.
     pub(crate) fn release_unless(
@@ -166,6 +172,10 @@ mod tests {
         assert_eq!(paths.release_unless(|kept| *kept != path(3)), Some(path(3)));
         assert_eq!(events(&mut paths), []);
         assert_eq!(paths.len(), 2);
+        // Released and not told yet is still announced.
+        paths.set(path(1), Standing::Owned);
+        assert_eq!(paths.release_unless(|kept| *kept != path(2)), Some(path(2)));
+        assert_eq!(paths.announced().collect::<Vec<_>>(), [path(2)]);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::{
 };
 use allocation_counter::measure;
 use floe::{
-    DropReason, Endpoint, Outcome, Received, Segments, Transport,
+    ApiMisuse, DropReason, Endpoint, Outcome, Received, Segments, Transport,
     dtls::{self, ProtocolVersion},
     ice::{FiveTuple, Parameters, Transmit},
 };
@@ -39,7 +39,10 @@ fn a_transport_takes_120_bytes_of_the_tables_and_leaves_none() {
         let mut share = 0;
         for session in &sessions {
             let mut transport = None;
-            let counted = measure(|| transport = endpoint.detach(session.id));
+            let counted = measure(|| {
+                transport = endpoint.detach(session.id);
+                while endpoint.poll_event().is_some() {}
+            });
             heap += counted.bytes_current;
             share -= counted.bytes_current + size_of::<Transport>() as i64;
             out.extend(transport);
@@ -110,9 +113,16 @@ fn names_of_transports_outlive_the_memory_they_were_in() {
 /// What comes by for nobody, and what an idle endpoint is asked.
 // req: I50 I53
 #[test]
-fn misses_and_idle_polls_allocate_nothing() {
-    let (mut endpoint, now) = (Host::new(2, &[]).endpoint, sim::Clock::epoch());
+fn misses_and_idle_polls_of_a_full_endpoint_allocate_nothing() {
+    let full = |config: &mut floe::EndpointConfig| config.max_transports = 100;
+    let mut endpoint = Host::with(2, &[], full).endpoint;
+    let now = sim::Clock::epoch();
     let sessions = fleet(&mut endpoint, now, 100);
+    let mut elsewhere = Host::new(2, &[]).endpoint;
+    let id = fleet(&mut elsewhere, now, 1)[0].id;
+    let one_more = elsewhere.detach(id);
+    let refused = endpoint.attach(now, one_more.unwrap()).unwrap_err();
+    assert_eq!(refused.misuse, ApiMisuse::TooManyTransports);
     let stranger = Parameters::new("stranger", "0123456789012345678901").unwrap();
     let mut asks: Vec<_> = (0..200)
         .map(|n| crafted::request(&stranger, "peer", n))

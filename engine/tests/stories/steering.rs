@@ -5,7 +5,7 @@ use crate::{
     support::{self, FULL_ACTPASS, Host, LITE_PASSIVE},
 };
 use floe::{
-    Event, TransportId, TransportOptions,
+    DropReason, Event, Outcome, SealError, TransportId, TransportOptions,
     dtls::RemoteIdentity,
     ice::{Candidate, FiveTuple, Initiation, LocalParameters, Mode, RemoteParameters},
     steering::{PathTable, Shard, Sharding, Steering},
@@ -27,6 +27,8 @@ struct Server {
     /// How many of each shard's events the table has seen.
     applied: Vec<usize>,
     strays: u64,
+    /// Datagrams for shards that their transport has left.
+    forwarded: u64,
 }
 
 impl Server {
@@ -46,6 +48,7 @@ impl Server {
             paths: PathTable::new([3; 16]),
             applied: vec![0; SHARDS.into()],
             strays: 0,
+            forwarded: 0,
             steering,
         }
     }
@@ -53,6 +56,14 @@ impl Server {
     fn received(&self) -> Vec<u64> {
         let stats = self.shards.iter().map(|host| host.endpoint.stats());
         stats.map(|stats| stats.received).collect()
+    }
+
+    /// How many datagrams a shard did not know what to do with that named it.
+    fn unknown_to(&self, shard: Shard) -> u64 {
+        let stats = self.shards[usize::from(shard.number())].endpoint.stats();
+        let reasons = [DropReason::UnknownUfrag, DropReason::UnknownTransaction];
+        let dropped = reasons.map(|reason| stats.dropped.count(reason));
+        stats.unknown_ufrag + dropped.iter().sum::<u64>()
     }
 
     /// Takes over what a shard's endpoint has reported; where two shards claim a path, the newer has to prove it.
@@ -83,11 +94,20 @@ impl Node for Server {
         datagram: &mut [u8],
     ) {
         let path = FiveTuple::udp(local, remote);
-        let shard = self.steering.route(datagram);
-        match shard.or_else(|| self.paths.shard_of(&path)) {
+        let named = self.steering.route(datagram);
+        let holder = self.paths.shard_of(&path);
+        match named.or(holder) {
             Some(shard) => {
+                let unknown = self.unknown_to(shard);
                 let host = &mut self.shards[usize::from(shard.number())];
                 host.handle_datagram(now, local, remote, datagram);
+                if self.unknown_to(shard) > unknown
+                    && let Some(holder) = holder.filter(|holder| *holder != shard)
+                {
+                    self.forwarded += 1;
+                    let host = &mut self.shards[usize::from(holder.number())];
+                    host.handle_datagram(now, local, remote, datagram);
+                }
             }
             None => self.strays += 1,
         }
@@ -391,4 +411,96 @@ fn connect_ice(pair: &mut Pair<Host, Server>, session: Session) {
             .all(|state| matches!(state, Connected | Completed))
     });
     pair.run_for(Duration::from_secs(3));
+}
+
+/// The session's transport goes on in another shard.
+fn move_to(pair: &mut Pair<Host, Server>, session: &mut Session, shard: usize) {
+    let now = pair.now();
+    let from = &mut pair.b.shards[session.shard].endpoint;
+    let transport = from.detach(session.server).expect("it lives here");
+    let to = &mut pair.b.shards[shard].endpoint;
+    session.server = to.attach(now, transport).expect("room for it");
+    session.shard = shard;
+}
+
+// req: I60 T71
+#[test]
+fn a_transport_that_moved_to_another_shard_is_found_there_until_it_is_called_otherwise() {
+    let mut pair = world(603);
+    let mut session = open(&mut pair, 1, sim::address(11));
+    connect(&mut pair, &[session]);
+    let path = FiveTuple::udp(sim::address(2), sim::address(11));
+    // To and fro, and away: the table follows each time, and keeps nothing of where it was.
+    for (shard, times) in [(3, 1), (1, 2), (2, 3)] {
+        move_to(&mut pair, &mut session, shard);
+        let now = pair.now();
+        pair.b.program(now);
+        let holder = pair.b.paths.shard_of(&path).map(Shard::number);
+        assert_eq!(holder.map(usize::from), Some(shard));
+        assert_eq!(pair.b.paths.len(), 1);
+        media_finds_its_shard(&mut pair, &[session], times);
+    }
+    // The peer's checks name the first shard, and are forwarded.
+    pair.run_for(Duration::from_secs(60));
+    let host = &pair.b.shards[session.shard];
+    assert!(pair.a.is_connected(session.client) && host.is_connected(session.server));
+    assert!(pair.b.forwarded >= 10, "{}", pair.b.forwarded);
+    let named = pair.b.steering.shards().nth(1).expect("there are four");
+    assert!(pair.b.unknown_to(named) >= 10);
+
+    // After a restart it is called as the shard is where it lives.
+    let now = pair.now();
+    let restarted = pair.a.endpoint.restart(now, session.client, None, None);
+    restarted.expect("a legal exchange");
+    let host = &mut pair.b.shards[session.shard];
+    let restarted = host.endpoint.restart(now, session.server, None, None);
+    restarted.expect("a legal exchange");
+    introduce(&mut pair, session);
+    pair.run_for(Duration::from_secs(40));
+    let before = pair.b.forwarded;
+    pair.run_for(Duration::from_secs(60));
+    assert_eq!(pair.b.forwarded, before);
+    media_finds_its_shard(&mut pair, &[session], 4);
+    let now = pair.now();
+    pair.b.shards[session.shard]
+        .endpoint
+        .remove(now, session.server);
+    pair.b.program(now);
+    assert!(pair.b.paths.is_empty());
+    assert_eq!(pair.b.strays, 0);
+}
+
+// req: I54
+#[test]
+fn media_of_peers_that_are_gone_is_dropped_and_that_of_the_others_is_not() {
+    let mut pair = world(604);
+    let sessions: Vec<_> = (0..8)
+        .map(|n| open(&mut pair, usize::from(n % 4), sim::address(11 + n)))
+        .collect();
+    connect(&mut pair, &sessions);
+    media_finds_its_shard(&mut pair, &sessions, 1);
+    (0..4).for_each(|n| pair.network.cut_address(sim::address(11 + n)));
+    pair.run_for(Duration::from_secs(60));
+
+    let now = pair.now();
+    for (session, n) in sessions.iter().zip(0..8) {
+        let path = FiveTuple::udp(sim::address(2), sim::address(11 + n));
+        let host = &mut pair.b.shards[session.shard];
+        let before = host.endpoint.stats().dropped.count(DropReason::UnknownPath);
+        let mut packet = [0x80, 96, 0, 0];
+        let outcome = host.endpoint.handle_datagram(now, path, &mut packet);
+        let routed =
+            matches!(outcome, Outcome::Routed { transport, .. } if transport == session.server);
+        let stats = host.endpoint.stats();
+        let dropped = stats.dropped.count(DropReason::UnknownPath) - before;
+        let seal = |t: &mut floe::Transport| t.seal(now, b"nobody", &mut [0; 1500]);
+        let sealed = host.endpoint.with(now, session.server, seal);
+        let is_gone = n < 4;
+        assert_eq!((routed, dropped), (!is_gone, u64::from(is_gone)), "{n}");
+        assert_eq!(sealed == Some(Err(SealError::NoConsent)), is_gone, "{n}");
+        let send_path = host.endpoint.send_path(session.server);
+        assert_eq!(send_path, (!is_gone).then_some(path), "{n}");
+        assert_eq!(pair.b.paths.shard_of(&path).is_some(), !is_gone, "{n}");
+    }
+    assert_eq!(pair.b.paths.len(), 4);
 }
