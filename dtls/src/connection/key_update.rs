@@ -166,6 +166,8 @@ impl Connection {
             && let (Phase::Connected(established), Some(side)) = (phase, side)
         {
             established.move_on(side.peer());
+            // The peer has an ACK for all that it said before.
+            self.affairs.forget_told();
         }
         opened
     }

@@ -109,12 +109,12 @@ impl Acks {
         self.state == AckState::Idle
     }
 
-    /// What is kept when all was told, besides what `records` keeps. Nothing of an epoch that the peer's KeyUpdate has
-    /// ended: that was its last message, and comes again with whatever else the peer lacks an ACK for.
+    /// What is kept when all was told, besides what `records` keeps. Nothing of an epoch that is not read any more: the peer
+    /// has an ACK for the KeyUpdate that ended it.
     pub(super) fn told(mut self, records: &mut RecordLayer) -> Option<Told> {
-        let newest = records.read_epoch();
+        let oldest = records.oldest_of_data();
         self.numbers
-            .retain(|number| !records.acknowledge(*number) && number.epoch() >= newest);
+            .retain(|number| !records.acknowledge(*number) && number.epoch() >= oldest);
         let newest_at = self.newest_at.filter(|_| !self.numbers.is_empty())?;
         Some(Told {
             numbers: self.numbers.into_boxed_slice(),

@@ -303,6 +303,12 @@ impl RecordLayer {
         self.read.as_ref().map_or(Epoch::PLAINTEXT, newest)
     }
 
+    /// The oldest epoch that can be opened, but for that of a handshake that is over.
+    pub(crate) fn oldest_of_data(&self) -> Epoch {
+        let read = self.read.as_ref();
+        read.map_or(Epoch::PLAINTEXT, ReadEpoch::epoch)
+    }
+
     fn writing(&self, epoch: Epoch) -> Option<&WriteEpoch> {
         let aside = self.aside.as_deref();
         let before = aside.and_then(|aside| aside.write_before.as_ref());
