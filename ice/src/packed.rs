@@ -1,21 +1,53 @@
 //! A path as it is kept: 16 bytes for IPv4, which most are; one pointer for the rest.
 
 use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::sync::Arc;
 
 use crate::address::{FiveTuple, Protocol};
 
-/// A [`FiveTuple`] in a quarter of its room.
+/// A [`FiveTuple`] in a quarter of its room, with a mark of up to two bytes that takes none. Clones share a long one.
 #[derive(Clone, Debug)]
-pub enum Packed {
+pub enum Packed<M = ()> {
     V4 {
+        mark: M,
         protocol: Protocol,
         local: SocketAddrV4,
         remote: SocketAddrV4,
     },
-    Other(Box<FiveTuple>),
+    Other {
+        mark: M,
+        path: Arc<FiveTuple>,
+    },
 }
 
-impl Packed {
+impl<M: Copy> Packed<M> {
+    pub fn new(path: FiveTuple, mark: M) -> Self {
+        match (path.local, path.remote) {
+            (SocketAddr::V4(local), SocketAddr::V4(remote)) => Self::V4 {
+                mark,
+                protocol: path.protocol,
+                local,
+                remote,
+            },
+            _ => Self::Other {
+                mark,
+                path: Arc::new(path),
+            },
+        }
+    }
+
+    pub fn mark(&self) -> M {
+        match self {
+            Self::V4 { mark, .. } | Self::Other { mark, .. } => *mark,
+        }
+    }
+
+    pub fn mark_mut(&mut self) -> &mut M {
+        match self {
+            Self::V4 { mark, .. } | Self::Other { mark, .. } => mark,
+        }
+    }
+
     #[inline]
     pub fn unpack(&self) -> FiveTuple {
         match self {
@@ -23,55 +55,62 @@ impl Packed {
                 protocol,
                 local,
                 remote,
+                ..
             } => FiveTuple {
                 protocol: *protocol,
                 local: SocketAddr::V4(*local),
                 remote: SocketAddr::V4(*remote),
             },
-            Self::Other(path) => **path,
+            Self::Other { path, .. } => **path,
         }
     }
 
-    /// Takes another path, in the same place on the heap if it has one.
+    /// Takes another path, in the same place on the heap if it has one of its own.
     pub fn set(&mut self, path: FiveTuple) {
-        match (&mut *self, Self::v4(&path)) {
-            (_, Some(v4)) => *self = v4,
-            (Self::Other(place), None) => **place = path,
-            (Self::V4 { .. }, None) => *self = Self::Other(Box::new(path)),
+        if let Self::Other { path: place, .. } = self
+            && !path.is_plain()
+        {
+            if **place != path {
+                match Arc::get_mut(place) {
+                    Some(place) => *place = path,
+                    None => *place = Arc::new(path),
+                }
+            }
+            return;
         }
+        *self = Self::new(path, self.mark());
     }
 
-    fn v4(path: &FiveTuple) -> Option<Self> {
-        match (path.local, path.remote) {
-            (SocketAddr::V4(local), SocketAddr::V4(remote)) => Some(Self::V4 {
-                protocol: path.protocol,
-                local,
-                remote,
-            }),
-            _ => None,
+    /// If the two are the same long path, they are in one place from now on.
+    pub fn share<N>(&mut self, with: &Packed<N>) {
+        if let (Self::Other { path, .. }, Packed::Other { path: other, .. }) = (self, with)
+            && path == other
+        {
+            *path = other.clone();
         }
     }
 }
 
 impl From<FiveTuple> for Packed {
     fn from(path: FiveTuple) -> Self {
-        Self::v4(&path).unwrap_or_else(|| Self::Other(Box::new(path)))
+        Self::new(path, ())
     }
 }
 
-impl PartialEq<FiveTuple> for Packed {
+impl<M> PartialEq<FiveTuple> for Packed<M> {
     fn eq(&self, path: &FiveTuple) -> bool {
         match self {
             Self::V4 {
                 protocol,
                 local,
                 remote,
+                ..
             } => {
                 path.local == SocketAddr::V4(*local)
                     && path.remote == SocketAddr::V4(*remote)
                     && path.protocol == *protocol
             }
-            Self::Other(other) => **other == *path,
+            Self::Other { path: other, .. } => **other == *path,
         }
     }
 }
@@ -114,6 +153,7 @@ mod tests {
     #[test]
     fn what_is_packed_comes_back_and_is_small() {
         assert_eq!(size_of::<Option<Packed>>(), 16);
+        assert_eq!(size_of::<Option<Packed<(bool, Option<bool>)>>>(), 16);
         let text = [
             "192.0.2.1:1",
             "192.0.2.1:2",
@@ -154,5 +194,22 @@ mod tests {
         let mut place = Packed::from(path(1));
         let allocated = allocation_counter::measure(|| place.set(path(2)));
         assert_eq!((allocated.count_total, place.unpack()), (0, path(2)));
+    }
+
+    #[test]
+    fn one_place_for_two_is_left_by_who_changes() {
+        let path = |port| {
+            let end = |n| SocketAddr::from(([0x2001, 0xdb8, 0, 0, 0, 0, 0, n], port));
+            FiveTuple::udp(end(1), end(2))
+        };
+        let mut one = Packed::from(path(1));
+        let mut other = Packed::new(path(1), true);
+        let held = allocation_counter::measure(|| other.share(&one));
+        assert_eq!(held.count_current, -1);
+        one.set(path(2));
+        assert_eq!((one.unpack(), other.unpack()), (path(2), path(1)));
+        assert!(other.mark());
+        other.share(&one);
+        assert_eq!(other.unpack(), path(1));
     }
 }

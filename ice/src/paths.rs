@@ -7,11 +7,8 @@ use crate::packed::Packed;
 /// How many are remembered; unproven ones make room first.
 const MAX_PATHS: usize = 16;
 
-#[derive(Debug)]
-struct Known {
-    path: Packed,
-    proven: bool,
-}
+/// A path, marked if it is proven.
+type Known = Packed<bool>;
 
 /// The latest is last.
 #[derive(Debug, Default)]
@@ -20,44 +17,42 @@ pub(crate) struct Paths(Few<Known>);
 impl Paths {
     /// An authenticated request came from there.
     pub(crate) fn on_request(&mut self, path: &FiveTuple) {
-        if self.0.last().is_some_and(|latest| latest.path == *path) {
+        if self.0.last().is_some_and(|latest| *latest == *path) {
             return;
         }
-        let known = self.forget(*path).unwrap_or_else(|| Known {
-            path: (*path).into(),
-            proven: false,
-        });
+        let known = self.forget(*path);
+        let known = known.unwrap_or_else(|| Known::new(*path, false));
         self.remember(known);
     }
 
     /// An own check was answered from there. Says whether that is the first time.
     pub(crate) fn on_success(&mut self, path: FiveTuple) -> bool {
-        if let Some(known) = self.0.iter_mut().find(|known| known.path == path) {
-            return !std::mem::replace(&mut known.proven, true);
+        if let Some(known) = self.0.iter_mut().find(|known| **known == path) {
+            return !std::mem::replace(known.mark_mut(), true);
         }
-        self.remember(Known {
-            path: path.into(),
-            proven: true,
-        });
+        self.remember(Known::new(path, true));
         true
     }
 
     pub(crate) fn contains(&self, path: &FiveTuple) -> bool {
-        self.0.iter().any(|known| known.path == *path)
+        self.0.iter().any(|known| *known == *path)
     }
 
     pub(crate) fn is_proven(&self, path: &FiveTuple) -> bool {
-        self.0
-            .iter()
-            .any(|known| known.proven && known.path == *path)
+        self.0.iter().any(|known| known.mark() && *known == *path)
     }
 
     pub(crate) fn latest(&self) -> Option<FiveTuple> {
-        self.0.last().map(|known| known.path.unpack())
+        self.0.last().map(Known::unpack)
     }
 
     pub(crate) fn compact(&mut self) {
         self.0.compact();
+    }
+
+    /// A path that is kept elsewhere too.
+    pub(crate) fn share(&mut self, path: &Packed) {
+        self.0.iter_mut().for_each(|known| known.share(path));
     }
 
     pub(crate) fn forget_path(&mut self, path: FiveTuple) {
@@ -65,13 +60,13 @@ impl Paths {
     }
 
     fn forget(&mut self, path: FiveTuple) -> Option<Known> {
-        let position = self.0.iter().position(|known| known.path == path)?;
+        let position = self.0.iter().position(|known| *known == path)?;
         self.0.remove(position)
     }
 
     fn remember(&mut self, known: Known) {
         if self.0.len() >= MAX_PATHS {
-            let victim = self.0.iter().position(|known| !known.proven).unwrap_or(0);
+            let victim = self.0.iter().position(|known| !known.mark()).unwrap_or(0);
             self.0.remove(victim);
         }
         self.0.push(known);
@@ -98,10 +93,7 @@ mod tests {
         }
         assert!(paths.is_proven(&path(1)) && !paths.is_proven(&path(99)));
         assert_eq!(paths.0.len(), MAX_PATHS);
-        assert_eq!(
-            paths.0.iter().filter(|known| known.path == path(1)).count(),
-            1
-        );
+        assert_eq!(paths.0.iter().filter(|known| **known == path(1)).count(), 1);
         assert_eq!(paths.latest(), Some(path(1)));
         assert!(paths.contains(&path(99)) && !paths.contains(&path(50)));
         // Not even where it was not heard of for long.

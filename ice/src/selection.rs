@@ -140,6 +140,11 @@ impl Generation {
         self.remotes.compact();
         self.checklist.pairs.compact();
         self.paths.compact();
+        let selected = self.selected.as_ref();
+        if let Some(pair) = selected.and_then(|selected| self.checklist.get(selected.pair)) {
+            self.paths.share(&pair.path);
+            shared.responses.share(&pair.path);
+        }
     }
 
     /// Before nomination the best pair that works is in use (RFC 8445 §12.1.1).

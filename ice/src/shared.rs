@@ -216,4 +216,11 @@ impl Responses {
     pub(crate) fn clear(&mut self) {
         *self = Self::default();
     }
+
+    /// The place for the next path has one that is kept elsewhere too.
+    pub(crate) fn share(&mut self, path: &Packed) {
+        if let Some(place) = &mut self.path {
+            place.share(path);
+        }
+    }
 }

@@ -343,6 +343,9 @@ impl Transport {
                 ice::Event::StateChange(transition) => Event::IceStateChange(transition),
                 ice::Event::GatheringStateChange(state) => Event::GatheringStateChange(state),
                 ice::Event::SelectedCandidatePairChange(pair) => {
+                    if let Some(path) = self.ice.packed_path() {
+                        self.paths.share(path);
+                    }
                     Event::SelectedCandidatePairChange(pair)
                 }
                 ice::Event::SendPathLost(reason) => Event::SendPathLost(reason),

@@ -28,18 +28,18 @@ pub(crate) enum Standing {
     Lost,
 }
 
-#[derive(Debug)]
-struct Entry {
-    path: Packed,
+/// What is kept beside a path.
+#[derive(Clone, Copy, Debug)]
+struct Hold {
     /// `None`: released though announced as owned, and kept until the release is announced too.
     standing: Option<Standing>,
     announced: bool,
 }
 
-impl Entry {
-    fn is_owned(&self) -> bool {
-        self.standing == Some(Standing::Owned)
-    }
+type Entry = Packed<Hold>;
+
+fn is_owned(entry: &Entry) -> bool {
+    entry.mark().standing == Some(Standing::Owned)
 }
 
 #[derive(Debug, Default)]
@@ -50,7 +50,7 @@ pub(crate) struct Paths {
 
 impl Paths {
     pub(crate) fn standing(&self, path: &FiveTuple) -> Option<Standing> {
-        self.entry(path)?.standing
+        self.entry(path)?.mark().standing
     }
 
     /// How many paths it has in any standing, and how many it has let go of and not said so yet.
@@ -64,21 +64,23 @@ impl Paths {
     }
 
     pub(crate) fn set(&mut self, path: FiveTuple, standing: Standing) {
-        match self.entries.iter_mut().find(|entry| entry.path == path) {
-            Some(entry) => entry.standing = Some(standing),
-            None => self.entries.push(Entry {
-                path: path.into(),
-                standing: Some(standing),
-                announced: false,
-            }),
+        match self.entries.iter_mut().find(|entry| **entry == path) {
+            Some(entry) => entry.mark_mut().standing = Some(standing),
+            None => {
+                let hold = Hold {
+                    standing: Some(standing),
+                    announced: false,
+                };
+                self.entries.push(Entry::new(path, hold));
+            }
         }
     }
 
     pub(crate) fn owned(&self) -> impl Iterator<Item = FiveTuple> + '_ {
         self.entries
             .iter()
-            .filter(|entry| entry.is_owned())
-            .map(|entry| entry.path.unpack())
+            .filter(|entry| is_owned(entry))
+            .map(Entry::unpack)
     }
 
     /// What was told to be owned, and not yet to be released.
@@ -93,12 +95,12 @@ impl Paths {
         &mut self,
         keep: impl Fn(&FiveTuple) -> bool,
     ) -> Option<FiveTuple> {
-        let spent = |entry: &Entry| entry.standing.is_some() && !keep(&entry.path.unpack());
+        let spent = |entry: &Entry| entry.mark().standing.is_some() && !keep(&entry.unpack());
         while let Some(index) = self.entries.iter().position(spent) {
             let entry = &mut self.entries[index];
-            let (path, was_owned) = (entry.path.unpack(), entry.is_owned());
-            if entry.announced {
-                entry.standing = None;
+            let (path, was_owned) = (entry.unpack(), is_owned(entry));
+            if entry.mark().announced {
+                entry.mark_mut().standing = None;
             } else {
                 self.entries.remove(index);
             }
@@ -111,10 +113,10 @@ impl Paths {
 
     /// Nothing has been announced: the paths get to know a new endpoint.
     pub(crate) fn forget_announcements(&mut self) {
-        self.entries.retain(|entry| entry.standing.is_some());
+        self.entries.retain(|entry| entry.mark().standing.is_some());
         self.entries
             .iter_mut()
-            .for_each(|entry| entry.announced = false);
+            .for_each(|entry| entry.mark_mut().announced = false);
     }
 
     /// The next difference between what is so and what was told.
@@ -122,21 +124,27 @@ impl Paths {
         let Some(entry) = self
             .entries
             .iter_mut()
-            .find(|entry| entry.is_owned() != entry.announced)
+            .find(|entry| is_owned(entry) != entry.mark().announced)
         else {
-            self.entries.retain(|entry| entry.standing.is_some());
+            self.entries.retain(|entry| entry.mark().standing.is_some());
             self.entries.compact();
             return None;
         };
-        entry.announced = !entry.announced;
-        Some(match entry.announced {
-            true => Event::PathLearned(entry.path.unpack()),
-            false => Event::PathReleased(entry.path.unpack()),
+        let announced = &mut entry.mark_mut().announced;
+        *announced = !*announced;
+        Some(match *announced {
+            true => Event::PathLearned(entry.unpack()),
+            false => Event::PathReleased(entry.unpack()),
         })
     }
 
+    /// A path that is kept elsewhere too.
+    pub(crate) fn share(&mut self, path: &Packed) {
+        self.entries.iter_mut().for_each(|entry| entry.share(path));
+    }
+
     fn entry(&self, path: &FiveTuple) -> Option<&Entry> {
-        self.entries.iter().find(|entry| entry.path == *path)
+        self.entries.iter().find(|entry| **entry == *path)
     }
 }
 

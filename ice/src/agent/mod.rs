@@ -22,6 +22,7 @@ use crate::event::{Event, EventQueue};
 use crate::generation::Generation;
 use crate::local::LocalCandidates;
 use crate::moment::Moment;
+use crate::packed::Packed;
 use crate::pair::{CandidatePair, Pair, PairId};
 use crate::parameters::{LocalParameters, Parameters, split_username};
 #[cfg(feature = "deterministic")]
@@ -225,6 +226,13 @@ impl Agent {
     #[inline]
     pub fn is_unmoved(&self) -> bool {
         self.shared.effect == Effect::None
+    }
+
+    /// The path of the selected pair, for who keeps it too.
+    #[doc(hidden)]
+    pub fn packed_path(&self) -> Option<&Packed> {
+        let pair = self.current.selected_pair()?;
+        Some(&pair.path)
     }
 
     fn drop(&mut self, reason: DropReason) -> Received {
