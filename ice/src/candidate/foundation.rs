@@ -16,6 +16,10 @@ pub struct Foundation {
 
 impl Foundation {
     /// Takes a foundation that was signalled: 1–32 `ice-char`s.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidCandidate::Foundation`] for any other text.
     pub fn new(text: &str) -> Result<Self, InvalidCandidate> {
         let valid = text
             .bytes()

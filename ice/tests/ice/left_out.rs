@@ -64,13 +64,13 @@ fn a_newcomer_that_is_left_out_has_its_turn_and_a_path_that_is_refused_has_none(
     solo.run_for(ms(1600));
     let checks = solo.take_requests();
     let check = checks.iter().find(|check| check.path.remote == remote(2));
-    // The third has come up. It refuses for good; the first is still under way.
-    let forbidden = solo.error_to(check.unwrap(), ErrorCode::FORBIDDEN);
-    let _ = solo.receive(remote(2), &forbidden);
-    solo.run_for(ms(200));
-    solo.take();
+    // The third has come up, and the list is full of what is under way when the newcomer comes.
     let newcomer = Candidate::host(remote(7)).with_local_preference(65_000);
     solo.agent.add_remote_candidate(solo.now, newcomer).unwrap();
+    // The third refuses for good.
+    let forbidden = solo.error_to(check.unwrap(), ErrorCode::FORBIDDEN);
+    let _ = solo.receive(remote(2), &forbidden);
+    solo.take();
     solo.run_for(secs(60));
     let mut turns: Vec<_> = first_transmissions(&mut solo)
         .into_iter()
@@ -148,4 +148,22 @@ fn a_failed_pair_makes_room_before_one_that_is_only_silent() {
     let pairs = solo.agent.candidate_pairs();
     let left: Vec<_> = pairs.map(|p| p.pair.path.remote).collect();
     assert_eq!(left, [remote(0), remote(70)]);
+}
+
+// req: I43
+#[test]
+fn a_vetoed_pair_that_is_silent_keeps_its_place() {
+    let mut config = Config::default();
+    config.max_pairs = 2;
+    let mut solo = Solo::checking(Initiation::Initiating, config, &remotes(4));
+    solo.run_for(ms(110));
+    let first = solo.agent.candidate_pairs().next().unwrap().pair;
+    solo.agent.veto(solo.now, first.id).unwrap();
+    solo.run_for(secs(10));
+    let turns = first_transmissions(&mut solo);
+    for n in 1..4 {
+        assert!(turns.iter().any(|(_, to)| *to == remote(n)), "{n}");
+    }
+    let mut pairs = solo.agent.candidate_pairs();
+    assert!(pairs.any(|pair| pair.pair.id == first.id));
 }

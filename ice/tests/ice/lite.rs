@@ -346,7 +346,10 @@ fn an_answer_that_is_not_understood_proves_nothing_and_fails_nothing() {
 #[test]
 fn the_owner_may_ask_for_proof_of_a_path_that_was_heard_once_at_a_time() {
     let mut solo = lite_of(Config::default());
-    nominate(&mut solo, remote(0));
+    for _ in 0..3 {
+        nominate(&mut solo, remote(0));
+    }
+    solo.take();
     solo.agent.validate_path(solo.now, on(7));
     assert!(solo.take_requests().is_empty(), "nobody was heard there");
     solo.agent.validate_path(solo.now, on(0));
