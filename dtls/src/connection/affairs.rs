@@ -134,13 +134,6 @@ impl Affairs {
         }
     }
 
-    /// What was acknowledged does not come again: in DTLS 1.3, all that is kept at rest.
-    pub(super) fn forget_told(&mut self) {
-        if let Self::Idle(rest) = self {
-            rest.kept = None;
-        }
-    }
-
     /// Whether the peer may lack something of the handshake.
     pub(super) fn is_handshake_in_air(&self) -> bool {
         match self {

@@ -11,7 +11,8 @@ use crate::error::{ApiMisuse, Error};
 use crate::fingerprint::{FingerprintSet, FingerprintVerified, RemoteIdentity};
 use crate::handshake::{Completed, FinishedVerified, Negotiated, Peer, PeerCertificate};
 use crate::key_schedule::Secrets;
-use crate::record::protect::{RecordKey, RecordSecrets};
+use crate::key_schedule::v13::TrafficSecret;
+use crate::record::protect::RecordKey;
 use crate::srtp::{SrtpKeys, SrtpProfile};
 
 /// A connection to a verified peer.
@@ -132,18 +133,11 @@ impl Established {
         }
     }
 
-    /// What the key that `side` writes with in its next epoch is made of; `None` in DTLS 1.2, where there is none.
-    pub(super) fn next_record_secrets(&self, side: Side, config: &Config) -> Option<RecordSecrets> {
+    /// What is left of `side`'s records when their epoch ends; `None` in DTLS 1.2, where none does.
+    pub(super) fn traffic_secret(&self, side: Side) -> Option<TrafficSecret> {
         match &self.secrets {
             Secrets::V12(_) => None,
-            Secrets::V13(secrets) => Some(secrets.next_record_secrets(side, config)),
-        }
-    }
-
-    /// `side`'s next epoch has begun.
-    pub(super) fn move_on(&mut self, side: Side) {
-        if let Secrets::V13(secrets) = &mut self.secrets {
-            secrets.move_on(side);
+            Secrets::V13(secrets) => Some(secrets.traffic_secret(side)),
         }
     }
 

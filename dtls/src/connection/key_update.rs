@@ -8,23 +8,23 @@
 //!                                                  └──────┘ another is wanted: this is it
 //! ```
 //!
-//! What we write changes when the peer has acknowledged our KeyUpdate; what we read changes with the first record that the
-//! peer writes after ours of its own. Until then the epoch before is read as ever (RFC 9147 §8), and afterwards not at all:
-//! what the first record of an epoch has overtaken is lost, once in millions of records. One KeyUpdate
+//! What we write changes when the peer has acknowledged our KeyUpdate; what we read changes with the peer's. One KeyUpdate
 //! is in the air at a time, and none before the handshake's last flight has left it. It does for all that want one before
 //! it is acknowledged, the peer's requests too (RFC 8446 §4.6.3); only a request of our own that it does not make follows.
 
 use std::time::Instant;
 
 use super::{Connection, Phase};
+use crate::config::Side;
 use crate::error::{ApiMisuse, Error, PeerMisbehaved};
 use crate::event::{AeadLimit, Event};
 use crate::flight::LINGER;
+use crate::key_schedule::v13::TrafficSecret;
 use crate::msgs::codec::Codec;
 use crate::msgs::enums::HandshakeType;
 use crate::msgs::post_handshake::KeyUpdateRequest;
-use crate::record::Opened;
 use crate::record::header::Epoch;
+use crate::record::protect::RecordKey;
 use crate::timer::Second;
 
 /// Our own KeyUpdates.
@@ -113,7 +113,7 @@ impl Connection {
         let newest = self.records.write_epoch();
         self.records.drop_write_before(newest);
         // The peer has all of the handshake, and so nothing of its own to repeat.
-        self.records.drop_handshake();
+        self.records.drop_read_before(Epoch::APPLICATION);
         let updated = self.work().key_updates.in_air.take();
         if updated.is_some()
             && let Err(error) = self.write_in_next_epoch()
@@ -125,23 +125,26 @@ impl Connection {
     }
 
     fn write_in_next_epoch(&mut self) -> Result<(), Error> {
-        let epoch = next_after(self.records.write_epoch())?;
-        let key = match (&mut self.phase, self.side) {
-            (Phase::Connected(established), Some(side)) => {
-                established.next_record_key(side, &self.config)?
-            }
-            _ => return Err(ApiMisuse::NotConnected.into()),
-        };
+        let (epoch, key) = self.next_key(self.records.write_epoch(), |side| side)?;
         self.records.add_write_key(epoch, key);
         self.records.drop_write_before(epoch);
         Ok(())
     }
 
-    /// The peer writes in the next epoch once it has our ACK.
+    /// The peer writes in the next epoch from now on; what was written before may still come.
     pub(super) fn on_key_update(&mut self, now: Instant, body: &[u8]) -> Result<(), Error> {
         let request = KeyUpdateRequest::read_all(body)?;
-        next_after(self.records.read_epoch())?;
-        self.records.announce_next();
+        let current = self.records.read_epoch();
+        let ending = self.read_secret();
+        let (epoch, key) = self.next_key(current, Side::peer)?;
+        // The epoch before is kept until something came in the new one (RFC 9147 §8), and that of the handshake if it is
+        // next to it: it may come again while our ACK is on its way.
+        self.records
+            .drop_read_before(Epoch(current.0.saturating_sub(1)));
+        if let Some(ending) = ending {
+            self.records.keep_reading(ending);
+        }
+        self.records.add_read_key(epoch, key);
         if request == KeyUpdateRequest::Requested {
             // Where the epochs end it is not answered (RFC 9147 §8).
             self.want_key_update(now, KeyUpdateRequest::NotRequested);
@@ -149,30 +152,31 @@ impl Connection {
         Ok(())
     }
 
-    /// Opens the next record of a datagram. The first of an announced epoch is the end of the one before.
-    pub(super) fn open(&mut self, datagram: &mut [u8], from: usize) -> Opened {
-        let had_announced = self.records.has_announced();
-        let (phase, side, config) = (&mut self.phase, self.side, &self.config);
-        let opened = self
-            .records
-            .open(datagram, from, || match (&*phase, side?) {
-                (Phase::Connected(established), side) => {
-                    established.next_record_secrets(side.peer(), config)
-                }
-                _ => None,
-            });
-        if had_announced
-            && !self.records.has_announced()
-            && let (Phase::Connected(established), Some(side)) = (phase, side)
-        {
-            established.move_on(side.peer());
-            // The peer has an ACK for all that it said before.
-            self.affairs.forget_told();
+    /// What the peer's records of the present are protected by.
+    fn read_secret(&self) -> Option<TrafficSecret> {
+        match (&self.phase, self.side) {
+            (Phase::Connected(established), Some(side)) => established.traffic_secret(side.peer()),
+            _ => None,
         }
-        opened
     }
 
-    /// Something authentic came in the newest epoch: the handshake's has its time from now on.
+    /// The epoch after `current` and the key of one side in it.
+    fn next_key(
+        &mut self,
+        current: Epoch,
+        which: impl Fn(Side) -> Side,
+    ) -> Result<(Epoch, RecordKey), Error> {
+        let epoch = current.next().ok_or(PeerMisbehaved::TooManyKeyUpdates)?;
+        match (&mut self.phase, self.side) {
+            (Phase::Connected(established), Some(side)) => {
+                let key = established.next_record_key(which(side), &self.config)?;
+                Ok((epoch, key))
+            }
+            _ => Err(ApiMisuse::NotConnected.into()),
+        }
+    }
+
+    /// Something authentic came in the newest epoch: older ones have their time from now on.
     pub(super) fn on_newest_epoch(&mut self, now: Instant) {
         let config = &self.config;
         self.records
@@ -199,8 +203,4 @@ impl Connection {
             },
         );
     }
-}
-
-fn next_after(epoch: Epoch) -> Result<Epoch, PeerMisbehaved> {
-    epoch.next().ok_or(PeerMisbehaved::TooManyKeyUpdates)
 }

@@ -89,7 +89,7 @@ impl Connection {
         let mut next = 0;
         let mut received = None;
         while next < datagram.len() {
-            let opened = self.open(datagram, next);
+            let opened = self.records.open(datagram, next);
             next = opened.next;
             if let Some(limit) = opened.limit {
                 self.on_limit(now, limit);

@@ -109,12 +109,9 @@ impl Acks {
         self.state == AckState::Idle
     }
 
-    /// What is kept when all was told, besides what `records` keeps. Nothing of an epoch that is not read any more: the peer
-    /// has an ACK for the KeyUpdate that ended it.
+    /// What is kept when all was told, besides what `records` keeps.
     pub(super) fn told(mut self, records: &mut RecordLayer) -> Option<Told> {
-        let oldest = records.oldest_of_data();
-        self.numbers
-            .retain(|number| !records.acknowledge(*number) && number.epoch() >= oldest);
+        self.numbers.retain(|number| !records.acknowledge(*number));
         let newest_at = self.newest_at.filter(|_| !self.numbers.is_empty())?;
         Some(Told {
             numbers: self.numbers.into_boxed_slice(),
@@ -135,9 +132,9 @@ impl Acks {
         if self.state != AckState::Due {
             return None;
         }
+        self.state = AckState::Idle;
         let epoch = records.write_epoch();
         let room = out.len().checked_sub(records.overhead(epoch) + 2)? / AckNumber::LEN;
-        self.state = AckState::Idle;
         let newest = self.numbers.iter().rev().copied();
         let mut told: Vec<AckNumber> = newest
             .chain(records.acknowledged())

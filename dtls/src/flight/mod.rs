@@ -286,10 +286,7 @@ impl Flight {
         encode: impl FnOnce(&mut Vec<u8>),
     ) -> &[u8] {
         let load = &mut self.air.get_or_insert_default().load;
-        // What comes after a handshake is short, and alone.
-        if epoch <= Epoch::HANDSHAKE {
-            load.reserve();
-        }
+        load.reserve();
         let start = load.bytes.len();
         load.bytes.extend_from_slice(&[0; HandshakeHeader::LEN]);
         encode(&mut load.bytes);

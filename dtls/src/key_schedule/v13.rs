@@ -418,35 +418,23 @@ impl Application {
         secrets.key().ok_or(Error::CryptoFailed)
     }
 
-    /// What `side`'s traffic has in its next epoch (RFC 8446 §7.2).
-    fn next_secret(&self, side: Side) -> Secret {
-        let expander = self.expander(Purpose::traffic(side));
-        expander.derive(b"traffic upd", &[])
+    /// What is left of `side`'s records of the present when their epoch ends.
+    pub(crate) fn traffic_secret(&self, side: Side) -> TrafficSecret {
+        TrafficSecret::of(&self.secret(Purpose::traffic(side)))
     }
 
-    /// What the key that `side` writes with in its next epoch is made of.
-    pub(crate) fn next_record_secrets(&self, side: Side, config: &Config) -> RecordSecrets {
-        let expander = self.next_secret(side).expander(self.suite().hash());
-        expander.record_secrets(self.suite(), config.protection())
-    }
-
-    /// `side`'s next epoch has begun: the secret before it is gone.
-    pub(crate) fn move_on(&mut self, side: Side) {
-        let moving = Purpose::traffic(side);
-        let secrets = Purpose::ALL.map(|purpose| match purpose == moving {
-            true => self.next_secret(side),
-            false => self.secret(purpose),
-        });
-        *self = Self::new(self.suite(), &secrets.each_ref().map(Secret::bytes));
-    }
-
-    /// The key that `side` writes with from its next epoch on, which begins.
+    /// The key that `side` writes with from its next epoch on (RFC 8446 §7.2). The secret before it is gone.
     pub(crate) fn next_record_key(
         &mut self,
         side: Side,
         config: &Config,
     ) -> Result<RecordKey, Error> {
-        self.move_on(side);
+        let moving = Purpose::traffic(side);
+        let secrets = Purpose::ALL.map(|purpose| match purpose == moving {
+            true => self.expander(purpose).derive(b"traffic upd", &[]),
+            false => self.secret(purpose),
+        });
+        *self = Self::new(self.suite(), &secrets.each_ref().map(Secret::bytes));
         self.record_key(side, config)
     }
 

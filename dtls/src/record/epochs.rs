@@ -1,14 +1,13 @@
 //! What is known of a protected epoch in each direction: its key, and which of its record numbers are used up.
 //!
-//! One epoch that is read has an expanded key, which takes half a kilobyte and more. That of the handshake is kept for a
-//! while when it has ended: it says nothing new any more, and so is kept as the secret that its key was made of, in the
-//! fewest bytes. One of data is read until something authentic came in the next, as long as it must be (RFC 9147 §8); the
-//! next has no key of its own before that, but one that is made for each record that claims to be of it.
+//! Only the newest epoch that is read has an expanded key, which takes half a kilobyte and more. One that has ended is kept
+//! as the secret that its key was made of. Most ended epochs are the handshake's, and of that one every connection has one
+//! for a while: it says nothing new any more, and so is kept in the fewest bytes.
 
 use std::ops::Range;
 
 use super::header::{ContentType, Epoch, Header, MAX_PLAINTEXT, RecordNumber};
-use super::protect::{Forged, Forgeries, KeyV13, Protection, RecordKey, RecordSecrets};
+use super::protect::{Forged, Forgeries, KeyV13, Protection, RecordKey};
 use super::replay::ReplayWindow;
 use super::unified::UnifiedHeader;
 use super::{Opened, RESERVED_FOR_CLOSE, Record, SealError, Sealed, Unsealed, v12, v13};
@@ -24,6 +23,18 @@ use crate::timer::Second;
 pub(super) struct ReadEpoch {
     pub(super) window: ReplayWindow,
     pub(super) key: RecordKey,
+}
+
+/// An epoch of data that is over, and of which something may still come.
+#[derive(Debug)]
+pub(super) struct Ended {
+    secret: TrafficSecret,
+    window: ReplayWindow,
+    epoch: Epoch,
+    forgeries: Forgeries,
+    /// When this one and all older are let go.
+    pub(super) until: Option<Second>,
+    older: Option<Box<Self>>,
 }
 
 /// The epoch of a complete handshake: what may still come is a repetition, which asks for our answer or for our ACK.
@@ -54,10 +65,10 @@ pub(super) struct Means {
 }
 
 impl Means {
-    /// The key of the handshake, to be used once.
-    fn expand(self, secret: &TrafficSecret) -> Option<KeyV13> {
+    /// The key of an epoch, to be used once.
+    fn expand(self, secret: &TrafficSecret, epoch: Epoch) -> Option<KeyV13> {
         let secrets = secret.record_secrets(self.suite, self.protection);
-        secrets.expand(Epoch::HANDSHAKE)
+        secrets.expand(epoch)
     }
 }
 
@@ -127,34 +138,16 @@ impl ReadEpoch {
         !self.window.is_empty()
     }
 
-    /// The epoch after this one, if the peer has announced it.
-    pub(super) fn announced(&self) -> Option<Epoch> {
-        self.epoch().next().filter(|_| self.key.is_ending())
-    }
-
-    /// Opens in place the first record of the announced epoch, whose key is made of `secrets`; that epoch is in the place
-    /// of this one then.
-    pub(super) fn open_next(
-        &mut self,
-        secrets: &RecordSecrets,
-        epoch: Epoch,
-        header: &UnifiedHeader,
-        record: &mut [u8],
-        from: usize,
-    ) -> Opened {
-        let next = from + record.len();
-        let (RecordKey::V13(_, forgeries), Some(key)) = (&mut self.key, secrets.expand(epoch))
-        else {
-            return Opened::dropped(DropReason::UnknownEpoch, next);
-        };
-        let mut window = ReplayWindow::default();
-        // What is forged is counted with what was forged in this epoch.
-        let opened = open_counted(&key, &mut window, forgeries, header, record, from);
-        if !window.is_empty() {
-            let key = RecordKey::V13(Box::new(key), Forgeries::default());
-            *self = Self { window, key };
+    pub(super) fn ended(self, secret: TrafficSecret, older: Option<Box<Ended>>) -> Ended {
+        let (RecordKey::V12(_, forgeries) | RecordKey::V13(_, forgeries)) = self.key;
+        Ended {
+            secret,
+            window: self.window,
+            epoch: self.epoch(),
+            forgeries,
+            until: None,
+            older,
         }
-        opened
     }
 
     /// `None` if its numbers are not those of any handshake.
@@ -210,6 +203,39 @@ impl ReadEpoch {
     }
 }
 
+impl Ended {
+    /// Lets go of those of `list` that are older than `epoch`.
+    pub(super) fn drop_before(list: &mut Option<Box<Self>>, epoch: Epoch) {
+        list.take_if(|ended| ended.epoch < epoch);
+        if let Some(ended) = list {
+            Self::drop_before(&mut ended.older, epoch);
+        }
+    }
+
+    /// The newest from here on whose number ends in the bits of the header.
+    pub(super) fn of(&mut self, header: &UnifiedHeader) -> Option<&mut Self> {
+        match header.is_of(self.epoch) {
+            true => Some(self),
+            false => self.older.as_mut()?.of(header),
+        }
+    }
+
+    /// As [`ReadEpoch::open_unified`].
+    pub(super) fn open(
+        &mut self,
+        means: Means,
+        header: &UnifiedHeader,
+        record: &mut [u8],
+        from: usize,
+    ) -> Opened {
+        let (window, forgeries) = (&mut self.window, &mut self.forgeries);
+        match means.expand(&self.secret, self.epoch) {
+            Some(key) => open_counted(&key, window, forgeries, header, record, from),
+            None => Opened::dropped(DropReason::UnknownEpoch, from + record.len()),
+        }
+    }
+}
+
 impl EndedHandshake {
     /// As [`ReadEpoch::open_unified`].
     pub(super) fn open(
@@ -220,7 +246,7 @@ impl EndedHandshake {
         from: usize,
     ) -> Opened {
         let next = from + record.len();
-        match means.expand(&self.secret) {
+        match means.expand(&self.secret, Epoch::HANDSHAKE) {
             Some(key) => open_unified(&key, self, header, record, from)
                 .unwrap_or_else(|Forged| refused(None, next)),
             None => Opened::dropped(DropReason::UnknownEpoch, next),
@@ -361,7 +387,7 @@ impl WriteEpoch {
             RecordKey::V12(..) => limit,
             RecordKey::V13(..) => limit / 16 * 15,
         };
-        self.next >= told && self.key.end()
+        self.next >= told && self.key.first_near_limit()
     }
 
     /// How many records it can have. Keys of DTLS 1.3 can be changed: where the peer never lets us, that is where the limit

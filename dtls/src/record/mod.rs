@@ -14,9 +14,9 @@ mod v13;
 
 use std::ops::Range;
 
-use self::epochs::{EndedHandshake, ReadEpoch, WriteEpoch};
+use self::epochs::{Ended, EndedHandshake, ReadEpoch, WriteEpoch};
 use self::header::{ContentType, Epoch, Header, MAX_PLAINTEXT, RecordNumber};
-use self::protect::{RecordKey, RecordSecrets, TAG_LEN};
+use self::protect::{RecordKey, TAG_LEN};
 use self::unified::UnifiedHeader;
 use crate::connection_id::ConnectionId;
 use crate::error::PeerMisbehaved;
@@ -31,7 +31,7 @@ const RESERVED_FOR_CLOSE: u64 = 16;
 
 #[derive(Debug)]
 pub(crate) struct RecordLayer {
-    /// The newest that has a key; one more can be opened where the peer has announced it.
+    /// The newest that can be opened.
     read: Option<ReadEpoch>,
     /// That of the handshake, if another came after it.
     handshake: Option<Box<EndedHandshake>>,
@@ -49,11 +49,16 @@ struct Aside {
     /// The epoch before the newest that can be written, while the handshake still speaks in it.
     write_before: Option<WriteEpoch>,
     connection_ids: Option<Box<ConnectionIds>>,
+    /// The epochs of data before the newest that can be opened, the newest first.
+    ended: Option<Box<Ended>>,
 }
 
 impl Aside {
     fn is_empty(&self) -> bool {
-        self.plaintext.is_none() && self.write_before.is_none() && self.connection_ids.is_none()
+        self.plaintext.is_none()
+            && self.write_before.is_none()
+            && self.connection_ids.is_none()
+            && self.ended.is_none()
     }
 }
 
@@ -175,32 +180,25 @@ impl RecordLayer {
         }
     }
 
-    /// From now on records of `epoch`, which is newer than all before, can be opened, and those of the handshake before it
-    /// only if it was [kept](Self::keep_handshake).
+    /// From now on records of `epoch`, which is newer than all before, can be opened, and those of the epoch before only
+    /// if it was [kept](Self::keep_reading).
     pub(crate) fn add_read_key(&mut self, epoch: Epoch, key: RecordKey) {
         self.read = Some(ReadEpoch::new(epoch, key));
     }
 
-    /// The handshake's epoch, the newest that can be opened, ends. What was written in it may still come: it is opened with
-    /// keys made anew of `secret` for each record, which costs time where there is little to do, and no memory.
-    pub(crate) fn keep_handshake(&mut self, secret: TrafficSecret) {
-        let ending = self.read.take();
-        let kept = ending.and_then(|read| read.ended_handshake(secret));
-        self.handshake = kept.map(Box::new);
-    }
-
-    /// The peer writes in the next epoch once it knows that we know. From now on records of it can be opened too, with keys
-    /// made for each; with the first authentic one that epoch takes the place of the newest and of all before.
-    pub(crate) fn announce_next(&mut self) {
-        if let Some(read) = &mut self.read {
-            read.key.end();
+    /// The newest epoch that can be opened ends. What was written in it may still come: it is opened with keys made anew of
+    /// `secret` for each record, which costs time where there is little to do, and no memory.
+    pub(crate) fn keep_reading(&mut self, secret: TrafficSecret) {
+        let Some(read) = self.read.take() else {
+            return;
+        };
+        if read.epoch() == Epoch::HANDSHAKE {
+            self.handshake = read.ended_handshake(secret).map(Box::new);
+            return;
         }
-    }
-
-    /// Whether an epoch was announced of which nothing authentic came yet.
-    pub(crate) fn has_announced(&self) -> bool {
-        let read = self.read.as_ref();
-        read.is_some_and(|read| read.announced().is_some())
+        let aside = self.aside.get_or_insert_default();
+        let older = aside.ended.take();
+        aside.ended = Some(Box::new(read.ended(secret, older)));
     }
 
     /// From now on records of `epoch`, which is newer than all before, can be written, and those of the epoch before.
@@ -210,9 +208,13 @@ impl RecordLayer {
         }
     }
 
-    /// A handshake that is over cannot be opened any more: its secret is gone.
-    pub(crate) fn drop_handshake(&mut self) {
-        self.handshake = None;
+    /// Older epochs than this cannot be opened any more: their keys are gone.
+    pub(crate) fn drop_read_before(&mut self, epoch: Epoch) {
+        self.handshake.take_if(|_| epoch > Epoch::HANDSHAKE);
+        if let Some(aside) = &mut self.aside {
+            Ended::drop_before(&mut aside.ended, epoch);
+        }
+        self.tidy();
     }
 
     /// Older epochs than this cannot be written any more: their keys are gone.
@@ -223,17 +225,29 @@ impl RecordLayer {
         self.tidy();
     }
 
-    /// A handshake that is over has until then, if its time does not run yet.
+    /// The epochs before the newest have until then, if their time does not run yet.
     pub(crate) fn let_go_at(&mut self, until: impl Fn() -> Second) {
         if let Some(handshake) = &mut self.handshake {
-            handshake.until.get_or_insert_with(until);
+            handshake.until.get_or_insert_with(&until);
+        }
+        if let Some(ended) = self.ended() {
+            ended.until.get_or_insert_with(until);
         }
     }
 
-    /// Drops the secret of a handshake that has had its time.
+    /// Drops the keys of epochs that have had their time.
     pub(crate) fn let_go(&mut self, now: impl Fn() -> Second) {
         let is_over = |until: Option<Second>| until.is_some_and(|until| until <= now());
         self.handshake.take_if(|handshake| is_over(handshake.until));
+        if let Some(aside) = &mut self.aside
+            && aside.ended.take_if(|ended| is_over(ended.until)).is_some()
+        {
+            self.tidy();
+        }
+    }
+
+    fn ended(&mut self) -> Option<&mut Ended> {
+        self.aside.as_mut()?.ended.as_deref_mut()
     }
 
     /// Takes note that this record was acknowledged, if it is of a handshake that is over.
@@ -299,14 +313,8 @@ impl RecordLayer {
 
     /// The newest epoch that can be opened.
     pub(crate) fn read_epoch(&self) -> Epoch {
-        let newest = |read: &ReadEpoch| read.announced().unwrap_or_else(|| read.epoch());
-        self.read.as_ref().map_or(Epoch::PLAINTEXT, newest)
-    }
-
-    /// The oldest epoch that can be opened, but for that of a handshake that is over.
-    pub(crate) fn oldest_of_data(&self) -> Epoch {
-        let read = self.read.as_ref();
-        read.map_or(Epoch::PLAINTEXT, ReadEpoch::epoch)
+        let newest = self.read.as_ref();
+        newest.map_or(Epoch::PLAINTEXT, ReadEpoch::epoch)
     }
 
     fn writing(&self, epoch: Epoch) -> Option<&WriteEpoch> {
@@ -321,7 +329,7 @@ impl RecordLayer {
 
     /// Whether a protected record has authenticated.
     pub(crate) fn has_opened(&self) -> bool {
-        self.handshake.is_some() || self.read.as_ref().is_some_and(ReadEpoch::has_opened)
+        self.has_old_epochs() || self.read.as_ref().is_some_and(ReadEpoch::has_opened)
     }
 
     /// Bytes a record of `epoch` adds to its plaintext.
@@ -341,22 +349,14 @@ impl RecordLayer {
         }
     }
 
-    /// Opens the record at `from`, in place. Nothing changes unless it authenticates. The key of an announced epoch is made
-    /// of `next`.
-    pub(crate) fn open(
-        &mut self,
-        datagram: &mut [u8],
-        from: usize,
-        next: impl FnOnce() -> Option<RecordSecrets>,
-    ) -> Opened {
+    /// Opens the record at `from`, in place. Nothing changes unless it authenticates.
+    pub(crate) fn open(&mut self, datagram: &mut [u8], from: usize) -> Opened {
         let end = datagram.len();
         let Some(bytes) = datagram.get_mut(from..) else {
             return Opened::dropped(DropReason::TruncatedRecord, end);
         };
         match bytes.first() {
-            Some(first) if UnifiedHeader::starts_with(*first) => {
-                self.open_unified(bytes, from, next)
-            }
+            Some(first) if UnifiedHeader::starts_with(*first) => self.open_unified(bytes, from),
             _ => self.open_long(bytes, from),
         }
     }
@@ -385,12 +385,7 @@ impl RecordLayer {
     }
 
     /// Opens the record with a unified header that `bytes`, which stand at `from`, begin with.
-    fn open_unified(
-        &mut self,
-        bytes: &mut [u8],
-        from: usize,
-        secrets: impl FnOnce() -> Option<RecordSecrets>,
-    ) -> Opened {
+    fn open_unified(&mut self, bytes: &mut [u8], from: usize) -> Opened {
         let header = match UnifiedHeader::read(bytes, own_id(&self.aside)) {
             Ok(header) => header,
             Err(reason) => return Opened::dropped(reason, from + bytes.len()),
@@ -399,28 +394,24 @@ impl RecordLayer {
         let next = from + len;
         let (record, _) = bytes.split_at_mut(len);
         // The newest epoch that ends in these bits (RFC 9147 §4.2.2).
-        let Some(read) = &mut self.read else {
-            return Opened::dropped(DropReason::UnknownEpoch, next);
-        };
-        if header.is_of(read.epoch()) {
+        if let Some(read) = &mut self.read
+            && header.is_of(read.epoch())
+        {
             return read.open_unified(&header, record, from);
         }
-        if let Some(epoch) = read.announced()
-            && header.is_of(epoch)
-            && let Some(secrets) = secrets()
+        let means = self.read.as_ref().map(ReadEpoch::means);
+        if let Some(means) = means
+            && let Some(ended) = self.ended().and_then(|ended| ended.of(&header))
         {
-            let opened = read.open_next(&secrets, epoch, &header, record, from);
-            // It knows that we know, and so all else that we have acknowledged: nothing of the handshake comes again.
-            self.handshake.take_if(|_| read.epoch() == epoch);
-            return opened;
+            return ended.open(means, &header, record, from);
         }
-        let means = read.means();
-        match &mut self.handshake {
-            Some(handshake) if header.is_of(Epoch::HANDSHAKE) => {
-                handshake.open(means, &header, record, from)
-            }
-            _ => Opened::dropped(DropReason::UnknownEpoch, next),
+        if let Some(means) = means
+            && let Some(handshake) = &mut self.handshake
+            && header.is_of(Epoch::HANDSHAKE)
+        {
+            return handshake.open(means, &header, record, from);
         }
+        Opened::dropped(DropReason::UnknownEpoch, next)
     }
 
     /// Writes one record of `epoch` that holds `parts` one after the other, and says its length and its number.
@@ -465,6 +456,12 @@ impl RecordLayer {
     /// Records written so far, in all epochs.
     pub(crate) fn written(&self) -> u64 {
         self.written
+    }
+
+    /// Whether more than the newest epoch can be opened.
+    pub(crate) fn has_old_epochs(&self) -> bool {
+        let aside = self.aside.as_deref();
+        self.handshake.is_some() || aside.is_some_and(|aside| aside.ended.is_some())
     }
 
     /// The usage limit that the newest epoch that can be written has reached or, in DTLS 1.3, come near; it is said once.
@@ -560,11 +557,6 @@ impl RecordLayer {
         let epoch = Epoch(read.epoch().0 + count);
         let key = read.key.of_epoch(epoch);
         self.read = Some(ReadEpoch { key, ..read });
-    }
-
-    /// Whether that of a handshake that is over can be opened.
-    pub(crate) fn has_handshake(&self) -> bool {
-        self.handshake.is_some()
     }
 
     /// As if this record of the newest epoch had come.

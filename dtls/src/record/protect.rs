@@ -122,9 +122,8 @@ pub(crate) struct Key<M> {
     iv: Zeroizing<[u8; NONCE_LEN]>,
     aead: Aead,
     epoch: Epoch,
-    /// Its end is known: of a key to write by, the owner was told that the limit of the cipher is near; of one to read by,
-    /// the peer has announced the next.
-    is_ending: bool,
+    /// The owner knows that the limit of the cipher is near.
+    is_near_limit: bool,
 }
 
 /// A record that does not authenticate.
@@ -150,25 +149,18 @@ impl RecordKey {
             iv,
             aead,
             epoch: Epoch::DTLS1_2,
-            is_ending: false,
+            is_near_limit: false,
         });
         Some(Self::V12(key, Forgeries::default()))
     }
 
-    /// Its end is known from now on; says whether it was not before.
-    pub(super) fn end(&mut self) -> bool {
-        let is_ending = match self {
-            Self::V12(key, _) => &mut key.is_ending,
-            Self::V13(key, _) => &mut key.is_ending,
+    /// It is near the limit of its cipher. Whether nobody has said so before.
+    pub(super) fn first_near_limit(&mut self) -> bool {
+        let is_near_limit = match self {
+            Self::V12(key, _) => &mut key.is_near_limit,
+            Self::V13(key, _) => &mut key.is_near_limit,
         };
-        !std::mem::replace(is_ending, true)
-    }
-
-    pub(super) fn is_ending(&self) -> bool {
-        match self {
-            Self::V12(key, _) => key.is_ending,
-            Self::V13(key, _) => key.is_ending,
-        }
+        !std::mem::replace(is_near_limit, true)
     }
 
     /// The same key, as that of this epoch.
@@ -315,7 +307,7 @@ impl RecordSecrets {
             iv: Zeroizing::new(*rest.first_chunk()?),
             aead: self.aead,
             epoch,
-            is_ending: false,
+            is_near_limit: false,
         })
     }
 }

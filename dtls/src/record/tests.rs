@@ -81,16 +81,7 @@ fn seal(writer: &mut RecordLayer, text: &[u8]) -> Vec<u8> {
 }
 
 fn open(reader: &mut RecordLayer, datagram: &mut [u8]) -> Result<Vec<u8>, DropReason> {
-    open_or(reader, datagram, || None)
-}
-
-/// As [`open`], where an epoch may have been announced whose key is made of `next`.
-fn open_or(
-    reader: &mut RecordLayer,
-    datagram: &mut [u8],
-    next: impl FnOnce() -> Option<RecordSecrets>,
-) -> Result<Vec<u8>, DropReason> {
-    let opened = reader.open(datagram, 0, next);
+    let opened = reader.open(datagram, 0);
     assert_eq!(opened.next, datagram.len());
     opened
         .record
@@ -152,7 +143,7 @@ fn eight_bits_are_enough_within_half_their_span() {
         let mut take = |sequence| {
             let number = RecordNumber::new(Epoch::APPLICATION, sequence);
             let mut datagram = unified(&theirs, 0, number, b"", b"x\x17");
-            let opened = reader.open(&mut datagram, 0, || None).record;
+            let opened = reader.open(&mut datagram, 0).record;
             opened.map(|record| record.number.sequence())
         };
         let beyond = |sequence: &u64| *sequence < RecordNumber::SEQUENCES;
@@ -228,7 +219,7 @@ fn usage_limits_are_reported_once() {
             .map(|_| {
                 let mut forged = seal(&mut writer, b"x");
                 *forged.last_mut().unwrap() ^= 1;
-                let opened = reader.open(&mut forged, 0, || None);
+                let opened = reader.open(&mut forged, 0);
                 assert_eq!(opened.record, Err(DropReason::BadMac));
                 opened.limit
             })
@@ -362,7 +353,7 @@ fn every_form_of_a_record_opens_in_every_cipher() {
                     };
                     let number = RecordNumber::new(epoch, 77);
                     let mut datagram = unified(&theirs, flags, number, id, b"form\x17");
-                    let opened = reader.open(&mut datagram, 0, || None);
+                    let opened = reader.open(&mut datagram, 0);
                     let record = opened.record.unwrap();
                     assert_eq!(record.number, number);
                     assert_eq!(&datagram[record.payload], b"form");
@@ -389,7 +380,7 @@ fn a_record_without_length_takes_the_rest_and_one_with_it_leaves_the_rest() {
     let mut next = 0;
     let mut texts = Vec::new();
     while next < datagram.len() {
-        let opened = reader.open(&mut datagram, next, || None);
+        let opened = reader.open(&mut datagram, next);
         let record = opened.record.unwrap();
         texts.push((record.content_type, datagram[record.payload].to_vec()));
         next = opened.next;
@@ -453,10 +444,7 @@ fn whatever_bit_is_flipped_the_record_is_dropped_and_the_window_stays() {
             for bit in 0..datagram.len() * 8 {
                 let mut forged = datagram.clone();
                 forged[bit / 8] ^= 1 << (bit % 8);
-                assert!(
-                    reader.open(&mut forged, 0, || None).record.is_err(),
-                    "bit {bit}"
-                );
+                assert!(reader.open(&mut forged, 0).record.is_err(), "bit {bit}");
             }
             assert_eq!(
                 open(&mut reader, &mut datagram.clone()),
@@ -530,108 +518,41 @@ fn each_version_has_its_own_header() {
 
 // req: T33
 #[test]
-fn what_is_no_longer_to_be_written_is_not() {
-    let mut writer = RecordLayer::default();
+fn old_epochs_open_until_they_are_dropped_and_the_newest_wins_among_alike() {
+    let add_read_key = |reader: &mut RecordLayer, epoch: Epoch| {
+        let before = (epoch.0 as u8).wrapping_sub(1);
+        reader.keep_reading(TrafficSecret::repeated(before));
+        reader.add_read_key(epoch, kept_key(Aead::Aes128Gcm, epoch.0 as u8));
+    };
+    let (mut writer, mut reader) = (RecordLayer::default(), RecordLayer::default());
+    let mut kept = Vec::new();
     for epoch in [2, 3, 4, 5].map(Epoch) {
         writer.add_write_key(epoch, kept_key(Aead::Aes128Gcm, epoch.0 as u8));
+        add_read_key(&mut reader, epoch);
+        assert!(open(&mut reader, &mut seal(&mut writer, b"first")).is_ok());
+        kept.push(seal(&mut writer, b"text"));
     }
-    let mut out = [0; 100];
-    let mut write = |writer: &mut RecordLayer, epoch| {
-        let sealed = writer.seal(epoch, ContentType::Handshake, [b"x", b""], &mut out);
-        sealed.map(|sealed| sealed.number)
-    };
-    let first = |epoch| Ok(RecordNumber::new(epoch, 0));
-    assert_eq!(write(&mut writer, Epoch(3)), Err(SealError::NoKeys));
-    writer.drop_write_before(Epoch(4));
-    assert_eq!(write(&mut writer, Epoch(4)), first(Epoch(4)));
-    writer.drop_write_before(Epoch(5));
-    assert_eq!(write(&mut writer, Epoch(4)), Err(SealError::NoKeys));
-    assert_eq!(write(&mut writer, Epoch(5)), first(Epoch(5)));
-}
-
-// req: T31 T33 T52
-#[test]
-fn an_epoch_is_read_until_something_authentic_came_in_the_next() {
-    for aead in CIPHERS {
-        let (mut handshake, mut reader) = after_a_handshake(aead, 3);
-        let (mut writer, _) = layers(aead, Epoch::APPLICATION);
-        writer.add_write_key(Epoch(3), key(aead, Epoch::APPLICATION, 8));
-        let late = [(); 3].map(|()| seal(&mut writer, b"late"));
-        writer.add_write_key(Epoch(4), secrets(aead, 9).key().unwrap());
-        let next = || Some(secrets(aead, 9));
-        let first = seal(&mut writer, b"first");
-        let unknown = Err(DropReason::UnknownEpoch);
-        let replayed = Err(DropReason::Replayed);
-        assert_eq!(open_or(&mut reader, &mut first.clone(), next), unknown);
-        assert!(!reader.has_announced());
-        assert_eq!(reader.read_epoch(), Epoch(3));
-
-        reader.announce_next();
-        assert_eq!(reader.read_epoch(), Epoch(4));
-        let mut forged = first.clone();
-        *forged.last_mut().unwrap() ^= 1;
-        let bad = Err(DropReason::BadMac);
-        assert_eq!(open_or(&mut reader, &mut forged, next), bad);
-        assert_eq!(open(&mut reader, &mut first.clone()), unknown);
-        assert!(reader.has_announced() && reader.has_handshake());
-        let text = Ok(b"late".to_vec());
-        assert_eq!(open_or(&mut reader, &mut late[0].clone(), next), text);
-        assert_eq!(open_or(&mut reader, &mut late[0].clone(), next), replayed);
-        assert!(open_or(&mut reader, &mut seal(&mut handshake, b"x"), next).is_ok());
-        assert!(reader.has_announced() && reader.has_handshake());
-
-        let text = Ok(b"first".to_vec());
-        assert_eq!(open_or(&mut reader, &mut first.clone(), next), text);
-        assert!(!reader.has_announced() && !reader.has_handshake());
-        assert_eq!(reader.read_epoch(), Epoch(4));
-        assert_eq!(open_or(&mut reader, &mut first.clone(), next), replayed);
-        assert_eq!(open_or(&mut reader, &mut late[1].clone(), next), unknown);
-        let again = seal(&mut writer, b"again");
-        assert_eq!(open(&mut reader, &mut again.clone()), Ok(b"again".to_vec()));
+    assert_eq!(reader.read_epoch(), Epoch(5));
+    for datagram in &kept {
+        assert!(open(&mut reader, &mut datagram.clone()).is_ok());
     }
-}
-
-// req: T33
-#[test]
-fn among_epochs_whose_bits_are_alike_the_announced_one_is_meant() {
-    let aead = Aead::Aes128Gcm;
-    let (mut handshake, mut reader) = after_a_handshake(aead, 3);
-    reader.skip_read_epochs(2);
-    let next = || Some(secrets(aead, 9));
-    let datagram = seal(&mut handshake, b"x");
-    reader.announce_next();
-    assert_eq!(reader.read_epoch(), Epoch(6));
+    // Of 2 and 6 the bits are the same.
+    add_read_key(&mut reader, Epoch(6));
     let forged = Err(DropReason::BadMac);
-    assert_eq!(open_or(&mut reader, &mut datagram.clone(), next), forged);
-    assert!(reader.has_handshake());
-}
+    assert_eq!(open(&mut reader, &mut kept[0].clone()), forged);
+    reader.drop_read_before(Epoch(5));
+    let unknown = Err(DropReason::UnknownEpoch);
+    assert_eq!(open(&mut reader, &mut kept[1].clone()), unknown);
+    assert_eq!(open(&mut reader, &mut kept[2].clone()), unknown);
+    let replayed = Err(DropReason::Replayed);
+    assert_eq!(open(&mut reader, &mut kept[3].clone()), replayed);
 
-// req: T30
-#[test]
-fn what_is_forged_in_the_name_of_an_announced_epoch_counts() {
-    let aead = Aead::Aes128Gcm;
-    let mut writer = RecordLayer::default();
-    writer.add_write_key(Epoch(4), secrets(aead, 9).key().unwrap());
-    let first = seal(&mut writer, b"first");
-    let mut forged = first.clone();
-    *forged.last_mut().unwrap() ^= 1;
-    let (_, mut reader) = layers(aead, Epoch::APPLICATION);
-    reader.announce_next();
-    let next = || Some(secrets(aead, 9));
-    reader.forged(Forgeries::LIMIT / 2 - 1);
-    let opened = reader.open(&mut forged, 0, next);
-    assert_eq!(opened.record, Err(DropReason::BadMac));
-    assert_eq!(opened.limit, Some(AeadLimit::Integrity));
-    reader.forged(Forgeries::LIMIT);
-    let refused = open_or(&mut reader, &mut first.clone(), next);
-    assert_eq!(refused, Err(DropReason::BadMac));
-    reader.forged(Forgeries::LIMIT - 1);
-    assert!(open_or(&mut reader, &mut first.clone(), next).is_ok());
-    // The new key has refused nothing yet.
-    let mut another = seal(&mut writer, b"another");
-    *another.last_mut().unwrap() ^= 1;
-    let opened = reader.open(&mut another, 0, next);
-    assert_eq!(opened.limit, None);
+    writer.drop_write_before(Epoch(5));
+    let mut out = [0; 100];
+    let mut write = |epoch| writer.seal(epoch, ContentType::Handshake, [b"x", b""], &mut out);
+    assert_eq!(write(Epoch(4)), Err(SealError::NoKeys));
+    let again = write(Epoch(5)).map(|sealed| sealed.number);
+    assert_eq!(again, Ok(RecordNumber::new(Epoch(5), 2)));
 }
 
 /// A handshake that is over: records of its epoch as the peer still writes them, and who reads them.
@@ -642,7 +563,7 @@ fn after_a_handshake(aead: Aead, newest: u64) -> (RecordLayer, RecordLayer) {
     writer.skip_to(newest);
     reader.received(newest - 1);
     assert!(open(&mut reader, &mut seal(&mut writer, b"Finished")).is_ok());
-    reader.keep_handshake(TrafficSecret::repeated(7));
+    reader.keep_reading(TrafficSecret::repeated(7));
     reader.add_read_key(Epoch::APPLICATION, key(aead, Epoch::APPLICATION, 8));
     (writer, reader)
 }
@@ -658,7 +579,7 @@ fn of_a_handshake_that_is_over_only_what_is_new_is_opened() {
         let [late, mut new] = [b"4", b"5"].map(|text| seal(&mut writer, text));
         let mut forged = new.clone();
         *forged.last_mut().unwrap() ^= 1;
-        let opened = reader.open(&mut forged, 0, || None);
+        let opened = reader.open(&mut forged, 0);
         assert_eq!(opened.record, Err(DropReason::BadMac));
         assert_eq!(opened.limit, None);
         assert_eq!(open(&mut reader, &mut new.clone()), Ok(b"5".to_vec()));
@@ -668,7 +589,9 @@ fn of_a_handshake_that_is_over_only_what_is_new_is_opened() {
         short[4] = 15;
         let (short, _) = short.split_at_mut(5 + 15);
         assert_eq!(open(&mut reader, short), Err(DropReason::TruncatedRecord));
-        reader.drop_handshake();
+        reader.drop_read_before(Epoch::HANDSHAKE);
+        assert!(open(&mut reader, &mut seal(&mut writer, b"x")).is_ok());
+        reader.drop_read_before(Epoch::APPLICATION);
         let unknown = Err(DropReason::UnknownEpoch);
         assert_eq!(open(&mut reader, &mut seal(&mut writer, b"x")), unknown);
     }
@@ -727,7 +650,7 @@ fn which_records_of_a_handshake_were_acknowledged_is_known_when_it_is_over() {
     assert!(reader.acknowledge(number(100)) && reader.acknowledge(number(69)));
     assert!(!reader.acknowledge(number(68)), "too old");
     assert_eq!(known(&reader), [100, 69]);
-    reader.drop_handshake();
+    reader.drop_read_before(Epoch::APPLICATION);
     assert!(!reader.acknowledge(number(100)));
     assert_eq!(known(&reader), []);
 }
@@ -770,7 +693,7 @@ fn each_end_is_called_by_the_name_it_chose() {
             if let Some(byte) = renamed {
                 let mut other = datagram.clone();
                 other[at] = byte;
-                let dropped = reader.open(&mut other, 0, || None);
+                let dropped = reader.open(&mut other, 0);
                 assert_eq!(dropped.record, Err(DropReason::WrongConnectionId));
                 assert_eq!(dropped.next, other.len());
             }
@@ -857,7 +780,7 @@ proptest! {
     fn any_bytes_are_dropped_and_every_record_moves_on(bytes: Vec<u8>, first in 20u8..64, which in 0..2usize) {
         let (_, mut reader) = layers(Aead::Aes128Gcm, EPOCHS[which]);
         let mut datagram = [&[first, 0xfe, 0xfd, 0, 1][..], &bytes].concat();
-        let opened = reader.open(&mut datagram, 0, || None);
+        let opened = reader.open(&mut datagram, 0);
         prop_assert!(opened.record.is_err());
         prop_assert!(opened.next > 0 && opened.next <= datagram.len());
     }
