@@ -293,3 +293,33 @@ impl Endpoint {
         filled
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Which of these sizes go along with the first, one after the other.
+    fn joined(sizes: &[usize]) -> Vec<usize> {
+        let path = FiveTuple::udp(([192, 0, 2, 1], 1).into(), ([192, 0, 2, 2], 2).into());
+        let transmit = |len: usize| Transmit { path, len };
+        let mut segments = Segments::one(transmit(sizes[0]), 7);
+        for size in &sizes[1..] {
+            if !segments.join(&transmit(*size)) {
+                break;
+            }
+        }
+        segments.datagrams().map(|range| range.len()).collect()
+    }
+
+    #[test]
+    fn only_what_one_system_call_can_send_goes_together() {
+        assert_eq!(
+            joined(&[100, 100, 40, 40]),
+            [100, 100, 40],
+            "a short one ends it"
+        );
+        assert_eq!(joined(&[100, 101]), [100]);
+        assert_eq!(joined(&[100; 100]), [100; MAX_SEGMENTS]);
+        assert_eq!(joined(&[1400; 100]), [1400; MAX_BYTES / 1400]);
+    }
+}

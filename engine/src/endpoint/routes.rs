@@ -169,3 +169,63 @@ impl Routes {
         self.paths.remove(path, slot);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::num::NonZeroU32;
+
+    fn start() -> Instant {
+        #[expect(clippy::disallowed_methods, reason = "an epoch for virtual time")]
+        Instant::now()
+    }
+
+    #[test]
+    fn former_endpoints_are_remembered_for_a_while_and_few_of_them() {
+        let mut routes = Routes::new(
+            Tags::alone(RouteKey::from_bytes([1; 16])),
+            Keyed::new([2; 16]),
+        );
+        let id = TransportId::new(3, NonZeroU32::MIN);
+        let route = |number: u8| Route {
+            key: Arc::new(RouteKey::from_bytes([number; 16])),
+            tag: 5,
+        };
+        let now = start();
+        let all: Vec<_> = (10..50).map(route).collect();
+        for route in &all {
+            routes.admit_from(now, id, route);
+        }
+        assert_eq!(routes.origins.len(), MAX_ORIGINS);
+        let newest = &all[39];
+        routes.dismiss_from(TransportId::new(4, NonZeroU32::MIN), newest);
+        let tags = |routes: &Routes| {
+            routes
+                .origins
+                .iter()
+                .map(|origin| origin.tags.len())
+                .sum::<usize>()
+        };
+        assert_eq!(tags(&routes), MAX_ORIGINS, "another's tag stays");
+        routes.dismiss_from(id, newest);
+        assert_eq!(tags(&routes), MAX_ORIGINS - 1);
+        routes.admit_from(now + TRANSACTION_LIFETIME, id, newest);
+        assert_eq!(routes.origins.len(), 1, "the others have had their time");
+    }
+
+    #[test]
+    fn no_shard_takes_the_transactions_of_another_for_its_own() {
+        let steering = Steering::new([7; 32], 3);
+        let tags: Vec<_> = steering
+            .shards()
+            .map(|shard| Tags::of_shard(&steering, shard))
+            .collect();
+        let id = TransactionId::from_bytes([9; 12]);
+        let tag = steering.transactions().tag_of(&id);
+        for shard in &tags {
+            let found = shard.slot_of(&id);
+            let is_its = tag >> SLOT_BITS == shard.shard;
+            assert_eq!(found, is_its.then_some(tag & ((1 << SLOT_BITS) - 1)));
+        }
+    }
+}

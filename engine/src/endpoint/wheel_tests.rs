@@ -216,3 +216,22 @@ fn moving_deadlines_allocates_nothing() {
     assert_eq!(info.count_total, 0);
     assert!(woken > 100, "{woken}");
 }
+
+/// A clock that goes back changes nothing that was handled.
+#[test]
+fn a_clock_that_goes_back_makes_nothing_due_again() {
+    let epoch = Trial::new().epoch;
+    let at = |milliseconds| epoch + Duration::from_millis(milliseconds);
+    let (mut wheel, mut timers) = (Wheel::new(), vec![Timer::IDLE; 2]);
+    wheel.set(&mut timers, at(0), 0, Some(at(3_600_000)));
+    wheel.handle_until(at(7_200_000));
+    assert_eq!(wheel.pop(&mut timers), Some(0));
+    assert_eq!(wheel.pop(&mut timers), None);
+    wheel.handle_until(at(10));
+    wheel.set(&mut timers, at(10), 1, Some(at(20)));
+    // Not before what has been handled, and at the first moment after it.
+    assert_eq!(wheel.pop(&mut timers), None);
+    assert_eq!(wheel.next(), Some(at(7_200_001)));
+    wheel.handle_until(at(7_200_001));
+    assert_eq!(wheel.pop(&mut timers), Some(1));
+}

@@ -282,3 +282,23 @@ fn a_session_in_use_allocates_nothing() {
         assert!(session.carried >= 60, "{}", session.carried);
     }
 }
+
+/// Pages empty and fill again in any order, and whoever lives in one stays.
+#[test]
+fn no_page_is_given_back_that_somebody_lives_in() {
+    let (mut endpoint, now) = (Host::new(1, &[]).endpoint, sim::Clock::epoch());
+    let mut lower = fleet(&mut endpoint, now, 400);
+    let upper = lower.split_off(256);
+    for session in &upper {
+        assert!(endpoint.detach(session.id).is_some());
+    }
+    let upper = fleet(&mut endpoint, now, 144);
+    for session in &lower {
+        assert!(endpoint.detach(session.id).is_some());
+    }
+    assert!(
+        upper
+            .iter()
+            .all(|session| endpoint.transport(session.id).is_some())
+    );
+}
