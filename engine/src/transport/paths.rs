@@ -85,8 +85,8 @@ impl Paths {
 
     /// What was told to be owned, and not yet to be released.
     pub(crate) fn announced(&self) -> impl Iterator<Item = FiveTuple> + '_ {
-        let announced = self.entries.iter().filter(|entry| entry.announced);
-        announced.map(|entry| entry.path.unpack())
+        let announced = |entry: &&Entry| entry.mark().announced;
+        self.entries.iter().filter(announced).map(Entry::unpack)
     }
 
     /// Releases one path for which `keep` says no, and gives it if it was owned; call until `None`. One that was never
