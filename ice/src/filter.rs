@@ -35,8 +35,8 @@ pub struct AddressFilter {
     pub loopback: Access,
     /// `169.254.0.0/16` and `fe80::/10`; they pair with link-local candidates of ours only. Default: refused.
     pub link_local: Access,
-    /// Where clouds tell their instances secrets: `169.254.169.254`, `100.100.100.200`, `168.63.129.16`, `192.0.0.192`,
-    /// `fd00:ec2::254`, `fd20:ce::254`. Whatever the kinds say that these belong to besides. Default: refused.
+    /// Where clouds tell their instances secrets: `169.254.169.254`, `169.254.170.2`, `169.254.170.23`, `100.100.100.200`,
+    /// `168.63.129.16`, `192.0.0.192`, `fd00:ec2::23`, `fd00:ec2::254`, `fd20:ce::254`. Whatever the kinds say that these belong to besides. Default: refused.
     pub metadata: Access,
     /// `10.0.0.0/8`, `172.16.0.0/12`, `192.168.0.0/16`, `100.64.0.0/10` (RFC 6598), `fc00::/7` and the deprecated
     /// `fec0::/10`. Default: allowed.
@@ -55,11 +55,14 @@ impl Default for AddressFilter {
 }
 
 /// Instance metadata services of clouds.
-const METADATA: [IpAddr; 6] = [
+const METADATA: [IpAddr; 9] = [
     IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254)),
+    IpAddr::V4(Ipv4Addr::new(169, 254, 170, 2)),
+    IpAddr::V4(Ipv4Addr::new(169, 254, 170, 23)),
     IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
     IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)),
     IpAddr::V4(Ipv4Addr::new(192, 0, 0, 192)),
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x23)),
     IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
     IpAddr::V6(Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)),
 ];
@@ -97,6 +100,8 @@ fn reached(ip: IpAddr) -> IpAddr {
         // `::` and `::1` are addresses of their own.
         [0, 0, 0, 0, 0, 0, 0, _] => ip,
         [0x64, 0xff9b, 0, 0, 0, 0, high, low]
+        // What networks choose for themselves (RFC 8215), with the longest prefix.
+        | [0x64, 0xff9b, 1, _, _, _, high, low]
         | [0x2002, high, low, ..]
         | [0, 0, 0, 0, 0, 0, high, low] => {
             IpAddr::V4(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)))
@@ -154,8 +159,12 @@ mod tests {
         "[fe80::1]:9",
         "[febf::1]:9",
     ];
-    const METADATA: [&str; 10] = [
+    const METADATA: [&str; 14] = [
         "169.254.169.254:80",
+        "169.254.170.2:80",
+        "169.254.170.23:80",
+        "[fd00:ec2::23]:80",
+        "[64:ff9b:1:7::a9fe:a9fe]:80",
         "[fd00:ec2::254]:80",
         "[fd20:ce::254]:80",
         "[::ffff:169.254.169.254]:80",
