@@ -44,7 +44,7 @@ const CALLS: usize = 64;
 /// What a crowd shows.
 struct Crowd {
     name: String,
-    /// See [`figures_of`].
+    /// See [`one_crowd`].
     figures: Vec<f64>,
 }
 

@@ -10,7 +10,7 @@
 //! [`Steering::route`] reads the bytes of the datagram and nothing else, so that whoever sees it first can ask: the thread that
 //! owns the socket, a balancer, a socket filter's control program. What it says is a hint; the endpoint found by it still
 //! checks every MAC, and a forgery costs one counted miss. What carries no name (DTLS, media) goes by 5-tuple: a
-//! [`PathTable`] is programmed by the [`PathLearned`](Event::PathLearned) and [`PathReleased`](Event::PathReleased) events of all
+//! [`PathTable`] is programmed by the [`PathLearned`](crate::Event::PathLearned) and [`PathReleased`](crate::Event::PathReleased) events of all
 //! endpoints, which come after authentication only, and says what to change in a copy of it, in a kernel map for instance.
 //!
 //! Each endpoint gets its number with [`EndpointConfig::sharding`](crate::EndpointConfig::sharding); everything else follows from
