@@ -21,7 +21,7 @@ const MOST: i64 = 3072;
 /// What the candidate of a socket takes besides: transports that share a socket share it.
 const OF_ITS_OWN_SOCKET: i64 = 64;
 /// The checks that a lite agent remembers.
-const OF_LITE: i64 = 144;
+const OF_LITE: i64 = 152;
 /// What the longer addresses take besides.
 const OF_IPV6: i64 = 300;
 

@@ -37,6 +37,13 @@ struct State {
     returned: BinaryHeap<Reverse<Instant>>,
 }
 
+impl State {
+    /// The first slot that was never handed out, now or later.
+    fn next_from(&self, now: Instant) -> Instant {
+        self.next.map_or(now, |next| next.max(now))
+    }
+}
+
 impl Pacer {
     /// One ordinary check per `interval` among all agents that share this; per year, if it is longer.
     pub fn new(interval: Duration) -> Self {
@@ -63,7 +70,7 @@ impl Pacer {
                 return slot;
             }
         }
-        let slot = state.next.map_or(now, |next| next.max(now));
+        let slot = state.next_from(now);
         state.next = Some(slot + state.interval);
         slot
     }
@@ -72,7 +79,7 @@ impl Pacer {
     /// time.
     pub fn try_reserve(&self, now: Instant, ahead: Duration) -> bool {
         let mut state = self.state();
-        let next = state.next.map_or(now, |next| next.max(now));
+        let next = state.next_from(now);
         let free = next == now || next + state.interval <= now + ahead;
         if free {
             state.next = Some(next + state.interval);

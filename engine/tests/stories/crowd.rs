@@ -3,7 +3,7 @@
 //! Everything the server does takes some of the one thread it has: a datagram a little, a piece of a DTLS handshake a thousand
 //! times as much. What arrives meanwhile waits in its socket. So it shows who waits for whom.
 
-use crate::support::Host;
+use crate::support::{self, Host};
 use floe::{
     Outcome, TransportId, TransportOptions,
     dtls::{RemoteIdentity, Setup},
@@ -69,6 +69,13 @@ pub(crate) struct Crowd {
 }
 
 impl Crowd {
+    /// What a check of this client is made with: the server's parameters, and the client's own username fragment.
+    pub(crate) fn names_of(&self, client: &Client) -> (Parameters, String) {
+        let server = support::parameters_of(&self.server.endpoint, client.id);
+        let own = client.agent.local_parameters().username_fragment();
+        (server, own.to_owned())
+    }
+
     /// With this many sessions, connected, and some minutes old, so that their checks are spread.
     pub(crate) fn new(seed: u8, size: usize, server: Host, costs: Costs) -> Self {
         let mut crowd = Self {

@@ -115,10 +115,7 @@ fn forged_macs_are_not_worth_verifying_for_long_and_cost_nobody_else_anything() 
     let victims: Vec<Parameters> = crowd
         .clients
         .iter()
-        .map(|client| {
-            let transport = crowd.server.transport(client.id);
-            Parameters::clone(transport.local_parameters())
-        })
+        .map(|client| crowd.names_of(client).0)
         .collect();
     let mut number = 0u64;
     flood(&mut crowd, &[], |_, _| {
@@ -159,12 +156,7 @@ fn a_peer_that_comes_from_everywhere_takes_nobodys_path() {
     let mut crowd = crowd(203, |_| {});
     let churner = 7;
     let client = &crowd.clients[churner];
-    let to = Parameters::clone(crowd.server.transport(client.id).local_parameters());
-    let own = client
-        .agent
-        .local_parameters()
-        .username_fragment()
-        .to_owned();
+    let (to, own) = crowd.names_of(client);
     let mut number = 0u64;
     flood(&mut crowd, &[churner], |crowd, _| {
         crowd.elsewhere.clear();
@@ -203,12 +195,7 @@ fn one_hot_session_makes_nobody_wait() {
     let mut crowd = crowd(204, |_| {});
     let hot = 3;
     let client = &crowd.clients[hot];
-    let to = Parameters::clone(crowd.server.transport(client.id).local_parameters());
-    let own = client
-        .agent
-        .local_parameters()
-        .username_fragment()
-        .to_owned();
+    let (to, own) = crowd.names_of(client);
     let path = client.path;
     let mut number = 0u64;
     // Authentic checks and media, more than all the others together send in an hour.

@@ -1,9 +1,8 @@
 //! Many sessions that begin in the same instant: the pace of their checks, and that they do not stay in step.
 
-use crate::support::Host;
+use crate::support::{Host, create, parameters_of};
 use floe::{
-    Endpoint, TransportId, TransportOptions,
-    dtls::{RemoteIdentity, Setup},
+    Endpoint, TransportId,
     ice::{Candidate, FiveTuple, Initiation, Mode, Parameters, RemoteParameters, Transmit},
     stun::{Class, Message},
 };
@@ -24,27 +23,6 @@ fn ms(milliseconds: u64) -> Duration {
 fn theirs(number: u16) -> SocketAddr {
     let [a, b] = number.to_be_bytes();
     (Ipv4Addr::new(10, 0, a, b), 5000).into()
-}
-
-fn create(
-    endpoint: &mut Endpoint,
-    now: Instant,
-    mode: Mode,
-    initiation: Initiation,
-) -> TransportId {
-    let options = TransportOptions {
-        mode,
-        initiation,
-        setup: Setup::Passive,
-        remote_identity: RemoteIdentity::Later,
-        local_parameters: None,
-    };
-    endpoint.create(now, options).expect("room for it")
-}
-
-fn parameters(endpoint: &Endpoint, id: TransportId) -> Parameters {
-    let transport = endpoint.transport(id).expect("it was just created");
-    transport.local_parameters().clone()
 }
 
 fn introduce(
@@ -222,8 +200,8 @@ fn sessions_that_began_in_one_instant_are_spread_and_stay_so() {
     for number in 0..SESSIONS {
         let id = create(&mut host.endpoint, now, Mode::Full, Initiation::Initiating);
         let client = create(&mut clients, now, Mode::Lite, Initiation::Responding);
-        let for_client = RemoteParameters::new(parameters(&host.endpoint, id));
-        let mut for_host = RemoteParameters::new(parameters(&clients, client));
+        let for_client = RemoteParameters::new(parameters_of(&host.endpoint, id));
+        let mut for_host = RemoteParameters::new(parameters_of(&clients, client));
         for_host.mode = Mode::Lite;
         introduce(&mut clients, now, client, for_client, theirs(number), []);
         introduce(

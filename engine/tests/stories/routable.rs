@@ -1,9 +1,11 @@
 //! Several endpoints behind one socket: the username fragment says whose a check is (I60).
 
-use crate::{crafted, support};
+use crate::{
+    crafted,
+    support::{self, create, parameters_of},
+};
 use floe::{
-    Endpoint, EndpointConfig, Outcome, Received, TransportId, TransportOptions,
-    dtls::{RemoteIdentity, Setup},
+    Endpoint, EndpointConfig, Outcome, Received, TransportId,
     ice::{Config, FiveTuple, Initiation, Mode, Parameters, RoutableUfrag, UsernameFragments},
     stun::Message,
 };
@@ -18,22 +20,6 @@ fn worker(number: u32, routable: &Arc<RoutableUfrag>) -> Endpoint {
     let mut config = support::transport_config(&support::identity(1));
     config.ice = Arc::new(ice);
     Endpoint::with_seed([number as u8; 32], EndpointConfig::new(config))
-}
-
-fn create(endpoint: &mut Endpoint, now: Instant) -> TransportId {
-    let options = TransportOptions {
-        mode: Mode::Lite,
-        initiation: Initiation::Responding,
-        setup: Setup::Passive,
-        remote_identity: RemoteIdentity::Later,
-        local_parameters: None,
-    };
-    endpoint.create(now, options).expect("room for it")
-}
-
-fn parameters(endpoint: &Endpoint, id: TransportId) -> Parameters {
-    let transport = endpoint.transport(id).expect("it was just created");
-    transport.local_parameters().clone()
 }
 
 /// What a dispatcher does: it knows the key and no session.
@@ -68,15 +54,20 @@ fn a_check_finds_its_worker_by_the_fragment_alone_and_after_a_restart_too() {
     let mut transaction = 0;
     for number in 0..4 {
         for round in 0..5 {
-            let id = create(&mut workers[number as usize], now);
-            let before = parameters(&workers[number as usize], id);
+            let id = create(
+                &mut workers[number as usize],
+                now,
+                Mode::Lite,
+                Initiation::Responding,
+            );
+            let before = parameters_of(&workers[number as usize], id);
             if round == 2 {
                 // A key grows old meanwhile: what it minted is still read.
                 routable.rotate([number as u8; 16]);
             }
             let restarted = workers[number as usize].restart(now, id, None, None);
             restarted.expect("a restart of its own");
-            let after = parameters(&workers[number as usize], id);
+            let after = parameters_of(&workers[number as usize], id);
             for own in [&before, &after] {
                 assert!(own.username_fragment().len() <= 32);
                 assert!(fragments.insert(own.username_fragment().to_owned()), "new");

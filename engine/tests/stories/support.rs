@@ -4,7 +4,7 @@ use floe::{
     Endpoint, EndpointConfig, Event, Outcome, Received, Transport, TransportConfig, TransportId,
     TransportOptions,
     dtls::{self, FingerprintSet, HashAlgorithm, Identity, RemoteIdentity, Setup},
-    ice::{self, Candidate, FiveTuple, Initiation, Mode, RemoteParameters, Transmit},
+    ice::{self, Candidate, FiveTuple, Initiation, Mode, Parameters, RemoteParameters, Transmit},
 };
 use sim::{Datagram, Node, Pair};
 use std::{
@@ -369,4 +369,27 @@ pub(crate) fn identity(number: u8) -> Arc<Identity> {
         (0..4).map(generate).collect()
     });
     all[usize::from(number) % all.len()].clone()
+}
+
+/// A transport that waits to be told of its peer.
+pub(crate) fn create(
+    endpoint: &mut Endpoint,
+    now: Instant,
+    mode: Mode,
+    initiation: Initiation,
+) -> TransportId {
+    let options = TransportOptions {
+        mode,
+        initiation,
+        setup: Setup::Passive,
+        remote_identity: RemoteIdentity::Later,
+        local_parameters: None,
+    };
+    endpoint.create(now, options).expect("room for it")
+}
+
+/// What is signalled of it.
+pub(crate) fn parameters_of(endpoint: &Endpoint, id: TransportId) -> Parameters {
+    let transport = endpoint.transport(id).expect("it was just created");
+    transport.local_parameters().clone()
 }

@@ -35,12 +35,23 @@ fn turns_of_six(initiation: Initiation, role: Flip) -> Vec<SocketAddr> {
         assert_ne!(solo.agent.role(), before);
     }
     solo.run_for(secs(60));
-    let mut turns: Vec<_> = first_transmissions(&mut solo)
-        .into_iter()
-        .map(|(_, to)| to)
-        .collect();
+    turns(&mut solo)
+}
+
+/// Whom it has checked, in order of their addresses.
+fn turns(solo: &mut Solo) -> Vec<SocketAddr> {
+    let checks = first_transmissions(solo).into_iter();
+    let mut turns: Vec<_> = checks.map(|(_, to)| to).collect();
     turns.sort();
     turns
+}
+
+/// The peer at `remote` refuses what it was asked.
+fn refuse(solo: &mut Solo, remote: SocketAddr, code: ErrorCode) {
+    let checks = solo.take_requests();
+    let check = checks.iter().find(|check| check.path.remote == remote);
+    let refusal = solo.error_to(check.unwrap(), code);
+    let _ = solo.receive(remote, &refusal);
 }
 
 // req: I3 I43
@@ -62,21 +73,14 @@ fn a_newcomer_that_is_left_out_has_its_turn_and_a_path_that_is_refused_has_none(
     config.max_pairs = 2;
     let mut solo = Solo::checking(Initiation::Initiating, config, &remotes(4));
     solo.run_for(ms(1600));
-    let checks = solo.take_requests();
-    let check = checks.iter().find(|check| check.path.remote == remote(2));
     // The third has come up, and the list is full of what is under way when the newcomer comes.
     let newcomer = Candidate::host(remote(7)).with_local_preference(65_000);
     solo.agent.add_remote_candidate(solo.now, newcomer).unwrap();
     // The third refuses for good.
-    let forbidden = solo.error_to(check.unwrap(), ErrorCode::FORBIDDEN);
-    let _ = solo.receive(remote(2), &forbidden);
+    refuse(&mut solo, remote(2), ErrorCode::FORBIDDEN);
     solo.take();
     solo.run_for(secs(60));
-    let mut turns: Vec<_> = first_transmissions(&mut solo)
-        .into_iter()
-        .map(|(_, to)| to)
-        .collect();
-    turns.sort();
+    let mut turns = turns(&mut solo);
     turns.dedup();
     assert!(turns.contains(&remote(7)), "{turns:?}");
     assert!(!turns.contains(&remote(2)), "{turns:?}");
@@ -139,10 +143,7 @@ fn a_failed_pair_makes_room_before_one_that_is_only_silent() {
     config.max_pairs = 2;
     let mut solo = Solo::checking(Initiation::Responding, config, &remotes(2));
     solo.run_for(secs(2));
-    let checks = solo.take_requests();
-    let check = checks.iter().find(|check| check.path.remote == remote(1));
-    let refusal = solo.error_to(check.unwrap(), ErrorCode::BAD_REQUEST);
-    let _ = solo.receive(remote(1), &refusal);
+    refuse(&mut solo, remote(1), ErrorCode::BAD_REQUEST);
     let request = solo.check().bytes();
     let _ = solo.receive(remote(70), &request);
     let pairs = solo.agent.candidate_pairs();
