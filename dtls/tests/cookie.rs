@@ -643,3 +643,27 @@ fn a_flight_longer_than_may_be_sent_gets_through_in_parts() {
         assert!(server.is_path_validated(), "by the client's Finished");
     }
 }
+
+// req: T7 T9
+#[test]
+fn what_came_before_the_start_counts_once() {
+    for version in VERSIONS {
+        let mut config = config_of(SERVER, version);
+        // A flight that is longer than may be sent.
+        const RSA_2048: &str = include_str!("data/rsa2048.pem");
+        config.identity = Arc::new(floe_dtls::Identity::from_pem(RSA_2048, RSA_2048).unwrap());
+        for setup in [Setup::Passive, Setup::ActPass] {
+            let mut server =
+                Connection::new(Arc::new(config.clone()), setup, RemoteIdentity::Later).unwrap();
+            let hello = only_datagram(&mut client_of(config_of(CLIENT, version)));
+            let now = Clock::epoch();
+            assert_eq!(
+                server.handle_datagram(now, &mut hello.clone()),
+                Received::Handled
+            );
+            server.start(now);
+            let sent: usize = datagrams(&mut server).iter().map(Vec::len).sum();
+            assert!(0 < sent && sent <= 3 * hello.len(), "{version}: {sent}");
+        }
+    }
+}

@@ -255,6 +255,31 @@ fn another_mtu_in_mid_flight_holds_for_what_is_sent_from_then_on() {
     assert_talking(&mut pair);
 }
 
+// req: T22
+#[test]
+fn an_association_that_takes_anothers_place_has_the_mtu_of_its_path() {
+    let mut pair = pair_v13(16);
+    connect(&mut pair);
+    for peer in [&mut pair.a, &mut pair.b] {
+        peer.dtls.set_mtu(300).unwrap();
+    }
+    let client = pair.a.dtls.successor(Setup::Active, expecting(SERVER));
+    let server = pair.b.dtls.successor(Setup::Passive, expecting(CLIENT));
+    let mut next = pair_of(
+        16,
+        Peer::new(CLIENT, SERVER, client.unwrap()),
+        Peer::new(SERVER, CLIENT, server.unwrap()),
+    );
+    let wire = next.network.wiretap();
+    connect(&mut next);
+    for host in [CLIENT, SERVER] {
+        let sent = sent(&wire, host);
+        assert!(sent.iter().all(|(_, len)| *len <= 300), "{sent:?}");
+    }
+    let longest = next.a.dtls.max_plaintext();
+    assert_eq!(longest, pair.a.dtls.max_plaintext());
+}
+
 // req: T21
 #[test]
 fn a_large_flight_leaves_in_bursts_of_ten_records() {
@@ -475,6 +500,37 @@ fn a_flight_that_was_the_pacers_is_sent_when_it_is_the_connections_again() {
     pair.a.dtls.set_flight_pacing(now, FlightPacing::Internal);
     let took = pair.drive_until(|a, b| a.is_connected() && b.is_connected());
     assert_eq!(took, ms(150));
+}
+
+// req: T23 T40
+#[test]
+fn behind_a_flight_that_a_pacer_carried_an_alert_comes_under_keys() {
+    for version in VERSIONS {
+        let mut pair = pair_in(version, 18);
+        let now = pair.now();
+        for peer in [&mut pair.a, &mut pair.b] {
+            peer.dtls.set_flight_pacing(now, FlightPacing::External);
+        }
+        start(&mut pair);
+        carry(now, &mut pair.a, &mut pair.b, 1);
+        carry(now, &mut pair.b, &mut pair.a, 1);
+        pair.b.dtls.abort(now, AlertDescription::ACCESS_DENIED);
+        pair.run_for(Duration::from_secs(1));
+        let told = Error::AlertReceived(AlertDescription::ACCESS_DENIED);
+        assert_eq!(pair.a.dtls.error(), Some(&told), "{version}");
+    }
+}
+
+// req: T40
+#[test]
+fn a_last_flight_is_not_sent_for_a_pacer_that_comes_or_goes() {
+    let mut pair = connected_in(ProtocolVersion::DTLS1_2, 17);
+    assert_eq!(pair.b.dtls.flight_datagrams().count(), 1);
+    let now = pair.now();
+    for pacing in [FlightPacing::External, FlightPacing::Internal] {
+        pair.b.dtls.set_flight_pacing(now, pacing);
+        assert_eq!(pair.b.dtls.poll_transmit(&mut [0; 1200]), None);
+    }
 }
 
 // req: T21 T40

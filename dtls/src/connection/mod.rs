@@ -226,7 +226,8 @@ impl Connection {
         Ok(connection)
     }
 
-    /// The connection that takes this one's place: same configuration, next association (RFC 8842 §3.1).
+    /// The connection that takes this one's place: same configuration, next association (RFC 8842 §3.1). The MTU is that of
+    /// the path, and so the one that was [set](Self::set_mtu) here.
     ///
     /// This one goes on working until its owner drops it, which is when the new one is `Connected`.
     ///
@@ -236,6 +237,8 @@ impl Connection {
     pub fn successor(&self, setup: Setup, remote: RemoteIdentity) -> Result<Self, ApiMisuse> {
         let mut next = Self::new(self.config.clone(), setup, remote)?;
         next.association = self.association.next();
+        let mtu = self.affairs.sender().path_mtu();
+        next.affairs.sender_mut().set_mtu(mtu);
         Ok(next)
     }
 
@@ -344,8 +347,9 @@ impl Connection {
             }
             return;
         }
+        // Their bytes were counted when they came.
         while let Some(mut datagram) = kept.pop_front() {
-            let _ = self.handle_datagram(now, &mut datagram);
+            let _ = self.on_datagram(now, &mut datagram);
         }
     }
 

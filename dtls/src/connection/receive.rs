@@ -85,7 +85,7 @@ impl Connection {
         Received::Handled
     }
 
-    fn on_datagram(&mut self, now: Instant, datagram: &mut [u8]) -> Received {
+    pub(super) fn on_datagram(&mut self, now: Instant, datagram: &mut [u8]) -> Received {
         let mut next = 0;
         let mut received = None;
         while next < datagram.len() {

@@ -338,7 +338,9 @@ impl Flight {
     /// Where a flight begins of which nothing was written yet: the peer cannot have the keys for what is behind it.
     pub(crate) fn unsent_epoch(&self) -> Option<Epoch> {
         let unsent = |air: &&Air| {
-            air.phase == Phase::Sending && air.transmissions == 1 && air.cursor == Cursor::default()
+            let unwritten = air.transmissions == 1 && air.cursor == Cursor::default();
+            // Who was given copies has sent them.
+            air.phase == Phase::Sending && unwritten && air.copies.is_none()
         };
         match self.air.as_deref().filter(unsent)?.load.items.first()? {
             Item::Message { epoch, .. } => Some(*epoch),
