@@ -176,6 +176,10 @@ pub enum PeerMisbehaved {
     /// A version that was not offered, or another one than the exchange began with.
     #[error("the server selected a version that was not offered")]
     SelectedUnofferedVersion,
+    /// Another version than DTLS 1.3 in the supported_versions of a ServerHello, where no older one is ever said (RFC 8446
+    /// §4.2.1).
+    #[error("the server's supported_versions selects another version than DTLS 1.3")]
+    SupportedVersionsSelectsAnother,
     /// Another version than its HelloVerifyRequest or HelloRetryRequest belongs to (RFC 8446 §4.1.4, RFC 9147 §5.1).
     #[error("the server changed the version after it had asked for another ClientHello")]
     VersionChanged,
@@ -294,6 +298,7 @@ impl PeerMisbehaved {
             Self::RecordTypeUnknown => AlertDescription::UNEXPECTED_MESSAGE,
             Self::NoServerCertificate => AlertDescription::DECODE_ERROR,
             Self::CompressionDemanded
+            | Self::SupportedVersionsSelectsAnother
             | Self::VersionChanged
             | Self::Downgraded
             | Self::RetryChangesNothing
@@ -437,7 +442,8 @@ pub enum ApiMisuse {
     /// DTLS 1.2 has no KeyUpdate.
     #[error("the keys of this version cannot change")]
     KeysCannotChange,
-    /// Exported keying material of no bytes, of too many, or under a label that is the protocol's own (RFC 5705 §4).
+    /// More exported keying material, or a longer label or context, than the version can derive, or a label that is the
+    /// protocol's own (RFC 5705 §4).
     #[error("that keying material cannot be exported")]
     ExportRefused,
 }

@@ -119,6 +119,20 @@ fn after_a_hello_retry_request_only_what_it_promised_is_taken() {
     assert_eq!(stage.victim.state(), State::Connected);
 }
 
+// req: T1 T23
+#[test]
+fn an_older_version_is_never_selected_by_extension() {
+    let cast = Cast::new();
+    for version in [[0xfe, 0xfd], [0xfe, 0xff], [0xfe, 0xfb], [3, 4]] {
+        let mut stage = dual(&cast);
+        hello(&mut stage, Letter::ServerHello, |hello| {
+            hello.set(wire::SUPPORTED_VERSIONS, Some(version.to_vec()));
+        });
+        let another = PeerMisbehaved::SupportedVersionsSelectsAnother;
+        assert_refused(&stage, another, ILLEGAL);
+    }
+}
+
 // req: T1 T3 T23
 #[test]
 fn a_retry_asks_for_a_group_that_was_offered_without_a_share() {

@@ -58,7 +58,7 @@ impl ExpectServerHello {
                 match hello.extensions.selected_version() {
                     _ if hello.is_hello_retry_request() => self.retry(&hello, message, cx),
                     Some(ProtocolVersion::DTLS1_3) => self.agree_v13(&hello, message, cx),
-                    Some(_) => Err(PeerMisbehaved::SelectedUnofferedVersion.into()),
+                    Some(_) => Err(PeerMisbehaved::SupportedVersionsSelectsAnother.into()),
                     None => self.agree_v12(&hello, message, cx),
                 }
             }

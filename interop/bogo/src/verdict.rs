@@ -48,7 +48,8 @@ fn misbehaved(fault: PeerMisbehaved) -> &'static str {
         PeerMisbehaved::CookieDemandedTwice | PeerMisbehaved::RetriedTwice => {
             ":UNEXPECTED_MESSAGE:"
         }
-        PeerMisbehaved::SelectedUnofferedVersion => ":UNSUPPORTED_PROTOCOL:",
+        PeerMisbehaved::SelectedUnofferedVersion
+        | PeerMisbehaved::SupportedVersionsSelectsAnother => ":UNSUPPORTED_PROTOCOL:",
         PeerMisbehaved::VersionChanged => ":INVALID_MESSAGE:",
         PeerMisbehaved::Downgraded => ":TLS13_DOWNGRADE:",
         PeerMisbehaved::SelectedUnofferedCipherSuite => ":WRONG_CIPHER_RETURNED:",
