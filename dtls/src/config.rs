@@ -145,7 +145,8 @@ pub struct Retransmission {
     pub cap: Duration,
     /// How often one flight is sent again at most; the time-out after that fails the handshake. Default 12.
     pub tries: u32,
-    /// From `start` to `Connected`, at most. Default 60 s.
+    /// From `start` to the end of the handshake, at most. Default 60 s. What then is missing are fingerprints, if anything:
+    /// [`Config::fingerprint_deadline`].
     pub deadline: Duration,
     /// Up to a quarter is added to each time-out, at random. Default off.
     pub jitter: Jitter,
@@ -187,18 +188,20 @@ pub trait KeyLog: Send + Sync {
 pub struct Config {
     /// Our certificate and its key.
     pub identity: Arc<Identity>,
-    /// Where all cryptography comes from, record ciphers and randomness included.
+    /// Where all cryptography comes from, record ciphers and randomness included. Default: `ring`.
     pub backend: CryptoBackend,
     /// The oldest version offered or accepted. Default: DTLS 1.2, which is also the oldest there is here.
     pub min_version: ProtocolVersion,
     /// The newest version offered or accepted. Default: DTLS 1.3. A server takes the newest that both sides have.
     pub max_version: ProtocolVersion,
     /// Offered or accepted suites in order of preference, those of both versions in one list: each version takes its own.
-    /// As a server, our order decides. At most [`Config::MOST_CIPHER_SUITES`].
+    /// As a server, our order decides. At most [`Config::MOST_CIPHER_SUITES`]. Default: all there are, AES-128-GCM first,
+    /// ECDSA before RSA, and ChaCha20 last.
     pub cipher_suites: Vec<CipherSuite>,
     /// Offered or accepted key-exchange groups in order of preference. Those that the backend does not have are passed
-    /// over. A client of DTLS 1.3 sends a key share of the first; a server prefers a group whose share it already has. At most
-    /// [`Config::MOST_GROUPS`].
+    /// over. A client of DTLS 1.3 sends a key share of the first, and with it that of X25519 if the first is X25519MLKEM768
+    /// and X25519 is in the list; a server prefers a group whose share it already has. At most [`Config::MOST_GROUPS`].
+    /// Default: X25519, P-256, P-384.
     pub groups: Vec<NamedGroup>,
     /// Application protocols in order of preference, 1 to 255 bytes each (ALPN, RFC 7301): `webrtc` and `c-webrtc` are
     /// WebRTC's (RFC 8833). Empty, the default: none is offered or chosen. A server refuses a client that offers only
@@ -209,14 +212,14 @@ pub struct Config {
     /// What this end wants to be called in the protected records sent to it, perhaps nothing (RFC 9146 §3, RFC 9147 §9).
     /// Used if the peer knows connection ids too. Default: none are offered or answered.
     pub connection_id: Option<ConnectionId>,
-    /// What a server asks of its client.
+    /// What a server asks of its client. Default: a certificate is required.
     pub client_auth: ClientAuth,
     /// Whether RFC 7627 is demanded. Default: it is.
     pub extended_master_secret: ExtendedMasterSecret,
     /// Offered or accepted SRTP profiles in order of preference. Empty: `use_srtp` is neither offered nor answered. At
-    /// most [`Config::MOST_SRTP_PROFILES`].
+    /// most [`Config::MOST_SRTP_PROFILES`]. Default: AES-128-GCM, AES-256-GCM, AES-128 counter mode with tags of 80 bits.
     pub srtp_profiles: Vec<SrtpProfile>,
-    /// Whether a peer without SRTP is refused.
+    /// Whether a peer without SRTP is refused. Default: it is not.
     pub srtp_policy: SrtpPolicy,
     /// The largest datagram written, in bytes of UDP payload: 256 to 16 640, default 1200.
     pub mtu: usize,
@@ -224,13 +227,13 @@ pub struct Config {
     /// datagrams of 576 bytes). Handshake flights only, which then go out both ways: they may have been lost for their
     /// length or by chance.
     pub fallback_mtu: usize,
-    /// How flights are sent again.
+    /// How flights are sent again. Default: [`Retransmission::default`].
     pub retransmission: Retransmission,
     /// How long a finished handshake waits for fingerprints. Default 30 s.
     pub fingerprint_deadline: Duration,
-    /// What plaintext fatal alerts do.
+    /// What plaintext fatal alerts do. Default: they end a handshake that then stands still.
     pub plaintext_alerts: PlaintextAlerts,
-    /// What plaintext acknowledgements do.
+    /// What plaintext acknowledgements do. Default: nothing.
     pub plaintext_acks: PlaintextAcks,
     /// Whether the certificate of a verified peer can be asked for. Default: it is forgotten.
     pub peer_certificates: PeerCertificates,
@@ -430,6 +433,7 @@ impl fmt::Debug for Config {
             .field("fingerprint_deadline", &self.fingerprint_deadline)
             .field("plaintext_alerts", &self.plaintext_alerts)
             .field("plaintext_acks", &self.plaintext_acks)
+            .field("peer_certificates", &self.peer_certificates)
             .field("key_log", &self.key_log.is_some())
             .finish()
     }

@@ -195,7 +195,8 @@ impl Connection {
     ///
     /// Each has at most the MTU. They may be carried in any order, as often as the caller likes, and besides
     /// [`Connection::poll_transmit`]: the peer takes each once. Ask again after every input: another flight, or another
-    /// MTU, makes other datagrams. The first call for a flight seals them.
+    /// MTU, makes other datagrams. The first call for a flight seals them. Where nobody has vouched for the path, how much goes
+    /// out this way is the carrier's to limit ([`set_path_validated`](Self::set_path_validated)).
     pub fn flight_datagrams(&mut self) -> impl Iterator<Item = FlightDatagramId> {
         let work = self.affairs.with_flight(&self.config);
         let datagrams = work.map(|work| work.flight.datagrams(&mut self.records));
