@@ -412,6 +412,15 @@ fn a_plaintext_alert_ends_the_handshake_only_if_nothing_valid_follows() {
         assert_eq!(pair.a.last_reason(), Some(Reason::PeerAlert));
         assert_eq!(pair.a.dtls.error(), Some(&failed));
 
+        // More of them neither prolong the grace nor change what is suspected.
+        let mut pair = silenced(Ends::of(version));
+        spoofed(&mut pair, Side::Client, refusal());
+        pair.run_for(Duration::from_millis(350));
+        let other = Record::new(wire::ALERT, 0, 6, &[2, 80]).to_bytes();
+        spoofed(&mut pair, Side::Client, other);
+        pair.run_for(Duration::from_millis(100));
+        assert_eq!(pair.a.dtls.error(), Some(&failed));
+
         // At once, by configuration.
         let mut ends = Ends::of(version);
         ends.client.plaintext_alerts = PlaintextAlerts::Immediate;

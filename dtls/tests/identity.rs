@@ -197,11 +197,18 @@ fn fingerprints_are_set_once() {
             .set_remote_fingerprints(now, right.clone())
             .unwrap();
         let other = fingerprints(&generated());
+        let already_set = Err(ApiMisuse::FingerprintsAlreadySet);
+        let client = &mut pair.a.dtls;
         assert_eq!(
-            pair.a.dtls.set_remote_fingerprints(now, other),
-            Err(ApiMisuse::FingerprintsAlreadySet)
+            client.set_remote_fingerprints(now, other.clone()),
+            already_set
         );
         pair.drive_until(both_connected);
+        pair.run_for(Duration::from_secs(1));
+        // Nothing is left of them but who the peer is.
+        let (now, client) = (pair.now(), &mut pair.a.dtls);
+        assert_eq!(client.set_remote_fingerprints(now, right), Ok(()));
+        assert_eq!(client.set_remote_fingerprints(now, other), already_set);
         assert_alive(&mut pair);
     }
 }

@@ -229,6 +229,25 @@ fn names_that_cannot_be_sent_are_refused_when_they_are_configured() {
     assert_eq!(refused(without_suites), nothing);
 }
 
+// req: T22
+#[test]
+fn an_mtu_out_of_range_is_refused_be_it_the_one_to_fall_back_to() {
+    for (mtu, expected) in [
+        (255, Some(ApiMisuse::MtuOutOfRange)),
+        (256, None),
+        (16_640, None),
+        (16_641, Some(ApiMisuse::MtuOutOfRange)),
+    ] {
+        let mut configs = [(); 2].map(|()| config(CLIENT));
+        configs[0].mtu = mtu;
+        configs[1].fallback_mtu = mtu;
+        for config in configs {
+            let made = Connection::new(Arc::new(config), Setup::Active, RemoteIdentity::Later);
+            assert_eq!(made.err(), expected, "{mtu}");
+        }
+    }
+}
+
 #[test]
 fn lists_of_choices_have_a_longest_length() {
     let suite = CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256;

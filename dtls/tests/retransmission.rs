@@ -221,6 +221,37 @@ fn each_flight_may_be_lost_and_costs_one_interval() {
 
 // req: T20
 #[test]
+fn who_hears_its_peer_repeat_begins_the_doubling_anew() {
+    let mut server = server_with(config(SERVER), RemoteIdentity::Later).dtls;
+    let mut client = client_with(config(CLIENT), RemoteIdentity::Later).dtls;
+    let epoch = Clock::epoch();
+    client.start(epoch);
+    server.start(epoch);
+    let mut buf = [0; 1200];
+    let len = client.poll_transmit(&mut buf).expect("a ClientHello");
+    let hello = buf[..len].to_vec();
+    let mut hear = |now, heard: bool| {
+        match heard {
+            true => drop(server.handle_datagram(now, &mut hello.clone())),
+            false => server.handle_timeout(now),
+        }
+        let sent = std::iter::from_fn(|| server.poll_transmit(&mut buf)).count();
+        (sent > 0, server.poll_timeout().map(|due| due - epoch))
+    };
+    for (at, heard, next) in [
+        (0, true, 400),
+        (400, false, 1200),
+        (1200, false, 2800),
+        (1700, true, 2100),
+        (2100, false, 2900),
+    ] {
+        let expected = (true, Some(ms(next)));
+        assert_eq!(hear(epoch + ms(at), heard), expected, "at {at} ms");
+    }
+}
+
+// req: T20
+#[test]
 fn half_a_flight_does_not_stop_the_timer() {
     let mut server = config(SERVER);
     server.mtu = 400;
@@ -239,7 +270,11 @@ fn half_a_flight_does_not_stop_the_timer() {
 
 /// Connects, but every ChangeCipherSpec and Finished of the server is lost until `hear` says otherwise.
 fn deaf_client(seed: u64) -> (Story, Rc<Cell<bool>>) {
-    let mut pair = pair(seed);
+    deaf_client_with(seed, config(CLIENT))
+}
+
+fn deaf_client_with(seed: u64, client: Config) -> (Story, Rc<Cell<bool>>) {
+    let mut pair = pair_with(seed, client, config(SERVER));
     let hear = Rc::new(Cell::new(false));
     let heard = hear.clone();
     pair.network.tap(move |datagram, _| {
@@ -264,6 +299,21 @@ fn the_last_flight_answers_a_repeated_finished_for_four_minutes() {
     hear.set(true);
     pair.drive_until(|a, _| a.is_connected());
     assert_talking(&mut pair);
+}
+
+// req: T21 T68
+#[test]
+fn a_last_flight_that_was_just_given_unasked_is_not_given_again_at_once() {
+    let mut client = config(CLIENT);
+    client.retransmission.cap = ms(450);
+    let (mut pair, _) = deaf_client_with(2, client);
+    // Asked for after 400, 850 and 1300 ms, and given unasked 400 ms after an answer.
+    for (until, given) in [(390, 0), (790, 1), (840, 2), (1290, 2), (1310, 3)] {
+        let passed = pair.now() - pair.b.events.last().unwrap().0;
+        pair.run_for(ms(until) - passed);
+        let flights = pair.b.dtls.stats().retransmitted_flights;
+        assert_eq!(flights, given, "after {until} ms");
+    }
 }
 
 // req: T21

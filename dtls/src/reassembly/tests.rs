@@ -135,6 +135,28 @@ fn seven_messages_are_told_apart_and_older_ones_are_stale() {
 
 // req: T32
 #[test]
+fn a_forged_whole_message_gives_way_to_the_honest_one_that_waits_with_it() {
+    let whole = text(300);
+    let mut forged = whole.clone();
+    forged[299] ^= 1;
+    for (offset, len) in [(0, 300), (100, 200)] {
+        let mut reassembler = Reassembler::default();
+        reassembler
+            .accept(PLAIN, &fragment(1, &forged, 0, 300))
+            .unwrap();
+        let honest = fragment(1, &whole, offset, len);
+        let conflict = Err(DropReason::FragmentConflict);
+        assert_eq!(reassembler.accept(PLAIN, &honest), conflict);
+        for honest in [fragment(1, &whole, 0, 300), fragment(0, &whole, 0, 300)] {
+            reassembler.accept(PLAIN, &honest).unwrap();
+        }
+        assert_eq!(reassembler.pop().unwrap().body(), whole);
+        assert_eq!(reassembler.pop().unwrap().body(), whole);
+    }
+}
+
+// req: T32
+#[test]
 fn a_forged_length_type_or_byte_gives_way_to_the_honest_repetition() {
     let whole = text(300);
     let mut wrong_byte = whole.clone();

@@ -50,8 +50,6 @@ pub(super) fn read<'a>(
     let name = name.and_then(|name| std::str::from_utf8(name).ok());
     if let Some(name) = name {
         cx.particulars.get_or_insert_default().asked_for = Some(name.into());
-    } else if let Some(particulars) = cx.particulars {
-        particulars.asked_for = None;
     }
     Ok(hello)
 }

@@ -104,6 +104,25 @@ fn old_epochs_open_until_their_time_is_over() {
     ends.talk();
 }
 
+// req: T33
+#[test]
+fn old_epochs_are_also_let_go_by_who_hears_nothing_more() {
+    use crate::KeyUpdateRequest::NotRequested;
+    for speaks in [true, false] {
+        let mut ends = connected_v13();
+        ends.client.update_keys(ends.now, NotRequested).unwrap();
+        ends.run();
+        ends.talk();
+        assert!(ends.server.records.has_old_epochs());
+        ends.now += LINGER + Duration::from_secs(1);
+        match speaks {
+            true => drop(ends.server.seal(ends.now, b"still here", &mut [0; 100])),
+            false => ends.server.handle_timeout(ends.now),
+        }
+        assert!(!ends.server.records.has_old_epochs());
+    }
+}
+
 // req: T30
 #[test]
 fn keys_change_by_themselves_near_the_limit_of_the_cipher() {
