@@ -78,17 +78,19 @@ fn go_on(now: Instant, ends: &mut [impl End; 2], flying: &mut VecDeque<Flying>) 
         .map(|end| end.deadline().map(|at| at.max(soon)));
     let arrival = flying.front().map(|flying| flying.at);
     let now = deadlines.into_iter().chain([arrival]).flatten().min()?;
-    if arrival == Some(now) {
-        let Flying {
-            to, mut datagram, ..
-        } = flying.pop_front()?;
-        ends[to].receive(now, &mut datagram);
-    } else {
-        for (end, deadline) in ends.iter_mut().zip(deadlines) {
-            if deadline.is_some_and(|at| at <= now) {
-                end.wake(now);
-            }
+    // Where both ends repeat themselves at the same pace, the one's repetition arrives just when the other's is due; and there
+    // are those whose timer a repetition stops. So the timer goes first, in their favour.
+    for (end, deadline) in ends.iter_mut().zip(deadlines) {
+        if deadline.is_some_and(|at| at <= now) {
+            end.wake(now);
         }
+    }
+    if deadlines.into_iter().flatten().all(|at| at > now)
+        && let Some(Flying {
+            to, mut datagram, ..
+        }) = flying.pop_front()
+    {
+        ends[to].receive(now, &mut datagram);
     }
     Some(now)
 }
