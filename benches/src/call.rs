@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use floe::steering::Sharding;
 use floe::{Endpoint, EndpointConfig, TransportConfig, TransportId, TransportOptions};
 use floe_dtls::{self as dtls, FingerprintSet, HashAlgorithm, Identity, RemoteIdentity, Setup};
 use floe_ice::{self as ice, Candidate, FiveTuple, Initiation, Mode, RemoteParameters, State};
@@ -66,10 +67,21 @@ pub fn endpoint(seed: u8, dtls: dtls::Config) -> Endpoint {
 /// The same with another configuration of ICE.
 #[must_use]
 pub fn endpoint_with(seed: u8, ice: ice::Config, dtls: dtls::Config) -> Endpoint {
-    let mut dtls = dtls;
+    Endpoint::with_seed([seed; 32], config(ice, dtls))
+}
+
+/// One of several behind the same sockets.
+#[must_use]
+pub fn endpoint_of_shard(sharding: Sharding, dtls: dtls::Config) -> Endpoint {
+    let seed = [sharding.shard.number() as u8; 32];
+    let mut config = config(ice::Config::default(), dtls);
+    config.sharding = Some(sharding);
+    Endpoint::with_seed(seed, config)
+}
+
+fn config(ice: ice::Config, mut dtls: dtls::Config) -> EndpointConfig {
     dtls.retransmission.deadline = Duration::from_secs(600);
-    let transport = TransportConfig::new(Arc::new(ice), Arc::new(dtls));
-    Endpoint::with_seed([seed; 32], EndpointConfig::new(transport))
+    EndpointConfig::new(TransportConfig::new(Arc::new(ice), Arc::new(dtls)))
 }
 
 /// Where all servers are.

@@ -5,6 +5,8 @@ mod endpoint;
 
 use std::io;
 use std::process::{Command, Stdio};
+use std::sync::LazyLock;
+use std::time::Instant;
 
 use crate::call::epoch;
 use crate::codec::Codec;
@@ -32,6 +34,26 @@ impl Effort {
             Self::Full => full,
         }
     }
+
+    /// Virtual seconds for so many agents or sessions: of many, each second is much like another.
+    const fn seconds(self, count: usize) -> u32 {
+        match self {
+            Self::Full if count < 1_000_000 => 15,
+            _ => 5,
+        }
+    }
+
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Quick => "quick",
+            Self::Full => "full",
+        }
+    }
+
+    fn from_word(word: &str) -> Option<Self> {
+        let known = [Self::Quick, Self::Full];
+        known.into_iter().find(|effort| effort.word() == word)
+    }
 }
 
 /// One table or several that are measured together.
@@ -52,6 +74,19 @@ const TABLES: [(&str, Measurement); 11] = [
     ("endpoint", endpoint::tables),
 ];
 
+/// Says on the standard error what comes next, and how many seconds have passed.
+fn progress(what: &str) {
+    eprintln!("{:>4} s  {what}", seconds());
+}
+
+/// How long ago this was first asked for: when the first table began.
+#[must_use]
+pub fn seconds() -> u64 {
+    static BEGIN: LazyLock<Instant> = LazyLock::new(epoch);
+    let begin = *BEGIN;
+    epoch().duration_since(begin).as_secs()
+}
+
 /// Measures the tables with these names, or all if there are none, and prints each.
 ///
 /// # Errors
@@ -67,6 +102,7 @@ pub fn measure(effort: Effort, names: &[String]) -> io::Result<Report> {
     let mut report = Report::default();
     for (name, measurement) in TABLES {
         if names.is_empty() || names.iter().any(|wanted| wanted == name) {
+            progress(name);
             for table in measurement(effort)? {
                 report.add(table);
             }
@@ -263,8 +299,8 @@ fn at_scale(effort: Effort) -> io::Result<Table> {
             Effort::Full => full,
         };
         for agents in numbers {
-            let seconds = effort.of(5, 15);
-            let (count, seconds) = (agents.to_string(), seconds.to_string());
+            let seconds = effort.seconds(*agents).to_string();
+            let count = agents.to_string();
             let figures = in_a_process_of_its_own(&[FLEET, name, &count, &seconds])?;
             let row = format!("{name}, {agents} agents");
             match Figures::from_row(&figures) {
@@ -297,10 +333,11 @@ pub const ONE: &str = "--one";
 type One = fn(&[String]) -> Option<Vec<f64>>;
 
 /// What such a process measures, by the first word of its arguments.
-const ONES: [(&str, One); 4] = [
+const ONES: [(&str, One); 5] = [
     (FLEET, one_fleet),
     (dtls::MEMORY, dtls::one_memory),
     (endpoint::SESSIONS, endpoint::one_crowd),
+    (endpoint::STEERING, endpoint::one_steering),
     (endpoint::LIVES, endpoint::one_lives),
 ];
 
@@ -318,6 +355,7 @@ pub fn one(arguments: &[String]) -> Option<String> {
 
 /// The figures of such a process; none if it ended early.
 fn in_a_process_of_its_own(arguments: &[&str]) -> io::Result<Vec<f64>> {
+    progress(&format!("  {}", arguments.join(", ")));
     let output = Command::new(std::env::current_exe()?)
         .arg(ONE)
         .args(arguments)
@@ -389,7 +427,7 @@ fn construction(effort: Effort) -> Table {
         subject::<Rice>(now),
         subject::<Rtc>(now),
     ];
-    let medians = medians_of(&mut subjects, effort.of(21, 201));
+    let medians = medians_of(&mut subjects, effort.of(11, 41));
     let mut table = Table::new(
         "construction",
         "ICE: an agent with 16 × 16 candidates constructed",
@@ -401,7 +439,7 @@ fn construction(effort: Effort) -> Table {
     table
 }
 
-fn subject<P: Peer>(now: std::time::Instant) -> Subject<'static> {
+fn subject<P: Peer>(now: Instant) -> Subject<'static> {
     let mut number = 0;
     Subject::slow(P::NAME, move || {
         number += 1;

@@ -4,10 +4,13 @@
 //! An adapter does what the documentation of its implementation says that a caller does, and no more.
 
 mod course;
+#[cfg(feature = "peers")]
 mod dimpl;
 mod floe;
+#[cfg(feature = "peers")]
 mod openssl;
 mod records;
+#[cfg(feature = "peers")]
 mod rtc;
 
 use std::time::Instant;
@@ -15,10 +18,13 @@ use std::time::Instant;
 use allocation_counter::measure;
 use floe_dtls::{ProtocolVersion, Side};
 
+#[cfg(feature = "peers")]
 pub use self::dimpl::Dimpl;
 pub use self::floe::Floe;
+#[cfg(feature = "peers")]
 pub use self::openssl::OpenSsl;
-pub use self::records::{Records, Turn, floor as record_floor};
+pub use self::records::{Meter, Part, RECORDS, Records, Turn, floor as record_floor};
+#[cfg(feature = "peers")]
 pub use self::rtc::Rtc;
 
 use crate::call::epoch;
@@ -34,6 +40,7 @@ pub const V12: ProtocolVersion = ProtocolVersion::DTLS1_2;
 pub const V13: ProtocolVersion = ProtocolVersion::DTLS1_3;
 
 /// A P-256 certificate with its key, in PEM, for those that cannot make one.
+#[cfg(feature = "peers")]
 const PEM: &str = include_str!("../../dtls/tests/data/p256-sec1.pem");
 
 /// How far an end has come.

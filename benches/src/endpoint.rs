@@ -33,7 +33,7 @@ pub struct Round<T> {
 }
 
 impl<T> Round<T> {
-    fn new(all: Vec<T>) -> Self {
+    pub(crate) fn new(all: Vec<T>) -> Self {
         Self { all, next: 0 }
     }
 
@@ -66,7 +66,7 @@ pub enum Visits {
 }
 
 impl Visits {
-    fn of(self, sessions: usize) -> Vec<usize> {
+    pub(crate) fn of(self, sessions: usize) -> Vec<usize> {
         let mut order: Vec<usize> = (0..sessions).collect();
         Random::new(0).shuffle(&mut order);
         order.truncate(match self {
@@ -114,18 +114,46 @@ impl Checks {
     /// Of these sessions.
     #[must_use]
     pub fn new(sessions: &mut Sessions, visits: Visits) -> Self {
+        let mut checks = Self::under(Credentials::clone, sessions, visits);
+        checks.sizes.1 = checks.answer(sessions);
+        checks
+    }
+
+    /// The same, but of somebody who does not know the password.
+    #[must_use]
+    pub fn forged(sessions: &Sessions, visits: Visits) -> Self {
+        let guess = |credentials: &Credentials| Credentials {
+            password: "a password nobody uses".to_owned(),
+            ..credentials.clone()
+        };
+        Self::under(guess, sessions, visits)
+    }
+
+    fn under(
+        credentials: impl Fn(&Credentials) -> Credentials,
+        sessions: &Sessions,
+        visits: Visits,
+    ) -> Self {
         let mut requests = Requests::default();
-        let check = |session: &usize| check(&mut requests, sessions, *session);
         let order = visits.of(sessions.count());
+        let check = |session: &usize| {
+            let (username, password) = sessions.credentials(*session);
+            let ufrag = String::new();
+            let receiver = credentials(&Credentials { ufrag, password });
+            let mut datagram = [0; 128];
+            Arrival {
+                path: sessions.path(*session),
+                len: requests.write(&mut datagram, &username, &receiver),
+                datagram,
+            }
+        };
         let arrivals: Vec<_> = order.iter().map(check).collect();
-        let mut checks = Self {
+        Self {
             sizes: (arrivals[0].len, 0),
             incoming: vec![arrivals[0].clone(); BATCH],
             arrivals: Round::new(arrivals),
             buf: [0; MTU],
-        };
-        checks.sizes.1 = checks.answer(sessions);
-        checks
+        }
     }
 
     /// How many different ones there are.
@@ -154,6 +182,17 @@ impl Checks {
         answer.expect("an answer").len
     }
 
+    /// It is turned away.
+    pub fn refuse(&mut self, sessions: &mut Sessions) {
+        let outcome = self.incoming[0].arrive(sessions);
+        let reason = DropReason::Ice(ice::DropReason::BadIntegrity);
+        debug_assert!(
+            matches!(&outcome, Outcome::Routed { received: Received::Dropped(why), .. } if *why == reason),
+            "{outcome:?}"
+        );
+        let _ = black_box(outcome);
+    }
+
     /// All of the batch are answered, by the verbs for those who read many at a time.
     pub fn answer_batch(&mut self, sessions: &mut Sessions) {
         let Self { incoming, buf, .. } = self;
@@ -166,21 +205,6 @@ impl Checks {
             let answer = server.poll_transmit(buf);
             black_box(answer.expect("an answer").len);
         }
-    }
-}
-
-fn check(requests: &mut Requests, sessions: &Sessions, session: usize) -> Arrival {
-    let (username, password) = sessions.credentials(session);
-    let mut datagram = [0; 128];
-    let credentials = Credentials {
-        ufrag: String::new(),
-        password,
-    };
-    let len = requests.write(&mut datagram, &username, &credentials);
-    Arrival {
-        path: sessions.path(session),
-        datagram,
-        len,
     }
 }
 
@@ -214,7 +238,7 @@ pub const STEPS: [(&str, Step); 7] = [
         Step::UnknownTransaction,
     ),
     (
-        "command that changes nothing: deadline re-armed",
+        "command that changes nothing: deadline read anew",
         Step::Command,
     ),
     ("time passes, nothing is due", Step::Tick),

@@ -11,13 +11,13 @@ use allocation_counter::measure;
 
 use crate::codec::Requests;
 use crate::peers::{Credentials, MTU, Peer, Sent, Side};
-use crate::{call::epoch, floor, nanoseconds};
+use crate::{call::epoch, floor, instructions::seen_by_callgrind, nanoseconds};
 
 /// Pairs of agents of one kind.
 pub const CALLS: u32 = 16;
 
 /// How often each agent gets a datagram that it turns away: nobody sends such a thing only once.
-const FLOOD: u32 = 16;
+pub const FLOOD: u32 = 16;
 
 /// A step of the calls, for all of them at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +43,8 @@ pub enum Measure {
     Time,
     /// Heap allocations per agent.
     Allocations,
+    /// Nothing here: who runs the program counts.
+    Instructions,
 }
 
 /// Sixteen calls of any kind.
@@ -113,6 +115,10 @@ fn one_by_one<T>(all: &mut [T], what: Measure, mut step: impl FnMut(&mut T)) -> 
                 nanoseconds(|| step(one)) - clock
             }
             Measure::Allocations => measure(|| step(one)).count_total as f64,
+            Measure::Instructions => {
+                seen_by_callgrind(&mut || step(one));
+                0.0
+            }
         };
     }
     taken / number
@@ -182,6 +188,7 @@ impl Calls for Floor {
                 match step {
                     Step::Check => key.seal(request),
                     Step::Handle => assert!(key.verify(answer), "authentic"),
+                    Step::ForgedMac => assert!((0..FLOOD).all(|_| key.verify(request))),
                     _ => {
                         assert!(key.verify(request), "authentic");
                         key.seal(answer);

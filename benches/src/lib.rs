@@ -1,19 +1,26 @@
 //! What the benchmarks share: the side-by-side tables, and the peers behind the same few verbs.
 //!
 //! Criterion measures one subject after the other, and between two of them a shared machine may have changed its speed. The
-//! claims this project makes are ratios, so [`compare`] measures them as such: all subjects take turns within
+//! claims this project makes are ratios, so the program `compare` measures them as such: all subjects take turns within
 //! milliseconds, many times over ([`medians`]), and each reports its median turn.
+//!
+//! Without the feature `peers`, which is on by default, there is floe alone: enough to count its [`instructions`], and built in a fraction
+//! of the time.
 
 pub mod call;
 pub mod codec;
+#[cfg(feature = "peers")]
 pub mod compare;
 pub mod connect;
 pub mod dtls;
 pub mod endpoint;
+#[cfg(feature = "peers")]
 pub mod figures;
 pub mod floor;
 pub mod handshake;
+pub mod instructions;
 pub mod keepalive;
+pub mod lives;
 pub mod machine;
 pub mod page;
 pub mod peers;
@@ -21,6 +28,7 @@ pub mod random;
 pub mod report;
 pub mod scale;
 pub mod sessions;
+pub mod steering;
 pub mod verdict;
 
 use std::borrow::Cow;

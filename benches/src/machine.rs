@@ -12,10 +12,8 @@ pub fn cpu_time() -> f64 {
 /// Resident memory of this process, bytes.
 #[must_use]
 pub fn resident() -> f64 {
-    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let pages = statm.split_whitespace().nth(1);
-    let pages: f64 = pages
-        .and_then(|pages| pages.parse().ok())
-        .unwrap_or(f64::NAN);
-    pages * rustix::param::page_size() as f64
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok());
+    kib.map_or(f64::NAN, |kib: f64| kib * 1024.0)
 }

@@ -14,7 +14,7 @@ use crate::report::Report;
 const END: &str = "<!-- end -->";
 
 /// A place of a page that a run fills, and what it fills it with.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Filling {
     /// The name of the place.
     pub id: String,
@@ -31,9 +31,10 @@ impl Filling {
         })
     }
 
-    /// What this was measured on: the processor, how many of it, the compiler, and who else was there.
+    /// How this was measured, with these arguments in so many seconds, and on what: the processor, how many of it, the compiler, and
+    /// who else was there.
     #[must_use]
-    pub fn machine() -> Self {
+    pub fn machine(arguments: &[String], seconds: u64) -> Self {
         let cpus = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let fact = |name: &str| {
             let line = cpus.lines().find(|line| line.starts_with(name));
@@ -51,7 +52,8 @@ impl Filling {
         let mut text = String::new();
         let _ = writeln!(
             text,
-            "{cores} × {} ({}), {}; load of the machine over the last minute of the run: {}.",
+            "`compare {}`, {seconds} s on {cores} × {} ({}), {}; load of the machine over its last minute: {}.",
+            arguments.join(" "),
             fact("model name"),
             flags.join(", "),
             compiler.unwrap_or_default().trim(),
@@ -62,6 +64,37 @@ impl Filling {
             text,
         }
     }
+}
+
+/// All places of a page, with what stands there.
+///
+/// # Errors
+///
+/// When one has no end.
+pub fn places(page: &str) -> io::Result<Vec<Filling>> {
+    let mut places = Vec::new();
+    let mut lines = page.lines();
+    while let Some(line) = lines.next() {
+        let Some(id) = begun(line) else { continue };
+        let mut text = String::new();
+        loop {
+            match lines.next() {
+                Some(END) => break,
+                Some(line) => text += &format!("{line}\n"),
+                None => return Err(error(&format!("{id} has no end"))),
+            }
+        }
+        places.push(Filling {
+            id: id.to_owned(),
+            text,
+        });
+    }
+    Ok(places)
+}
+
+/// Which place begins here.
+fn begun(line: &str) -> Option<&str> {
+    line.strip_prefix("<!-- begin: ")?.strip_suffix(" -->")
 }
 
 /// The page with all its places filled.
@@ -76,10 +109,7 @@ pub fn fill(page: &str, fillings: &[Filling]) -> io::Result<String> {
     while let Some(line) = lines.next() {
         filled += line;
         filled += "\n";
-        let begin = line.strip_prefix("<!-- begin: ");
-        let Some(id) = begin.and_then(|rest| rest.strip_suffix(" -->")) else {
-            continue;
-        };
+        let Some(id) = begun(line) else { continue };
         let filling = fillings.iter().find(|filling| filling.id == id);
         let filling = filling.ok_or_else(|| error(&format!("nothing was measured for {id}")))?;
         unfilled.retain(|known| *known != id);
@@ -118,6 +148,7 @@ mod tests {
         let filled = fill(PAGE, &[filling("b"), filling("a")]).unwrap();
         let expected = "# A page\n<!-- begin: a -->\nnew a\n<!-- end -->\nbetween\n<!-- begin: b -->\nnew b\n<!-- end -->\n";
         assert_eq!(filled, expected);
+        assert_eq!(places(&filled).unwrap(), [filling("a"), filling("b")]);
         assert_eq!(
             fill(&filled, &[filling("a"), filling("b")]).unwrap(),
             filled
@@ -134,5 +165,6 @@ mod tests {
             assert!(fill(PAGE, &fillings).is_err());
         }
         assert!(fill("<!-- begin: a -->\nno end\n", &[filling("a")]).is_err());
+        assert!(places("<!-- begin: a -->\nno end\n").is_err());
     }
 }

@@ -5,8 +5,11 @@
 
 mod driver;
 mod floe;
+#[cfg(feature = "peers")]
 mod is;
+#[cfg(feature = "peers")]
 mod rice;
+#[cfg(feature = "peers")]
 mod rtc;
 
 use std::net::SocketAddr;
@@ -14,8 +17,11 @@ use std::time::Instant;
 
 pub use driver::Idle;
 pub use floe::{AtChromiumsRate, Floe};
+#[cfg(feature = "peers")]
 pub use is::Is;
+#[cfg(feature = "peers")]
 pub use rice::Rice;
+#[cfg(feature = "peers")]
 pub use rtc::Rtc;
 
 /// The longest datagram, in bytes.

@@ -51,6 +51,26 @@ pub struct Sessions {
     memory: f64,
 }
 
+/// What a server does for checks of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OwnChecks {
+    /// Their deadline has come: each is taken out of the wheel and written, and its next deadline is set.
+    Sent,
+    /// The answers are routed, verified and handled, and the deadlines are others again.
+    Answered,
+}
+
+/// What that took.
+#[derive(Clone, Copy, Debug)]
+pub struct Metered {
+    /// For so many checks; none if it was something else that was due.
+    pub count: u64,
+    /// To send them.
+    pub sent: f64,
+    /// To handle their answers.
+    pub answered: f64,
+}
+
 /// What consent costs.
 #[derive(Clone, Copy, Debug)]
 pub struct Consent {
@@ -167,6 +187,54 @@ impl Sessions {
             checks: (self.checks - checks) as f64 / sessions / f64::from(seconds),
             memory: self.memory,
         }
+    }
+
+    /// At least so many checks of the server's, as they fall due: what each millisecond brings is sent, and the answers are
+    /// handled. Gives what a meter says of either, once for each turn.
+    pub fn own_checks(
+        &mut self,
+        at_least: u64,
+        mut meter: impl FnMut(OwnChecks, &mut dyn FnMut()) -> f64,
+    ) -> Vec<Metered> {
+        let mut all = Vec::new();
+        let end = self.checks + at_least;
+        while self.checks < end {
+            let next = [&self.server, &self.client].map(Endpoint::poll_timeout);
+            let [ours, theirs] = next.map(|at| at.expect("consent never ends"));
+            self.now = ours.min(theirs).max(self.now);
+            let Self {
+                now,
+                client,
+                server,
+                inward,
+                outward,
+                ..
+            } = self;
+            // What the clients ask is answered before.
+            client.handle_timeout(*now);
+            inward.take_from(client);
+            inward.give_to(server, *now);
+            outward.take_from(server);
+            outward.give_to(client, *now);
+            if ours > *now {
+                continue;
+            }
+            let sent = meter(OwnChecks::Sent, &mut || {
+                server.handle_timeout(*now);
+                outward.take_from(server);
+            });
+            let count = outward.checks();
+            outward.give_to(client, *now);
+            inward.take_from(client);
+            let answered = meter(OwnChecks::Answered, &mut || inward.give_to(server, *now));
+            self.checks += count;
+            all.push(Metered {
+                count,
+                sent,
+                answered,
+            });
+        }
+        all
     }
 
     /// Gives the server's CPU time, nanoseconds.

@@ -13,6 +13,24 @@ struct Claim {
     theirs: (&'static str, &'static str),
     /// How their rows begin: the best of them counts.
     peers: &'static [&'static str],
+    /// What nobody can do without, the sum of these; nothing if it is not known.
+    floor: &'static [Part],
+}
+
+/// Part of a floor.
+enum Part {
+    /// So many times this figure: its table, row and column.
+    Measured(f64, &'static str, &'static str, &'static str),
+    /// What is given by the task.
+    Given(f64),
+}
+
+use Part::{Given, Measured};
+
+impl Claim {
+    const fn over(self, floor: &'static [Part]) -> Self {
+        Self { floor, ..self }
+    }
 }
 
 const AGENTS: &[&str] = &["is 0.12", "rice-proto", "rtc-ice"];
@@ -24,6 +42,26 @@ const ANSWER: (&str, &str) = ("consent", "request in → response out");
 const SECOND: (&str, &str) = ("scale", "ns per agent·second");
 const RESIDENT: (&str, &str) = ("scale", "resident bytes per agent");
 const COLD: (&str, &str) = ("scale", "cold request → response, ns");
+const CHECK: (&str, &str) = ("consent", "own check from the timer");
+const RESPONSE: (&str, &str) = ("consent", "its response handled");
+
+const OF_ANSWER: &[Part] = &[Measured(1.0, ANSWER.0, "crypto floor", ANSWER.1)];
+const OF_CHECK: &[Part] = &[Measured(1.0, CHECK.0, "crypto floor", CHECK.1)];
+const OF_RESPONSE: &[Part] = &[Measured(1.0, RESPONSE.0, "crypto floor", RESPONSE.1)];
+/// A check each way every five seconds, in the agents' own loop or in the endpoint's.
+const OF_SECOND: &[Part] = &[
+    Measured(0.2, ANSWER.0, "crypto floor", ANSWER.1),
+    Measured(0.2, CHECK.0, "crypto floor", CHECK.1),
+    Measured(0.2, RESPONSE.0, "crypto floor", RESPONSE.1),
+];
+/// Made, answered and handled.
+const OF_BOTH_WAYS: &[Part] = &[
+    Measured(1.0, ANSWER.0, "crypto floor", ANSWER.1),
+    Measured(1.0, CHECK.0, "crypto floor", CHECK.1),
+    Measured(1.0, RESPONSE.0, "crypto floor", RESPONSE.1),
+];
+/// Milliseconds from the first check to its answer.
+const ROUND_TRIP: &[Part] = &[Given(100.0)];
 
 /// Whose peers do the same.
 const fn same(
@@ -50,6 +88,7 @@ const fn beside(
         row,
         theirs,
         peers,
+        floor: &[],
     }
 }
 
@@ -59,59 +98,56 @@ const CLAIMS: [Claim; 26] = [
         ("stun", "request → response"),
         "floe",
         &["stun-types", "is 0.12", "rtc-stun"],
-    ),
-    same("agent: request in → response out", ANSWER, "floe", AGENTS),
-    same(
-        "agent: own check from the timer",
-        ("consent", "own check from the timer"),
-        "floe",
-        AGENTS,
-    ),
-    same(
-        "agent: its response handled",
-        ("consent", "its response handled"),
-        "floe",
-        AGENTS,
-    ),
+    )
+    .over(&[Measured(1.0, "stun", "crypto floor", "request → response")]),
+    same("agent: request in → response out", ANSWER, "floe", AGENTS).over(OF_ANSWER),
+    same("agent: own check from the timer", CHECK, "floe", AGENTS).over(OF_CHECK),
+    same("agent: its response handled", RESPONSE, "floe", AGENTS).over(OF_RESPONSE),
     same(
         "agents: consent, a second",
         SECOND,
         "floe, # agents",
         ASKING,
-    ),
+    )
+    .over(OF_SECOND),
     same(
         "a million agents: consent, a second",
         SECOND,
         "floe, 1000000 agents",
         ASKING,
-    ),
+    )
+    .over(OF_SECOND),
     same(
         "agents: a check both ways",
         ("scale", "ns per check, both ways"),
         "floe, # agents",
         ASKING,
-    ),
+    )
+    .over(OF_BOTH_WAYS),
     same("agents: memory of one", RESIDENT, "floe, # agents", AGENTS),
     same(
         "agents: a request answered, cold",
         COLD,
         "floe, # agents",
         AGENTS,
-    ),
+    )
+    .over(OF_ANSWER),
     beside(
         "endpoint, beside agents alone: consent, a second",
         ("endpoint-scale", "ns per session·second"),
         "# sessions, ICE alone",
         SECOND,
         ASKING,
-    ),
+    )
+    .over(OF_SECOND),
     beside(
         "endpoint with a million sessions, beside agents alone: consent, a second",
         ("endpoint-scale", "ns per session·second"),
         "1000000 sessions, ICE alone",
         SECOND,
         ASKING,
-    ),
+    )
+    .over(OF_SECOND),
     beside(
         "endpoint, beside agents alone: memory of a session",
         ("endpoint-scale", "resident bytes per transport"),
@@ -125,32 +161,37 @@ const CLAIMS: [Claim; 26] = [
         "1000 sessions, ICE alone",
         ANSWER,
         AGENTS,
-    ),
+    )
+    .over(OF_ANSWER),
     beside(
         "endpoint, beside agents alone: a check answered, cold",
         ("endpoint", "cold"),
         "# sessions, ICE alone",
         COLD,
         AGENTS,
-    ),
+    )
+    .over(OF_ANSWER),
     same(
         "usable, one candidate a side",
         ("connect", "1"),
         "floe",
         AGENTS,
-    ),
+    )
+    .over(ROUND_TRIP),
     same(
         "usable, 16 candidates a side",
         ("connect", "16"),
         "floe",
         AGENTS,
-    ),
+    )
+    .over(ROUND_TRIP),
     same(
         "usable, only the last of 16 works",
         ("connect", "only the last of 16"),
         "floe",
         AGENTS,
-    ),
+    )
+    .over(ROUND_TRIP),
     same(
         "16 × 16 candidates paired",
         ("construction", "µs"),
@@ -162,31 +203,46 @@ const CLAIMS: [Claim; 26] = [
         HANDSHAKE,
         "floe, DTLS 1.2, aws-lc-rs, x25519",
         &["dimpl 0.9, DTLS 1.2, aws-lc-rs, x25519"],
-    ),
+    )
+    .over(&[Measured(
+        1.0,
+        HANDSHAKE.0,
+        "floor, aws-lc-rs, x25519",
+        HANDSHAKE.1,
+    )]),
     same(
         "DTLS 1.3: a handshake, both sides, X25519",
         HANDSHAKE,
         "floe, DTLS 1.3, aws-lc-rs, x25519",
         &["dimpl 0.9, DTLS 1.3, aws-lc-rs, x25519"],
-    ),
+    )
+    .over(&[Measured(
+        1.0,
+        HANDSHAKE.0,
+        "floor, aws-lc-rs, x25519",
+        HANDSHAKE.1,
+    )]),
     same(
         "DTLS 1.2: 1200 bytes sealed",
         ("records", "seal 1200 bytes"),
         "floe, DTLS 1.2, ring, x25519",
         DTLS,
-    ),
+    )
+    .over(&[Measured(1.0, "records", "floor, ring", "seal 1200 bytes")]),
     same(
         "DTLS 1.2: 1200 bytes opened",
         ("records", "open 1200 bytes"),
         "floe, DTLS 1.2, ring, x25519",
         DTLS,
-    ),
+    )
+    .over(&[Measured(1.0, "records", "floor, ring", "open 1200 bytes")]),
     same(
         "DTLS 1.3: 1200 bytes opened",
         ("records", "open 1200 bytes"),
         "floe, DTLS 1.3, ring, x25519",
         &["dimpl 0.9, DTLS 1.3"],
-    ),
+    )
+    .over(&[Measured(1.0, "records", "floor, ring", "open 1200 bytes")]),
     same(
         "DTLS 1.2: memory of an established side",
         ("memory", "resident"),
@@ -215,7 +271,7 @@ pub fn verdict(report: &Report) -> Table {
     let mut table = Table::new(
         "verdict",
         "floe beside the best of its peers",
-        &["floe", "best peer", "× less"],
+        &["floe", "best peer", "× less", "at most: × its floor"],
     );
     for claim in &CLAIMS {
         if let Some(cells) = claim.cells(report) {
@@ -242,7 +298,20 @@ impl Claim {
                 &[("", theirs, unit)],
             ),
             Cell::new(theirs / ours, "", 1),
+            self.floor(report)
+                .map_or_else(Cell::none, |floor| Cell::new(theirs / floor, "", 1)),
         ])
+    }
+
+    fn floor(&self, report: &Report) -> Option<f64> {
+        let value = |part: &Part| match part {
+            Given(value) => Some(*value),
+            Measured(times, table, row, column) => {
+                Some(times * report.table(table)?.figure(row, column)?.0)
+            }
+        };
+        let floor: f64 = self.floor.iter().map(value).sum::<Option<_>>()?;
+        (floor > 0.0).then_some(floor)
     }
 
     /// Its row, and its figure.
@@ -276,13 +345,18 @@ mod tests {
             scale.row(row, vec![Cell::new(nanos, "ns", 0), Cell::none()]);
         }
         report.add(scale);
+        let columns = [ANSWER.1, CHECK.1, RESPONSE.1];
+        let mut consent = Table::new("consent", "title", &columns);
+        let floors = [240.0, 160.0, 100.0].map(|nanos| Cell::new(nanos, "ns", 0));
+        consent.row("crypto floor", floors.to_vec());
+        report.add(consent);
         let verdict = verdict(&report);
         let rows: Vec<_> = verdict.rows().collect();
         assert_eq!(rows, ["agents: consent, a second"]);
         let figure = |column| verdict.figure(rows[0], column).unwrap().0;
         assert_eq!(
-            ["floe", "best peer", "× less"].map(figure),
-            [400.0, 2000.0, 5.0]
+            ["floe", "best peer", "× less", "at most: × its floor"].map(figure),
+            [400.0, 2000.0, 5.0, 20.0]
         );
     }
 }

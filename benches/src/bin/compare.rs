@@ -2,7 +2,7 @@
 //! `target/figures`.
 //!
 //! ```sh
-//! cargo run --release -p floe-benches --bin compare             # some ten minutes
+//! cargo run --release -p floe-benches --bin compare             # ten minutes at most
 //! cargo run --release -p floe-benches --bin compare -- --quick  # two at most
 //! cargo run --release -p floe-benches --bin compare -- --write  # and into docs/performance.md, with its figures
 //! cargo run --release -p floe-benches --bin compare -- stun     # only this table
@@ -90,9 +90,14 @@ fn all(options: &Options) -> io::Result<()> {
 
 fn write_page(report: &Report, docs: &Path) -> io::Result<()> {
     let path = docs.join("performance.md");
+    let page = fs::read_to_string(&path)?;
     let mut fillings: Vec<_> = Filling::tables(report).collect();
-    fillings.push(Filling::machine());
-    let filled = page::fill(&fs::read_to_string(&path)?, &fillings)?;
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    fillings.push(Filling::machine(&arguments, compare::seconds()));
+    // Those are no figures of this run; see the program of that name.
+    let counted = page::places(&page)?.into_iter();
+    fillings.extend(counted.filter(|place| place.id == "instructions"));
+    let filled = page::fill(&page, &fillings)?;
     fs::write(path, filled)?;
     figures::draw(report, &docs.join("figures"))
 }

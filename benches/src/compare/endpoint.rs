@@ -3,20 +3,22 @@
 use std::io;
 
 use allocation_counter::measure;
-use floe_dtls as dtls;
-use floe_dtls::Identity;
 
 use super::{Effort, in_a_process_of_its_own};
-use crate::call::{self, open_alone};
 use crate::endpoint::{Aggregates, BATCH, Checks, Demux, STEPS, Visits};
 use crate::keepalive::{Calls as _, Floor, Measure, Step};
+use crate::lives::Lives;
 use crate::machine::cpu_time;
 use crate::report::{Cell, Table};
-use crate::sessions::{Kind, Sessions};
+use crate::sessions::{Kind, Metered, Sessions};
+use crate::steering::{self, Steered};
 use crate::{median, nanoseconds};
 
 /// One kind of sessions: its name, how many, at which effort.
 pub(super) const SESSIONS: &str = "sessions";
+
+/// The steering of so many sessions, at which effort.
+pub(super) const STEERING: &str = "steering";
 
 /// How sessions come and go: how many.
 pub(super) const LIVES: &str = "lives";
@@ -48,8 +50,14 @@ struct Crowd {
     figures: Vec<f64>,
 }
 
-/// How many figures come before those of the demultiplexer.
-const BEFORE_STEPS: usize = 11;
+/// Before that come what consent costs and the memory.
+const BEFORE_COSTS: usize = 3;
+
+/// Before that come five costs, each as its floor, itself and its allocations.
+const BEFORE_AGGREGATES: usize = BEFORE_COSTS + 5 * 3;
+
+/// Before that comes the update of the aggregates, behind it what the demultiplexer takes.
+const BEFORE_STEPS: usize = BEFORE_AGGREGATES + 1;
 
 /// All tables of the endpoint.
 pub(super) fn tables(effort: Effort) -> io::Result<Vec<Table>> {
@@ -60,8 +68,8 @@ pub(super) fn tables(effort: Effort) -> io::Result<Vec<Table>> {
             Effort::Full => full,
         };
         for number in numbers {
-            let (count, effort) = (number.to_string(), effort.of(0, 1).to_string());
-            let figures = in_a_process_of_its_own(&[SESSIONS, name, &count, &effort])?;
+            let count = number.to_string();
+            let figures = in_a_process_of_its_own(&[SESSIONS, name, &count, effort.word()])?;
             let name = format!("{number} sessions, {name}");
             match figures.as_slice() {
                 [] => println!("{name}: not measured, there is not enough memory"),
@@ -73,6 +81,7 @@ pub(super) fn tables(effort: Effort) -> io::Result<Vec<Table>> {
         keepalive(&crowds),
         at_scale(&crowds),
         demux(&crowds),
+        steering(effort)?,
         lives(effort)?,
     ])
 }
@@ -80,32 +89,20 @@ pub(super) fn tables(effort: Effort) -> io::Result<Vec<Table>> {
 fn keepalive(crowds: &[Crowd]) -> Table {
     let mut table = Table::new(
         "endpoint",
-        "Endpoint: a consent check in, routed, verified, answered, out, ns (× crypto floor) / heap allocations",
-        &["warm", "cold", "cold, in batches of 64"],
+        "Endpoint: a consent check in, routed, verified, answered, out; and its own checks, ns (× crypto floor) / heap allocations",
+        &[
+            "warm",
+            "cold",
+            "cold, in batches of 64",
+            "own check from its deadline",
+            "its response handled",
+        ],
     );
     for Crowd { name, figures } in crowds {
-        let [
-            _,
-            _,
-            _,
-            floor,
-            warm,
-            cold,
-            batch,
-            of_warm,
-            of_cold,
-            of_batch,
-            ..,
-        ] = figures[..]
-        else {
-            continue;
-        };
-        let cells = vec![
-            Cell::over(warm, floor).and_allocations(of_warm),
-            Cell::over(cold, floor).and_allocations(of_cold),
-            Cell::over(batch, floor).and_allocations(of_batch),
-        ];
-        table.row(name, cells);
+        let cells = figures[BEFORE_COSTS..BEFORE_AGGREGATES]
+            .chunks_exact(3)
+            .map(|cost| Cell::over(cost[1], cost[0]).and_allocations(cost[2]));
+        table.row(name, cells.collect());
     }
     table
 }
@@ -156,7 +153,10 @@ fn demux(crowds: &[Crowd]) -> Table {
         table.row(name, crowds.iter().flat_map(of_crowd).collect());
     }
     let of_crowd = |crowd: &&Crowd| {
-        let (nanos, floor) = (crowd.figures[BEFORE_STEPS - 1], crowd.figures[BEFORE_STEPS]);
+        let (nanos, floor) = (
+            crowd.figures[BEFORE_AGGREGATES],
+            crowd.figures[BEFORE_STEPS],
+        );
         [Cell::over(nanos, floor), Cell::none()]
     };
     let cells = crowds.iter().flat_map(of_crowd).collect();
@@ -164,33 +164,29 @@ fn demux(crowds: &[Crowd]) -> Table {
     table
 }
 
-/// Connects a crowd and gives its figures: consent, checks, memory, the floor, a check warm and cold, allocations of both, the
-/// aggregates; and if there is media, each of [`STEPS`] warm and cold.
+/// Connects a crowd and gives its figures: consent, checks, memory; of a check warm, cold and in batches, of an own one and of its
+/// answer the floor, the time and the allocations; the aggregates; and if there is media, each of [`STEPS`] warm and cold.
 pub(super) fn one_crowd(arguments: &[String]) -> Option<Vec<f64>> {
     let [name, count, effort] = arguments else {
         return None;
     };
     let (_, kind, ..) = CROWDS.iter().find(|(known, ..)| known == name)?;
-    let count = count.parse().ok()?;
-    let effort = match effort.as_str() {
-        "0" => Effort::Quick,
-        _ => Effort::Full,
-    };
+    let (count, effort) = (count.parse().ok()?, Effort::from_word(effort)?);
     let mut figures = Vec::new();
     let mut sessions = None;
     // The counting of allocations costs time, too.
     allocation_counter::opt_out(|| {
         let mut all = Sessions::connect(count, *kind);
-        let consent = all.consent(effort.of(5, 15) as u32);
+        let consent = all.consent(effort.seconds(all.count()));
         figures.extend([consent.per_session_second, consent.checks, consent.memory]);
         sessions = Some(all);
     });
     let mut sessions = sessions?;
-    let [floor, warm, warm_allocations] = answers(&mut sessions, Visits::Warm, effort);
-    let [_, cold, cold_allocations] = answers(&mut sessions, Visits::Cold, effort);
-    let [batch, batch_allocations] = batches(&mut sessions, effort);
-    figures.extend([floor, warm, cold, batch]);
-    figures.extend([warm_allocations, cold_allocations, batch_allocations]);
+    let warm = answers(&mut sessions, Visits::Warm, effort);
+    let cold = answers(&mut sessions, Visits::Cold, effort);
+    let batch = batches(&mut sessions, warm[0], effort);
+    figures.extend([warm, cold, batch].as_flattened());
+    figures.extend(own_checks(&mut sessions, effort).as_flattened());
     let mut aggregates = Aggregates::new(&sessions);
     let now = sessions.now;
     figures.push(timed(effort.of(101, 401), || {
@@ -236,7 +232,7 @@ fn answers(sessions: &mut Sessions, visits: Visits, effort: Effort) -> [f64; 3] 
 }
 
 /// The same in the cold and in batches, each timed as a whole: what its datagrams wait for together is the point of it.
-fn batches(sessions: &mut Sessions, effort: Effort) -> [f64; 2] {
+fn batches(sessions: &mut Sessions, floor: f64, effort: Effort) -> [f64; 3] {
     let mut checks = Checks::new(sessions, Visits::Cold);
     let count = turns_of(effort, checks.count());
     let turn = |_| {
@@ -246,7 +242,35 @@ fn batches(sessions: &mut Sessions, effort: Effort) -> [f64; 2] {
     let nanos = median((0..count).map(turn).collect());
     checks.receive_batch();
     let counted = measure(|| checks.answer_batch(sessions));
-    [nanos, counted.count_total as f64 / BATCH as f64]
+    [floor, nanos, counted.count_total as f64 / BATCH as f64]
+}
+
+/// Checks that fall due, and their answers: which sessions that are is the wheel's affair, so they are as cold as all are.
+fn own_checks(sessions: &mut Sessions, effort: Effort) -> [[f64; 3]; 2] {
+    let mut floor = Floor::of(Checks::new(sessions, Visits::Warm).sizes);
+    let count = effort.of(1000, 4000);
+    let turns = (0..count / CALLS).map(|_| {
+        let turn = [Step::Check, Step::Handle].map(|step| floor.step(step, Measure::Time));
+        turn.map(Option::unwrap_or_default)
+    });
+    let (sent, answered) = turns.map(|[sent, answered]| (sent, answered)).unzip();
+    let floors = [median(sent), median(answered)];
+    let per_check = |turns: Vec<Metered>| {
+        let turns = turns.into_iter().filter(|turn| turn.count > 0);
+        let per_check = |turn: Metered| {
+            let count = turn.count as f64;
+            (turn.sent / count, turn.answered / count)
+        };
+        let (sent, answered) = turns.map(per_check).unzip();
+        [median(sent), median(answered)]
+    };
+    let times = per_check(sessions.own_checks(count as u64, |_, work| {
+        let clock = nanoseconds(|| ());
+        nanoseconds(work) - clock
+    }));
+    let allocations =
+        per_check(sessions.own_checks(CALLS as u64, |_, work| measure(work).count_total as f64));
+    [0, 1].map(|part| [floors[part], times[part], allocations[part]])
 }
 
 /// As many turns as it takes to visit all.
@@ -265,13 +289,57 @@ fn timed(turns: usize, mut run: impl FnMut()) -> f64 {
     median((0..turns).map(turn).collect()) / CALLS as f64
 }
 
+/// What whoever reads a shared socket does.
+fn steering(effort: Effort) -> io::Result<Table> {
+    let sessions = effort.of(10_000, 100_000);
+    let columns = ["warm", "cold"].map(|how| format!("{how}, {sessions} sessions"));
+    let mut table = Table::new(
+        "steering",
+        "Steering: which shard a datagram is for, ns (× a `HashMap` look-up as warm or cold)",
+        &columns.each_ref().map(String::as_str),
+    );
+    let (count, effort) = (sessions.to_string(), effort.word());
+    let figures = in_a_process_of_its_own(&[STEERING, &count, effort])?;
+    let (costs, _) = figures.as_chunks::<2>();
+    let Some(floors) = costs.first() else {
+        return Ok(table);
+    };
+    for ((name, step), costs) in steering::STEPS.iter().zip(costs) {
+        let warm = Cell::over(costs[0], floors[0]);
+        let cold = match step.is_by_path() {
+            true => Cell::over(costs[1], floors[1]),
+            false => Cell::none(),
+        };
+        table.row(name, vec![warm, cold]);
+    }
+    Ok(table)
+}
+
+/// Warm and cold, step by step.
+pub(super) fn one_steering(arguments: &[String]) -> Option<Vec<f64>> {
+    let [sessions, effort] = arguments else {
+        return None;
+    };
+    let (sessions, effort) = (sessions.parse().ok()?, Effort::from_word(effort)?);
+    let mut both = [Visits::Warm, Visits::Cold].map(|visits| Steered::new(sessions, visits));
+    let mut figures = Vec::new();
+    for (_, step) in steering::STEPS {
+        for steered in &mut both {
+            let turns = turns_of(effort, steered.count());
+            figures.push(timed(turns, || steered.step(step)));
+        }
+    }
+    Some(figures)
+}
+
 /// How sessions come and go.
 fn lives(effort: Effort) -> io::Result<Table> {
     let mut table = Table::new(
         "lives",
-        "Endpoint: sessions made and removed, one after the other",
+        "Endpoint: sessions made, moved and removed, one after the other",
         &[
             "ns to make, with candidates and parameters",
+            "ns to detach and attach",
             "ns to remove",
             "heap bytes of one",
             "heap bytes left of one that is removed",
@@ -283,54 +351,40 @@ fn lives(effort: Effort) -> io::Result<Table> {
     };
     for number in numbers {
         let figures = in_a_process_of_its_own(&[LIVES, &number.to_string()])?;
-        if let [made, removed, bytes, left] = *figures {
-            let cells = vec![
-                Cell::new(made, "ns", 0),
-                Cell::new(removed, "ns", 0),
-                Cell::new(bytes, "bytes", 0),
-                Cell::new(left, "bytes", 0),
-            ];
+        if let [made, moved, removed, bytes, left] = *figures {
+            let times = [made, moved, removed].map(|nanos| Cell::new(nanos, "ns", 0));
+            let bytes = [bytes, left].map(|bytes| Cell::new(bytes, "bytes", 0));
+            let cells = times.into_iter().chain(bytes).collect();
             table.row(&format!("{number} sessions"), cells);
         }
     }
     Ok(table)
 }
 
-/// Makes and removes so many.
+/// Makes, moves and removes so many.
 pub(super) fn one_lives(arguments: &[String]) -> Option<Vec<f64>> {
     let [count] = arguments else { return None };
     let count: u32 = count.parse().ok()?;
-    let now = call::epoch();
-    let identity = std::sync::Arc::new(Identity::generate().ok()?);
-    let mut endpoint = call::endpoint(1, dtls::Config::new(identity));
     let per_session = |total: f64| total / f64::from(count);
-    let mut ids = Vec::with_capacity(count as usize);
-    let (mut made, mut removed) = (0.0, 0.0);
-    let bytes = measure(|| {
-        for number in 0..count {
-            ids.push(open_alone(now, number, &mut endpoint));
-        }
-    });
-    let rest = measure(|| {
-        for id in ids.drain(..) {
-            endpoint.remove(now, id);
-        }
-        while endpoint.poll_event().is_some() {}
-    });
-    // What the first left behind is used by the second, which nobody counts.
-    allocation_counter::opt_out(|| {
-        let start = cpu_time();
-        for number in 0..count {
-            ids.push(open_alone(now, number, &mut endpoint));
-        }
-        made = cpu_time() - start;
-        let start = cpu_time();
-        for id in ids.drain(..) {
-            endpoint.remove(now, id);
-        }
-        removed = cpu_time() - start;
-    });
+    let mut lives = Lives::new();
+    let bytes = measure(|| lives.make(count));
+    let rest = measure(|| (0..count).for_each(|_| lives.remove_one()));
     let left = (bytes.bytes_current + rest.bytes_current) as f64;
+    // What the first left behind is used by the second, which nobody counts.
+    let mut times = [0.0; 3];
+    allocation_counter::opt_out(|| {
+        let steps = [Lives::make_one, Lives::move_one, Lives::remove_one];
+        times = steps.map(|step| {
+            let start = cpu_time();
+            (0..count).for_each(|_| step(&mut lives));
+            cpu_time() - start
+        });
+    });
+    let [made, moved, removed] = times;
     let bytes = bytes.bytes_current as f64;
-    Some([made, removed, bytes, left].map(per_session).to_vec())
+    Some(
+        [made, moved, removed, bytes, left]
+            .map(per_session)
+            .to_vec(),
+    )
 }

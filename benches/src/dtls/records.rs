@@ -15,7 +15,7 @@ use crate::call::epoch;
 use crate::nanoseconds;
 
 /// Records per turn.
-const RECORDS: usize = 32;
+pub const RECORDS: u32 = 32;
 
 /// What a record took.
 #[derive(Clone, Copy, Debug)]
@@ -26,12 +26,30 @@ pub struct Turn {
     pub open: f64,
 }
 
+/// A part of a turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// All records are sealed.
+    Seal,
+    /// All are opened.
+    Open,
+}
+
+/// Measures a part of a turn, which it does once.
+pub type Meter<'a> = &'a mut dyn FnMut(Part, &mut dyn FnMut()) -> f64;
+
 /// Records of one implementation and size.
 pub trait Records {
+    /// A turn, part by part, and what a meter says of each, per record.
+    fn turn(&mut self, meter: Meter<'_>) -> Turn;
     /// Nanoseconds per record.
-    fn time(&mut self) -> Turn;
+    fn time(&mut self) -> Turn {
+        self.turn(&mut |_, work| nanoseconds(work))
+    }
     /// Heap allocations per record.
-    fn allocations(&mut self) -> Turn;
+    fn allocations(&mut self) -> Turn {
+        self.turn(&mut |_, work| measure(work).count_total as f64)
+    }
     /// One record sealed.
     fn seal(&mut self);
     /// One record sealed and opened.
@@ -53,12 +71,23 @@ impl<E: End> Pair<E> {
             ends,
             now: epoch(),
             data: vec![7; size],
-            datagrams: vec![([0; MTU], 0); RECORDS],
+            datagrams: vec![([0; MTU], 0); RECORDS as usize],
             buf: [0; MTU],
         }
     }
+}
 
-    fn turn(&mut self, mut what: impl FnMut(&mut dyn FnMut()) -> f64) -> Turn {
+impl Turn {
+    fn per(self, records: u32) -> Self {
+        Self {
+            seal: self.seal / f64::from(records),
+            open: self.open / f64::from(records),
+        }
+    }
+}
+
+impl<E: End> Records for Pair<E> {
+    fn turn(&mut self, meter: Meter<'_>) -> Turn {
         let Self {
             ends: [client, server],
             now,
@@ -66,37 +95,18 @@ impl<E: End> Pair<E> {
             datagrams,
             buf,
         } = self;
-        let seal = what(&mut || {
+        let seal = meter(Part::Seal, &mut || {
             for (datagram, len) in &mut *datagrams {
                 *len = client.seal(*now, black_box(data), datagram);
             }
         });
-        let open = what(&mut || {
+        let open = meter(Part::Open, &mut || {
             for (datagram, len) in &mut *datagrams {
                 let opened = server.open(*now, &mut datagram[..*len], buf);
                 assert_eq!(opened, data.len());
             }
         });
         Turn { seal, open }.per(RECORDS)
-    }
-}
-
-impl Turn {
-    fn per(self, records: usize) -> Self {
-        Self {
-            seal: self.seal / records as f64,
-            open: self.open / records as f64,
-        }
-    }
-}
-
-impl<E: End> Records for Pair<E> {
-    fn time(&mut self) -> Turn {
-        self.turn(|work| nanoseconds(work))
-    }
-
-    fn allocations(&mut self) -> Turn {
-        self.turn(|work| measure(work).count_total as f64)
     }
 
     fn seal(&mut self) {
