@@ -320,9 +320,6 @@ impl Generation {
         pair.answered = Some(now);
         let id = pair.id;
         pair.local = local;
-        if let Some(role) = shared.role {
-            pair.role = role;
-        }
         let (priority, wish) = (pair.priority(), pair.wish);
         // Another check of the same pair has nothing left to find out.
         self.checklist
@@ -400,21 +397,12 @@ impl Generation {
         self.stop_looking();
         // Who controls now is not told by the other side where to switch to.
         self.stay();
-        let voided: Vec<(PairId, Purpose)> = self
-            .checklist
-            .checks
-            .take()
-            .into_iter()
-            .map(|c| (c.pair, c.purpose))
-            .collect();
-        for (pair, purpose) in voided {
-            if purpose == Purpose::Connectivity
-                && self
-                    .checklist
-                    .get(pair)
-                    .is_some_and(|p| p.state() == PairState::InProgress)
-            {
-                self.checklist.trigger(pair);
+        let voided = self.checklist.checks.take().into_iter();
+        let voided: Vec<PairId> = voided.map(|check| check.pair).collect();
+        let in_progress = |pair: &Pair| pair.state() == PairState::InProgress;
+        for id in voided {
+            if self.checklist.get(id).is_some_and(in_progress) {
+                self.checklist.trigger(id);
             }
         }
     }

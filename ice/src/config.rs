@@ -126,7 +126,8 @@ pub enum Validation {
     OwnCheck,
     /// After: the nomination is followed at once, for peers that do not answer checks of a lite agent. What goes there is
     /// three times what came from there at most, and no media, until the application says that the peer is there
-    /// ([`Agent::set_path_validated`](crate::Agent::set_path_validated)), or an own check was answered after all.
+    /// ([`Agent::set_path_validated`](crate::Agent::set_path_validated)), or an own check was answered after all. Between two
+    /// lite agents nobody nominates, so that this changes nothing there; that word of the application does.
     Afterwards,
 }
 

@@ -201,9 +201,6 @@ impl Generation {
                 pair.remote = end;
                 pair.credit.add(credit);
             }
-            if let Some(role) = shared.role {
-                self.checklist.reprioritize(role);
-            }
             self.form_pairs(shared, now, Some(id));
         }
         Some(id)

@@ -113,7 +113,6 @@ impl Generation {
             }
         }
         if nominated {
-            self.stop_looking();
             self.stay();
             self.forget_left_out();
             self.drop_others(shared, now, |_, keep| keep != Keep::Drop);
@@ -123,13 +122,9 @@ impl Generation {
 
     /// A pair that was left because it did not answer is not used again before it does.
     fn prove_again(&mut self, shared: &Shared, now: Moment, id: PairId) {
-        if let Some(pair) = self.checklist.get_mut(id) {
-            pair.become_state(PairState::Failed);
-            self.checklist.checks.retain(|check| check.pair != id);
-            self.checklist.trigger(id);
-        }
-        let vetoed = self.checklist.get(id).is_some_and(Pair::is_vetoed);
-        if !vetoed && self.keep(shared, now, id) == Keep::Drop {
+        self.check_again(id);
+        // No pair in use is vetoed: what the policy does not keep can go.
+        if self.keep(shared, now, id) == Keep::Drop {
             self.checklist.retain(|pair| pair.id != id);
         }
     }
@@ -297,10 +292,12 @@ impl Generation {
         stale.into_iter().for_each(|id| self.check_again(id));
     }
 
-    /// A pair that succeeded long ago proves nothing about now (RFC 7675 §5.1).
+    /// A pair that succeeded long ago proves nothing about now (RFC 7675 §5.1). The check to come has all of its time,
+    /// whatever was asked before.
     fn check_again(&mut self, id: PairId) {
         if let Some(pair) = self.checklist.get_mut(id) {
             pair.become_state(PairState::Failed);
+            self.checklist.checks.retain(|check| check.pair != id);
             self.checklist.trigger(id);
         }
     }

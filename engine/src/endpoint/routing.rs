@@ -298,6 +298,18 @@ impl Endpoint {
         }
     }
 
+    /// The application knows that the peer of `id` receives at the other end of `path`; see
+    /// [`Transport::set_path_validated`]. What comes by `path` is its transport's from then on, as it is where an own check was
+    /// answered. False if there is no such transport.
+    pub fn set_path_validated(&mut self, now: Instant, id: TransportId, path: FiveTuple) -> bool {
+        let path = path.canonical();
+        let told = self.with(now, id, |transport| transport.set_path_validated(now, path));
+        if told.is_some() {
+            self.claim(now, id, path);
+        }
+        told.is_some()
+    }
+
     /// Whether a transport may have this path too. Looks for those it needs no longer before it says no.
     fn has_room_for(&mut self, id: TransportId, path: &FiveTuple) -> bool {
         let most = self.config.max_paths;

@@ -229,8 +229,10 @@ impl Transport {
     }
 
     /// The application knows that the peer receives at the other end of `path`: a lite transport may send there as it may
-    /// where an own check was answered (I56). For [`Validation::Afterwards`](ice::Validation::Afterwards). Nothing happens
-    /// where nobody was heard.
+    /// where an own check was answered (I56). For [`Validation::Afterwards`](ice::Validation::Afterwards), and for lite peers
+    /// that answer no checks; see [`Agent::set_path_validated`]. Nothing happens where nobody was heard, unless both are lite.
+    /// Inside an [`Endpoint`](crate::Endpoint), take
+    /// [`Endpoint::set_path_validated`](crate::Endpoint::set_path_validated): what comes from there has to find its way too.
     pub fn set_path_validated(&mut self, now: Instant, path: FiveTuple) {
         self.ice.set_path_validated(path);
         self.settle(now);

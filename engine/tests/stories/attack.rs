@@ -5,12 +5,12 @@ use crate::{
     support::{self, FULL_ACTIVE, FULL_ACTPASS, Host, LITE_PASSIVE, Part},
 };
 use floe::{
-    DropReason, Outcome, Received, TransportId,
+    DropReason, Event, Outcome, Received, TransportId,
     dtls::{self, Setup},
     ice::{self, FiveTuple, Mode, PairState},
     stun::{Class, Message},
 };
-use sim::{Node, Pair};
+use sim::{Node, Pair, Verdict};
 use std::{
     collections::HashMap,
     net::SocketAddr,
@@ -265,6 +265,80 @@ fn a_lite_peer_that_never_answered_gets_checks_and_no_handshake() {
     }
     assert_eq!(sent, 7, "one transaction");
     assert_ne!(pair.a.dtls(a), dtls::State::Connected);
+}
+
+/// Two lite transports of which neither hears a check of the other's, nor answers one: as with an implementation that has none.
+fn mute_lite_peers(seed: u64) -> (Pair<Host, Host>, (TransportId, TransportId)) {
+    let mut pair = support::world(seed);
+    let ids = support::signalled(&mut pair, LITE_ACTIVE, LITE_PASSIVE);
+    pair.network
+        .tap(|datagram, _| match is_dtls(&datagram.bytes) {
+            true => Verdict::Pass,
+            false => Verdict::Drop,
+        });
+    (pair, ids)
+}
+
+// req: I1 I56
+#[test]
+fn lite_peers_that_answer_no_checks_speak_on_their_applications_word() {
+    for of_both in [true, false] {
+        let (mut pair, (a, b)) = mute_lite_peers(312);
+        pair.run_for(Duration::from_secs(1));
+        let path = FiveTuple::udp(sim::address(1), sim::address(2));
+        assert_eq!(pair.a.transport(a).ice().send_path(), Some(path));
+        assert_eq!(pair.a.endpoint.send_path(a), None, "not before");
+        let now = pair.now();
+        assert!(pair.a.endpoint.set_path_validated(now, a, path));
+        let back = FiveTuple::udp(path.remote, path.local);
+        if of_both {
+            assert!(pair.b.endpoint.set_path_validated(now, b, back));
+        }
+        if !of_both {
+            pair.run_for(Duration::from_secs(60));
+            let unknown = DropReason::UnknownPath;
+            let dropped = pair.b.endpoint.stats().dropped.count(unknown);
+            assert!(
+                dropped > 0,
+                "what comes from who was never heard is dropped"
+            );
+            assert_ne!(pair.b.dtls(b), dtls::State::Connected);
+            continue;
+        }
+        support::drive_until_connected(&mut pair, (a, b));
+        assert!(pair.elapsed() < Duration::from_secs(3));
+        let now = pair.now();
+        pair.a.send(now, a, b"taken");
+        pair.b.send(now, b, b"at its word");
+        pair.run_for(Duration::from_secs(1));
+        assert_eq!(pair.b.data, [(b, b"taken".to_vec())]);
+        assert_eq!(pair.a.data, [(a, b"at its word".to_vec())]);
+        assert_eq!(pair.a.endpoint.send_path(a), Some(path));
+        // It is told like any path that is its own, so that a kernel's table can follow.
+        assert!(pair.b.saw(|event| *event == Event::PathLearned(back)));
+    }
+}
+
+// req: I54 I56
+#[test]
+fn an_application_s_word_opens_no_path_that_nobody_was_heard_on() {
+    let (mut pair, (_, b)) = support::connected(313, FULL_ACTIVE, LITE_PASSIVE);
+    let (now, elsewhere) = (
+        pair.now(),
+        FiveTuple::udp(sim::address(2), sim::address(66)),
+    );
+    assert!(pair.b.endpoint.set_path_validated(now, b, elsewhere));
+    let mut handshake = [22; 40];
+    let outcome = pair
+        .b
+        .endpoint
+        .handle_datagram(now, elsewhere, &mut handshake);
+    assert_eq!(outcome, Outcome::Dropped(DropReason::UnknownPath));
+    assert!(pair.b.endpoint.remove(now, b));
+    assert!(
+        !pair.b.endpoint.set_path_validated(now, b, elsewhere),
+        "nobody's"
+    );
 }
 
 // req: I56 I42

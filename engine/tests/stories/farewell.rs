@@ -75,6 +75,95 @@ fn the_farewell_lasts_thirty_seconds_and_not_longer() {
 
 // req: I59
 #[test]
+fn no_farewell_lasts_longer_than_thirty_seconds_whatever_is_asked_for() {
+    for (asked, lasts) in [(3600, 30), (31, 30), (10, 10), (0, 0)] {
+        let address = [sim::address(2)];
+        let host = Host::with(2, &address, |config| {
+            config.farewell = Duration::from_secs(asked);
+        });
+        let a_host = Host::new(1, &[sim::address(1)]);
+        let mut pair = Pair::new(24, (a_host, &[sim::address(1)]), (host, &address));
+        let (_, b) = support::created(&mut pair, FULL_ACTPASS, FULL_ACTIVE);
+        let credentials = pair.b.transport(b).local_parameters().clone();
+        let now = pair.now();
+        assert!(pair.b.endpoint.remove(now, b));
+        let request = crafted::request(&credentials, "abcd", 1);
+        let mut outcome_after = |time| {
+            let path = ice::FiveTuple::udp(sim::address(2), sim::address(1));
+            let mut request = request.clone();
+            let endpoint = &mut pair.b.endpoint;
+            let outcome = endpoint.handle_datagram(now + time, path, &mut request);
+            matches!(outcome, Outcome::Refused)
+        };
+        let (end, instant) = (Duration::from_secs(lasts), Duration::from_millis(1));
+        assert_eq!(outcome_after(end.saturating_sub(instant)), lasts > 0);
+        assert!(!outcome_after(end), "{asked} s were asked for");
+    }
+}
+
+// req: I59
+#[test]
+fn a_name_that_ends_twice_is_remembered_from_its_second_end_and_with_its_second_password() {
+    let (mut pair, _, first) = removed(38);
+    let half = Duration::from_secs(15);
+    pair.run_for(half);
+    // The name lives again for a moment.
+    let name = first.username_fragment();
+    let again = ice::LocalParameters::with_username_fragment(name).unwrap();
+    let again = floe::TransportOptions {
+        mode: ice::Mode::Full,
+        initiation: ice::Initiation::Responding,
+        setup: dtls::Setup::Active,
+        remote_identity: dtls::RemoteIdentity::Later,
+        local_parameters: Some(again),
+    };
+    let now = pair.now();
+    let id = pair.b.endpoint.create(now, again).unwrap();
+    let second = pair.b.transport(id).local_parameters().clone();
+    assert!(pair.b.endpoint.remove(now, id));
+    // The first end's time is over, the second one's is not.
+    pair.run_for(half + Duration::from_secs(1));
+    let asked = |pair: &mut Pair<Host, Host>, of: &Parameters, number| {
+        let answers = answers(pair, &crafted::request(of, "abcd", number));
+        let codes = answers.iter().map(|a| crafted::authentic_error(a, of));
+        codes.collect::<Vec<_>>()
+    };
+    assert_eq!(asked(&mut pair, &second, 1), [Some(403)]);
+    assert_eq!(
+        asked(&mut pair, &first, 2),
+        [],
+        "nobody's password any more"
+    );
+    pair.run_for(half);
+    assert_eq!(asked(&mut pair, &second, 3), []);
+    assert_eq!(pair.b.endpoint.stats().farewells_cut_short, 0);
+    assert_eq!(pair.b.endpoint.poll_timeout(), None, "all is forgotten");
+}
+
+// req: I59
+#[test]
+fn a_session_that_is_closed_and_then_removed_ends_once() {
+    let (mut pair, (_, b)) = support::connected(39, FULL_ACTPASS, FULL_ACTIVE);
+    let credentials = pair.b.transport(b).local_parameters().clone();
+    pair.network.cut();
+    let now = pair.now();
+    assert!(pair.b.endpoint.close(now, b));
+    pair.run_for(Duration::from_secs(20));
+    let now = pair.now();
+    assert!(pair.b.endpoint.remove(now, b));
+    pair.run_for(Duration::from_secs(9));
+    let request = crafted::request(&credentials, "abcd", 1);
+    assert_eq!(answers(&mut pair, &request).len(), 1);
+    pair.run_for(Duration::from_secs(1));
+    let request = crafted::request(&credentials, "abcd", 2);
+    assert!(
+        answers(&mut pair, &request).is_empty(),
+        "30 s after the end"
+    );
+}
+
+// req: I59
+#[test]
 fn a_farewell_is_over_in_time_even_if_the_caller_is_late() {
     let (mut pair, _, credentials) = removed(32);
     let late = pair.now() + Duration::from_secs(31);

@@ -5,7 +5,8 @@
 //!        (the old path carries)      └── not answered: nothing, until the peer nominates it again
 //! ```
 //!
-//! Two lite agents, of which neither is checked by the other, prove the pair they take to each other in the same way.
+//! Two lite agents, of which neither is checked by the other, prove the pair they take to each other in the same way, unless
+//! their owners know better ([`Agent::set_path_validated`]).
 //!
 //! The first path of a session is taken at once: nothing flows there yet but the handshake, whose owner keeps to three
 //! times what came from there until its end proves the path ([`Agent::set_path_validated`]).
@@ -15,6 +16,7 @@ use std::time::Instant;
 use super::Agent;
 use crate::address::FiveTuple;
 use crate::config::Validation;
+use crate::consent::Liveness;
 use crate::generation::Generation;
 use crate::moment::Moment;
 use crate::pair::{Pair, PairId};
@@ -43,10 +45,18 @@ impl Agent {
     }
 
     /// The owner knows that the peer receives at the other end of `path`: a DTLS handshake that ran there and nowhere else
-    /// has finished.
+    /// has finished. Nothing happens where nobody was heard, with one exception.
+    ///
+    /// Two lite agents check nothing (RFC 8445 §6.1.1), so that neither hears the other; the one check of their own that proves
+    /// their pair is floe's addition. A lite peer that does not answer it, though RFC 8445 §7.3 has lite agents answer, is
+    /// reached on the owner's word: on the pair in use between two lite agents this holds whether anybody was heard there or
+    /// not, and what comes from there is taken. Whoever gives his word vouches for addresses that came by signalling and that
+    /// nothing has confirmed.
     pub fn set_path_validated(&mut self, path: FiveTuple) {
         let path = self.shared.canonical(path);
-        if self.state() != State::Closed && self.accepts_from(&path) {
+        if self.state() != State::Closed
+            && (self.accepts_from(&path) || self.current.is_between_lite(&self.shared, &path))
+        {
             self.current.paths.on_success(path);
         }
     }
@@ -78,6 +88,12 @@ impl Generation {
             && shared.config.validate_paths == Validation::OwnCheck
             && moves
             && path.is_some_and(|path| !self.paths.is_proven(&path))
+    }
+
+    /// Whether this is the pair in use of two lite agents, on which nobody asks anybody anything.
+    fn is_between_lite(&self, shared: &Shared, path: &FiveTuple) -> bool {
+        let in_use = self.selected_pair().is_some_and(|pair| pair.path == *path);
+        in_use && self.liveness(shared) == Liveness::None
     }
 
     /// Sends the check that proves a lite agent's pair. It is repeated like any other, as far as the peer's requests pay for

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use floe_ice::{Candidate, Config, Initiation, Role};
+use floe_ice::{Candidate, Config, Initiation, Role, State};
 use floe_stun::{ErrorCode, RoleAttribute};
 
 use crate::support::solo::{Solo, first_transmissions, local, remote, remotes};
@@ -167,4 +167,25 @@ fn a_vetoed_pair_that_is_silent_keeps_its_place() {
     }
     let mut pairs = solo.agent.candidate_pairs();
     assert!(pairs.any(|pair| pair.pair.id == first.id));
+}
+
+// req: I10 I43
+#[test]
+fn a_nomination_ends_the_search_among_what_was_left_out_too() {
+    let mut config = Config::default();
+    config.max_pairs = 2;
+    let mut solo = Solo::checking(Initiation::Initiating, config, &remotes(4));
+    solo.agent.local_candidates_complete(solo.now);
+    solo.agent.remote_candidates_complete(solo.now);
+    for _ in 0..2 {
+        // The check, and the one that nominates.
+        let check = solo.take_requests().remove(0);
+        let _ = solo.answer(&check);
+    }
+    assert!(solo.agent.selected_candidate_pair().unwrap().nominated);
+    solo.run_for(secs(6));
+    refuse(&mut solo, remote(0), ErrorCode::FORBIDDEN);
+    solo.run_for(secs(60));
+    assert!(solo.take_requests().is_empty(), "nobody else is asked");
+    assert_eq!(solo.agent.state(), State::Failed);
 }

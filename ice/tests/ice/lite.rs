@@ -423,3 +423,94 @@ fn what_either_generation_has_proven_is_proven_until_the_end() {
     solo.agent.close(solo.now);
     assert!(!solo.agent.is_proven(&on(0)));
 }
+
+/// A lite agent that initiates, and has two pairs with a lite peer; the first is better.
+fn facing_lite() -> Solo {
+    let mut solo = Solo::new(Mode::Lite, Initiation::Initiating, Config::default());
+    let ours = Candidate::host(local());
+    solo.agent.add_local_candidate(solo.now, ours).unwrap();
+    solo.agent.local_candidates_complete(solo.now);
+    let mut peer = RemoteParameters::new(solo.peer.clone());
+    peer.mode = Mode::Lite;
+    solo.agent.set_remote_parameters(solo.now, peer).unwrap();
+    for n in 0..2 {
+        let theirs = Candidate::host(remote(n)).with_local_preference(60_000 - n);
+        solo.agent.add_remote_candidate(solo.now, theirs).unwrap();
+    }
+    solo.agent.remote_candidates_complete(solo.now);
+    solo
+}
+
+// req: I1 I56
+#[test]
+fn a_lite_peer_that_answers_no_checks_is_reached_on_its_owner_s_word() {
+    let mut solo = facing_lite();
+    assert_eq!(carries(&solo), remote(0));
+    solo.run_for(secs(60));
+    assert_eq!(solo.take_requests().len(), 7, "nobody answers");
+    assert!(solo.agent.awaits_proof(&on(0)) && !solo.agent.accepts_from(&on(0)));
+    // The word holds for the pair in use and for no other.
+    solo.agent.set_path_validated(on(1));
+    assert!(solo.agent.awaits_proof(&on(1)) && !solo.agent.accepts_from(&on(1)));
+    solo.agent.set_path_validated(on(0));
+    assert!(!solo.agent.awaits_proof(&on(0)) && solo.agent.accepts_from(&on(0)));
+    // Nobody asks, so nobody is missed, and the peer that is proven is not asked again.
+    solo.agent.validate_path(solo.now, on(0));
+    solo.run_for(secs(3600));
+    assert!(solo.take_requests().is_empty());
+    assert_eq!(
+        (solo.agent.state(), carries(&solo)),
+        (State::Completed, remote(0))
+    );
+    solo.agent.close(solo.now);
+    solo.agent.set_path_validated(on(0));
+    assert!(!solo.agent.is_proven(&on(0)));
+}
+
+// req: I56
+#[test]
+fn to_a_full_peer_s_pair_nobody_s_word_opens_the_way() {
+    let mut full = crate::support::solo::in_a_call();
+    let unheard = on(5);
+    full.agent.set_path_validated(unheard);
+    assert!(!full.agent.is_proven(&unheard) && !full.agent.accepts_from(&unheard));
+    // Nor to the pair in use, once it is lost.
+    let mut solo = in_a_call();
+    solo.agent.set_path_validated(on(0));
+    solo.agent.revoke_consent(solo.now, Reason::PeerClosed);
+    solo.agent.set_path_validated(on(0));
+    assert!(!solo.agent.is_proven(&on(0)) && solo.agent.awaits_proof(&on(0)));
+}
+
+// req: I1
+#[test]
+fn of_the_pairs_of_two_lite_agents_the_best_that_is_not_vetoed_is_in_use() {
+    let mut solo = facing_lite();
+    let best = solo.agent.selected_candidate_pair().unwrap();
+    assert!(best.nominated && best.path == on(0));
+    solo.agent.veto(solo.now, best.id).unwrap();
+    assert_eq!(carries(&solo), remote(1));
+    let proof = solo.take_requests().pop().unwrap();
+    assert_eq!(proof.path, on(1));
+    let _ = solo.answer(&proof);
+    assert!(solo.agent.is_proven(&on(1)));
+    solo.agent.release(solo.now, best.id).unwrap();
+    assert_eq!(carries(&solo), remote(0), "the highest priority decides");
+}
+
+// req: I10
+#[test]
+fn a_lite_agent_follows_as_often_as_its_peer_changes_its_mind() {
+    let mut solo = in_a_call();
+    for n in [0, 1] {
+        let request = solo.check().bytes();
+        let _ = solo.receive(remote(n), &request);
+        solo.agent.set_path_validated(on(n));
+    }
+    for (number, n) in [(1, 1), (2, 0), (3, 1), (4, 0)] {
+        let mut request = solo.check().nominating();
+        request.nomination = Some(number);
+        let _ = solo.receive(remote(n), &request.bytes());
+        assert_eq!(carries(&solo), remote(n), "at once");
+    }
+}

@@ -28,6 +28,7 @@ mod restart;
 mod roles;
 mod rollback;
 mod security;
+mod silence;
 mod statistics;
 mod strangers;
 mod timers;

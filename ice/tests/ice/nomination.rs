@@ -2,13 +2,15 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use floe_ice::nomination::{ByApplication, Continuous, Policy};
 use floe_ice::{
-    ApiMisuse, Candidate, CandidateType, Config, Event, Initiation, PairId, PairState, State,
+    ApiMisuse, Candidate, CandidateType, Config, Event, Initiation, PairId, PairState, Received,
+    State,
 };
 
-use floe_stun::ErrorCode;
+use floe_stun::{AttributeType, ErrorCode, IntegrityKey, Method, Writer};
 
 use crate::support::solo::{Sent, Solo, controlled_with_pairs, local, remote};
 use crate::support::{ms, secs};
@@ -553,4 +555,56 @@ fn a_switch_that_waits_is_called_off_when_the_peer_stays() {
     assert_eq!(nominate(&mut solo, 1), remote(1));
     solo.run_for(secs(3));
     assert_eq!(solo.agent.send_path().unwrap().remote, remote(1));
+}
+
+// req: I10 I20 S5
+#[test]
+fn an_answer_that_is_not_understood_nominates_nothing() {
+    let mut solo = Solo::checking(Initiation::Initiating, Config::default(), &[remote(0)]);
+    let check = solo.take_requests().remove(0);
+    let _ = solo.answer(&check);
+    // The nomination goes unanswered; the consent checks, which repeat it, do not.
+    let nomination = solo.take_requests().remove(0);
+    assert!(nomination.message().use_candidate());
+    solo.run_for(secs(7));
+    let sent = solo.take_requests().into_iter();
+    let mut consent = sent.filter(|sent| sent.id() != nomination.id());
+    let (first, second) = (consent.next().unwrap(), consent.next().unwrap());
+    let key = IntegrityKey::short_term(solo.peer.password().as_bytes());
+    let mut buf = [0; 200];
+    let len = Writer::success(&mut buf, Method::BINDING, first.id())
+        .xor_mapped_address(local())
+        .attribute(AttributeType::new(0x7ff0), &[])
+        .integrity(&key)
+        .fingerprint()
+        .unwrap();
+    assert_eq!(solo.receive(remote(0), &buf[..len]), Received::Handled);
+    let nominated = |solo: &Solo| solo.agent.selected_candidate_pair().unwrap().nominated;
+    assert!(!nominated(&solo), "who knows what it says");
+    assert_eq!(solo.agent.consent_age(solo.now), Some(Duration::ZERO));
+    assert_eq!(solo.answer(&second), Received::Handled);
+    assert!(nominated(&solo));
+}
+
+// req: I10 I20
+#[test]
+fn a_consent_check_that_left_before_the_nomination_says_nothing_about_it() {
+    let policy = config(ByApplication::default());
+    let mut solo = Solo::checking(Initiation::Initiating, policy, &[remote(0)]);
+    let check = solo.take_requests().remove(0);
+    let _ = solo.answer(&check);
+    while solo.sent.is_empty() {
+        solo.run_for(ms(10));
+    }
+    let consent = solo.take_requests().remove(0);
+    assert!(!consent.message().use_candidate());
+    let pair = solo.agent.selected_candidate_pair().unwrap();
+    solo.agent.nominate(solo.now, pair.id).unwrap();
+    let nomination = solo.take_requests().remove(0);
+    assert!(nomination.message().use_candidate());
+    let nominated = |solo: &Solo| solo.agent.selected_candidate_pair().unwrap().nominated;
+    assert_eq!(solo.answer(&consent), Received::Handled);
+    assert!(!nominated(&solo), "the peer has not heard of it");
+    assert_eq!(solo.answer(&nomination), Received::Handled);
+    assert!(nominated(&solo));
 }
