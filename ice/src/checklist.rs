@@ -67,7 +67,7 @@ impl Checklist {
     pub(crate) fn add(&mut self, shared: &mut Shared, mut pair: Pair) -> Option<PairId> {
         let role = shared.role?;
         pair.role = role;
-        if let Some(known) = self.on_path(&pair.path()) {
+        if let Some(known) = self.pairs.iter_mut().find(|known| known.path == pair.path) {
             if matches!(known.state(), PairState::Frozen | PairState::Waiting)
                 && pair.local.priority > known.local.priority
             {
@@ -91,17 +91,24 @@ impl Checklist {
             .map(|pair| pair.id)
     }
 
-    /// The worst pair that waits for its turn and is worse than this.
-    pub(crate) fn worst_waiting(&self, than: Rank) -> Option<PairId> {
-        let rank = |pair: &Pair| Rank::of(&pair.local, &pair.remote);
-        let waits = |pair: &&Pair| {
-            matches!(pair.state(), PairState::Frozen | PairState::Waiting)
+    /// Drops so many of the pairs that wait for their turn or are newer than `newest`, the worst; gives the rank of the best of them.
+    pub(crate) fn drop_worst(&mut self, count: usize, newest: PairId) -> Option<Rank> {
+        let last = count.checked_sub(1)?;
+        let spare = |pair: &&Pair| {
+            let waits = matches!(pair.state(), PairState::Frozen | PairState::Waiting)
                 && pair.ruling == Ruling::Open
-                && rank(pair) < than
+                && !self.triggered.contains(&pair.id);
+            waits || pair.id > newest
         };
-        let waiting = self.pairs.iter().filter(waits);
-        let spare = waiting.filter(|pair| !self.triggered.contains(&pair.id));
-        spare.min_by_key(|pair| rank(pair)).map(|pair| pair.id)
+        let ranked = |pair: &Pair| (Rank::of(&pair.local, &pair.remote), pair.id);
+        let mut worst: Vec<_> = self.pairs.iter().filter(spare).map(ranked).collect();
+        let last = last.min(worst.len().checked_sub(1)?);
+        let (_, &mut (best, _), _) = worst.select_nth_unstable(last);
+        worst.truncate(last + 1);
+        worst.sort_unstable_by_key(|(_, id)| *id);
+        let dropped = |id: &PairId| worst.binary_search_by_key(id, |(_, id)| *id).is_ok();
+        self.retain(|pair| !dropped(&pair.id));
+        Some(best)
     }
 
     /// Keeps some pairs; what was queued or under way for the others goes with them.
@@ -182,7 +189,7 @@ impl Checklist {
     pub(crate) fn initial_state(
         &self,
         shared: &Shared,
-        foundation: FoundationPair,
+        foundation: impl FnOnce() -> FoundationPair,
         foundations: impl Fn(&Pair) -> FoundationPair,
     ) -> PairState {
         let lite = shared.mode == Mode::Lite;
@@ -192,6 +199,7 @@ impl Checklist {
         if shared.config.freezing == Freezing::Off {
             return PairState::Waiting;
         }
+        let foundation = foundation();
         let alike = || {
             let alike = |pair: &&Pair| foundations(pair) == foundation;
             self.pairs.iter().filter(alike).map(Pair::state)

@@ -263,17 +263,21 @@ impl Generation {
             possible.extend(locals.filter_map(|local| Possible::of(local, remote)));
         }
         let credit = Credit::of(shared.config.timing.transmissions);
-        // Best first, so that none is formed only to give way to a better one.
         possible.sort_by_key(|possible| std::cmp::Reverse(possible.rank()));
-        for Possible {
-            path,
-            local,
-            remote,
-        } in possible
-        {
-            if !self.search.refused.contains(&path) {
-                self.add_pair(shared, path, local, remote, credit);
+        let newest = PairId(shared.last_pair);
+        // Not all at once: there may be more than can ever stay.
+        for possible in possible.chunks(shared.config.max_pairs.max(1)) {
+            for &Possible {
+                path,
+                local,
+                remote,
+            } in possible
+            {
+                if !self.search.refused.contains(&path) {
+                    self.add_pair(shared, path, local, remote, credit);
+                }
             }
+            self.leave_out_worst(shared, newest);
         }
     }
 
@@ -286,16 +290,14 @@ impl Generation {
         credit: Credit,
     ) -> Option<PairId> {
         let (locals, remotes) = (&shared.locals, &self.remotes);
-        let foundation = foundation_of(locals, remotes, local.id, remote.id);
-        let state = self.checklist.initial_state(shared, foundation, |pair| {
-            foundation_of(locals, remotes, pair.local.id, pair.remote.id)
-        });
+        let of = |local, remote| foundation_of(locals, remotes, local, remote);
+        let state = self.checklist.initial_state(
+            shared,
+            || of(local.id, remote.id),
+            |pair| of(pair.local.id, pair.remote.id),
+        );
         let mut pair = Pair::new(path, local, remote, state);
         pair.credit = credit;
-        let full = self.checklist.pairs.len() >= shared.config.max_pairs;
-        if full && self.checklist.on_path(&path).is_none() && !self.replace(shared, &pair) {
-            return None;
-        }
         self.checklist.add(shared, pair)
     }
 

@@ -93,19 +93,20 @@ impl Possible {
 }
 
 impl Generation {
-    /// The list is full: a failed pair makes room for `pair`, or one that still waits and is worse (RFC 8445 §6.1.2.5).
-    pub(crate) fn replace(&mut self, shared: &mut Shared, pair: &Pair) -> bool {
-        let rank = Rank::of(&pair.local, &pair.remote);
-        let failed = self.checklist.worst_failed();
-        let victim = failed.or_else(|| self.checklist.worst_waiting(rank));
-        if failed.is_none() {
-            shared.stats.pairs_dropped += 1;
-            self.leave_out(rank);
+    /// Of more pairs than there is room for some give way: failed ones, then the worst of those that wait or are newer than
+    /// `newest` (RFC 8445 §6.1.2.5).
+    pub(crate) fn leave_out_worst(&mut self, shared: &mut Shared, newest: PairId) {
+        let room = shared.config.max_pairs;
+        while self.checklist.pairs.len() > room
+            && let Some(failed) = self.checklist.worst_failed()
+        {
+            self.checklist.retain(|pair| pair.id != failed);
         }
-        if let Some(victim) = victim {
-            self.checklist.retain(|pair| pair.id != victim);
+        let excess = self.checklist.pairs.len().saturating_sub(room);
+        if let Some(best) = self.checklist.drop_worst(excess, newest) {
+            shared.stats.pairs_dropped += excess as u32;
+            self.leave_out(best);
         }
-        victim.is_some()
     }
 
     /// A pair of this rank found no room. All that are left out come up again.

@@ -65,6 +65,15 @@ impl<M: Copy> Packed<M> {
         }
     }
 
+    /// Their end.
+    #[inline]
+    pub(crate) fn remote(&self) -> SocketAddr {
+        match self {
+            Self::V4 { remote, .. } => SocketAddr::V4(*remote),
+            Self::Other { path, .. } => path.remote,
+        }
+    }
+
     /// Takes another path, in the same place on the heap if it has one of its own.
     pub fn set(&mut self, path: FiveTuple) {
         if let Self::Other { path: place, .. } = self
@@ -97,7 +106,33 @@ impl From<FiveTuple> for Packed {
     }
 }
 
+/// The same path, whatever the marks.
+impl<M> PartialEq for Packed<M> {
+    #[inline]
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (
+                Self::V4 {
+                    protocol,
+                    local,
+                    remote,
+                    ..
+                },
+                Self::V4 {
+                    protocol: its_protocol,
+                    local: its_local,
+                    remote: its_remote,
+                    ..
+                },
+            ) => (remote, local, protocol) == (its_remote, its_local, its_protocol),
+            (Self::Other { path, .. }, Self::Other { path: its, .. }) => path == its,
+            _ => false,
+        }
+    }
+}
+
 impl<M> PartialEq<FiveTuple> for Packed<M> {
+    #[inline]
     fn eq(&self, path: &FiveTuple) -> bool {
         match self {
             Self::V4 {
