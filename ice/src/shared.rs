@@ -183,10 +183,7 @@ impl Responses {
         let plain = response.answer != Answer::UnknownAttributes;
         if plain && self.next.is_none() && self.more.is_empty() {
             self.next = Some(response);
-            match &mut self.path {
-                Some(place) => place.set(*path),
-                None => self.path = Some((*path).into()),
-            }
+            self.set_path(path);
             return Ok(());
         }
         if self.more.len() >= MAX_PENDING_RESPONSES {
@@ -200,17 +197,28 @@ impl Responses {
         Ok(())
     }
 
-    /// Takes the next one out.
+    /// Takes the next one out, with the attributes that it lists; it goes to the [`path`](Self::path).
     #[inline]
-    pub(crate) fn pop(&mut self) -> Option<Queued> {
-        let Some((response, path)) = self.next.take().zip(self.path.as_ref()) else {
-            return self.more.pop_front();
-        };
-        Some(Queued {
-            response,
-            path: path.unpack(),
-            unknown: Vec::new(),
-        })
+    pub(crate) fn pop(&mut self) -> Option<(Response, Vec<AttributeType>)> {
+        if let Some(response) = self.next.take() {
+            return Some((response, Vec::new()));
+        }
+        let next = self.more.pop_front()?;
+        self.set_path(&next.path);
+        Some((next.response, next.unknown))
+    }
+
+    /// Where the one goes that was taken out last.
+    #[inline]
+    pub(crate) fn path(&self) -> Option<&Packed> {
+        self.path.as_ref()
+    }
+
+    fn set_path(&mut self, path: &FiveTuple) {
+        match &mut self.path {
+            Some(place) => place.set(*path),
+            None => self.path = Some((*path).into()),
+        }
     }
 
     pub(crate) fn clear(&mut self) {

@@ -87,15 +87,11 @@ impl<'b> Writer<'b, Open> {
     }
 
     /// USERNAME from the two fragments of an ICE check, `remote:local` (RFC 8445 §7.2.2).
+    #[inline]
     pub fn ice_username(mut self, remote: &str, local: &str) -> Self {
         let len = remote.len() + 1 + local.len();
         if let Some(value) = self.space(AttributeType::USERNAME, len) {
-            let (left, right) = value.split_at_mut(remote.len());
-            left.copy_from_slice(remote.as_bytes());
-            if let Some((colon, right)) = right.split_first_mut() {
-                *colon = b':';
-                right.copy_from_slice(local.as_bytes());
-            }
+            join(value, remote.as_bytes(), local.as_bytes());
         }
         self
     }
@@ -193,25 +189,22 @@ impl<'b> Writer<'b, Open> {
             IntegrityAlgorithm::Sha256 => AttributeType::MESSAGE_INTEGRITY_SHA256,
             IntegrityAlgorithm::Sha1Truncated32 => AttributeType::GOOG_MESSAGE_INTEGRITY_32,
         };
-        let mac_len = algorithm.mac_len();
         let start = self.len;
-        self.space(attribute_type, mac_len);
-        // In too short a buffer there is nothing to authenticate: `seal` refuses.
-        if let Some(message) = self.buf.get_mut(..self.len) {
-            let (covered, attribute) = message.split_at_mut(start);
-            let (_, value) = attribute.split_at_mut(4);
-            let written = key.with_mac(algorithm, covered, mac_len, |mac| write_words(value, mac));
-            if written.is_none() {
-                self.fault = Some(WriteError::KeyWithoutSha256);
-            }
-        }
+        self.space(attribute_type, algorithm.mac_len());
         let Self {
             buf, len, fault, ..
         } = self;
+        // In too short a buffer there is nothing to authenticate: `seal` refuses.
+        let written = buf
+            .get_mut(..len)
+            .is_none_or(|message| protect(message, start, algorithm, key));
         Writer {
             buf,
             len,
-            fault,
+            fault: match written {
+                true => fault,
+                false => Some(WriteError::KeyWithoutSha256),
+            },
             stage: PhantomData,
         }
     }
@@ -254,12 +247,7 @@ impl<Stage> Writer<'_, Stage> {
     pub fn fingerprint(mut self) -> Result<usize, WriteError> {
         self.space(AttributeType::FINGERPRINT, 4);
         let total = self.seal()?;
-        let message = self.buf.get_mut(..total).unwrap_or_default();
-        if let Some((covered, attribute)) = message.split_last_chunk_mut::<FINGERPRINT_LEN>()
-            && let Some(value) = attribute.last_chunk_mut()
-        {
-            *value = fingerprint::compute(covered).to_be_bytes();
-        }
+        seal_with_crc(self.buf.get_mut(..total).unwrap_or_default());
         Ok(total)
     }
 
@@ -304,6 +292,41 @@ impl<Stage> Writer<'_, Stage> {
             *last = [0; 4];
         }
         padded.get_mut(..len)
+    }
+}
+
+// The work is done by functions that know nothing of the writer, whose fields stay in registers meanwhile.
+
+/// The two fragments of an ICE check with a colon between them, which are as long as `value`.
+fn join(value: &mut [u8], remote: &[u8], local: &[u8]) {
+    let (left, right) = value.split_at_mut(remote.len());
+    left.copy_from_slice(remote);
+    if let Some((colon, right)) = right.split_first_mut() {
+        *colon = b':';
+        right.copy_from_slice(local);
+    }
+}
+
+/// Fills in the value of the integrity attribute that stands at `start`, at the end of the message. Whether the key has what it takes.
+fn protect(
+    message: &mut [u8],
+    start: usize,
+    algorithm: IntegrityAlgorithm,
+    key: &IntegrityKey,
+) -> bool {
+    let (covered, attribute) = message.split_at_mut(start);
+    let (_, value) = attribute.split_at_mut(4);
+    let mac_len = algorithm.mac_len();
+    let written = key.with_mac(algorithm, covered, mac_len, |mac| write_words(value, mac));
+    written.is_some()
+}
+
+/// Fills in the value of FINGERPRINT, the message's last attribute.
+fn seal_with_crc(message: &mut [u8]) {
+    if let Some((covered, attribute)) = message.split_last_chunk_mut::<FINGERPRINT_LEN>()
+        && let Some(value) = attribute.last_chunk_mut()
+    {
+        *value = fingerprint::compute(covered).to_be_bytes();
     }
 }
 

@@ -1,33 +1,50 @@
 //! Writing what is pending: descriptors become datagrams only in the caller's buffer.
 
-use floe_stun::{ErrorCode, IntegrityKey, Method, TransactionId, Writer};
+use std::net::SocketAddr;
+
+use floe_stun::{AttributeType, ErrorCode, IntegrityKey, Method, TransactionId, Writer};
 
 use super::Agent;
-use crate::address::{FiveTuple, Transmit};
+use crate::address::Transmit;
 use crate::generation::Generation;
+use crate::packed::Packed;
 use crate::pair::PairId;
 use crate::role::Role;
-use crate::shared::{Answer, Purpose, Queued, Response, Shared};
+use crate::shared::{Answer, Purpose, Response, Shared};
 use crate::state::State;
 
 impl Agent {
     /// Answers first: somebody waits for them.
-    #[inline]
     pub(super) fn write_next(&mut self, buf: &mut [u8]) -> Option<Transmit> {
         if self.state == State::Closed {
             return None;
         }
-        while let Some(next) = self.shared.responses.pop() {
-            let serial = next.response.generation;
-            // What was queued for a generation that has gone meanwhile is not sent.
-            let generation = self.generations().find(|g| g.serial == serial);
-            let written = generation.and_then(|g| write_response(&next, &g.local_key, buf));
-            if let Some(len) = written {
-                self.count_response(serial, &next.path);
-                let path = next.path;
-                return Some(Transmit { path, len });
-            }
+        match self.write_waiting_response(buf) {
+            None => self.write_waiting_request(buf),
+            response => response,
         }
+    }
+
+    /// What was queued for a generation that has gone meanwhile is not sent.
+    fn write_waiting_response(&mut self, buf: &mut [u8]) -> Option<Transmit> {
+        while let Some((response, unknown)) = self.shared.responses.pop() {
+            let (shared, generation) = self.split_by(|g| g.serial == response.generation);
+            let Some((generation, path)) = generation.zip(shared.responses.path()) else {
+                continue;
+            };
+            let key = &generation.local_key;
+            let Some(len) = write_response(response, path.remote(), &unknown, key, buf) else {
+                continue;
+            };
+            shared.stats.responses_sent += 1;
+            generation.count_response(shared, path);
+            let path = path.unpack();
+            return Some(Transmit { path, len });
+        }
+        None
+    }
+
+    fn write_waiting_request(&mut self, buf: &mut [u8]) -> Option<Transmit> {
         let generations = std::iter::once(&mut self.current).chain(self.previous.as_deref_mut());
         for generation in generations {
             while let Some(request) = generation.next_request() {
@@ -40,19 +57,6 @@ impl Agent {
             }
         }
         None
-    }
-
-    fn count_response(&mut self, serial: u16, path: &FiveTuple) {
-        let (shared, generation) = self.split_by(|generation| generation.serial == serial);
-        shared.stats.responses_sent += 1;
-        let Some(generation) = generation else { return };
-        let pair = match generation.checklist.on_path(path) {
-            Some(pair) => Some(pair),
-            None => generation.checklist.on_path(&shared.canonical(*path)),
-        };
-        if let Some(pair) = pair {
-            pair.counters.responses_sent += 1;
-        }
     }
 }
 
@@ -67,6 +71,17 @@ struct Request {
 }
 
 impl Generation {
+    fn count_response(&mut self, shared: &Shared, path: &Packed) {
+        let pairs = &mut self.checklist.pairs;
+        let pair = match pairs.iter_mut().find(|pair| pair.path == *path) {
+            Some(pair) => Some(pair),
+            None => self.checklist.on_path(&shared.canonical(path.unpack())),
+        };
+        if let Some(pair) = pair {
+            pair.counters.responses_sent += 1;
+        }
+    }
+
     /// The next check that waits to be written. No queue: checks and consent say it themselves, so what was answered or
     /// given up meanwhile is not sent.
     fn next_request(&mut self) -> Option<Request> {
@@ -142,27 +157,32 @@ fn nominate(writer: Writer<'_>, value: Option<u32>) -> Writer<'_> {
 }
 
 /// RFC 8445 §7.3.1: the answer is authenticated as its request was, and goes back the way it came.
-fn write_response(queued: &Queued, key: &IntegrityKey, buf: &mut [u8]) -> Option<usize> {
+fn write_response(
+    response: Response,
+    to: SocketAddr,
+    unknown: &[AttributeType],
+    key: &IntegrityKey,
+    buf: &mut [u8],
+) -> Option<usize> {
     let Response {
         id,
         algorithm,
         answer,
         ..
-    } = queued.response;
-    if answer == Answer::Success {
-        let writer = Writer::success(buf, Method::BINDING, id);
-        let writer = writer.xor_mapped_address(queued.path.remote);
-        return writer.integrity_as(algorithm, key).fingerprint().ok();
-    }
+    } = response;
     let code = match answer {
-        Answer::Success | Answer::BadRequest => ErrorCode::BAD_REQUEST,
+        Answer::Success => {
+            let writer = Writer::success(buf, Method::BINDING, id).xor_mapped_address(to);
+            return writer.integrity_as(algorithm, key).fingerprint().ok();
+        }
+        Answer::BadRequest => ErrorCode::BAD_REQUEST,
         Answer::RoleConflict => ErrorCode::ROLE_CONFLICT,
         Answer::Forbidden => ErrorCode::FORBIDDEN,
         Answer::UnknownAttributes => ErrorCode::UNKNOWN_ATTRIBUTE,
     };
     let mut writer = Writer::error(buf, Method::BINDING, id, code);
     if answer == Answer::UnknownAttributes {
-        writer = writer.unknown_attributes(queued.unknown.iter().copied());
+        writer = writer.unknown_attributes(unknown.iter().copied());
     }
     writer.integrity_as(algorithm, key).fingerprint().ok()
 }
