@@ -1,6 +1,6 @@
 //! The same program once more under `valgrind --tool=callgrind`, and what it has counted.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::{Command, Output};
 use std::{env, fs, io};
 
@@ -22,7 +22,7 @@ pub fn count(argument: &str) -> io::Result<Vec<Count>> {
     counted
 }
 
-fn run(argument: &str, file: &PathBuf) -> io::Result<Output> {
+fn run(argument: &str, file: &Path) -> io::Result<Output> {
     let output = Command::new("valgrind")
         .args(["--tool=callgrind", "--quiet", "--combine-dumps=yes"])
         .arg(format!("--callgrind-out-file={}", file.display()))
