@@ -42,8 +42,11 @@ fn records(c: &mut Criterion) {
             let floe = Floe::new(version, backend, group, 1400);
             (floe.name(), floe.records(size))
         });
-        let floor = [("floor".to_owned(), record_floor(backend, size))];
-        for (name, mut records) in floor.into_iter().chain(subjects) {
+        let floors = [V12, V13].map(|version| {
+            let floor = record_floor(version, backend, size);
+            (format!("floor, {version}"), floor)
+        });
+        for (name, mut records) in floors.into_iter().chain(subjects) {
             benches.bench_function(format!("{name}: seal {size}"), |b| {
                 b.iter(|| records.seal())
             });

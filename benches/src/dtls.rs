@@ -7,6 +7,7 @@ mod course;
 #[cfg(feature = "peers")]
 mod dimpl;
 mod floe;
+mod floor;
 #[cfg(feature = "peers")]
 mod openssl;
 mod records;

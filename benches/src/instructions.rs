@@ -148,7 +148,8 @@ fn records(version: ProtocolVersion) {
     let floe = FloeDtls::new(version, backend, NamedGroup::X25519, 1400);
     for (part, what) in [(Part::Seal, "sealed"), (Part::Open, "opened")] {
         for size in [100, 1200] {
-            let (mut floor, mut records) = (record_floor(backend, size), floe.records(size));
+            let (mut floor, mut records) =
+                (record_floor(version, backend, size), floe.records(size));
             let count = |records: &mut dyn Records| {
                 records.turn(&mut |which, work| {
                     match which == part {
