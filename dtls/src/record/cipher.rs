@@ -55,35 +55,39 @@ impl Cipher {
         }
     }
 
-    /// Encrypts `in_out` and gives its tag; `None` above what the cipher can take.
-    #[inline]
+    /// Encrypts `in_out` and puts its tag in the place for it; `None` above what the cipher can take.
+    ///
+    /// Inlined always, and so is [`Self::open`]: a nonce that is handed over in memory is waited for.
+    #[inline(always)]
     pub(super) fn seal(
         &self,
         nonce: [u8; NONCE_LEN],
         additional_data: &[u8],
         in_out: &mut [u8],
-    ) -> Option<[u8; TAG_LEN]> {
+        place_of_tag: &mut [u8; TAG_LEN],
+    ) -> Option<()> {
         match self {
             Self::Ring(key) => {
                 use ring_aead::{Aad, Nonce};
                 let nonce = Nonce::assume_unique_for_key(nonce);
                 let tag = key.seal_in_place_separate_tag(nonce, Aad::from(additional_data), in_out);
-                tag.ok()?.as_ref().try_into().ok()
+                place_of_tag.copy_from_slice(tag.ok()?.as_ref());
             }
             #[cfg(feature = "aws-lc-rs")]
             Self::AwsLcRs(key) => {
                 use aws_lc_rs::aead::{Aad, Nonce};
                 let nonce = Nonce::assume_unique_for_key(nonce);
                 let tag = key.seal_in_place_separate_tag(nonce, Aad::from(additional_data), in_out);
-                tag.ok()?.as_ref().try_into().ok()
+                place_of_tag.copy_from_slice(tag.ok()?.as_ref());
             }
             #[cfg(feature = "fuzzing")]
-            Self::Null => Some([0; TAG_LEN]),
+            Self::Null => *place_of_tag = [0; TAG_LEN],
         }
+        Some(())
     }
 
     /// Decrypts `in_out`, ciphertext and tag.
-    #[inline]
+    #[inline(always)]
     pub(super) fn open(
         &self,
         nonce: [u8; NONCE_LEN],
@@ -203,7 +207,10 @@ mod tests {
             let key = vec![7; aead.key_len()];
             let [writer, reader] = [writer, reader].map(|by| Cipher::new(aead, &key, by).unwrap());
             let mut sealed = b"some plaintext".to_vec();
-            let tag = writer.seal(NONCE, ADDITIONAL_DATA, &mut sealed).unwrap();
+            let mut tag = [0; TAG_LEN];
+            writer
+                .seal(NONCE, ADDITIONAL_DATA, &mut sealed, &mut tag)
+                .unwrap();
             assert_ne!(sealed, b"some plaintext");
             sealed.extend_from_slice(&tag);
             let mut other = sealed.clone();

@@ -83,14 +83,17 @@ trait Numbers {
 }
 
 impl Numbers for ReplayWindow {
+    #[inline]
     fn next(&self) -> u64 {
         self.next()
     }
 
+    #[inline]
     fn check(&self, sequence: u64) -> bool {
         self.check(sequence)
     }
 
+    #[inline]
     fn mark(&mut self, sequence: u64) {
         self.mark(sequence);
     }
@@ -121,6 +124,7 @@ impl ReadEpoch {
         }
     }
 
+    #[inline]
     pub(super) fn epoch(&self) -> Epoch {
         self.key.epoch()
     }
@@ -161,6 +165,7 @@ impl ReadEpoch {
     }
 
     /// Opens in place a record with a long header, which starts at `from` of its datagram.
+    #[inline]
     pub(super) fn open_long(
         &mut self,
         header: &Header,
@@ -188,6 +193,7 @@ impl ReadEpoch {
     }
 
     /// Opens in place a record with a unified header, which starts at `from` of its datagram.
+    #[inline]
     pub(super) fn open_unified(
         &mut self,
         header: &UnifiedHeader,
@@ -270,6 +276,7 @@ impl EndedHandshake {
 }
 
 /// Opens a record of DTLS 1.3 by a key that counts what is forged.
+#[inline]
 fn open_counted(
     key: &KeyV13,
     window: &mut ReplayWindow,
@@ -289,6 +296,7 @@ fn open_counted(
 }
 
 /// Opens a record of DTLS 1.3, if its number is new.
+#[inline]
 fn open_unified(
     key: &KeyV13,
     numbers: &mut impl Numbers,
@@ -319,6 +327,7 @@ fn refused(limit: Option<AeadLimit>, next: usize) -> Opened {
 }
 
 /// A record that starts at `from` of its datagram, and authenticates.
+#[inline]
 fn authentic(
     number: RecordNumber,
     content_type: Option<ContentType>,
@@ -327,44 +336,39 @@ fn authentic(
     from: usize,
 ) -> Opened {
     let next = from + record.len();
-    let start = plaintext.start;
+    let start = from + plaintext.start;
     let found = match content_type {
-        Some(content_type) => Ok((content_type, plaintext.len())),
+        Some(content_type) => Some((content_type, plaintext.len())),
         None => inner_type(record.get(plaintext).unwrap_or_default()),
     };
-    let record = found.and_then(|(content_type, len)| {
-        let payload = from + start..from + start + len;
-        let record = Record {
-            content_type,
-            number,
-            payload,
-        };
-        (len <= MAX_PLAINTEXT)
-            .then_some(record)
-            .ok_or(DropReason::RecordTooLong)
-    });
-    let fault = match &record {
-        Err(DropReason::RecordTooLong) => Some(PeerMisbehaved::RecordTooLong),
-        Err(_) => Some(PeerMisbehaved::RecordTypeUnknown),
-        Ok(_) => None,
-    };
-    Opened {
-        record,
-        next,
-        limit: None,
-        fault,
+    match found {
+        Some((content_type, len)) if len <= MAX_PLAINTEXT => Opened {
+            record: Ok(Record {
+                content_type,
+                number,
+                payload: start..start + len,
+            }),
+            next,
+            limit: None,
+            fault: None,
+        },
+        Some(_) => Opened {
+            fault: Some(PeerMisbehaved::RecordTooLong),
+            ..Opened::dropped(DropReason::RecordTooLong, next)
+        },
+        None => Opened {
+            fault: Some(PeerMisbehaved::RecordTypeUnknown),
+            ..Opened::dropped(DropReason::UnknownContentType, next)
+        },
     }
 }
 
 /// The type at the end of an inner plaintext, and the length of the content before it: what follows are zeros
 /// (RFC 9147 §4, RFC 9146 §4).
-fn inner_type(inner: &[u8]) -> Result<(ContentType, usize), DropReason> {
-    let unknown = DropReason::UnknownContentType;
-    let len = inner.iter().rposition(|byte| *byte != 0).ok_or(unknown)?;
-    let content_type = inner.get(len).copied().and_then(ContentType::read);
-    content_type
-        .map(|content_type| (content_type, len))
-        .ok_or(unknown)
+#[inline]
+fn inner_type(inner: &[u8]) -> Option<(ContentType, usize)> {
+    let len = inner.iter().rposition(|byte| *byte != 0)?;
+    Some((ContentType::read(*inner.get(len)?)?, len))
 }
 
 impl WriteEpoch {
@@ -375,12 +379,14 @@ impl WriteEpoch {
         }
     }
 
+    #[inline]
     pub(super) fn epoch(&self) -> Epoch {
         self.key.epoch()
     }
 
     /// Whether the limit of the cipher is reached, or in DTLS 1.3 near: there is time to change keys. Says so once, whatever
     /// stands in the record that reaches it.
+    #[inline]
     pub(super) fn reaches_limit(&mut self) -> bool {
         let limit = self.key.aead().confidentiality_limit();
         let told = match self.key {
@@ -392,6 +398,7 @@ impl WriteEpoch {
 
     /// How many records it can have. Keys of DTLS 1.3 can be changed: where the peer never lets us, that is where the limit
     /// of the cipher is (RFC 9147 §4.5.3).
+    #[inline]
     pub(super) fn end(&self) -> u64 {
         match &self.key {
             RecordKey::V12(..) => RecordNumber::SEQUENCES,
@@ -399,6 +406,7 @@ impl WriteEpoch {
         }
     }
 
+    #[inline]
     pub(super) fn seal(
         &mut self,
         content_type: ContentType,

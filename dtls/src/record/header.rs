@@ -5,7 +5,6 @@ use std::fmt;
 
 use super::SealError;
 use super::v12::TLS12_CID;
-use crate::msgs::codec::{CodePoint, Reader};
 use crate::msgs::enums::ProtocolVersion;
 use crate::stats::DropReason;
 
@@ -21,16 +20,16 @@ pub(crate) enum ContentType {
 }
 
 impl ContentType {
+    #[inline]
     pub(super) fn read(byte: u8) -> Option<Self> {
-        [
-            Self::ChangeCipherSpec,
-            Self::Alert,
-            Self::Handshake,
-            Self::ApplicationData,
-            Self::Ack,
-        ]
-        .into_iter()
-        .find(|known| *known as u8 == byte)
+        Some(match byte {
+            20 => Self::ChangeCipherSpec,
+            21 => Self::Alert,
+            22 => Self::Handshake,
+            23 => Self::ApplicationData,
+            26 => Self::Ack,
+            _ => return None,
+        })
     }
 }
 
@@ -108,22 +107,25 @@ impl Header {
     pub(crate) const LEN: usize = 13;
 
     /// Reads the header of the record that `bytes` begin with; its whole body is there. `id` is what we are called.
+    #[inline]
     pub(crate) fn read(bytes: &[u8], id: &[u8]) -> Result<Self, DropReason> {
-        let mut reader = Reader::new(bytes);
-        let short = |_| DropReason::TruncatedRecord;
-        let content_type = reader.u8().map_err(short)?;
-        let version = ProtocolVersion::take(&mut reader).map_err(short)?;
-        let number = RecordNumber(u64::from_be_bytes(reader.take_array().map_err(short)?));
-        let content_type = match content_type {
+        let short = DropReason::TruncatedRecord;
+        let (start, rest) = bytes.split_first_chunk().ok_or(short)?;
+        let [content_type, v0, v1, number @ ..]: &[u8; 11] = start;
+        let version = ProtocolVersion(u16::from_be_bytes([*v0, *v1]));
+        let number = RecordNumber(u64::from_be_bytes(*number));
+        let (content_type, rest) = match *content_type {
             TLS12_CID => {
-                if id.is_empty() || !reader.take(id.len()).is_ok_and(|theirs| theirs == id) {
-                    return Err(DropReason::WrongConnectionId);
-                }
-                None
+                let rest = rest.strip_prefix(id).filter(|_| !id.is_empty());
+                (None, rest.ok_or(DropReason::WrongConnectionId)?)
             }
-            other => Some(ContentType::read(other).ok_or(DropReason::UnknownContentType)?),
+            other => {
+                let known = ContentType::read(other).ok_or(DropReason::UnknownContentType)?;
+                (Some(known), rest)
+            }
         };
-        let length = usize::from(reader.u16().map_err(short)?);
+        let (length, body) = rest.split_first_chunk().ok_or(short)?;
+        let length = usize::from(u16::from_be_bytes(*length));
         // A ClientHello may still come in a record of DTLS 1.0 (RFC 6347 §4.2.1); a protected record never does.
         let plaintext = number.epoch() == Epoch::PLAINTEXT;
         if version != ProtocolVersion::DTLS1_2
@@ -138,7 +140,9 @@ impl Header {
         if length > MAX_BODY {
             return Err(DropReason::RecordTooLong);
         }
-        reader.take(length).map_err(short)?;
+        if body.len() < length {
+            return Err(short);
+        }
         Ok(Self {
             content_type,
             version,
@@ -148,6 +152,7 @@ impl Header {
     }
 
     /// Bytes of the header, if its connection id is `id`.
+    #[inline]
     pub(super) fn len(&self, id: &[u8]) -> usize {
         match self.content_type {
             Some(_) => Self::LEN,
@@ -156,6 +161,7 @@ impl Header {
     }
 
     /// Writes the header into `out`, which has just its length.
+    #[inline]
     pub(super) fn write(&self, out: &mut [u8], id: &[u8]) {
         let content_type = self.content_type.map_or(TLS12_CID, |known| known as u8);
         let id = if self.content_type.is_some() { &[] } else { id };
@@ -169,6 +175,7 @@ impl Header {
     }
 
     /// The places of this header and of its body at the start of `out`.
+    #[inline]
     pub(super) fn split<'a>(
         &self,
         out: &'a mut [u8],

@@ -60,6 +60,29 @@ impl Aside {
             && self.connection_ids.is_none()
             && self.ended.is_none()
     }
+
+    /// What the peer is called; nothing while nothing was negotiated.
+    fn their_id(&self) -> &[u8] {
+        their_id(&self.connection_ids)
+    }
+
+    /// As [`RecordLayer::seal`], in an epoch before the newest.
+    fn seal(
+        &mut self,
+        epoch: Epoch,
+        content_type: ContentType,
+        parts: [&[u8]; 2],
+        out: &mut [u8],
+    ) -> Result<Sealed, SealError> {
+        if let (Some(plaintext), Epoch::PLAINTEXT) = (&mut self.plaintext, epoch) {
+            return plaintext.write(content_type, parts, out);
+        }
+        let before = self.write_before.as_mut();
+        let before = before.filter(|before| before.epoch() == epoch);
+        let id = their_id(&self.connection_ids);
+        let before = before.ok_or(SealError::NoKeys)?;
+        before.seal(content_type, id, parts, out)
+    }
 }
 
 impl Default for RecordLayer {
@@ -162,6 +185,7 @@ pub(crate) struct Opened {
 }
 
 impl Opened {
+    #[inline]
     fn dropped(reason: DropReason, next: usize) -> Self {
         Self {
             record: Err(reason),
@@ -226,6 +250,7 @@ impl RecordLayer {
     }
 
     /// The epochs before the newest have until then, if their time does not run yet.
+    #[inline]
     pub(crate) fn let_go_at(&mut self, until: impl Fn() -> Second) {
         if let Some(handshake) = &mut self.handshake {
             handshake.until.get_or_insert_with(&until);
@@ -236,6 +261,7 @@ impl RecordLayer {
     }
 
     /// Drops the keys of epochs that have had their time.
+    #[inline]
     pub(crate) fn let_go(&mut self, now: impl Fn() -> Second) {
         let is_over = |until: Option<Second>| until.is_some_and(|until| until <= now());
         self.handshake.take_if(|handshake| is_over(handshake.until));
@@ -279,6 +305,7 @@ impl RecordLayer {
     }
 
     /// The names, if there are any.
+    #[inline]
     pub(crate) fn connection_ids(&self) -> Option<&ConnectionIds> {
         self.aside.as_ref()?.connection_ids.as_deref()
     }
@@ -306,25 +333,26 @@ impl RecordLayer {
     }
 
     /// The newest epoch that can be written.
+    #[inline]
     pub(crate) fn write_epoch(&self) -> Epoch {
         let newest = self.write.as_ref();
         newest.map_or(Epoch::PLAINTEXT, WriteEpoch::epoch)
     }
 
     /// The newest epoch that can be opened.
+    #[inline]
     pub(crate) fn read_epoch(&self) -> Epoch {
         let newest = self.read.as_ref();
         newest.map_or(Epoch::PLAINTEXT, ReadEpoch::epoch)
     }
 
+    #[inline]
     fn writing(&self, epoch: Epoch) -> Option<&WriteEpoch> {
-        let aside = self.aside.as_deref();
-        let before = aside.and_then(|aside| aside.write_before.as_ref());
-        let known = [self.write.as_ref(), before];
-        known
-            .into_iter()
-            .flatten()
-            .find(|write| write.epoch() == epoch)
+        let newest = self.write.as_ref();
+        let before = || self.aside.as_deref()?.write_before.as_ref();
+        newest
+            .filter(|newest| newest.epoch() == epoch)
+            .or_else(|| before().filter(|before| before.epoch() == epoch))
     }
 
     /// Whether a protected record has authenticated.
@@ -333,6 +361,7 @@ impl RecordLayer {
     }
 
     /// Bytes a record of `epoch` adds to its plaintext.
+    #[inline]
     pub(crate) fn overhead(&self, epoch: Epoch) -> usize {
         let Some(write) = self.writing(epoch) else {
             return Header::LEN;
@@ -350,6 +379,7 @@ impl RecordLayer {
     }
 
     /// Opens the record at `from`, in place. Nothing changes unless it authenticates.
+    #[inline]
     pub(crate) fn open(&mut self, datagram: &mut [u8], from: usize) -> Opened {
         let end = datagram.len();
         let Some(bytes) = datagram.get_mut(from..) else {
@@ -362,6 +392,7 @@ impl RecordLayer {
     }
 
     /// Opens the record with a long header that `bytes`, which stand at `from`, begin with.
+    #[inline]
     fn open_long(&mut self, bytes: &mut [u8], from: usize) -> Opened {
         let id = own_id(&self.aside);
         let header = match Header::read(bytes, id) {
@@ -385,6 +416,7 @@ impl RecordLayer {
     }
 
     /// Opens the record with a unified header that `bytes`, which stand at `from`, begin with.
+    #[inline]
     fn open_unified(&mut self, bytes: &mut [u8], from: usize) -> Opened {
         let header = match UnifiedHeader::read(bytes, own_id(&self.aside)) {
             Ok(header) => header,
@@ -425,24 +457,16 @@ impl RecordLayer {
         if parts.iter().map(|part| part.len()).sum::<usize>() > MAX_PLAINTEXT {
             return Err(SealError::TooLong);
         }
-        let sealed = if epoch == Epoch::PLAINTEXT {
-            self.plaintext()
-                .ok_or(SealError::NoKeys)?
-                .write(content_type, parts, out)
-        } else {
-            let (id, before) = match &mut self.aside {
-                Some(aside) => (named(&aside.connection_ids), aside.write_before.as_mut()),
-                None => (&[][..], None),
-            };
-            let known = [self.write.as_mut(), before];
-            let mut known = known.into_iter().flatten();
-            let write = known.find(|write| write.epoch() == epoch);
-            write
-                .ok_or(SealError::NoKeys)?
-                .seal(content_type, id, parts, out)
-        }?;
-        self.written += 1;
-        Ok(sealed)
+        let sealed = match (&mut self.write, &mut self.aside) {
+            (Some(newest), aside) if newest.epoch() == epoch => {
+                let aside = aside.as_deref();
+                newest.seal(content_type, aside.map_or(&[], Aside::their_id), parts, out)
+            }
+            (_, Some(aside)) => aside.seal(epoch, content_type, parts, out),
+            _ => Err(SealError::NoKeys),
+        };
+        self.written += u64::from(sealed.is_ok());
+        sealed
     }
 
     /// What the headers of plaintext records say: the oldest version until a server has chosen, so that any server reads
@@ -465,23 +489,25 @@ impl RecordLayer {
     }
 
     /// The usage limit that the newest epoch that can be written has reached or, in DTLS 1.3, come near; it is said once.
+    #[inline]
     pub(crate) fn reached_limit(&mut self) -> Option<AeadLimit> {
         let reached = self.write.as_mut()?.reaches_limit();
         reached.then_some(AeadLimit::Confidentiality)
     }
 }
 
+/// What the peer is called.
+fn their_id(ids: &Option<Box<ConnectionIds>>) -> &[u8] {
+    ids.as_ref().map_or(&[], |ids| ids.theirs.as_bytes())
+}
+
 /// What we are called; nothing while nothing was negotiated.
+#[inline]
 fn own_id(aside: &Option<Box<Aside>>) -> &[u8] {
     let ids = aside
         .as_ref()
         .and_then(|aside| aside.connection_ids.as_deref());
     ids.map_or(&[], |ids| ids.ours.as_bytes())
-}
-
-/// What the peer is called.
-fn named(ids: &Option<Box<ConnectionIds>>) -> &[u8] {
-    ids.as_ref().map_or(&[], |ids| ids.theirs.as_bytes())
 }
 
 impl Plaintext {
@@ -529,6 +555,7 @@ impl Plaintext {
 }
 
 /// Fills the start of `out`.
+#[inline]
 fn fill(out: &mut [u8], [first, second]: [&[u8]; 2]) {
     let (start, rest) = out.split_at_mut(first.len());
     let (middle, _) = rest.split_at_mut(second.len());

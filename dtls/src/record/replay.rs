@@ -17,6 +17,7 @@ pub(crate) struct ReplayWindow {
 
 impl ReplayWindow {
     /// One more than the newest number marked.
+    #[inline]
     pub(crate) fn next(&self) -> u64 {
         self.newest + 1
     }
@@ -27,6 +28,7 @@ impl ReplayWindow {
     }
 
     /// Whether a record of this number may be new.
+    #[inline]
     pub(crate) fn check(&self, sequence: u64) -> bool {
         if sequence > self.newest {
             return true;
@@ -37,6 +39,7 @@ impl ReplayWindow {
     }
 
     /// Remembers an authenticated record that passed [`Self::check`].
+    #[inline]
     pub(crate) fn mark(&mut self, sequence: u64) {
         if sequence > self.newest {
             self.make_older(sequence - self.newest);
@@ -48,17 +51,27 @@ impl ReplayWindow {
         }
     }
 
-    /// Each number that was seen is further from the newest by so much.
+    /// Each number that was seen is further from the newest by so much, which is 1 nearly always.
+    #[inline]
     fn make_older(&mut self, by: u64) {
-        let (words, bits) = ((by / BITS) as usize, by % BITS);
-        let before = self.seen;
-        let aged = |index: usize| index.checked_sub(words).and_then(|from| before.get(from));
-        for (index, word) in self.seen.iter_mut().enumerate() {
-            let own = aged(index).map_or(0, |word| word << bits);
-            // What leaves the word before; none of it does where whole words move.
-            let carried = aged(index.wrapping_sub(1)).filter(|_| index > 0 && bits > 0);
-            *word = own | carried.map_or(0, |word| word >> (BITS - bits));
+        if by >= WINDOW {
+            self.seen = [0; _];
+            return;
         }
+        for _ in 0..by / BITS {
+            let [a, b, c, _] = self.seen;
+            self.seen = [0, a, b, c];
+        }
+        let bits = by % BITS;
+        // What leaves a word goes into the next; in two steps, for none of it does where whole words move.
+        let carried = |word: u64| word >> 1 >> (BITS - 1 - bits);
+        let [a, b, c, d] = self.seen;
+        self.seen = [
+            a << bits,
+            b << bits | carried(a),
+            c << bits | carried(b),
+            d << bits | carried(c),
+        ];
     }
 }
 

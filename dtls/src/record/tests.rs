@@ -99,8 +99,10 @@ fn unified(key: &KeyV13, flags: u8, number: RecordNumber, id: &[u8], inner: &[u8
         head.extend(((inner.len() + TAG_LEN) as u16).to_be_bytes());
     }
     let mut body = inner.to_vec();
-    let tag = key.seal(number.sequence().to_be_bytes(), &head, &mut body);
-    body.extend(tag.unwrap());
+    let mut tag = [0; TAG_LEN];
+    key.seal(number.sequence().to_be_bytes(), &head, &mut body, &mut tag)
+        .unwrap();
+    body.extend(tag);
     let mask = key.mask(body.first_chunk().unwrap());
     for (byte, mask) in head[at..].iter_mut().zip(&mask[..digits]) {
         *byte ^= mask;
@@ -650,8 +652,13 @@ fn which_records_of_a_handshake_were_acknowledged_is_known_when_it_is_over() {
     assert!(reader.acknowledge(number(100)) && reader.acknowledge(number(69)));
     assert!(!reader.acknowledge(number(68)), "too old");
     assert_eq!(known(&reader), [100, 69]);
+    // All of them at once.
+    writer.skip_to(132);
+    assert!(open(&mut reader, &mut seal(&mut writer, b"x")).is_ok());
+    assert_eq!(known(&reader), []);
+    assert!(reader.acknowledge(number(132)));
     reader.drop_read_before(Epoch::APPLICATION);
-    assert!(!reader.acknowledge(number(100)));
+    assert!(!reader.acknowledge(number(132)));
     assert_eq!(known(&reader), []);
 }
 

@@ -41,11 +41,13 @@ impl UnifiedHeader {
     pub(super) const OVERHEAD: usize = Self::WRITTEN + 1 + TAG_LEN;
 
     /// Whether a record that begins with this byte has a unified header.
+    #[inline]
     pub(crate) fn starts_with(first: u8) -> bool {
         first & 0b1110_0000 == FIXED
     }
 
     /// Reads the header of the record that `bytes` begin with; its whole ciphertext is there. `id` is what we are called.
+    #[inline]
     pub(super) fn read(bytes: &[u8], id: &[u8]) -> Result<Self, DropReason> {
         let short = DropReason::TruncatedRecord;
         let (&flags, rest) = bytes.split_first().ok_or(short)?;
@@ -61,11 +63,9 @@ impl UnifiedHeader {
         let mut len = number_at + number_len;
         let mut length = bytes.len().checked_sub(len).ok_or(short)?;
         if flags & LENGTH != 0 {
-            let field = bytes.get(len..len + 2).ok_or(short)?;
+            let field = bytes.get(len..).and_then(<[u8]>::first_chunk);
+            length = u16::from_be_bytes(*field.ok_or(short)?).into();
             len += 2;
-            length = field
-                .iter()
-                .fold(0, |value, byte| value << 8 | usize::from(*byte));
         }
         if length > MAX_BODY {
             return Err(DropReason::RecordTooLong);
@@ -83,6 +83,7 @@ impl UnifiedHeader {
     }
 
     /// The one that is written for a record of `epoch`.
+    #[inline]
     pub(super) fn new(epoch: Epoch, id: &[u8], length: usize) -> Self {
         Self {
             epoch: epoch.0 as u8 & EPOCH,
@@ -94,48 +95,60 @@ impl UnifiedHeader {
     }
 
     /// Writes what [`Self::new`] says into `out`, which has just its length. The number is not masked yet.
+    #[inline]
     pub(super) fn write(&self, out: &mut [u8], number: RecordNumber, id: &[u8]) {
         let flags = FIXED | LONG_NUMBER | LENGTH | self.epoch;
-        let flags = flags | if id.is_empty() { 0 } else { CONNECTION_ID };
+        let [n0, n1] = (number.sequence() as u16).to_be_bytes();
+        let [l0, l1] = (self.length as u16).to_be_bytes();
+        if let Ok(out) = <&mut [u8; Self::WRITTEN]>::try_from(&mut *out) {
+            *out = [flags, n0, n1, l0, l1];
+            return;
+        }
         let (first, rest) = out.split_at_mut(1);
         let (place_of_id, rest) = rest.split_at_mut(id.len());
-        let (place_of_number, place_of_length) = rest.split_at_mut(2);
-        first.copy_from_slice(&[flags]);
+        first.copy_from_slice(&[flags | CONNECTION_ID]);
         place_of_id.copy_from_slice(id);
-        place_of_number.copy_from_slice(&(number.sequence() as u16).to_be_bytes());
-        place_of_length.copy_from_slice(&(self.length as u16).to_be_bytes());
+        rest.copy_from_slice(&[n0, n1, l0, l1]);
     }
 
     /// Whether this may be a record of `epoch`.
+    #[inline]
     pub(super) fn is_of(&self, epoch: Epoch) -> bool {
         epoch.0 as u8 & EPOCH == self.epoch
     }
 
-    /// Masks or unmasks the number where it stands.
-    pub(super) fn mask(&self, record: &mut [u8], mask: [u8; 2]) {
-        for (byte, mask) in self.number_mut(record).iter_mut().zip(mask) {
-            *byte ^= mask;
+    /// Masks the number that [`Self::write`] has written into `head`.
+    #[inline]
+    pub(super) fn mask(&self, head: &mut [u8], [first, second]: [u8; 2]) {
+        if let Some([high, low, ..]) = head.get_mut(self.number_at..) {
+            *high ^= first;
+            *low ^= second;
         }
     }
 
-    /// The sequence number whose low bits stand in the unmasked header: the one nearest to `expected`
-    /// (RFC 9147 §4.2.2).
-    pub(super) fn sequence(&self, record: &mut [u8], expected: u64) -> u64 {
-        let low = self
-            .number_mut(record)
-            .iter()
-            .fold(0, |value, byte| value << 8 | u64::from(*byte));
-        reconstruct(expected, low, 8 * self.number_len as u32)
-    }
-
-    fn number_mut<'a>(&self, record: &'a mut [u8]) -> &'a mut [u8] {
-        record
-            .get_mut(self.number_at..self.number_at + self.number_len)
-            .unwrap_or_default()
+    /// Takes the mask off the number where it stands in `head`, and gives the sequence number whose low bits it is: the one
+    /// nearest to `expected` (RFC 9147 §4.2.2).
+    #[inline]
+    pub(super) fn unmask(&self, head: &mut [u8], [first, second]: [u8; 2], expected: u64) -> u64 {
+        match (self.number_len, head.get_mut(self.number_at..)) {
+            (2, Some([high, low, ..])) => {
+                *high ^= first;
+                *low ^= second;
+                let low = u16::from_be_bytes([*high, *low]);
+                reconstruct(expected, low.into(), u16::BITS)
+            }
+            (_, Some([low, ..])) => {
+                *low ^= first;
+                reconstruct(expected, (*low).into(), u8::BITS)
+            }
+            // A header that was read has a number.
+            _ => expected,
+        }
     }
 }
 
 /// Of the sequence numbers that end in these `bits` bits, the one nearest to `expected`.
+#[inline]
 fn reconstruct(expected: u64, low: u64, bits: u32) -> u64 {
     let span = 1 << bits;
     let candidate = (expected & !(span - 1)) | low;

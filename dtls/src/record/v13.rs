@@ -11,6 +11,7 @@ use super::unified::UnifiedHeader;
 use super::{SealError, Unsealed, fill};
 
 /// Writes one record into `out` and says its length.
+#[inline]
 pub(super) fn seal(key: &KeyV13, text: &Unsealed<'_>, out: &mut [u8]) -> Result<usize, SealError> {
     let plaintext = text.len() + 1;
     let header = UnifiedHeader::new(text.number.epoch(), text.id, plaintext + TAG_LEN);
@@ -19,13 +20,15 @@ pub(super) fn seal(key: &KeyV13, text: &Unsealed<'_>, out: &mut [u8]) -> Result<
         .ok_or(SealError::BufferTooSmall)?;
     let (head, body) = record.split_at_mut(header.len);
     header.write(head, text.number, text.id);
-    let (in_out, tag) = body.split_at_mut(plaintext);
+    let (in_out, tag) = body
+        .split_last_chunk_mut()
+        .ok_or(SealError::BufferTooSmall)?;
     fill(in_out, text.parts);
     if let Some(last) = in_out.last_mut() {
         *last = text.content_type as u8;
     }
-    let sealed = key.seal(nonce(text.number), head, in_out);
-    tag.copy_from_slice(&sealed.ok_or(SealError::TooLong)?);
+    key.seal(nonce(text.number), head, in_out, tag)
+        .ok_or(SealError::TooLong)?;
     // A tag and a type are more than a sample: nothing needs padding.
     let sample = body.first_chunk().ok_or(SealError::TooLong)?;
     header.mask(head, key.mask(sample));
@@ -33,20 +36,23 @@ pub(super) fn seal(key: &KeyV13, text: &Unsealed<'_>, out: &mut [u8]) -> Result<
 }
 
 /// Takes the mask off the number of a record that holds a sample, and says which sequence number it is.
+#[inline]
 pub(super) fn unmask(
     key: &KeyV13,
     header: &UnifiedHeader,
     record: &mut [u8],
     expected: u64,
 ) -> u64 {
-    let sample = record.get(header.len..).and_then(<[u8]>::first_chunk);
-    if let Some(mask) = sample.map(|sample| key.mask(sample)) {
-        header.mask(record, mask);
+    if let Some((head, body)) = record.split_at_mut_checked(header.len)
+        && let Some(sample) = body.first_chunk()
+    {
+        return header.unmask(head, key.mask(sample), expected);
     }
-    header.sequence(record, expected)
+    expected
 }
 
 /// Opens in place a record whose number is unmasked, and says where in it the inner plaintext stands.
+#[inline]
 pub(super) fn open(
     key: &KeyV13,
     number: RecordNumber,
