@@ -19,7 +19,7 @@ use floe_dtls::{
     CipherSuite, Config, CryptoBackend, KeyUpdateRequest, NamedGroup, ProtocolVersion, Side,
 };
 use floe_interop_boring as clock;
-use guarded::Guarded;
+use guarded::{Guarded, Pieces};
 use interop::{
     Case, FLOE, MTUS, P384, RSA, SIDES, STRANGER, Stranger, assert_same_srtp_keys, assert_talking,
     both_connected,
@@ -224,16 +224,17 @@ fn assert_all_acknowledged(pair: &Pair<Peer, SslNode>) {
 }
 
 /// A client before floe's gate, from the first datagram to data both ways.
-fn through_the_gate(case: Case) -> Pair<Guarded, SslNode> {
+fn through_the_gate(case: Case, pieces: Pieces, link: Link) -> Pair<Guarded, SslNode> {
     case.tell();
     let stranger = SslNode::new(&case, identity(FLOE).certificate());
-    let floe = Guarded::new(case.config(), case.stranger());
+    let floe = Guarded::new(case.config(), pieces, case.stranger());
     let addresses = ([address(FLOE)], [address(STRANGER)]);
     let mut pair = Pair::new(case.seed, (floe, &addresses.0), (stranger, &addresses.1));
-    pair.network.set_links(case.link());
+    pair.network.set_links(link);
     let now = pair.now();
     pair.b.start(now);
     pair.drive_until(|floe, stranger| floe.is_connected() && stranger.is_connected());
+    pair.network.set_links(case.link());
     pair.drive();
     let now = pair.now();
     pair.a.peer().say(now, b"as the dew");
@@ -247,26 +248,69 @@ fn through_the_gate(case: Case) -> Pair<Guarded, SslNode> {
     pair
 }
 
+/// At the smallest MTU the ClientHellos of DTLS 1.3 come in pieces; those of DTLS 1.2 still fit.
 // req: T9 T64
 #[test]
 fn client_cookies_of_floe() {
     for version in BOTH {
-        for mtu in [900, 1200] {
+        for mtu in MTUS {
             let case = Case {
                 groups: Some(&[NamedGroup::X25519, NamedGroup::SECP256R1]),
                 ..Case::new(Side::Server, version, mtu)
             };
-            let pair = through_the_gate(case);
-            assert_eq!((pair.a.answered, pair.a.proven), (1, true));
+            let link = case.link();
+            let pair = through_the_gate(case, Pieces::kept(), link);
+            let guard = &pair.a;
+            assert_eq!((guard.answered, guard.dropped, guard.proven), (1, 0, true));
+            let in_pieces = version == V13 && mtu == 256;
+            assert_eq!(guard.parts > 0, in_pieces, "{} parts", guard.parts);
         }
     }
 }
 
-/// Its ClientHello needs two datagrams, so there is no cookie, but three bytes for each that came until it has answered.
+/// Both its ClientHellos need two datagrams and more, whatever the MTU.
+// req: T2 T9 T64
+#[test]
+fn dtls_1_3_client_post_quantum_cookies_of_floe() {
+    for mtu in MTUS {
+        let case = post_quantum(Side::Server, mtu);
+        let link = case.link();
+        let pair = through_the_gate(case, Pieces::kept(), link);
+        let guard = &pair.a;
+        assert_eq!((guard.answered, guard.dropped, guard.proven), (1, 0, true));
+        // The last piece makes it whole.
+        assert!(guard.parts >= 2, "{} parts", guard.parts);
+    }
+}
+
+/// Some datagrams get lost, come twice or late: the client sends its ClientHello again until it is whole.
+// req: T2 T9 T64
+#[test]
+fn client_cookies_of_floe_over_a_bad_network() {
+    for version in BOTH {
+        for seed in 0..20 {
+            let case = Case {
+                seed,
+                groups: Some(&[NamedGroup::X25519, NamedGroup::SECP256R1]),
+                ..Case::new(Side::Server, version, 256)
+            };
+            let link = Link {
+                mtu: case.mtu,
+                ..bad_network()
+            };
+            let pair = through_the_gate(case, Pieces::kept(), link);
+            assert!(pair.a.answered >= 1 && pair.a.proven);
+        }
+    }
+}
+
+/// Nothing is asked of its address: until it has answered, three bytes go out at most for each that came.
 // req: T9 T64
 #[test]
 fn dtls_1_3_client_post_quantum_on_an_unproven_path() {
-    let pair = through_the_gate(post_quantum(Side::Server, 1200));
+    let case = post_quantum(Side::Server, 1200);
+    let link = case.link();
+    let pair = through_the_gate(case, Pieces::LetIn, link);
     assert_eq!((pair.a.answered, pair.a.proven), (0, false));
 }
 
