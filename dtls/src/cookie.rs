@@ -161,7 +161,7 @@ impl CookieGate {
     ) -> Verdict {
         assert_holds_an_answer(out);
         match Arrival::read(datagram) {
-            Ok(arrival) => match self.judge(now, client, &arrival, datagram.len(), out) {
+            Ok(arrival) => match self.judge(now, client, &arrival, out) {
                 Judged::Proven(state) => Verdict::Proven(arrival.proof(state, None)),
                 Judged::Not(verdict) => verdict,
             },
@@ -196,7 +196,7 @@ impl CookieGate {
         let Ok(arrival) = Arrival::collected(&whole) else {
             return Verdict::Dropped(DropReason::MalformedFragment);
         };
-        match self.judge(now, client, &arrival, whole.received, out) {
+        match self.judge(now, client, &arrival, out) {
             Judged::Proven(state) => {
                 Verdict::Proven(arrival.proof(state, Some(whole.message.clone())))
             }
@@ -204,15 +204,8 @@ impl CookieGate {
         }
     }
 
-    /// Looks at a whole ClientHello that came in `received` bytes, and answers it if it proves nothing.
-    fn judge(
-        &self,
-        now: Instant,
-        client: &[u8],
-        arrival: &Arrival<'_>,
-        received: usize,
-        out: &mut [u8],
-    ) -> Judged {
+    /// Looks at a whole ClientHello and answers it if it proves nothing, with no more than three bytes for each of it.
+    fn judge(&self, now: Instant, client: &[u8], arrival: &Arrival<'_>, out: &mut [u8]) -> Judged {
         let (content_type, body) = match self.examine(now, client, arrival) {
             Ok(Examined::Proven(state)) => return Judged::Proven(state),
             Ok(Examined::Again(message)) => (ContentType::Handshake, message),
@@ -225,7 +218,7 @@ impl CookieGate {
         // Numbered as what it answers is, so that it is not taken for a repetition (RFC 6347 §4.2.1).
         let mut records = RecordLayer::default();
         records.begin_plaintext_at(arrival.number.sequence());
-        let room = out.len().min(AMPLIFICATION * received);
+        let room = out.len().min(AMPLIFICATION * arrival.message.len());
         let (out, _) = out.split_at_mut(room);
         Judged::Not(
             match records.seal(Epoch::PLAINTEXT, content_type, [&body, &[]], out) {

@@ -418,7 +418,6 @@ impl Connection {
                 self.enter(now, Phase::Connected(established), Reason::PeerVerified);
                 let work = self.work();
                 work.timers.stop(Timer::Fingerprints);
-                work.opening.remote = RemoteIdentity::Later;
                 work.events
                     .extend(negotiated.srtp_profile.map(Event::SrtpReady));
             }

@@ -3,6 +3,7 @@
 mod alerts;
 mod keys;
 mod late;
+mod leftovers;
 
 use std::time::Duration;
 

@@ -26,8 +26,6 @@ pub struct PartialHello {
 struct Pieces {
     message_seq: u16,
     reassembler: Reassembler,
-    /// Bytes of the datagrams that brought them.
-    received: usize,
 }
 
 /// A ClientHello that came as a whole, or has become one.
@@ -36,8 +34,6 @@ pub(super) struct WholeHello {
     pub(super) message_seq: u16,
     /// That of the record with the piece that was missing.
     pub(super) number: RecordNumber,
-    /// Bytes of all datagrams that it came in.
-    pub(super) received: usize,
 }
 
 impl PartialHello {
@@ -80,7 +76,7 @@ impl PartialHello {
             *self = Self::new(now);
         }
         let mut outcome = Err(DropReason::TruncatedRecord);
-        let (mut rest, mut counted) = (datagram, datagram.len());
+        let mut rest = datagram;
         while !rest.is_empty() {
             let (number, payload, behind) = match hello_record(rest) {
                 Ok(record) => record,
@@ -92,14 +88,13 @@ impl PartialHello {
                 let Ok(fragment) = Fragment::read(&mut reader) else {
                     return outcome.or(Err(DropReason::MalformedFragment));
                 };
-                match self.take_fragment(&fragment, counted) {
-                    Ok(None) => (outcome, counted) = (Ok(None), 0),
-                    Ok(Some((message, message_seq, received))) => {
+                match self.take_fragment(&fragment) {
+                    Ok(None) => outcome = Ok(None),
+                    Ok(Some((message, message_seq))) => {
                         return Ok(Some(WholeHello {
                             message,
                             message_seq,
                             number,
-                            received,
                         }));
                     }
                     Err(reason) => outcome = outcome.or(Err(reason)),
@@ -109,12 +104,11 @@ impl PartialHello {
         outcome
     }
 
-    /// One fragment, in a datagram of which this many bytes are not counted yet.
+    /// Takes one fragment; gives the message and its message_seq as soon as it is whole.
     fn take_fragment(
         &mut self,
         fragment: &Fragment<'_>,
-        datagram: usize,
-    ) -> Result<Option<(Message, u16, usize)>, DropReason> {
+    ) -> Result<Option<(Message, u16)>, DropReason> {
         let header = fragment.header;
         if header.handshake_type != HandshakeType::CLIENT_HELLO {
             return Err(DropReason::UnexpectedPlaintext);
@@ -131,18 +125,13 @@ impl PartialHello {
             _ => self.pieces = None,
         }
         let pieces = self.pieces.get_or_insert_with(|| Pieces::new(seq));
+        // What a fragment contradicts is what was dropped: it is kept itself, and may be all that is needed.
         let taken = pieces.reassembler.accept(Epoch::PLAINTEXT, fragment);
-        match taken {
-            // What it contradicts is what was dropped: it is kept itself, and may be all that is needed.
-            Ok(()) | Err(DropReason::FragmentConflict) => pieces.received += datagram,
-            Err(_) => {}
-        }
-        let received = pieces.received;
         let Some(message) = pieces.reassembler.pop() else {
             return taken.map(|()| None);
         };
         self.pieces = None;
-        Ok(Some((message, seq, received)))
+        Ok(Some((message, seq)))
     }
 }
 
@@ -153,7 +142,6 @@ impl Pieces {
         Self {
             message_seq,
             reassembler,
-            received: 0,
         }
     }
 }

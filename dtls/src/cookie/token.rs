@@ -107,3 +107,35 @@ impl Kept {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is said, the client and the hello follow each other in the MAC: none of them ends where another one begins.
+    // req: T9
+    #[test]
+    fn a_cookie_is_not_good_where_the_same_bytes_are_divided_otherwise() {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "any instant will do: only differences count"
+        )]
+        let now = Instant::now();
+        let secret = Secret::new(now, [7; Secret::LEN]);
+        let subject = |client, hello| Subject { client, hello };
+        let cookie = secret.bake(now, b"said", &subject(b"client", b"hello"));
+        let taste = |cookie: &[u8], client, hello| {
+            let said = secret.taste(now, cookie, &subject(client, hello));
+            said.map(<[u8]>::to_vec)
+        };
+        let said = Some(b"said".to_vec());
+        assert_eq!(taste(&cookie, b"client", b"hello"), said);
+        assert_eq!(taste(&cookie, b"clienth", b"ello"), None);
+        assert_eq!(taste(&cookie, b"clien", b"thello"), None);
+        let (start, tag) = cookie.split_at(cookie.len() - Secret::TAG_LEN);
+        let more = [start, b"c", tag].concat();
+        assert_eq!(taste(&more, b"lient", b"hello"), None);
+        let less = [&start[..start.len() - 1], tag].concat();
+        assert_eq!(taste(&less, b"dclient", b"hello"), None);
+    }
+}

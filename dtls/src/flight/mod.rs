@@ -176,7 +176,7 @@ impl Air {
 
     /// Whether it is a last flight that waits for nothing: it may never be asked for.
     fn is_at_rest(&self) -> bool {
-        self.phase == Phase::Answering && self.until.is_some() && self.copies.is_none()
+        self.phase == Phase::Answering && self.copies.is_none()
     }
 
     /// Whether it has had its time.

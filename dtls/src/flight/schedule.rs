@@ -69,3 +69,24 @@ fn steps(duration: Duration, step: Duration) -> u16 {
     let steps = duration.as_nanos().div_ceil(step.as_nanos());
     u16::try_from(steps).unwrap_or(u16::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // req: T20
+    #[test]
+    fn each_of_eight_transmissions_has_its_own_part_of_a_quarter() {
+        let schedule = Schedule {
+            initial: steps(Duration::from_millis(640), INITIAL_STEP),
+            cap: steps(Duration::from_millis(640), CAP_STEP),
+            spread: [0x10, 0x32, 0xc4, 0xfe],
+        };
+        // The low half of a byte comes first, and what is added is so many 64ths.
+        let added = [1, 2, 3, 4, 12, 14, 15, 0];
+        for (tries, added) in (1..).zip(added.into_iter().cycle().take(20)) {
+            let expected = Duration::from_millis(640 + 10 * added);
+            assert_eq!(schedule.timeout(tries), expected, "{tries}");
+        }
+    }
+}

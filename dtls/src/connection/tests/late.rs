@@ -5,7 +5,11 @@ use crate::connection_id::ConnectionId;
 use crate::error::InvalidMessage;
 
 /// A record of the protected epoch with a whole handshake message in it.
-fn handshake_record(from: &mut Connection, handshake_type: HandshakeType, seq: u16) -> Vec<u8> {
+pub(super) fn handshake_record(
+    from: &mut Connection,
+    handshake_type: HandshakeType,
+    seq: u16,
+) -> Vec<u8> {
     let header = HandshakeHeader::whole(handshake_type, seq, 0).to_bytes();
     let mut out = vec![0; 200];
     let len = from
