@@ -127,9 +127,15 @@ impl Affairs {
     }
 
     /// Lets go of what the peer has had the time to ask for.
+    #[inline]
     pub(super) fn let_go(&mut self, now: Instant) {
         match self {
-            Self::Idle(rest) => drop(rest.kept.take_if(|kept| !kept.let_go(now))),
+            Self::Idle(rest) => {
+                let is_over = |kept: &mut Box<Kept>| !kept.let_go(now);
+                if rest.kept.as_mut().is_some_and(is_over) {
+                    rest.kept = None;
+                }
+            }
             Self::Busy(work) => work.flight.let_go(now, &mut work.timers),
         }
     }

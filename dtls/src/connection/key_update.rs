@@ -177,6 +177,7 @@ impl Connection {
     }
 
     /// Something authentic came in the newest epoch: older ones have their time from now on.
+    #[inline]
     pub(super) fn on_newest_epoch(&mut self, now: Instant) {
         let config = &self.config;
         self.records
@@ -184,6 +185,7 @@ impl Connection {
     }
 
     /// At every input: nobody is woken to let go of what the peer might still have asked for, or sent.
+    #[inline]
     pub(super) fn let_go_in_time(&mut self, now: Instant) {
         self.records.let_go(|| Second::of(now, &self.config));
         self.affairs.let_go(now);
