@@ -17,10 +17,14 @@
 //! peer's candidates, a checklist, and the pair in use with its consent:
 //!
 //! ```text
-//!   request ─► FINGERPRINT ─► username ─► MAC ─► answer ─► observe ─► triggered check │ nomination
-//!   response ─► FINGERPRINT ─► transaction ─► MAC ─► symmetric? ─► pair succeeded │ role switched │ consent renewed
+//!   request ─► username ─► MAC ─► FINGERPRINT ─► answer ─► observe ─► triggered check │ nomination
+//!   response ─► transaction ─► MAC ─► FINGERPRINT ─► symmetric? ─► pair succeeded │ role switched │ consent renewed
 //!   time ─► retransmissions ─► consent ─► nomination ─► one new check per Ta
 //! ```
+//!
+//! FINGERPRINT comes late on purpose, although RFC 8489 §14.7 has it tell STUN from all else: that the magic cookie and a known
+//! username or transaction do already, for less, and whoever forges a message forges a CRC as well. Without one, or with one
+//! that is wrong, nothing counts.
 //!
 //! Where packets go is not the peer's to decide alone: [`AddressFilter`] keeps it from naming this machine's loopback or a
 //! cloud's metadata service, an address that has not answered gets no more than two datagrams for one that came from there,

@@ -313,3 +313,51 @@ fn the_whole_transaction_id_is_compared() {
     }
     assert_eq!(solo.answer(&check), Received::Handled);
 }
+
+/// The same message without its FINGERPRINT, which is its last attribute.
+fn without_fingerprint(message: &[u8]) -> Vec<u8> {
+    let mut message = message[..message.len() - 8].to_vec();
+    let length = u16::try_from(message.len() - 20).unwrap();
+    message[2..4].copy_from_slice(&length.to_be_bytes());
+    message
+}
+
+fn with_another_fingerprint(message: &[u8]) -> Vec<u8> {
+    let mut message = message.to_vec();
+    *message.last_mut().unwrap() ^= 1;
+    message
+}
+
+// req: S4 I8
+#[test]
+fn an_answer_counts_with_its_fingerprint_only_to_whatever_it_answers() {
+    type Spoil = fn(&[u8]) -> Vec<u8>;
+    let spoilt: [(Spoil, DropReason); 2] = [
+        (without_fingerprint, DropReason::MissingFingerprint),
+        (with_another_fingerprint, DropReason::BadFingerprint),
+    ];
+    for (spoil, reason) in spoilt {
+        let dropped = Received::Dropped(reason);
+        let mut solo = Solo::checking(Initiation::Initiating, Config::default(), &remotes(1));
+        let check = solo.take_requests().remove(0);
+        let success = solo.success_to(&check, local());
+        let conflict = solo.error_to(&check, ErrorCode::ROLE_CONFLICT);
+        for answer in [&success, &conflict] {
+            assert_eq!(solo.receive(remote(0), &spoil(answer)), dropped);
+        }
+        assert_eq!(solo.agent.state(), State::Checking);
+        assert_eq!(solo.agent.role(), Some(floe_ice::Role::Controlling));
+        // The transaction is open all the while.
+        assert_eq!(solo.receive(remote(0), &success), Received::Handled);
+        assert_eq!(solo.agent.state(), State::Connected);
+
+        let mut solo = crate::support::solo::in_a_call();
+        solo.run_for(secs(6));
+        let check = solo.take_requests().remove(0);
+        let success = solo.success_to(&check, local());
+        assert_eq!(solo.receive(remote(0), &spoil(&success)), dropped);
+        assert!(solo.agent.consent_age(solo.now) >= Some(secs(4)));
+        assert_eq!(solo.receive(remote(0), &success), Received::Handled);
+        assert_eq!(solo.agent.consent_age(solo.now), Some(ms(0)));
+    }
+}

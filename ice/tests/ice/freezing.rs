@@ -139,3 +139,28 @@ fn a_request_releases_its_pair_though_it_is_frozen() {
     assert_eq!(checks.len(), 1);
     assert_eq!(checks[0].path.remote, remote(2));
 }
+
+// req: I4
+#[test]
+fn a_frozen_pair_waits_for_its_own_foundation_whichever_other_is_idle() {
+    let mut config = Config::default();
+    config.freezing = Freezing::On;
+    let mut solo = Solo::checking(Initiation::Initiating, config, &[]);
+    for n in 0..4 {
+        let foundation = floe_ice::Foundation::new(if n < 2 { "busy" } else { "idle" }).unwrap();
+        let candidate = Candidate::host(remote(n))
+            .with_local_preference(60_000 - n)
+            .with_foundation(foundation);
+        let _ = solo.agent.add_remote_candidate(solo.now, candidate);
+    }
+    solo.run_for(ms(60));
+    let checks = solo.take_requests();
+    let refused = checks.last().unwrap();
+    assert_eq!(refused.path.remote, remote(2));
+    let refusal = solo.error_to(refused, floe_stun::ErrorCode::BAD_REQUEST);
+    let _ = solo.receive(remote(2), &refusal);
+    solo.run_for(ms(200));
+    let next = first_transmissions(&mut solo);
+    // The second is the better one, but the first of its foundation is still being asked.
+    assert_eq!(next, [(ms(100), remote(3))]);
+}

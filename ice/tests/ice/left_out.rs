@@ -189,3 +189,18 @@ fn a_nomination_ends_the_search_among_what_was_left_out_too() {
     assert!(solo.take_requests().is_empty(), "nobody else is asked");
     assert_eq!(solo.agent.state(), State::Failed);
 }
+
+// req: I14 I43
+#[test]
+fn while_some_are_left_out_it_is_no_dead_end_that_all_others_have_failed() {
+    let mut config = Config::default();
+    config.max_pairs = 2;
+    let mut solo = Solo::checking(Initiation::Initiating, config, &remotes(3));
+    solo.run_for(ms(60));
+    let checks = solo.take_requests();
+    for check in &checks {
+        let refusal = solo.error_to(check, ErrorCode::BAD_REQUEST);
+        let _ = solo.receive(check.path.remote, &refusal);
+    }
+    assert_eq!((checks.len(), solo.agent.state()), (2, State::Checking));
+}

@@ -31,6 +31,7 @@ mod security;
 mod silence;
 mod statistics;
 mod strangers;
+mod succession;
 mod timers;
 mod trickle;
 mod undrained;

@@ -1,9 +1,9 @@
 //! Peer-reflexive candidates that are signalled later (RFC 8838 §11.4).
 
-use floe_ice::{Candidate, CandidateType, Config, Event, Initiation, PairState, Received};
+use floe_ice::{Candidate, CandidateType, Config, Event, Initiation, Mode, PairState, Received};
 
-use crate::support::solo::{Solo, remote};
-use crate::support::{ms, secs};
+use crate::support::solo::{Solo, local, remote};
+use crate::support::{address, ms, secs};
 
 // req: I11
 #[test]
@@ -114,4 +114,27 @@ fn an_address_on_both_transports_is_two_candidates() {
     assert_ne!(udp, tcp);
     assert_eq!(add(host()), udp);
     assert_eq!(add(host().over_tcp(floe_ice::TcpType::Passive)), tcp);
+}
+
+// req: I3 I11
+#[test]
+fn a_stranger_that_is_signalled_gets_the_pairs_it_lacked() {
+    let mut solo = Solo::checking(Initiation::Responding, Config::default(), &[]);
+    let second = address(1, 1);
+    let ours = Candidate::host(second);
+    solo.agent.add_local_candidate(solo.now, ours).unwrap();
+    let request = solo.check().bytes();
+    let _ = solo.receive(remote(0), &request);
+    let paths = |solo: &Solo| {
+        let pairs = solo.agent.candidate_pairs();
+        let mut paths: Vec<_> = pairs
+            .map(|p| (p.pair.path.local, p.pair.path.remote))
+            .collect();
+        paths.sort();
+        paths
+    };
+    assert_eq!(paths(&solo), [(local(), remote(0))], "where it was heard");
+    let theirs = Candidate::host(remote(0));
+    solo.agent.add_remote_candidate(solo.now, theirs).unwrap();
+    assert_eq!(paths(&solo), [(local(), remote(0)), (second, remote(0))]);
 }

@@ -508,3 +508,35 @@ fn an_end_of_candidates_that_nobody_signalled_completes_nothing() {
     assert_ne!(solo.agent.state(), State::Failed);
     assert!(solo.agent.send_path().is_some());
 }
+
+// req: I13 I43
+#[test]
+fn strangers_take_no_place_from_signalled_candidates_and_equals_none_from_each_other() {
+    let mut config = Config::default();
+    config.max_remote_candidates = 2;
+    let mut solo = Solo::checking(Initiation::Responding, config, &[]);
+    for n in [10, 11] {
+        let request = solo.check().bytes();
+        let _ = solo.receive(remote(n), &request);
+    }
+    let mut add = |n: u16, priority| {
+        let candidate = Candidate::host(remote(n)).with_priority(priority);
+        let added = solo.agent.add_remote_candidate(solo.now, candidate);
+        (
+            added.unwrap().is_some(),
+            solo.agent.stats().remote_candidates_dropped,
+        )
+    };
+    assert_eq!(add(0, 100), (true, 0));
+    assert_eq!(
+        add(1, 90),
+        (true, 0),
+        "there is room for two beside strangers"
+    );
+    assert_eq!(add(2, 90), (false, 1), "it is no better");
+    assert_eq!(add(3, 91), (true, 2));
+    let pairs = solo.agent.candidate_pairs();
+    let mut remotes: Vec<_> = pairs.map(|p| p.pair.path.remote).collect();
+    remotes.sort();
+    assert_eq!(remotes, [0, 3, 10, 11].map(remote));
+}
