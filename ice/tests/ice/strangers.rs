@@ -1,6 +1,6 @@
 //! Peer-reflexive candidates that are signalled later (RFC 8838 §11.4).
 
-use floe_ice::{Candidate, CandidateType, Config, Event, Initiation, Mode, PairState, Received};
+use floe_ice::{Candidate, CandidateType, Config, Event, Initiation, PairState, Received};
 
 use crate::support::solo::{Solo, local, remote};
 use crate::support::{address, ms, secs};
