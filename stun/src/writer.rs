@@ -191,6 +191,8 @@ impl<'b> Writer<'b, Open> {
         };
         let start = self.len;
         self.space(attribute_type, algorithm.mac_len());
+        // The length that FINGERPRINT will want, while there is time: its CRC waits for what was written last.
+        self.write_length(self.len + FINGERPRINT_LEN);
         let Self {
             buf, len, fault, ..
         } = self;
@@ -260,21 +262,31 @@ impl<Stage> Writer<'_, Stage> {
         self.seal()
     }
 
-    /// Writes the length field.
+    /// Ends the message.
     #[inline]
     fn seal(&mut self) -> Result<usize, WriteError> {
         if let Some(fault) = self.fault {
             return Err(fault);
         }
-        let length =
-            u16::try_from(self.len - HEADER_LEN).map_err(|_| WriteError::MessageTooLong)?;
+        if self.len - HEADER_LEN > u16::MAX.into() {
+            return Err(WriteError::MessageTooLong);
+        }
         if self.len > self.buf.len() {
             return Err(WriteError::BufferTooShort { needed: self.len });
         }
-        if let Some([_, _, l0, l1]) = self.buf.first_chunk_mut() {
+        self.write_length(self.len);
+        Ok(self.len)
+    }
+
+    /// Writes the length field of a message of `len` bytes, unless it says so already.
+    #[inline]
+    fn write_length(&mut self, len: usize) {
+        let length = (len - HEADER_LEN) as u16;
+        if let Some([_, _, l0, l1]) = self.buf.first_chunk_mut()
+            && u16::from_be_bytes([*l0, *l1]) != length
+        {
             [*l0, *l1] = length.to_be_bytes();
         }
-        Ok(self.len)
     }
 
     /// Writes an attribute's header and padding, and lends the space of its value.
