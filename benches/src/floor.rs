@@ -55,8 +55,9 @@ impl Key {
         let parts = message.split_last_chunk::<TAIL>();
         let (covered, tail) = parts.expect("it ends in both");
         let front = &message[..message.len() - 8];
+        let authentic = self.mac(covered) == tail[4..24];
         let checksum = crc32fast::hash(front) ^ FINGERPRINT_XOR;
-        self.mac(covered) == tail[4..24] && checksum.to_be_bytes() == tail[28..]
+        authentic && checksum.to_be_bytes() == tail[28..]
     }
 
     /// Fills in the values of a message's last two attributes: what writing it costs at least.
