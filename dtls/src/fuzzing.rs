@@ -61,15 +61,17 @@ pub fn handshake_message(bytes: &[u8]) {
     }
 }
 
-/// Datagrams, each behind two bytes of length, into a record layer with keys that protect nothing: of DTLS 1.2, or of four
-/// epochs of DTLS 1.3; with a connection id, or without.
+/// Datagrams, each behind two bytes of length, into a record layer with keys that protect nothing: of DTLS 1.2, or of the
+/// handshake of DTLS 1.3 and of data, whose next epoch may be announced; with a connection id, or without.
 ///
 /// The first byte chooses the keys, the second the length of the connection id.
 pub fn records(bytes: &[u8]) {
     let Some((&[choice, id_len], mut rest)) = bytes.split_first_chunk() else {
         return;
     };
-    let mut layer = record_layer(choice, usize::from(id_len % 24));
+    let aeads = [Aead::Aes128Gcm, Aead::Aes256Gcm, Aead::ChaCha20Poly1305];
+    let aead = aeads[usize::from(choice / 2) % aeads.len()];
+    let mut layer = record_layer(aead, choice, usize::from(id_len % 24));
     for _ in 0..32 {
         let Some((&[l0, l1], after)) = rest.split_first_chunk() else {
             return;
@@ -77,22 +79,23 @@ pub fn records(bytes: &[u8]) {
         let len = after.len().min(u16::from_be_bytes([l0, l1]).into());
         let (datagram, after) = after.split_at(len);
         rest = after;
-        open_all(&mut layer, datagram);
+        open_all(&mut layer, aead, datagram);
     }
 }
 
-fn open_all(layer: &mut RecordLayer, datagram: &[u8]) {
+fn open_all(layer: &mut RecordLayer, aead: Aead, datagram: &[u8]) {
+    let secrets = |_| Some(RecordSecrets::new(aead, Protection::Null));
     let mut from = 0;
     while from < datagram.len() {
         let mut bytes = datagram.to_vec();
-        let opened = layer.open(&mut bytes, from);
+        let opened = layer.open(&mut bytes, from, secrets);
         assert!(opened.next > from && opened.next <= datagram.len());
         if let Ok(record) = opened.record {
             let payload = record.payload;
             assert!(from < payload.start && payload.start <= payload.end);
             assert!(payload.end <= opened.next);
             if record.number.epoch() != Epoch::PLAINTEXT {
-                let again = layer.open(&mut datagram.to_vec(), from).record;
+                let again = layer.open(&mut datagram.to_vec(), from, secrets).record;
                 assert!(again.is_err(), "a record is taken once");
             }
         }
@@ -100,9 +103,7 @@ fn open_all(layer: &mut RecordLayer, datagram: &[u8]) {
     }
 }
 
-fn record_layer(choice: u8, id_len: usize) -> RecordLayer {
-    let aeads = [Aead::Aes128Gcm, Aead::Aes256Gcm, Aead::ChaCha20Poly1305];
-    let aead = aeads[usize::from(choice / 2) % aeads.len()];
+fn record_layer(aead: Aead, choice: u8, id_len: usize) -> RecordLayer {
     let secret = vec![0; aead.key_len()];
     let mut layer = RecordLayer::default();
     if choice.is_multiple_of(2) {
@@ -110,11 +111,14 @@ fn record_layer(choice: u8, id_len: usize) -> RecordLayer {
         let key = RecordKey::v12(aead, &secret, &iv, Protection::Null);
         layer.add_read_key(Epoch::DTLS1_2, key.expect("lengths that fit"));
     } else {
-        for epoch in [2, 3, 4, 5] {
-            let secrets = RecordSecrets::new(aead, Protection::Null);
-            let key = secrets.key().expect("lengths that fit");
-            layer.keep_reading(TrafficSecret::repeated(0));
-            layer.add_read_key(Epoch(epoch), key);
+        let secrets = || RecordSecrets::new(aead, Protection::Null);
+        for epoch in [Epoch::HANDSHAKE, Epoch::APPLICATION] {
+            let key = secrets().key().expect("lengths that fit");
+            layer.keep_handshake(TrafficSecret::repeated(0));
+            layer.add_read_key(epoch, key);
+        }
+        if choice >= 128 {
+            layer.announce_next(secrets());
         }
     }
     let id = ConnectionId::new(&vec![0x1d; id_len]).expect("a short one");

@@ -40,6 +40,9 @@ impl Timer {
 pub(crate) struct Second(NonZeroU32);
 
 impl Second {
+    #[cfg(test)]
+    pub(crate) const START: Self = Self(NonZeroU32::MIN);
+
     pub(crate) fn of(now: Instant, config: &Config) -> Self {
         let origin = *config.origin.get_or_init(|| now);
         Self(NonZeroU32::MIN).after(now.saturating_duration_since(origin))

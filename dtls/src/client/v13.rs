@@ -238,7 +238,7 @@ impl ExpectFinished {
         say_finished(Side::Client, &traffic, &mut transcript, cx);
         let [read, write] =
             [Side::Server, Side::Client].map(|side| secrets.record_key(side, cx.config));
-        cx.records.keep_reading(traffic.secret(Side::Server));
+        cx.records.keep_handshake(traffic.secret(Side::Server));
         cx.records.add_read_key(Epoch::APPLICATION, read?);
         cx.records.add_write_key(Epoch::APPLICATION, write?);
         cx.send_flight();

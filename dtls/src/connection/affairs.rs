@@ -128,15 +128,23 @@ impl Affairs {
 
     /// Lets go of what the peer has had the time to ask for.
     #[inline]
-    pub(super) fn let_go(&mut self, now: Instant) {
+    pub(super) fn let_go(&mut self, now: Instant, config: &Config) {
         match self {
             Self::Idle(rest) => {
-                let is_over = |kept: &mut Box<Kept>| !kept.let_go(now);
-                if rest.kept.as_mut().is_some_and(is_over) {
+                let kept = rest.kept.as_ref();
+                if kept.is_some_and(|kept| kept.is_over(now, config)) {
                     rest.kept = None;
                 }
             }
             Self::Busy(work) => work.flight.let_go(now, &mut work.timers),
+        }
+    }
+
+    /// The peer is known to have heard what was acknowledged.
+    pub(super) fn on_acks_heard(&mut self) {
+        match self {
+            Self::Idle(rest) => drop(rest.kept.take_if(|kept| !kept.may_come_again())),
+            Self::Busy(work) => work.flight.on_acks_heard(),
         }
     }
 

@@ -11,8 +11,8 @@ use crate::error::{ApiMisuse, Error};
 use crate::fingerprint::{FingerprintSet, FingerprintVerified, RemoteIdentity};
 use crate::handshake::{Completed, FinishedVerified, Negotiated, Peer, PeerCertificate};
 use crate::key_schedule::Secrets;
-use crate::key_schedule::v13::TrafficSecret;
-use crate::record::protect::RecordKey;
+use crate::record::Neighbour;
+use crate::record::protect::{RecordKey, RecordSecrets};
 use crate::srtp::{SrtpKeys, SrtpProfile};
 
 /// A connection to a verified peer.
@@ -129,15 +129,44 @@ impl Established {
     ) -> Result<RecordKey, Error> {
         match &mut self.secrets {
             Secrets::V12(_) => Err(ApiMisuse::KeysCannotChange.into()),
-            Secrets::V13(secrets) => secrets.next_record_key(side, config),
+            Secrets::V13(secrets) => {
+                secrets.move_on(side);
+                secrets.record_key(side, config)
+            }
         }
     }
 
-    /// What is left of `side`'s records when their epoch ends; `None` in DTLS 1.2, where none does.
-    pub(super) fn traffic_secret(&self, side: Side) -> Option<TrafficSecret> {
+    /// What `side`'s key of the present is made of; `None` in DTLS 1.2, where none is changed.
+    pub(super) fn record_secrets(&self, side: Side, config: &Config) -> Option<RecordSecrets> {
         match &self.secrets {
             Secrets::V12(_) => None,
-            Secrets::V13(secrets) => Some(secrets.traffic_secret(side)),
+            Secrets::V13(secrets) => Some(secrets.record_secrets(side, config)),
+        }
+    }
+
+    /// What the peer's key of an epoch beside the one that it writes in is made of. Its secret moves on when the epoch
+    /// [before](Neighbour::Previous) is let go, and so is behind until then.
+    pub(super) fn secrets_of(
+        &self,
+        neighbour: Neighbour,
+        peer: Side,
+        config: &Config,
+    ) -> Option<RecordSecrets> {
+        match (&self.secrets, neighbour) {
+            (Secrets::V12(_), _) => None,
+            (Secrets::V13(secrets), Neighbour::Previous) => {
+                Some(secrets.record_secrets(peer, config))
+            }
+            (Secrets::V13(secrets), Neighbour::Next) => {
+                Some(secrets.next_record_secrets(peer, config))
+            }
+        }
+    }
+
+    /// `side`'s next epoch takes the place of the present one.
+    pub(super) fn move_on(&mut self, side: Side) {
+        if let Secrets::V13(secrets) = &mut self.secrets {
+            secrets.move_on(side);
         }
     }
 

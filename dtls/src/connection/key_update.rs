@@ -8,22 +8,26 @@
 //!                                                  └──────┘ another is wanted: this is it
 //! ```
 //!
-//! What we write changes when the peer has acknowledged our KeyUpdate; what we read changes with the peer's. One KeyUpdate
-//! is in the air at a time, and none before the handshake's last flight has left it. It does for all that want one before
-//! it is acknowledged, the peer's requests too (RFC 8446 §4.6.3); only a request of our own that it does not make follows.
+//! What we write changes when the peer has acknowledged our KeyUpdate; what we read changes with the first record that the
+//! peer writes after its own. One KeyUpdate is in the air at a time, and none before the handshake's last flight has left it.
+//! It does for all that want one before it is acknowledged, the peer's requests too (RFC 8446 §4.6.3); only a request of our
+//! own that it does not make follows.
+//!
+//! A change takes no memory that the connection does not have: the key of a direction is [packed](RecordKey::Packed) while it
+//! is being changed, and that of an epoch that has ended is made anew for each record.
 
 use std::time::Instant;
 
 use super::{Connection, Phase};
-use crate::config::Side;
 use crate::error::{ApiMisuse, Error, PeerMisbehaved};
 use crate::event::{AeadLimit, Event};
 use crate::flight::LINGER;
-use crate::key_schedule::v13::TrafficSecret;
 use crate::msgs::codec::Codec;
 use crate::msgs::enums::HandshakeType;
 use crate::msgs::post_handshake::KeyUpdateRequest;
+use crate::record::Opened;
 use crate::record::header::Epoch;
+#[cfg(doc)]
 use crate::record::protect::RecordKey;
 use crate::timer::Second;
 
@@ -93,14 +97,19 @@ impl Connection {
         let Some(work) = self.affairs.work_mut().filter(|_| possible) else {
             return;
         };
-        let updates = &mut work.key_updates;
-        if updates.in_air.is_some() || work.flight.is_in_air() {
+        if work.flight.is_in_air() {
             return;
         }
+        let updates = &mut work.key_updates;
         let Some(request) = updates.wanted.take() else {
             return;
         };
         updates.in_air = Some(request);
+        if let (Phase::Connected(established), Some(side)) = (&self.phase, self.side)
+            && let Some(secrets) = established.record_secrets(side, &self.config)
+        {
+            self.records.pack_write_key(secrets);
+        }
         let epoch = self.records.write_epoch();
         work.flight.begin(now);
         work.flight
@@ -110,41 +119,44 @@ impl Connection {
 
     /// The peer has all that was in the air.
     pub(super) fn on_all_acknowledged(&mut self, now: Instant) {
-        let newest = self.records.write_epoch();
-        self.records.drop_write_before(newest);
         // The peer has all of the handshake, and so nothing of its own to repeat.
-        self.records.drop_read_before(Epoch::APPLICATION);
+        self.records.drop_handshake();
         let updated = self.work().key_updates.in_air.take();
         if updated.is_some()
             && let Err(error) = self.write_in_next_epoch()
         {
             self.fail(now, error);
         }
+        let newest = self.records.write_epoch();
+        self.records.drop_write_before(newest);
         self.send_wanted_key_update(now);
         self.send_asked_for_ids(now);
     }
 
     fn write_in_next_epoch(&mut self) -> Result<(), Error> {
-        let (epoch, key) = self.next_key(self.records.write_epoch(), |side| side)?;
+        let epoch = next_after(self.records.write_epoch())?;
+        let key = match (&mut self.phase, self.side) {
+            (Phase::Connected(established), Some(side)) => {
+                established.next_record_key(side, &self.config)?
+            }
+            _ => return Err(ApiMisuse::NotConnected.into()),
+        };
         self.records.add_write_key(epoch, key);
-        self.records.drop_write_before(epoch);
         Ok(())
     }
 
-    /// The peer writes in the next epoch from now on; what was written before may still come.
+    /// The peer writes in the next epoch once it has our ACK.
     pub(super) fn on_key_update(&mut self, now: Instant, body: &[u8]) -> Result<(), Error> {
         let request = KeyUpdateRequest::read_all(body)?;
-        let current = self.records.read_epoch();
-        let ending = self.read_secret();
-        let (epoch, key) = self.next_key(current, Side::peer)?;
-        // The epoch before is kept until something came in the new one (RFC 9147 §8), and that of the handshake if it is
-        // next to it: it may come again while our ACK is on its way.
-        self.records
-            .drop_read_before(Epoch(current.0.saturating_sub(1)));
-        if let Some(ending) = ending {
-            self.records.keep_reading(ending);
+        next_after(self.records.read_epoch())?;
+        if self.records.drop_previous() {
+            self.move_on_reading();
         }
-        self.records.add_read_key(epoch, key);
+        if let (Phase::Connected(established), Some(side)) = (&self.phase, self.side)
+            && let Some(secrets) = established.record_secrets(side.peer(), &self.config)
+        {
+            self.records.announce_next(secrets);
+        }
         if request == KeyUpdateRequest::Requested {
             // Where the epochs end it is not answered (RFC 9147 §8).
             self.want_key_update(now, KeyUpdateRequest::NotRequested);
@@ -152,31 +164,34 @@ impl Connection {
         Ok(())
     }
 
-    /// What the peer's records of the present are protected by.
-    fn read_secret(&self) -> Option<TrafficSecret> {
-        match (&self.phase, self.side) {
-            (Phase::Connected(established), Some(side)) => established.traffic_secret(side.peer()),
-            _ => None,
-        }
-    }
-
-    /// The epoch after `current` and the key of one side in it.
-    fn next_key(
-        &mut self,
-        current: Epoch,
-        which: impl Fn(Side) -> Side,
-    ) -> Result<(Epoch, RecordKey), Error> {
-        let epoch = current.next().ok_or(PeerMisbehaved::TooManyKeyUpdates)?;
-        match (&mut self.phase, self.side) {
-            (Phase::Connected(established), Some(side)) => {
-                let key = established.next_record_key(which(side), &self.config)?;
-                Ok((epoch, key))
+    /// Opens the next record of a datagram. The first of an announced epoch says that the peer has our ACK.
+    #[inline]
+    pub(super) fn open(&mut self, datagram: &mut [u8], from: usize) -> Opened {
+        let had_announced = self.records.has_announced();
+        let (phase, side, config) = (&self.phase, self.side, &self.config);
+        let opened = self.records.open(datagram, from, |neighbour| match phase {
+            Phase::Connected(established) => {
+                established.secrets_of(neighbour, side?.peer(), config)
             }
-            _ => Err(ApiMisuse::NotConnected.into()),
+            _ => None,
+        });
+        if had_announced && !self.records.has_announced() {
+            self.affairs.on_acks_heard();
+            if !self.records.reads_previous() {
+                self.move_on_reading();
+            }
+        }
+        opened
+    }
+
+    /// Nothing of the peer's previous epoch is opened any more.
+    fn move_on_reading(&mut self) {
+        if let (Phase::Connected(established), Some(side)) = (&mut self.phase, self.side) {
+            established.move_on(side.peer());
         }
     }
 
-    /// Something authentic came in the newest epoch: older ones have their time from now on.
+    /// Something authentic came in the newest epoch: the one before has its time from now on.
     #[inline]
     pub(super) fn on_newest_epoch(&mut self, now: Instant) {
         let config = &self.config;
@@ -187,8 +202,10 @@ impl Connection {
     /// At every input: nobody is woken to let go of what the peer might still have asked for, or sent.
     #[inline]
     pub(super) fn let_go_in_time(&mut self, now: Instant) {
-        self.records.let_go(|| Second::of(now, &self.config));
-        self.affairs.let_go(now);
+        if self.records.let_go(|| Second::of(now, &self.config)) {
+            self.move_on_reading();
+        }
+        self.affairs.let_go(now, &self.config);
     }
 
     /// A cipher is near a limit: in DTLS 1.3 its key is changed, in DTLS 1.2 the owner is told.
@@ -205,4 +222,8 @@ impl Connection {
             },
         );
     }
+}
+
+fn next_after(epoch: Epoch) -> Result<Epoch, PeerMisbehaved> {
+    epoch.next().ok_or(PeerMisbehaved::TooManyKeyUpdates)
 }

@@ -10,7 +10,7 @@ use super::{Connection, Phase, Received};
 use crate::config::{PlaintextAcks, PlaintextAlerts, Side};
 use crate::error::{Error, InvalidMessage, PeerMisbehaved};
 use crate::event::Reason;
-use crate::flight::{Acknowledged, CHANGE_CIPHER_SPEC};
+use crate::flight::{Acknowledged, Arrival, CHANGE_CIPHER_SPEC};
 use crate::handshake::unexpected;
 use crate::msgs::alert::Alert;
 use crate::msgs::codec::{Codec, Reader};
@@ -21,7 +21,7 @@ use crate::reassembly::Message;
 use crate::record::Record;
 use crate::record::header::{ContentType, Epoch, Header, RecordNumber};
 use crate::stats::DropReason;
-use crate::timer::Timer;
+use crate::timer::{Second, Timer};
 
 /// Datagrams kept until the path is usable and the side known (T7).
 pub(super) const MAX_EARLY: usize = 4;
@@ -89,7 +89,7 @@ impl Connection {
         let mut next = 0;
         let mut received = None;
         while next < datagram.len() {
-            let opened = self.records.open(datagram, next);
+            let opened = self.open(datagram, next);
             next = opened.next;
             if let Some(limit) = opened.limit {
                 self.on_limit(now, limit);
@@ -247,6 +247,7 @@ impl Connection {
         let mut reader = Reader::new(payload);
         let mut outcome = None;
         let mut acknowledge = true;
+        let mut is_repetition = false;
         while !reader.is_empty() || outcome.is_none() {
             let taken = match Fragment::read(&mut reader) {
                 Ok(fragment) => self.on_fragment(now, number.epoch(), &fragment),
@@ -255,6 +256,7 @@ impl Connection {
                     Err(DropReason::MalformedFragment)
                 }
             };
+            is_repetition |= taken == Err(DropReason::StaleMessage);
             acknowledge &= match taken {
                 Ok(()) => true,
                 Err(DropReason::StaleMessage) => self.believes_acks(number.epoch()),
@@ -277,8 +279,13 @@ impl Connection {
         }
         // What is acknowledged need not come again, so all of the record must have been taken (RFC 9147 §7).
         if acknowledge {
+            let arrival = Arrival {
+                number,
+                at: Second::of(now, &self.config),
+                is_repetition,
+            };
             let work = self.work();
-            work.flight.received(now, number, &mut work.timers);
+            work.flight.received(now, arrival, &mut work.timers);
         }
         self.on_whole_messages(now);
         outcome.unwrap_or(Outcome::Handled)

@@ -11,7 +11,7 @@ use crate::msgs::codec::Codec;
 use crate::msgs::post_handshake::{Ack, AckNumber};
 use crate::record::RecordLayer;
 use crate::record::header::{ContentType, RecordNumber};
-use crate::timer::{Timer, TimerTable};
+use crate::timer::{Second, Timer, TimerTable};
 
 /// Record numbers in an ACK, the newest ones.
 const MOST: usize = 32;
@@ -29,7 +29,18 @@ pub(super) struct Acks {
     numbers: Vec<RecordNumber>,
     state: AckState,
     /// When the newest of them came.
-    newest_at: Option<Instant>,
+    newest_at: Option<Second>,
+    /// Whether one of them says what another said.
+    has_repetition: bool,
+}
+
+/// A record of handshake messages that was taken.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arrival {
+    pub(crate) number: RecordNumber,
+    pub(crate) at: Second,
+    /// Whether something of it was handled before.
+    pub(crate) is_repetition: bool,
 }
 
 /// What was acknowledged and may come again: an ACK of a repetition names all of it (RFC 9147 §7). Records of the handshake's
@@ -37,13 +48,19 @@ pub(super) struct Acks {
 #[derive(Debug)]
 pub(crate) struct Told {
     numbers: Box<[RecordNumber]>,
-    newest_at: Instant,
+    newest_at: Second,
+    has_repetition: bool,
 }
 
 impl Told {
     /// Whether the peer would have repeated by `now` what it lacks an ACK for.
-    pub(crate) fn is_over(&self, now: Instant) -> bool {
-        now >= self.newest_at + KEPT
+    pub(super) fn is_over(&self, now: Second) -> bool {
+        now >= self.newest_at.end_of(KEPT)
+    }
+
+    /// The peer is known to have been told: whether it repeated itself, so that more of that may be on its way.
+    pub(super) fn may_come_again(&self) -> bool {
+        self.has_repetition
     }
 }
 
@@ -53,6 +70,7 @@ impl From<Told> for Acks {
             numbers: told.numbers.into_vec(),
             state: AckState::Idle,
             newest_at: Some(told.newest_at),
+            has_repetition: told.has_repetition,
         }
     }
 }
@@ -70,15 +88,16 @@ enum AckState {
 
 impl Acks {
     /// A record was taken whose every fragment was of use, now or before.
-    pub(super) fn received(&mut self, now: Instant, number: RecordNumber) {
-        self.newest_at = Some(now);
+    pub(super) fn received(&mut self, arrival: Arrival) {
+        self.newest_at = Some(arrival.at);
+        self.has_repetition |= arrival.is_repetition;
         if self.numbers.len() == MOST {
             self.numbers.remove(0);
         }
         if self.numbers.capacity() == 0 {
             self.numbers.reserve_exact(USUAL);
         }
-        self.numbers.push(number);
+        self.numbers.push(arrival.number);
     }
 
     /// What was received is told in a while, and no later for what comes in the meantime.
@@ -116,13 +135,22 @@ impl Acks {
         Some(Told {
             numbers: self.numbers.into_boxed_slice(),
             newest_at,
+            has_repetition: self.has_repetition,
         })
+    }
+
+    /// The peer is known to have been told. What it said once does not come again.
+    pub(super) fn on_heard(&mut self) {
+        if self.is_told() && !self.has_repetition {
+            self.numbers = Vec::new();
+        }
     }
 
     /// Our flight says that the peer's was received.
     pub(super) fn forget(&mut self, timers: &mut TimerTable) {
         timers.stop(Timer::Ack);
         self.numbers.clear();
+        self.has_repetition = false;
         self.state = AckState::Idle;
     }
 
@@ -132,9 +160,13 @@ impl Acks {
         if self.state != AckState::Due {
             return None;
         }
-        self.state = AckState::Idle;
         let epoch = records.write_epoch();
+        // It waits until there is room for one number at least: an address that is not validated gets little.
         let room = out.len().checked_sub(records.overhead(epoch) + 2)? / AckNumber::LEN;
+        if room == 0 {
+            return None;
+        }
+        self.state = AckState::Idle;
         let newest = self.numbers.iter().rev().copied();
         let mut told: Vec<AckNumber> = newest
             .chain(records.acknowledged())
@@ -166,6 +198,18 @@ mod tests {
         Instant::now()
     }
 
+    fn first(epoch: u16, sequence: u64) -> Arrival {
+        arrival(epoch, sequence, Second::START)
+    }
+
+    fn arrival(epoch: u16, sequence: u64, at: Second) -> Arrival {
+        Arrival {
+            number: RecordNumber::new(Epoch(epoch), sequence),
+            at,
+            is_repetition: false,
+        }
+    }
+
     /// The numbers in the ACK that is written into this many bytes.
     fn told(acks: &mut Acks, room: usize) -> Option<Vec<u64>> {
         let mut out = vec![0; room];
@@ -190,9 +234,9 @@ mod tests {
         // Every other record comes late, and the first ones are older than 32.
         let order: Vec<u64> = (0..40).map(|sequence| sequence ^ 1).collect();
         for sequence in &order {
-            acks.received(now(), RecordNumber::new(Epoch(2), *sequence));
+            acks.received(first(2, *sequence));
         }
-        acks.received(now(), RecordNumber::new(Epoch(0), 7));
+        acks.received(first(0, 7));
         acks.hurry(&mut timers);
         let newest = |count: usize| {
             let mut newest: Vec<u64> = order[order.len() - count..].to_vec();
@@ -220,10 +264,10 @@ mod tests {
         let mut timers = TimerTable::default();
         let start = now();
         let ms = Duration::from_millis;
-        acks.received(start, RecordNumber::new(Epoch(2), 0));
+        acks.received(first(2, 0));
         acks.delay(start, ms(400), &mut timers);
         assert_eq!(timers.next(), Some(start + ms(100)));
-        acks.received(start, RecordNumber::new(Epoch(2), 1));
+        acks.received(first(2, 1));
         acks.delay(start + ms(50), ms(400), &mut timers);
         assert_eq!(timers.next(), Some(start + ms(100)));
         acks.rescale(ms(200), &mut timers);
@@ -240,26 +284,75 @@ mod tests {
         let mut records = RecordLayer::default();
         let mut acks = Acks::default();
         let mut timers = TimerTable::default();
-        let start = now();
+        let start = Second::START;
+        let ms = Duration::from_millis;
         for sequence in 0..3 {
-            acks.received(start, RecordNumber::new(Epoch(2), sequence));
+            acks.received(arrival(2, sequence, start));
         }
         acks.hurry(&mut timers);
         assert!(told(&mut acks, 1200).is_some());
         let kept = acks.told(&mut records).unwrap();
-        assert!(!kept.is_over(start + KEPT - Duration::from_millis(1)));
-        assert!(kept.is_over(start + KEPT));
+        assert!(!kept.is_over(start.end_of(KEPT - ms(1001))));
+        assert!(kept.is_over(start.end_of(KEPT)));
         let mut acks = Acks::from(kept);
-        let later = start + Duration::from_secs(60);
-        acks.received(later, RecordNumber::new(Epoch(2), 7));
+        let later = start.end_of(Duration::from_secs(60));
+        acks.received(arrival(2, 7, later));
         acks.hurry(&mut timers);
         let all = [0, 1, 2, 7].map(|sequence| 2 << 48 | sequence);
         assert_eq!(told(&mut acks, 1200), Some(all.to_vec()));
         // The repetition may be repeated.
         let kept = acks.told(&mut records).unwrap();
-        assert!(!kept.is_over(start + KEPT) && kept.is_over(later + KEPT));
+        assert!(!kept.is_over(start.end_of(KEPT)) && kept.is_over(later.end_of(KEPT)));
         let mut acks = Acks::from(kept);
         acks.forget(&mut timers);
         assert!(acks.told(&mut records).is_none(), "our flight told it");
+    }
+
+    // req: T21 T23
+    #[test]
+    fn an_ack_waits_until_there_is_room_for_it() {
+        let mut acks = Acks::default();
+        acks.received(first(2, 3));
+        acks.hurry(&mut TimerTable::default());
+        let least = Header::LEN + 2 + AckNumber::LEN;
+        for room in [0, Header::LEN + 1, least - 1] {
+            assert_eq!(told(&mut acks, room), None, "{room}");
+            assert!(!acks.is_told());
+        }
+        assert_eq!(told(&mut acks, least), Some(vec![2 << 48 | 3]));
+        assert!(acks.is_told());
+    }
+
+    // req: T21 T52
+    #[test]
+    fn what_the_peer_said_once_is_forgotten_when_it_has_heard_the_ack_and_what_it_repeated_is_not()
+    {
+        for is_repetition in [false, true] {
+            let mut acks = Acks::default();
+            let mut timers = TimerTable::default();
+            acks.received(first(3, 5));
+            acks.received(Arrival {
+                is_repetition,
+                ..first(3, 7)
+            });
+            acks.received(first(3, 8));
+            acks.hurry(&mut timers);
+            acks.on_heard();
+            let all = [5, 7, 8].map(|sequence| 3 << 48 | sequence);
+            assert_eq!(told(&mut acks, 1200), Some(all.to_vec()), "not told yet");
+            let kept = acks.told(&mut RecordLayer::default()).unwrap();
+            assert_eq!(kept.may_come_again(), is_repetition);
+            let mut acks = Acks::from(kept);
+            acks.on_heard();
+            acks.received(first(3, 9));
+            acks.hurry(&mut timers);
+            let told = told(&mut acks, 1200).unwrap();
+            assert_eq!(told.len(), if is_repetition { 4 } else { 1 });
+            acks.forget(&mut timers);
+            acks.received(first(4, 0));
+            acks.on_heard();
+            let kept = acks.told(&mut RecordLayer::default());
+            assert!(kept.is_none(), "our flight told it");
+        }
     }
 }

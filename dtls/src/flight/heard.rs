@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use super::{Acknowledged, Flight, Phase};
+use super::{Acknowledged, Arrival, Flight, Phase};
 use crate::msgs::post_handshake::AckNumber;
 use crate::record::header::{Epoch, RecordNumber};
 use crate::timer::{Timer, TimerTable};
@@ -79,12 +79,19 @@ impl Flight {
     }
 
     /// A record of handshake messages was taken whose every fragment was of use, now or before.
-    pub(crate) fn received(&mut self, now: Instant, number: RecordNumber, timers: &mut TimerTable) {
+    pub(crate) fn received(&mut self, now: Instant, arrival: Arrival, timers: &mut TimerTable) {
         let (uses_acks, timeout) = (self.sender.uses_acks(), self.timeout());
         let acks = self.acks.get_or_insert_default();
-        acks.received(now, number);
+        acks.received(arrival);
         if uses_acks {
             acks.delay(now, timeout, timers);
+        }
+    }
+
+    /// The peer is known to have heard what was acknowledged.
+    pub(crate) fn on_acks_heard(&mut self) {
+        if let Some(acks) = &mut self.acks {
+            acks.on_heard();
         }
     }
 

@@ -38,6 +38,7 @@ use std::num::NonZeroU32;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
+pub(crate) use self::ack::Arrival;
 use self::ack::{Acks, Told};
 use self::pacing::Copies;
 pub use self::pacing::{FlightDatagramId, FlightPacing};
@@ -50,7 +51,7 @@ use crate::msgs::enums::HandshakeType;
 use crate::msgs::handshake::HandshakeHeader;
 use crate::record::RecordLayer;
 use crate::record::header::Epoch;
-use crate::timer::{Timer, TimerTable};
+use crate::timer::{Second, Timer, TimerTable};
 
 /// Transmissions of one flight, each lost by our timer's or the peer's account, after which the path's MTU is doubted too.
 const LOSSES_UNTIL_FALLBACK: u16 = 2;
@@ -110,10 +111,14 @@ pub(crate) struct Flight {
 
 /// What is kept for a few minutes where nothing is to be done, for a peer that may lack something of what was said.
 #[derive(Debug)]
-pub(crate) struct Kept {
-    /// A last flight: it answers a repetition of the peer's.
-    last: Option<Box<Air>>,
-    told: Option<Told>,
+pub(crate) struct Kept(Remainder);
+
+#[derive(Debug)]
+enum Remainder {
+    /// A last flight, which DTLS 1.2 has: it answers a repetition of the peer's.
+    Last(Box<Air>),
+    /// In DTLS 1.3.
+    Told(Told),
 }
 
 /// What outlives each flight, and is kept for good.
@@ -209,7 +214,11 @@ impl Air {
 impl Flight {
     /// None but what was kept, as `sender` sends.
     pub(crate) fn new(config: &Config, sender: Sender, kept: Option<Kept>) -> Self {
-        let (last, told) = kept.map_or((None, None), |kept| (kept.last, kept.told));
+        let (last, told) = match kept {
+            Some(Kept(Remainder::Last(air))) => (Some(air), None),
+            Some(Kept(Remainder::Told(told))) => (None, Some(told)),
+            None => (None, None),
+        };
         Self {
             air: last,
             acks: told.map(|told| Box::new(Acks::from(told))),
@@ -238,10 +247,11 @@ impl Flight {
 
     /// Gives away what the peer may still ask for.
     pub(crate) fn take_kept(&mut self, records: &mut RecordLayer) -> Option<Kept> {
-        let last = self.air.take();
-        let acks = self.acks.take().filter(|_| self.sender.uses_acks());
-        let told = acks.and_then(|acks| acks.told(records));
-        (last.is_some() || told.is_some()).then_some(Kept { last, told })
+        let kept = match self.sender.tracking {
+            Tracking::Off => Remainder::Last(self.air.take()?),
+            Tracking::On => Remainder::Told(self.acks.take()?.told(records)?),
+        };
+        Some(Kept(kept))
     }
 
     /// The version is DTLS 1.3: from now on records are acknowledged, and so are ours.
@@ -286,7 +296,7 @@ impl Flight {
         encode: impl FnOnce(&mut Vec<u8>),
     ) -> &[u8] {
         let load = &mut self.air.get_or_insert_default().load;
-        load.reserve();
+        load.reserve(epoch);
         let start = load.bytes.len();
         load.bytes.extend_from_slice(&[0; HandshakeHeader::LEN]);
         encode(&mut load.bytes);
@@ -562,25 +572,37 @@ impl Flight {
 }
 
 impl Kept {
-    /// Lets go of what the peer has had the time to ask for; says whether anything is left.
-    pub(crate) fn let_go(&mut self, now: Instant) -> bool {
-        self.last.take_if(|air| air.is_over(now));
-        self.told.take_if(|told| told.is_over(now));
-        self.has_flight() || self.told.is_some()
+    /// Whether the peer has had the time to ask for it.
+    pub(crate) fn is_over(&self, now: Instant, config: &Config) -> bool {
+        match &self.0 {
+            Remainder::Last(air) => air.is_over(now),
+            Remainder::Told(told) => told.is_over(Second::of(now, config)),
+        }
+    }
+
+    /// Whether the peer may ask for it although it is known to have heard what was acknowledged.
+    pub(crate) fn may_come_again(&self) -> bool {
+        match &self.0 {
+            Remainder::Last(_) => true,
+            Remainder::Told(told) => told.may_come_again(),
+        }
     }
 
     pub(crate) fn has_flight(&self) -> bool {
-        self.last.is_some()
+        matches!(self.0, Remainder::Last(_))
     }
 
     /// As [`Flight::is_handshake_in_air`].
     pub(crate) fn is_handshake_in_air(&self) -> bool {
-        self.last.as_deref().is_some_and(Air::is_handshake_in_air)
+        match &self.0 {
+            Remainder::Last(air) => air.is_handshake_in_air(),
+            Remainder::Told(_) => false,
+        }
     }
 
     /// As [`Flight::on_data`].
     pub(crate) fn on_data(&mut self) {
-        if let Some(air) = &mut self.last {
+        if let Remainder::Last(air) = &mut self.0 {
             air.has_arrived = true;
         }
     }

@@ -53,9 +53,11 @@ impl Load {
         self
     }
 
-    /// Room for what flights usually hold.
-    pub(super) fn reserve(&mut self) {
-        if self.bytes.capacity() == 0 {
+    /// Room for what flights usually hold: those of a handshake much, those that come after it one short message.
+    pub(super) fn reserve(&mut self, epoch: Epoch) {
+        if epoch > Epoch::HANDSHAKE {
+            self.items.reserve_exact(1);
+        } else if self.bytes.capacity() == 0 {
             self.bytes.reserve(USUAL_BYTES);
             self.items.reserve(USUAL_ITEMS);
         }
@@ -167,7 +169,7 @@ impl Load {
         capacity: usize,
     ) -> Option<Range<usize>> {
         self.staged.clear();
-        self.staged.reserve(capacity);
+        self.staged.reserve(capacity.min(self.bytes.len()));
         let mut from = None;
         while let Some(Item::Message { epoch: of, range }) = self.items.get(cursor.item)
             && *of == epoch

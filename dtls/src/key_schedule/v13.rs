@@ -413,29 +413,36 @@ impl Application {
 
     /// The key that `side` writes with at present.
     pub(crate) fn record_key(&self, side: Side, config: &Config) -> Result<RecordKey, Error> {
-        let expander = self.expander(Purpose::traffic(side));
-        let secrets = expander.record_secrets(self.suite(), config.protection());
+        let secrets = self.record_secrets(side, config);
         secrets.key().ok_or(Error::CryptoFailed)
     }
 
-    /// What is left of `side`'s records of the present when their epoch ends.
-    pub(crate) fn traffic_secret(&self, side: Side) -> TrafficSecret {
-        TrafficSecret::of(&self.secret(Purpose::traffic(side)))
+    /// What that key is made of.
+    pub(crate) fn record_secrets(&self, side: Side, config: &Config) -> RecordSecrets {
+        let expander = self.expander(Purpose::traffic(side));
+        expander.record_secrets(self.suite(), config.protection())
     }
 
-    /// The key that `side` writes with from its next epoch on (RFC 8446 §7.2). The secret before it is gone.
-    pub(crate) fn next_record_key(
-        &mut self,
-        side: Side,
-        config: &Config,
-    ) -> Result<RecordKey, Error> {
+    /// What the key is made of that `side` writes with in its next epoch.
+    pub(crate) fn next_record_secrets(&self, side: Side, config: &Config) -> RecordSecrets {
+        let expander = self.next_secret(side).expander(self.suite().hash());
+        expander.record_secrets(self.suite(), config.protection())
+    }
+
+    /// What `side`'s traffic has in its next epoch (RFC 8446 §7.2).
+    fn next_secret(&self, side: Side) -> Secret {
+        let expander = self.expander(Purpose::traffic(side));
+        expander.derive(b"traffic upd", &[])
+    }
+
+    /// `side`'s next epoch takes the place of the present one, whose secret is gone.
+    pub(crate) fn move_on(&mut self, side: Side) {
         let moving = Purpose::traffic(side);
         let secrets = Purpose::ALL.map(|purpose| match purpose == moving {
-            true => self.expander(purpose).derive(b"traffic upd", &[]),
+            true => self.next_secret(side),
             false => self.secret(purpose),
         });
         *self = Self::new(self.suite(), &secrets.each_ref().map(Secret::bytes));
-        self.record_key(side, config)
     }
 
     /// RFC 8446 §7.5: no context and an empty one are the same.

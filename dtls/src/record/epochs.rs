@@ -1,13 +1,21 @@
 //! What is known of a protected epoch in each direction: its key, and which of its record numbers are used up.
 //!
-//! Only the newest epoch that is read has an expanded key, which takes half a kilobyte and more. One that has ended is kept
-//! as the secret that its key was made of. Most ended epochs are the handshake's, and of that one every connection has one
-//! for a while: it says nothing new any more, and so is kept in the fewest bytes.
+//! In each direction one epoch at most has an expanded key, which takes half a kilobyte and more; while that key is being
+//! changed, none has. One that has ended is opened with a key that is made for each record:
+//!
+//! ```text
+//!    read       announced             first record of 4            LINGER later
+//!     3 ─────────▶ 3, 4 ──────────────────▶ 4, 3 ──────────────────────▶ 4
+//!   expanded     both made anew       expanded, made anew           expanded
+//! ```
+//!
+//! That of the handshake is kept for as long when it has ended. It says nothing new any more, and so is kept in the fewest
+//! bytes.
 
 use std::ops::Range;
 
 use super::header::{ContentType, Epoch, Header, MAX_PLAINTEXT, RecordNumber};
-use super::protect::{Forged, Forgeries, KeyV13, Protection, RecordKey};
+use super::protect::{Forged, Forgeries, KeyV13, Protection, RecordKey, RecordSecrets};
 use super::replay::ReplayWindow;
 use super::unified::UnifiedHeader;
 use super::{Opened, RESERVED_FOR_CLOSE, Record, SealError, Sealed, Unsealed, v12, v13};
@@ -25,16 +33,26 @@ pub(super) struct ReadEpoch {
     pub(super) key: RecordKey,
 }
 
-/// An epoch of data that is over, and of which something may still come.
+/// What may still be opened besides the newest epoch.
 #[derive(Debug)]
-pub(super) struct Ended {
-    secret: TrafficSecret,
-    window: ReplayWindow,
-    epoch: Epoch,
-    forgeries: Forgeries,
-    /// When this one and all older are let go.
-    pub(super) until: Option<Second>,
-    older: Option<Box<Self>>,
+pub(super) enum OldEpoch {
+    /// That of the handshake, until then.
+    Handshake(Box<EndedHandshake>, Option<Second>),
+    /// That of the data before a KeyUpdate. Its secret is in the care of who has the secrets.
+    Data(EndedData),
+}
+
+/// The epoch of data before the newest: what overtaking left of it.
+///
+/// Of its window the newest numbers are kept, and nothing where they are so high that no epoch of AES has them. What is
+/// forged in its name counts as forged in that of the newest.
+#[derive(Debug)]
+pub(super) struct EndedData {
+    newest: u32,
+    /// Which records came: a bit for each, the newest first.
+    seen: u32,
+    /// When it is let go.
+    until: Option<Second>,
 }
 
 /// The epoch of a complete handshake: what may still come is a repetition, which asks for our answer or for our ACK.
@@ -48,7 +66,6 @@ pub(super) struct EndedHandshake {
     newest: u32,
     /// Which records were acknowledged: a bit for each, the newest first.
     acknowledged: u32,
-    pub(super) until: Option<Second>,
 }
 
 #[derive(Debug)]
@@ -65,10 +82,10 @@ pub(super) struct Means {
 }
 
 impl Means {
-    /// The key of an epoch, to be used once.
-    fn expand(self, secret: &TrafficSecret, epoch: Epoch) -> Option<KeyV13> {
+    /// The key of the handshake, to be used once.
+    fn expand(self, secret: &TrafficSecret) -> Option<KeyV13> {
         let secrets = secret.record_secrets(self.suite, self.protection);
-        secrets.expand(epoch)
+        secrets.of_epoch(Epoch::HANDSHAKE).expand()
     }
 }
 
@@ -96,6 +113,28 @@ impl Numbers for ReplayWindow {
     #[inline]
     fn mark(&mut self, sequence: u64) {
         self.mark(sequence);
+    }
+}
+
+impl Numbers for EndedData {
+    fn next(&self) -> u64 {
+        u64::from(self.newest) + 1
+    }
+
+    fn check(&self, sequence: u64) -> bool {
+        let Ok(sequence) = u32::try_from(sequence) else {
+            return false;
+        };
+        let age = self.newest.checked_sub(sequence);
+        age.is_none_or(|age| age < u32::BITS && self.seen >> age & 1 == 0)
+    }
+
+    fn mark(&mut self, sequence: u64) {
+        let sequence = u32::try_from(sequence).unwrap_or(u32::MAX);
+        let by = sequence.saturating_sub(self.newest);
+        self.seen = self.seen.checked_shl(by).unwrap_or(0);
+        self.newest = self.newest.max(sequence);
+        self.seen |= 1u32.checked_shl(self.newest - sequence).unwrap_or(0);
     }
 }
 
@@ -142,16 +181,44 @@ impl ReadEpoch {
         !self.window.is_empty()
     }
 
-    pub(super) fn ended(self, secret: TrafficSecret, older: Option<Box<Ended>>) -> Ended {
-        let (RecordKey::V12(_, forgeries) | RecordKey::V13(_, forgeries)) = self.key;
-        Ended {
-            secret,
-            window: self.window,
-            epoch: self.epoch(),
-            forgeries,
-            until: None,
-            older,
+    /// The epoch after this one, if the peer has announced it.
+    pub(super) fn announced(&self) -> Option<Epoch> {
+        self.epoch().next().filter(|_| self.key.is_packed())
+    }
+
+    /// Opens in place the first record of the announced epoch, whose key is made of `secrets`. That epoch is in the place of
+    /// this one then; gives back what is left of this one, if anything.
+    pub(super) fn open_next(
+        &mut self,
+        epoch: Epoch,
+        secrets: RecordSecrets,
+        header: &UnifiedHeader,
+        record: &mut [u8],
+        from: usize,
+    ) -> (Opened, Option<EndedData>) {
+        let next = from + record.len();
+        let key = secrets.of_epoch(epoch).expand();
+        let (RecordKey::Packed(_, forgeries), Some(key)) = (&mut self.key, key) else {
+            return (Opened::dropped(DropReason::UnknownEpoch, next), None);
+        };
+        let mut window = ReplayWindow::default();
+        // What is forged is counted with what was forged in this epoch.
+        let opened = open_counted(&key, &mut window, forgeries, header, record, from);
+        if window.is_empty() {
+            return (opened, None);
         }
+        let key = RecordKey::V13(Box::new(key), Forgeries::default());
+        let before = std::mem::replace(self, Self { window, key });
+        (opened, before.ended())
+    }
+
+    /// What is kept of it when the next has begun; `None` where its numbers are too high.
+    fn ended(self) -> Option<EndedData> {
+        Some(EndedData {
+            newest: u32::try_from(self.window.next() - 1).ok()?,
+            seen: self.window.newest(),
+            until: None,
+        })
     }
 
     /// `None` if its numbers are not those of any handshake.
@@ -160,7 +227,6 @@ impl ReadEpoch {
             secret,
             newest: u32::try_from(self.window.next() - 1).ok()?,
             acknowledged: 0,
-            until: None,
         })
     }
 
@@ -204,41 +270,50 @@ impl ReadEpoch {
             RecordKey::V13(key, forgeries) => {
                 open_counted(key, &mut self.window, forgeries, header, record, from)
             }
+            RecordKey::Packed(secrets, forgeries) => {
+                open_packed(secrets, &mut self.window, forgeries, header, record, from)
+            }
             RecordKey::V12(..) => Opened::dropped(DropReason::UnknownEpoch, from + record.len()),
         }
     }
 }
 
-impl Ended {
-    /// Lets go of those of `list` that are older than `epoch`.
-    pub(super) fn drop_before(list: &mut Option<Box<Self>>, epoch: Epoch) {
-        list.take_if(|ended| ended.epoch < epoch);
-        if let Some(ended) = list {
-            Self::drop_before(&mut ended.older, epoch);
+impl OldEpoch {
+    /// When it is let go.
+    pub(super) fn until(&mut self) -> &mut Option<Second> {
+        match self {
+            Self::Handshake(_, until) => until,
+            Self::Data(ended) => &mut ended.until,
         }
     }
 
-    /// The newest from here on whose number ends in the bits of the header.
-    pub(super) fn of(&mut self, header: &UnifiedHeader) -> Option<&mut Self> {
-        match header.is_of(self.epoch) {
-            true => Some(self),
-            false => self.older.as_mut()?.of(header),
-        }
+    pub(super) fn is_handshake(&self) -> bool {
+        matches!(self, Self::Handshake(..))
     }
+}
 
-    /// As [`ReadEpoch::open_unified`].
+impl EndedData {
+    /// As [`ReadEpoch::open_unified`], where `newest` is the epoch after this one, and `secrets` are those of this one.
     pub(super) fn open(
         &mut self,
-        means: Means,
+        newest: &mut ReadEpoch,
+        epoch: Epoch,
+        secrets: RecordSecrets,
         header: &UnifiedHeader,
         record: &mut [u8],
         from: usize,
     ) -> Opened {
-        let (window, forgeries) = (&mut self.window, &mut self.forgeries);
-        match means.expand(&self.secret, self.epoch) {
-            Some(key) => open_counted(&key, window, forgeries, header, record, from),
-            None => Opened::dropped(DropReason::UnknownEpoch, from + record.len()),
-        }
+        let (RecordKey::V12(_, forgeries)
+        | RecordKey::V13(_, forgeries)
+        | RecordKey::Packed(_, forgeries)) = &mut newest.key;
+        open_packed(
+            &secrets.of_epoch(epoch),
+            self,
+            forgeries,
+            header,
+            record,
+            from,
+        )
     }
 }
 
@@ -252,7 +327,7 @@ impl EndedHandshake {
         from: usize,
     ) -> Opened {
         let next = from + record.len();
-        match means.expand(&self.secret, Epoch::HANDSHAKE) {
+        match means.expand(&self.secret) {
             Some(key) => open_unified(&key, self, header, record, from)
                 .unwrap_or_else(|Forged| refused(None, next)),
             None => Opened::dropped(DropReason::UnknownEpoch, next),
@@ -279,7 +354,7 @@ impl EndedHandshake {
 #[inline]
 fn open_counted(
     key: &KeyV13,
-    window: &mut ReplayWindow,
+    numbers: &mut impl Numbers,
     forgeries: &mut Forgeries,
     header: &UnifiedHeader,
     record: &mut [u8],
@@ -290,9 +365,36 @@ fn open_counted(
     if forgeries.0 >= Forgeries::LIMIT {
         return Opened::dropped(DropReason::BadMac, next);
     }
-    let opened = open_unified(key, window, header, record, from);
+    let opened = open_unified(key, numbers, header, record, from);
     // There is time to change keys.
     opened.unwrap_or_else(|Forged| refused(forgeries.count(Forgeries::LIMIT / 2), next))
+}
+
+/// As [`open_counted`], by a key that is made for this record.
+#[cold]
+fn open_packed(
+    secrets: &RecordSecrets,
+    numbers: &mut impl Numbers,
+    forgeries: &mut Forgeries,
+    header: &UnifiedHeader,
+    record: &mut [u8],
+    from: usize,
+) -> Opened {
+    match secrets.expand() {
+        Some(key) => open_counted(&key, numbers, forgeries, header, record, from),
+        None => Opened::dropped(DropReason::UnknownEpoch, from + record.len()),
+    }
+}
+
+/// Writes a record of DTLS 1.3 by a key that is made for it.
+#[cold]
+fn seal_packed(
+    secrets: &RecordSecrets,
+    text: &Unsealed<'_>,
+    out: &mut [u8],
+) -> Result<usize, SealError> {
+    let key = secrets.expand().ok_or(SealError::NoKeys)?;
+    v13::seal(&key, text, out)
 }
 
 /// Opens a record of DTLS 1.3, if its number is new.
@@ -391,7 +493,7 @@ impl WriteEpoch {
         let limit = self.key.aead().confidentiality_limit();
         let told = match self.key {
             RecordKey::V12(..) => limit,
-            RecordKey::V13(..) => limit / 16 * 15,
+            RecordKey::V13(..) | RecordKey::Packed(..) => limit / 16 * 15,
         };
         self.next >= told && self.key.first_near_limit()
     }
@@ -402,7 +504,7 @@ impl WriteEpoch {
     pub(super) fn end(&self) -> u64 {
         match &self.key {
             RecordKey::V12(..) => RecordNumber::SEQUENCES,
-            RecordKey::V13(key, _) => key.aead().confidentiality_limit(),
+            key => key.aead().confidentiality_limit(),
         }
     }
 
@@ -431,6 +533,7 @@ impl WriteEpoch {
         let len = match &self.key {
             RecordKey::V12(key, _) => v12::seal(key, &text, out),
             RecordKey::V13(key, _) => v13::seal(key, &text, out),
+            RecordKey::Packed(secrets, _) => seal_packed(secrets, &text, out),
         }?;
         self.next += 1;
         Ok(Sealed { len, number })

@@ -14,9 +14,9 @@ mod v13;
 
 use std::ops::Range;
 
-use self::epochs::{Ended, EndedHandshake, ReadEpoch, WriteEpoch};
+use self::epochs::{EndedHandshake, OldEpoch, ReadEpoch, WriteEpoch};
 use self::header::{ContentType, Epoch, Header, MAX_PLAINTEXT, RecordNumber};
-use self::protect::{RecordKey, TAG_LEN};
+use self::protect::{RecordKey, RecordSecrets, TAG_LEN};
 use self::unified::UnifiedHeader;
 use crate::connection_id::ConnectionId;
 use crate::error::PeerMisbehaved;
@@ -31,10 +31,10 @@ const RESERVED_FOR_CLOSE: u64 = 16;
 
 #[derive(Debug)]
 pub(crate) struct RecordLayer {
-    /// The newest that can be opened.
+    /// The newest of which something came, and while its key is being changed the next with it.
     read: Option<ReadEpoch>,
-    /// That of the handshake, if another came after it.
-    handshake: Option<Box<EndedHandshake>>,
+    /// One before it.
+    old: Option<OldEpoch>,
     /// The newest that can be written.
     write: Option<WriteEpoch>,
     aside: Option<Box<Aside>>,
@@ -49,16 +49,18 @@ struct Aside {
     /// The epoch before the newest that can be written, while the handshake still speaks in it.
     write_before: Option<WriteEpoch>,
     connection_ids: Option<Box<ConnectionIds>>,
-    /// The epochs of data before the newest that can be opened, the newest first.
-    ended: Option<Box<Ended>>,
+}
+
+/// An epoch whose secrets are not kept here, by its distance to one that something came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Neighbour {
+    Previous,
+    Next,
 }
 
 impl Aside {
     fn is_empty(&self) -> bool {
-        self.plaintext.is_none()
-            && self.write_before.is_none()
-            && self.connection_ids.is_none()
-            && self.ended.is_none()
+        self.plaintext.is_none() && self.write_before.is_none() && self.connection_ids.is_none()
     }
 
     /// What the peer is called; nothing while nothing was negotiated.
@@ -93,7 +95,7 @@ impl Default for RecordLayer {
         };
         Self {
             read: None,
-            handshake: None,
+            old: None,
             write: None,
             aside: Some(Box::new(aside)),
             written: 0,
@@ -204,25 +206,40 @@ impl RecordLayer {
         }
     }
 
-    /// From now on records of `epoch`, which is newer than all before, can be opened, and those of the epoch before only
-    /// if it was [kept](Self::keep_reading).
+    /// From now on records of `epoch`, which is newer than all before, can be opened, and those of the handshake before it
+    /// only if it was [kept](Self::keep_handshake).
     pub(crate) fn add_read_key(&mut self, epoch: Epoch, key: RecordKey) {
         self.read = Some(ReadEpoch::new(epoch, key));
     }
 
-    /// The newest epoch that can be opened ends. What was written in it may still come: it is opened with keys made anew of
-    /// `secret` for each record, which costs time where there is little to do, and no memory.
-    pub(crate) fn keep_reading(&mut self, secret: TrafficSecret) {
-        let Some(read) = self.read.take() else {
-            return;
-        };
-        if read.epoch() == Epoch::HANDSHAKE {
-            self.handshake = read.ended_handshake(secret).map(Box::new);
-            return;
+    /// The handshake's epoch, the newest that can be opened, ends. What was written in it may still come: it is opened with
+    /// keys made anew of `secret` for each record, which costs time where there is little to do, and no memory.
+    pub(crate) fn keep_handshake(&mut self, secret: TrafficSecret) {
+        let ending = self.read.take();
+        let kept = ending.and_then(|read| read.ended_handshake(secret));
+        self.old = kept.map(|kept| OldEpoch::Handshake(Box::new(kept), None));
+    }
+
+    /// The peer writes in the next epoch once it knows that we know. Until then its records are opened with keys that are
+    /// made anew for each, of `secrets` those of the present; the first authentic one of the next epoch ends this one.
+    pub(crate) fn announce_next(&mut self, secrets: RecordSecrets) {
+        if let Some(read) = &mut self.read {
+            read.key.pack(secrets);
         }
-        let aside = self.aside.get_or_insert_default();
-        let older = aside.ended.take();
-        aside.ended = Some(Box::new(read.ended(secret, older)));
+    }
+
+    /// Whether an epoch was announced of which nothing authentic came yet.
+    #[inline]
+    pub(crate) fn has_announced(&self) -> bool {
+        self.read.as_ref().is_some_and(|read| read.key.is_packed())
+    }
+
+    /// The key of the newest epoch that can be written is being changed: until there is another it is made anew of `secrets`
+    /// for each record.
+    pub(crate) fn pack_write_key(&mut self, secrets: RecordSecrets) {
+        if let Some(write) = &mut self.write {
+            write.key.pack(secrets);
+        }
     }
 
     /// From now on records of `epoch`, which is newer than all before, can be written, and those of the epoch before.
@@ -232,13 +249,19 @@ impl RecordLayer {
         }
     }
 
-    /// Older epochs than this cannot be opened any more: their keys are gone.
-    pub(crate) fn drop_read_before(&mut self, epoch: Epoch) {
-        self.handshake.take_if(|_| epoch > Epoch::HANDSHAKE);
-        if let Some(aside) = &mut self.aside {
-            Ended::drop_before(&mut aside.ended, epoch);
-        }
-        self.tidy();
+    /// A handshake that is over cannot be opened any more: its secret is gone.
+    pub(crate) fn drop_handshake(&mut self) {
+        self.old.take_if(|old| old.is_handshake());
+    }
+
+    /// Whether the epoch of data before the newest can be opened.
+    pub(crate) fn reads_previous(&self) -> bool {
+        matches!(self.old, Some(OldEpoch::Data(_)))
+    }
+
+    /// From now on it cannot. Says whether it could.
+    pub(crate) fn drop_previous(&mut self) -> bool {
+        self.old.take_if(|old| !old.is_handshake()).is_some()
     }
 
     /// Older epochs than this cannot be written any more: their keys are gone.
@@ -249,44 +272,42 @@ impl RecordLayer {
         self.tidy();
     }
 
-    /// The epochs before the newest have until then, if their time does not run yet.
+    /// The epoch before the newest has until then, if its time does not run yet.
     #[inline]
-    pub(crate) fn let_go_at(&mut self, until: impl Fn() -> Second) {
-        if let Some(handshake) = &mut self.handshake {
-            handshake.until.get_or_insert_with(&until);
-        }
-        if let Some(ended) = self.ended() {
-            ended.until.get_or_insert_with(until);
+    pub(crate) fn let_go_at(&mut self, until: impl FnOnce() -> Second) {
+        if let Some(old) = &mut self.old {
+            old.until().get_or_insert_with(until);
         }
     }
 
-    /// Drops the keys of epochs that have had their time.
+    /// Drops an epoch that has had its time. Says whether it was one of data.
     #[inline]
-    pub(crate) fn let_go(&mut self, now: impl Fn() -> Second) {
-        let is_over = |until: Option<Second>| until.is_some_and(|until| until <= now());
-        self.handshake.take_if(|handshake| is_over(handshake.until));
-        if let Some(aside) = &mut self.aside
-            && aside.ended.take_if(|ended| is_over(ended.until)).is_some()
-        {
-            self.tidy();
-        }
+    pub(crate) fn let_go(&mut self, now: impl FnOnce() -> Second) -> bool {
+        let old = self.old.as_mut();
+        let is_over = old.is_some_and(|old| old.until().is_some_and(|until| until <= now()));
+        is_over && self.old.take().is_some_and(|old| !old.is_handshake())
     }
 
-    fn ended(&mut self) -> Option<&mut Ended> {
-        self.aside.as_mut()?.ended.as_deref_mut()
+    fn handshake(&self) -> Option<&EndedHandshake> {
+        match &self.old {
+            Some(OldEpoch::Handshake(handshake, _)) => Some(handshake),
+            _ => None,
+        }
     }
 
     /// Takes note that this record was acknowledged, if it is of a handshake that is over.
     pub(crate) fn acknowledge(&mut self, number: RecordNumber) -> bool {
-        let handshake = self.handshake.as_mut();
-        handshake
-            .filter(|_| number.epoch() == Epoch::HANDSHAKE)
-            .is_some_and(|handshake| handshake.acknowledge(number.sequence()))
+        match &mut self.old {
+            Some(OldEpoch::Handshake(handshake, _)) if number.epoch() == Epoch::HANDSHAKE => {
+                handshake.acknowledge(number.sequence())
+            }
+            _ => false,
+        }
     }
 
     /// The records of a handshake that is over which were acknowledged, the newest first.
     pub(crate) fn acknowledged(&self) -> impl Iterator<Item = RecordNumber> {
-        let handshake = self.handshake.as_deref();
+        let handshake = self.handshake();
         handshake.into_iter().flat_map(EndedHandshake::acknowledged)
     }
 
@@ -342,8 +363,8 @@ impl RecordLayer {
     /// The newest epoch that can be opened.
     #[inline]
     pub(crate) fn read_epoch(&self) -> Epoch {
-        let newest = self.read.as_ref();
-        newest.map_or(Epoch::PLAINTEXT, ReadEpoch::epoch)
+        let newest = |read: &ReadEpoch| read.announced().unwrap_or_else(|| read.epoch());
+        self.read.as_ref().map_or(Epoch::PLAINTEXT, newest)
     }
 
     #[inline]
@@ -357,7 +378,7 @@ impl RecordLayer {
 
     /// Whether a protected record has authenticated.
     pub(crate) fn has_opened(&self) -> bool {
-        self.has_old_epochs() || self.read.as_ref().is_some_and(ReadEpoch::has_opened)
+        self.old.is_some() || self.read.as_ref().is_some_and(ReadEpoch::has_opened)
     }
 
     /// Bytes a record of `epoch` adds to its plaintext.
@@ -374,19 +395,27 @@ impl RecordLayer {
             RecordKey::V12(key, _) => {
                 Header::LEN + named + key.aead().explicit_nonce_len() + TAG_LEN
             }
-            RecordKey::V13(..) => UnifiedHeader::OVERHEAD + id,
+            RecordKey::V13(..) | RecordKey::Packed(..) => UnifiedHeader::OVERHEAD + id,
         }
     }
 
-    /// Opens the record at `from`, in place. Nothing changes unless it authenticates.
+    /// Opens the record at `from`, in place. Nothing changes unless it authenticates. `secrets` are those of an epoch whose
+    /// secrets are not kept here: the one [after](Neighbour::Next) the newest that something came in, or the one before.
     #[inline]
-    pub(crate) fn open(&mut self, datagram: &mut [u8], from: usize) -> Opened {
+    pub(crate) fn open(
+        &mut self,
+        datagram: &mut [u8],
+        from: usize,
+        secrets: impl FnOnce(Neighbour) -> Option<RecordSecrets>,
+    ) -> Opened {
         let end = datagram.len();
         let Some(bytes) = datagram.get_mut(from..) else {
             return Opened::dropped(DropReason::TruncatedRecord, end);
         };
         match bytes.first() {
-            Some(first) if UnifiedHeader::starts_with(*first) => self.open_unified(bytes, from),
+            Some(first) if UnifiedHeader::starts_with(*first) => {
+                self.open_unified(bytes, from, secrets)
+            }
             _ => self.open_long(bytes, from),
         }
     }
@@ -417,33 +446,64 @@ impl RecordLayer {
 
     /// Opens the record with a unified header that `bytes`, which stand at `from`, begin with.
     #[inline]
-    fn open_unified(&mut self, bytes: &mut [u8], from: usize) -> Opened {
+    fn open_unified(
+        &mut self,
+        bytes: &mut [u8],
+        from: usize,
+        secrets: impl FnOnce(Neighbour) -> Option<RecordSecrets>,
+    ) -> Opened {
         let header = match UnifiedHeader::read(bytes, own_id(&self.aside)) {
             Ok(header) => header,
             Err(reason) => return Opened::dropped(reason, from + bytes.len()),
         };
-        let len = header.len + header.length;
-        let next = from + len;
-        let (record, _) = bytes.split_at_mut(len);
-        // The newest epoch that ends in these bits (RFC 9147 §4.2.2).
-        if let Some(read) = &mut self.read
-            && header.is_of(read.epoch())
-        {
-            return read.open_unified(&header, record, from);
+        let (record, _) = bytes.split_at_mut(header.len + header.length);
+        match &mut self.read {
+            Some(read) if header.is_of(read.epoch()) => read.open_unified(&header, record, from),
+            _ => self.open_neighbour(&header, record, from, secrets),
         }
-        let means = self.read.as_ref().map(ReadEpoch::means);
-        if let Some(means) = means
-            && let Some(ended) = self.ended().and_then(|ended| ended.of(&header))
-        {
-            return ended.open(means, &header, record, from);
+    }
+
+    /// Opens a record that is not of the newest epoch that something came in, but of one beside it: the newest that ends in
+    /// the bits of the header (RFC 9147 §4.2.2).
+    #[cold]
+    fn open_neighbour(
+        &mut self,
+        header: &UnifiedHeader,
+        record: &mut [u8],
+        from: usize,
+        secrets: impl FnOnce(Neighbour) -> Option<RecordSecrets>,
+    ) -> Opened {
+        let unknown = Opened::dropped(DropReason::UnknownEpoch, from + record.len());
+        let Some(read) = &mut self.read else {
+            return unknown;
+        };
+        if let Some(epoch) = read.announced().filter(|epoch| header.is_of(*epoch)) {
+            let Some(secrets) = secrets(Neighbour::Next) else {
+                return unknown;
+            };
+            let (opened, before) = read.open_next(epoch, secrets, header, record, from);
+            if read.epoch() == epoch {
+                // The peer knows that we know, and so of all else that we have: nothing of the handshake comes again.
+                self.old = before.map(OldEpoch::Data);
+            }
+            return opened;
         }
-        if let Some(means) = means
-            && let Some(handshake) = &mut self.handshake
-            && header.is_of(Epoch::HANDSHAKE)
-        {
-            return handshake.open(means, &header, record, from);
+        match &mut self.old {
+            Some(OldEpoch::Data(ended)) => {
+                let epoch = Epoch(read.epoch().0.saturating_sub(1));
+                if !header.is_of(epoch) {
+                    return unknown;
+                }
+                match secrets(Neighbour::Previous) {
+                    Some(secrets) => ended.open(read, epoch, secrets, header, record, from),
+                    None => unknown,
+                }
+            }
+            Some(OldEpoch::Handshake(handshake, _)) if header.is_of(Epoch::HANDSHAKE) => {
+                handshake.open(read.means(), header, record, from)
+            }
+            _ => unknown,
         }
-        Opened::dropped(DropReason::UnknownEpoch, next)
     }
 
     /// Writes one record of `epoch` that holds `parts` one after the other, and says its length and its number.
@@ -480,12 +540,6 @@ impl RecordLayer {
     /// Records written so far, in all epochs.
     pub(crate) fn written(&self) -> u64 {
         self.written
-    }
-
-    /// Whether more than the newest epoch can be opened.
-    pub(crate) fn has_old_epochs(&self) -> bool {
-        let aside = self.aside.as_deref();
-        self.handshake.is_some() || aside.is_some_and(|aside| aside.ended.is_some())
     }
 
     /// The usage limit that the newest epoch that can be written has reached or, in DTLS 1.3, come near; it is said once.
@@ -586,6 +640,11 @@ impl RecordLayer {
         self.read = Some(ReadEpoch { key, ..read });
     }
 
+    /// Whether that of a handshake that is over can be opened.
+    pub(crate) fn has_handshake(&self) -> bool {
+        self.handshake().is_some()
+    }
+
     /// As if this record of the newest epoch had come.
     pub(crate) fn received(&mut self, sequence: u64) {
         self.read.as_mut().unwrap().window.mark(sequence);
@@ -593,8 +652,9 @@ impl RecordLayer {
 
     /// As if so many records of the newest epoch had been forged.
     pub(crate) fn forged(&mut self, count: u32) {
-        let (RecordKey::V12(_, forgeries) | RecordKey::V13(_, forgeries)) =
-            &mut self.read.as_mut().unwrap().key;
+        let (RecordKey::V12(_, forgeries)
+        | RecordKey::V13(_, forgeries)
+        | RecordKey::Packed(_, forgeries)) = &mut self.read.as_mut().unwrap().key;
         forgeries.0 = count;
     }
 }

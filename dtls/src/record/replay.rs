@@ -22,6 +22,12 @@ impl ReplayWindow {
         self.newest + 1
     }
 
+    /// The newest number and the 31 before it: a bit for each that was seen, the newest first.
+    pub(crate) fn newest(&self) -> u32 {
+        let [word, ..] = self.seen;
+        word as u32
+    }
+
     /// Whether nothing was marked yet.
     pub(crate) fn is_empty(&self) -> bool {
         self.seen == [0; _]

@@ -34,7 +34,7 @@ fn key(aead: Aead, epoch: Epoch, byte: u8) -> RecordKey {
 fn key_v12(aead: Aead) -> Box<KeyV12> {
     match key(aead, Epoch::DTLS1_2, 7) {
         RecordKey::V12(key, _) => key,
-        RecordKey::V13(..) => panic!("of DTLS 1.2"),
+        RecordKey::V13(..) | RecordKey::Packed(..) => panic!("of DTLS 1.2"),
     }
 }
 
@@ -81,7 +81,16 @@ fn seal(writer: &mut RecordLayer, text: &[u8]) -> Vec<u8> {
 }
 
 fn open(reader: &mut RecordLayer, datagram: &mut [u8]) -> Result<Vec<u8>, DropReason> {
-    let opened = reader.open(datagram, 0);
+    open_with(reader, datagram, |_| None)
+}
+
+/// As [`open`], where an epoch beside the newest may be readable.
+fn open_with(
+    reader: &mut RecordLayer,
+    datagram: &mut [u8],
+    secrets: impl FnOnce(Neighbour) -> Option<RecordSecrets>,
+) -> Result<Vec<u8>, DropReason> {
+    let opened = reader.open(datagram, 0, secrets);
     assert_eq!(opened.next, datagram.len());
     opened
         .record
@@ -140,12 +149,13 @@ fn eight_bits_are_enough_within_half_their_span() {
         let (_, mut reader) = layers(Aead::Aes128Gcm, Epoch::APPLICATION);
         reader.received(edge - 130);
         let theirs = secrets(Aead::Aes128Gcm, 7)
-            .expand(Epoch::APPLICATION)
+            .of_epoch(Epoch::APPLICATION)
+            .expand()
             .unwrap();
         let mut take = |sequence| {
             let number = RecordNumber::new(Epoch::APPLICATION, sequence);
             let mut datagram = unified(&theirs, 0, number, b"", b"x\x17");
-            let opened = reader.open(&mut datagram, 0).record;
+            let opened = reader.open(&mut datagram, 0, |_| None).record;
             opened.map(|record| record.number.sequence())
         };
         let beyond = |sequence: &u64| *sequence < RecordNumber::SEQUENCES;
@@ -221,7 +231,7 @@ fn usage_limits_are_reported_once() {
             .map(|_| {
                 let mut forged = seal(&mut writer, b"x");
                 *forged.last_mut().unwrap() ^= 1;
-                let opened = reader.open(&mut forged, 0);
+                let opened = reader.open(&mut forged, 0, |_| None);
                 assert_eq!(opened.record, Err(DropReason::BadMac));
                 opened.limit
             })
@@ -341,7 +351,7 @@ fn every_form_of_a_record_opens_in_every_cipher() {
     for aead in CIPHERS {
         for id in [&b""[..], b"x", b"a longer name", &[0xc1; 255]] {
             for epoch in [2, 3, 4, 5].map(Epoch) {
-                let theirs = secrets(aead, 7).expand(epoch).unwrap();
+                let theirs = secrets(aead, 7).of_epoch(epoch).expand().unwrap();
                 for flags in 0..8u8 {
                     let (_, mut reader) = layers(aead, epoch);
                     reader.set_connection_ids(ConnectionIds {
@@ -355,7 +365,7 @@ fn every_form_of_a_record_opens_in_every_cipher() {
                     };
                     let number = RecordNumber::new(epoch, 77);
                     let mut datagram = unified(&theirs, flags, number, id, b"form\x17");
-                    let opened = reader.open(&mut datagram, 0);
+                    let opened = reader.open(&mut datagram, 0, |_| None);
                     let record = opened.record.unwrap();
                     assert_eq!(record.number, number);
                     assert_eq!(&datagram[record.payload], b"form");
@@ -370,7 +380,8 @@ fn every_form_of_a_record_opens_in_every_cipher() {
 #[test]
 fn a_record_without_length_takes_the_rest_and_one_with_it_leaves_the_rest() {
     let theirs = secrets(Aead::Aes128Gcm, 7)
-        .expand(Epoch::APPLICATION)
+        .of_epoch(Epoch::APPLICATION)
+        .expand()
         .unwrap();
     let number = |sequence| RecordNumber::new(Epoch::APPLICATION, sequence);
     let mut datagram = unified(&theirs, 0x0c, number(0), b"", b"one\x17");
@@ -382,7 +393,7 @@ fn a_record_without_length_takes_the_rest_and_one_with_it_leaves_the_rest() {
     let mut next = 0;
     let mut texts = Vec::new();
     while next < datagram.len() {
-        let opened = reader.open(&mut datagram, next);
+        let opened = reader.open(&mut datagram, next, |_| None);
         let record = opened.record.unwrap();
         texts.push((record.content_type, datagram[record.payload].to_vec()));
         next = opened.next;
@@ -400,7 +411,8 @@ fn a_record_without_length_takes_the_rest_and_one_with_it_leaves_the_rest() {
 #[test]
 fn padding_is_taken_off_and_a_record_of_padding_alone_is_dropped() {
     let theirs = secrets(Aead::Aes128Gcm, 7)
-        .expand(Epoch::APPLICATION)
+        .of_epoch(Epoch::APPLICATION)
+        .expand()
         .unwrap();
     let (_, mut reader) = layers(Aead::Aes128Gcm, Epoch::APPLICATION);
     let mut sequence = 0;
@@ -446,7 +458,10 @@ fn whatever_bit_is_flipped_the_record_is_dropped_and_the_window_stays() {
             for bit in 0..datagram.len() * 8 {
                 let mut forged = datagram.clone();
                 forged[bit / 8] ^= 1 << (bit % 8);
-                assert!(reader.open(&mut forged, 0).record.is_err(), "bit {bit}");
+                assert!(
+                    reader.open(&mut forged, 0, |_| None).record.is_err(),
+                    "bit {bit}"
+                );
             }
             assert_eq!(
                 open(&mut reader, &mut datagram.clone()),
@@ -504,7 +519,8 @@ fn each_version_has_its_own_header() {
     // Keys of one version do not open what is written in the other's form.
     let (_, mut reader) = layers(Aead::Aes128Gcm, Epoch::DTLS1_2);
     let theirs = secrets(Aead::Aes128Gcm, 7)
-        .expand(Epoch::APPLICATION)
+        .of_epoch(Epoch::APPLICATION)
+        .expand()
         .unwrap();
     let number = RecordNumber::new(Epoch(5), 0);
     let mut datagram = unified(&theirs, 0x0c, number, b"", b"x\x17");
@@ -520,41 +536,209 @@ fn each_version_has_its_own_header() {
 
 // req: T33
 #[test]
-fn old_epochs_open_until_they_are_dropped_and_the_newest_wins_among_alike() {
-    let add_read_key = |reader: &mut RecordLayer, epoch: Epoch| {
-        let before = (epoch.0 as u8).wrapping_sub(1);
-        reader.keep_reading(TrafficSecret::repeated(before));
-        reader.add_read_key(epoch, kept_key(Aead::Aes128Gcm, epoch.0 as u8));
-    };
-    let (mut writer, mut reader) = (RecordLayer::default(), RecordLayer::default());
-    let mut kept = Vec::new();
+fn what_is_no_longer_to_be_written_is_not() {
+    let mut writer = RecordLayer::default();
     for epoch in [2, 3, 4, 5].map(Epoch) {
         writer.add_write_key(epoch, kept_key(Aead::Aes128Gcm, epoch.0 as u8));
-        add_read_key(&mut reader, epoch);
-        assert!(open(&mut reader, &mut seal(&mut writer, b"first")).is_ok());
-        kept.push(seal(&mut writer, b"text"));
     }
-    assert_eq!(reader.read_epoch(), Epoch(5));
-    for datagram in &kept {
-        assert!(open(&mut reader, &mut datagram.clone()).is_ok());
-    }
-    // Of 2 and 6 the bits are the same.
-    add_read_key(&mut reader, Epoch(6));
-    let forged = Err(DropReason::BadMac);
-    assert_eq!(open(&mut reader, &mut kept[0].clone()), forged);
-    reader.drop_read_before(Epoch(5));
-    let unknown = Err(DropReason::UnknownEpoch);
-    assert_eq!(open(&mut reader, &mut kept[1].clone()), unknown);
-    assert_eq!(open(&mut reader, &mut kept[2].clone()), unknown);
-    let replayed = Err(DropReason::Replayed);
-    assert_eq!(open(&mut reader, &mut kept[3].clone()), replayed);
-
-    writer.drop_write_before(Epoch(5));
     let mut out = [0; 100];
-    let mut write = |epoch| writer.seal(epoch, ContentType::Handshake, [b"x", b""], &mut out);
-    assert_eq!(write(Epoch(4)), Err(SealError::NoKeys));
-    let again = write(Epoch(5)).map(|sealed| sealed.number);
-    assert_eq!(again, Ok(RecordNumber::new(Epoch(5), 2)));
+    let mut write = |writer: &mut RecordLayer, epoch| {
+        let sealed = writer.seal(epoch, ContentType::Handshake, [b"x", b""], &mut out);
+        sealed.map(|sealed| sealed.number)
+    };
+    let first = |epoch| Ok(RecordNumber::new(epoch, 0));
+    assert_eq!(write(&mut writer, Epoch(3)), Err(SealError::NoKeys));
+    writer.drop_write_before(Epoch(4));
+    assert_eq!(write(&mut writer, Epoch(4)), first(Epoch(4)));
+    writer.drop_write_before(Epoch(5));
+    assert_eq!(write(&mut writer, Epoch(4)), Err(SealError::NoKeys));
+    assert_eq!(write(&mut writer, Epoch(5)), first(Epoch(5)));
+}
+
+/// Who has the secrets of epochs 3 and 4.
+fn neighbours(aead: Aead) -> impl Fn(Neighbour) -> Option<RecordSecrets> + Copy {
+    move |neighbour| {
+        Some(match neighbour {
+            Neighbour::Previous => secrets(aead, 8),
+            Neighbour::Next => secrets(aead, 9),
+        })
+    }
+}
+
+// req: T31 T33 T52
+#[test]
+fn an_epoch_is_read_until_its_time_is_over_after_the_first_record_of_the_next() {
+    for aead in CIPHERS {
+        let (mut handshake, mut reader) = after_a_handshake(aead, 3);
+        let mut writer = RecordLayer::default();
+        writer.add_write_key(Epoch(3), key(aead, Epoch(3), 8));
+        let mut late = [(); 6].map(|()| seal(&mut writer, b"late"));
+        writer.add_write_key(Epoch(4), key(aead, Epoch(4), 9));
+        let with = neighbours(aead);
+        let first = seal(&mut writer, b"first");
+        let unknown = Err(DropReason::UnknownEpoch);
+        let replayed = Err(DropReason::Replayed);
+        let text = Ok(b"late".to_vec());
+        assert_eq!(open_with(&mut reader, &mut late[1].clone(), with), text);
+        assert_eq!(open_with(&mut reader, &mut first.clone(), with), unknown);
+        assert!(!reader.has_announced());
+        assert_eq!(reader.read_epoch(), Epoch(3));
+
+        reader.announce_next(secrets(aead, 8));
+        assert_eq!(reader.read_epoch(), Epoch(4));
+        let mut forged = first.clone();
+        *forged.last_mut().unwrap() ^= 1;
+        let bad = Err(DropReason::BadMac);
+        assert_eq!(open_with(&mut reader, &mut forged, with), bad);
+        assert_eq!(open(&mut reader, &mut first.clone()), unknown);
+        assert!(reader.has_announced() && reader.has_handshake());
+        assert_eq!(open_with(&mut reader, &mut late[2].clone(), with), text);
+        assert_eq!(open_with(&mut reader, &mut late[2].clone(), with), replayed);
+        assert_eq!(open_with(&mut reader, &mut late[1].clone(), with), replayed);
+        assert!(open_with(&mut reader, &mut seal(&mut handshake, b"x"), with).is_ok());
+        assert!(reader.has_announced() && reader.has_handshake());
+
+        let text = Ok(b"first".to_vec());
+        assert_eq!(open_with(&mut reader, &mut first.clone(), with), text);
+        assert!(!reader.has_announced() && !reader.has_handshake());
+        assert!(reader.reads_previous());
+        assert_eq!(reader.read_epoch(), Epoch(4));
+        assert_eq!(open_with(&mut reader, &mut first.clone(), with), replayed);
+        let mut of_handshake = seal(&mut handshake, b"x");
+        assert_eq!(open_with(&mut reader, &mut of_handshake, with), unknown);
+        for (index, expected) in [
+            (2, false),
+            (4, true),
+            (4, false),
+            (0, true),
+            (1, false),
+            (3, true),
+        ] {
+            let opened = open_with(&mut reader, &mut late[index].clone(), with);
+            assert_eq!(opened.is_ok(), expected, "{index}: {opened:?}");
+        }
+        let again = seal(&mut writer, b"again");
+        assert_eq!(open(&mut reader, &mut again.clone()), Ok(b"again".to_vec()));
+        assert!(reader.drop_previous() && !reader.drop_previous());
+        assert_eq!(open_with(&mut reader, &mut late[5], with), unknown);
+    }
+}
+
+// req: T33
+#[test]
+fn among_epochs_whose_bits_are_alike_the_announced_one_is_meant() {
+    let aead = Aead::Aes128Gcm;
+    let (mut handshake, mut reader) = after_a_handshake(aead, 3);
+    reader.skip_read_epochs(2);
+    let datagram = seal(&mut handshake, b"x");
+    reader.announce_next(secrets(aead, 8));
+    assert_eq!(reader.read_epoch(), Epoch(6));
+    let forged = Err(DropReason::BadMac);
+    let opened = open_with(&mut reader, &mut datagram.clone(), neighbours(aead));
+    assert_eq!(opened, forged);
+    assert!(reader.has_handshake());
+}
+
+// req: T30
+#[test]
+fn what_is_forged_in_the_name_of_a_neighbour_counts_and_a_new_key_has_refused_nothing() {
+    let aead = Aead::Aes128Gcm;
+    let with = neighbours(aead);
+    let mut writer = RecordLayer::default();
+    writer.add_write_key(Epoch(3), key(aead, Epoch(3), 8));
+    let late = seal(&mut writer, b"late");
+    writer.add_write_key(Epoch(4), key(aead, Epoch(4), 9));
+    let first = seal(&mut writer, b"first");
+    let forge = |record: &[u8]| {
+        let mut forged = record.to_vec();
+        *forged.last_mut().unwrap() ^= 1;
+        forged
+    };
+    let (_, mut reader) = after_a_handshake(aead, 3);
+    reader.announce_next(secrets(aead, 8));
+    for record in [&first, &late] {
+        reader.forged(Forgeries::LIMIT / 2 - 1);
+        let opened = reader.open(&mut forge(record), 0, with);
+        assert_eq!(opened.record, Err(DropReason::BadMac));
+        assert_eq!(opened.limit, Some(AeadLimit::Integrity));
+        reader.forged(Forgeries::LIMIT);
+        let refused = open_with(&mut reader, &mut record.clone(), with);
+        assert_eq!(refused, Err(DropReason::BadMac));
+    }
+    reader.forged(Forgeries::LIMIT / 2 - 1);
+    assert!(open_with(&mut reader, &mut first.clone(), with).is_ok());
+    let opened = reader.open(&mut forge(&seal(&mut writer, b"another")), 0, with);
+    assert_eq!(
+        (opened.record, opened.limit),
+        (Err(DropReason::BadMac), None)
+    );
+    // In the name of the epoch before, too.
+    reader.forged(Forgeries::LIMIT / 2 - 1);
+    let opened = reader.open(&mut forge(&late), 0, with);
+    assert_eq!(opened.limit, Some(AeadLimit::Integrity));
+    assert!(open_with(&mut reader, &mut late.clone(), with).is_ok());
+}
+
+// req: T33 T52
+#[test]
+fn a_packed_key_writes_the_same_records() {
+    for aead in CIPHERS {
+        let (mut writer, _) = layers(aead, Epoch::APPLICATION);
+        let (mut packed, _) = layers(aead, Epoch::APPLICATION);
+        packed.pack_write_key(secrets(aead, 7));
+        for text in [&b""[..], b"x", b"a longer text"] {
+            assert_eq!(seal(&mut packed, text), seal(&mut writer, text));
+        }
+        let limit = aead.confidentiality_limit();
+        packed.skip_to(limit - 100);
+        assert_eq!(packed.reached_limit(), None, "its change is under way");
+        packed.skip_to(limit);
+        let mut out = [0; 100];
+        let sealed = packed.seal(Epoch(3), ContentType::Alert, [b"x", b""], &mut out);
+        assert_eq!(sealed, Err(SealError::Exhausted));
+    }
+    // Those of DTLS 1.2 are never changed.
+    let (mut writer, mut reader) = layers(Aead::Aes128Gcm, Epoch::DTLS1_2);
+    writer.pack_write_key(secrets(Aead::Aes128Gcm, 8));
+    reader.announce_next(secrets(Aead::Aes128Gcm, 8));
+    assert!(open(&mut reader, &mut seal(&mut writer, b"x")).is_ok());
+}
+
+proptest! {
+    // req: T31
+    #[test]
+    fn of_an_epoch_that_ended_each_record_is_taken_once(
+        before in prop::collection::vec(0u64..80, 1..40),
+        after in prop::collection::vec(0u64..200, 1..60),
+    ) {
+        let aead = Aead::ChaCha20Poly1305;
+        let with = neighbours(aead);
+        let (mut writer, mut reader) = (RecordLayer::default(), RecordLayer::default());
+        writer.add_write_key(Epoch(3), key(aead, Epoch(3), 8));
+        reader.add_read_key(Epoch(3), key(aead, Epoch(3), 8));
+        let records: Vec<_> = (0..200).map(|_| seal(&mut writer, b"late")).collect();
+        let mut taken = std::collections::HashSet::new();
+        let mut newest = 0;
+        for sequence in before {
+            let mut record = records[sequence as usize].clone();
+            if open(&mut reader, &mut record).is_ok() {
+                taken.insert(sequence);
+                newest = newest.max(sequence);
+            }
+        }
+        reader.announce_next(secrets(aead, 8));
+        writer.add_write_key(Epoch(4), key(aead, Epoch(4), 9));
+        prop_assert!(open_with(&mut reader, &mut seal(&mut writer, b"first"), with).is_ok());
+        for sequence in after {
+            let mut record = records[sequence as usize].clone();
+            let is_new = sequence + 32 > newest && taken.insert(sequence);
+            let opened = open_with(&mut reader, &mut record, with);
+            prop_assert_eq!(opened.is_ok(), is_new, "{} after {}: {:?}", sequence, newest, opened);
+            if is_new {
+                newest = newest.max(sequence);
+            }
+        }
+    }
 }
 
 /// A handshake that is over: records of its epoch as the peer still writes them, and who reads them.
@@ -565,7 +749,7 @@ fn after_a_handshake(aead: Aead, newest: u64) -> (RecordLayer, RecordLayer) {
     writer.skip_to(newest);
     reader.received(newest - 1);
     assert!(open(&mut reader, &mut seal(&mut writer, b"Finished")).is_ok());
-    reader.keep_reading(TrafficSecret::repeated(7));
+    reader.keep_handshake(TrafficSecret::repeated(7));
     reader.add_read_key(Epoch::APPLICATION, key(aead, Epoch::APPLICATION, 8));
     (writer, reader)
 }
@@ -581,7 +765,7 @@ fn of_a_handshake_that_is_over_only_what_is_new_is_opened() {
         let [late, mut new] = [b"4", b"5"].map(|text| seal(&mut writer, text));
         let mut forged = new.clone();
         *forged.last_mut().unwrap() ^= 1;
-        let opened = reader.open(&mut forged, 0);
+        let opened = reader.open(&mut forged, 0, |_| None);
         assert_eq!(opened.record, Err(DropReason::BadMac));
         assert_eq!(opened.limit, None);
         assert_eq!(open(&mut reader, &mut new.clone()), Ok(b"5".to_vec()));
@@ -591,9 +775,7 @@ fn of_a_handshake_that_is_over_only_what_is_new_is_opened() {
         short[4] = 15;
         let (short, _) = short.split_at_mut(5 + 15);
         assert_eq!(open(&mut reader, short), Err(DropReason::TruncatedRecord));
-        reader.drop_read_before(Epoch::HANDSHAKE);
-        assert!(open(&mut reader, &mut seal(&mut writer, b"x")).is_ok());
-        reader.drop_read_before(Epoch::APPLICATION);
+        reader.drop_handshake();
         let unknown = Err(DropReason::UnknownEpoch);
         assert_eq!(open(&mut reader, &mut seal(&mut writer, b"x")), unknown);
     }
@@ -657,7 +839,7 @@ fn which_records_of_a_handshake_were_acknowledged_is_known_when_it_is_over() {
     assert!(open(&mut reader, &mut seal(&mut writer, b"x")).is_ok());
     assert_eq!(known(&reader), []);
     assert!(reader.acknowledge(number(132)));
-    reader.drop_read_before(Epoch::APPLICATION);
+    reader.drop_handshake();
     assert!(!reader.acknowledge(number(132)));
     assert_eq!(known(&reader), []);
 }
@@ -700,7 +882,7 @@ fn each_end_is_called_by_the_name_it_chose() {
             if let Some(byte) = renamed {
                 let mut other = datagram.clone();
                 other[at] = byte;
-                let dropped = reader.open(&mut other, 0);
+                let dropped = reader.open(&mut other, 0, |_| None);
                 assert_eq!(dropped.record, Err(DropReason::WrongConnectionId));
                 assert_eq!(dropped.next, other.len());
             }
@@ -773,7 +955,7 @@ proptest! {
     #[test]
     fn records_of_dtls_1_3_arrive_in_any_order(order in Just((0..200u64).collect::<Vec<_>>()).prop_shuffle()) {
         let (_, mut reader) = layers(Aead::Aes128Gcm, Epoch::APPLICATION);
-        let theirs = secrets(Aead::Aes128Gcm, 7).expand(Epoch::APPLICATION).unwrap();
+        let theirs = secrets(Aead::Aes128Gcm, 7).of_epoch(Epoch::APPLICATION).expand().unwrap();
         for sequence in order {
             let number = RecordNumber::new(Epoch::APPLICATION, sequence);
             let mut datagram = unified(&theirs, 0x0c, number, b"", b"x\x17");
@@ -787,7 +969,7 @@ proptest! {
     fn any_bytes_are_dropped_and_every_record_moves_on(bytes: Vec<u8>, first in 20u8..64, which in 0..2usize) {
         let (_, mut reader) = layers(Aead::Aes128Gcm, EPOCHS[which]);
         let mut datagram = [&[first, 0xfe, 0xfd, 0, 1][..], &bytes].concat();
-        let opened = reader.open(&mut datagram, 0);
+        let opened = reader.open(&mut datagram, 0, |_| None);
         prop_assert!(opened.record.is_err());
         prop_assert!(opened.next > 0 && opened.next <= datagram.len());
     }

@@ -295,7 +295,7 @@ impl ExpectFinished {
         } = *self.handshake;
         let finished = check_finished(Side::Client, &traffic, &mut transcript, message)?;
         let read = application.record_key(Side::Client, cx.config)?;
-        cx.records.keep_reading(traffic.secret(Side::Client));
+        cx.records.keep_handshake(traffic.secret(Side::Client));
         cx.records.add_read_key(Epoch::APPLICATION, read);
         Ok(ServerState::Completed(Completed {
             negotiated,

@@ -1,6 +1,8 @@
 //! New keys, the limits of a cipher, and the ends of epochs and numbers.
 
 use super::*;
+use crate::handshake::unexpected;
+use crate::record::SealError;
 
 // req: T30
 #[test]
@@ -99,9 +101,210 @@ fn old_epochs_open_until_their_time_is_over() {
     let received = ends
         .server
         .handle_datagram(ends.now, &mut second[..lens[1]]);
-    assert!(!ends.server.records.has_old_epochs());
+    assert!(!ends.server.records.reads_previous());
     assert_eq!(received, Received::Dropped(DropReason::UnknownEpoch));
     ends.talk();
+    // The secrets have moved on.
+    ends.client.update_keys(ends.now, NotRequested).unwrap();
+    ends.run();
+    ends.talk();
+    assert_eq!(ends.epochs(), [5, 3, 3, 5]);
+}
+
+// req: T33
+#[test]
+fn an_epoch_is_read_until_the_peer_was_heard_in_the_next_however_long_that_takes() {
+    use crate::KeyUpdateRequest::NotRequested;
+    let mut ends = connected_v13();
+    let mut late = [(); 4].map(|()| seal(&mut ends.client, ends.now));
+    ends.client.update_keys(ends.now, NotRequested).unwrap();
+    ends.run();
+    let mut first = seal(&mut ends.client, ends.now);
+    let mut forged = first.clone();
+    forged[20] ^= 1;
+    let (server, now) = (&mut ends.server, ends.now);
+    assert!(is_data(&server.handle_datagram(now, &mut late[0])));
+    let refused = Received::Dropped(DropReason::BadMac);
+    assert_eq!(server.handle_datagram(now, &mut forged), refused);
+    let much_later = now + LINGER * 10;
+    assert!(is_data(&server.handle_datagram(much_later, &mut late[1])));
+    assert_eq!(server.poll_timeout(), None, "nobody is woken for it");
+    assert!(is_data(&server.handle_datagram(much_later, &mut first)));
+    assert!(is_data(&server.handle_datagram(much_later, &mut late[2])));
+    let later_still = much_later + LINGER + Duration::from_secs(1);
+    let unknown = Received::Dropped(DropReason::UnknownEpoch);
+    assert_eq!(server.handle_datagram(later_still, &mut late[3]), unknown);
+    ends.talk();
+}
+
+// req: T30 T33
+#[test]
+fn one_change_may_follow_the_other_at_once() {
+    use crate::KeyUpdateRequest::{NotRequested, Requested};
+    let mut ends = connected_v13();
+    let unknown = Received::Dropped(DropReason::UnknownEpoch);
+    let mut older = None;
+    for epoch in 4..12 {
+        let request = [NotRequested, Requested][usize::from(epoch % 2)];
+        let [mut late, spare] = [(); 2].map(|()| seal(&mut ends.client, ends.now));
+        ends.client.update_keys(ends.now, request).unwrap();
+        ends.run();
+        ends.talk();
+        assert_eq!(ends.epochs()[3], epoch);
+        assert!(is_data(&ends.server.handle_datagram(ends.now, &mut late)));
+        // Of the epoch before that one nothing is opened any more.
+        if let Some(mut older) = older.replace(spare) {
+            assert_eq!(ends.server.handle_datagram(ends.now, &mut older), unknown);
+        }
+    }
+    ends.talk();
+}
+
+// req: T33 T52
+#[test]
+fn a_handshake_that_is_over_has_its_time_and_no_more() {
+    use crate::KeyUpdateRequest::NotRequested;
+    for since in [Duration::ZERO, Duration::from_millis(900)] {
+        let mut ends = connected_v13();
+        ends.now += since;
+        ends.talk();
+        let start = ends.now;
+        let pass = |server: &mut Connection, time| server.handle_timeout(start + time);
+        assert!(ends.server.records.has_handshake());
+        pass(&mut ends.server, LINGER - Duration::from_millis(1));
+        // What comes meanwhile does not make it longer.
+        ends.now += Duration::from_secs(100);
+        ends.talk();
+        assert!(ends.server.records.has_handshake());
+        pass(&mut ends.server, LINGER);
+        assert!(ends.server.records.has_handshake(), "all of it");
+        // To a second.
+        pass(&mut ends.server, LINGER + Duration::from_secs(1));
+        assert!(!ends.server.records.has_handshake());
+    }
+    // It ends with the peer's first record in an epoch that it changed to, too: it has all our ACKs.
+    let mut ends = connected_v13();
+    ends.client.update_keys(ends.now, NotRequested).unwrap();
+    ends.run();
+    assert!(ends.server.records.has_handshake());
+    ends.talk();
+    assert!(!ends.server.records.has_handshake());
+    // And with the peer's ACK for ours: it repeats nothing.
+    let mut ends = connected_v13();
+    assert!(ends.server.records.has_handshake());
+    ends.server.update_keys(ends.now, NotRequested).unwrap();
+    ends.run();
+    assert!(!ends.server.records.has_handshake());
+}
+
+// req: T33 T52
+#[test]
+fn nothing_is_written_in_an_epoch_that_is_acknowledged_to_be_over() {
+    use crate::KeyUpdateRequest::NotRequested;
+    let mut out = [0; 100];
+    let mut ends = connected_v13();
+    for epoch in [Epoch::HANDSHAKE, Epoch::APPLICATION] {
+        for end in [&mut ends.client, &mut ends.server] {
+            let sealed = end
+                .records
+                .seal(epoch, ContentType::Ack, [&[0, 0], &[]], &mut out);
+            assert_eq!(sealed, Err(SealError::NoKeys), "{epoch:?}");
+            end.update_keys(ends.now, NotRequested).unwrap();
+        }
+        ends.run();
+    }
+}
+
+// req: T30
+#[test]
+fn an_epoch_that_its_key_update_ended_has_no_more_messages() {
+    use crate::KeyUpdateRequest::NotRequested;
+    let mut ends = connected_v13();
+    let before = ends.client.records.write_epoch();
+    ends.client.update_keys(ends.now, NotRequested).unwrap();
+    let mut buf = [0; 1500];
+    let len = ends.client.poll_transmit(&mut buf).unwrap();
+    let mut repeated = buf;
+    let _ = ends.server.handle_datagram(ends.now, &mut buf[..len]);
+    assert_eq!(ends.epochs(), [3, 3, 3, 4]);
+    let dropped = Received::Dropped(DropReason::Replayed);
+    let received = ends.server.handle_datagram(ends.now, &mut repeated[..len]);
+    assert_eq!(received, dropped);
+    assert_eq!(ends.epochs(), [3, 3, 3, 4], "announced once");
+    let work = ends.client.work();
+    work.flight.begin(ends.now);
+    work.flight
+        .message(before, HandshakeType::KEY_UPDATE, |out| out.push(0));
+    work.flight.send(ends.now, &mut work.timers);
+    let len = ends.client.poll_transmit(&mut buf).unwrap();
+    let _ = ends.server.handle_datagram(ends.now, &mut buf[..len]);
+    assert_eq!(ends.server.error(), Some(&unexpected()));
+}
+
+/// A record of data.
+fn seal(from: &mut Connection, now: Instant) -> Vec<u8> {
+    let mut out = vec![0; 200];
+    let len = from.seal(now, b"some data", &mut out).unwrap();
+    out.truncate(len);
+    out
+}
+
+fn is_data(received: &Received) -> bool {
+    matches!(received, Received::Data { .. })
+}
+
+// req: T30
+#[test]
+fn where_a_key_has_refused_too_much_the_peer_is_asked_to_change_it() {
+    let mut ends = connected_v13();
+    let mut forged = seal(&mut ends.client, ends.now);
+    *forged.last_mut().unwrap() ^= 1;
+    ends.server.records.forged(u32::MAX / 2 - 1);
+    let dropped = Received::Dropped(DropReason::BadMac);
+    assert_eq!(ends.server.handle_datagram(ends.now, &mut forged), dropped);
+    ends.run();
+    assert_eq!(ends.epochs(), [4, 4, 4, 4]);
+    ends.talk();
+}
+
+// req: T30
+#[test]
+fn a_key_update_behind_the_last_epoch_is_an_error_of_the_peer() {
+    let mut ends = connected_v13();
+    let last = u16::MAX - Epoch::APPLICATION.0;
+    ends.client.records.skip_write_epochs(last);
+    ends.server.records.skip_read_epochs(last);
+    ends.talk();
+    let work = ends.client.work();
+    work.flight.begin(ends.now);
+    work.flight
+        .message(Epoch(u16::MAX), HandshakeType::KEY_UPDATE, |out| {
+            out.push(0)
+        });
+    work.flight.send(ends.now, &mut work.timers);
+    let mut buf = [0; 1500];
+    let len = ends.client.poll_transmit(&mut buf).unwrap();
+    let _ = ends.server.handle_datagram(ends.now, &mut buf[..len]);
+    let error = PeerMisbehaved::TooManyKeyUpdates.into();
+    assert_eq!(ends.server.error(), Some(&error));
+}
+
+// req: T30
+#[test]
+fn a_key_update_waits_for_the_acknowledgement_of_what_is_in_the_air() {
+    use crate::KeyUpdateRequest::{NotRequested, Requested};
+    let mut ends = connected_v13();
+    let mut buf = [0; 1500];
+    ends.client.update_keys(ends.now, NotRequested).unwrap();
+    assert!(ends.client.poll_transmit(&mut buf).is_some());
+    ends.client.update_keys(ends.now, Requested).unwrap();
+    assert_eq!(ends.client.poll_transmit(&mut buf), None);
+    let seq = ends.server.work().reassembler.next_seq();
+    ends.now = ends.client.poll_timeout().unwrap();
+    ends.client.handle_timeout(ends.now);
+    ends.run();
+    assert_eq!(ends.epochs(), [5, 4, 4, 5]);
+    assert_eq!(ends.server.work().reassembler.next_seq(), seq + 2);
 }
 
 // req: T33
@@ -113,13 +316,13 @@ fn old_epochs_are_also_let_go_by_who_hears_nothing_more() {
         ends.client.update_keys(ends.now, NotRequested).unwrap();
         ends.run();
         ends.talk();
-        assert!(ends.server.records.has_old_epochs());
+        assert!(ends.server.records.reads_previous());
         ends.now += LINGER + Duration::from_secs(1);
         match speaks {
             true => drop(ends.server.seal(ends.now, b"still here", &mut [0; 100])),
             false => ends.server.handle_timeout(ends.now),
         }
-        assert!(!ends.server.records.has_old_epochs());
+        assert!(!ends.server.records.reads_previous());
     }
 }
 

@@ -192,6 +192,31 @@ fn what_may_not_come_after_the_handshake_ends_it() {
         let _ = ends.server.handle_datagram(ends.now, record);
     }
     assert_eq!(ends.server.error().copied(), unexpected);
+
+    // Nor does the beginning of something, which nobody waits for the rest of.
+    let mut ends = connected_v13();
+    let mut ended = late_message(&mut ends.client, Epoch::APPLICATION, update, seq, &[0]);
+    let _ = ends.server.handle_datagram(ends.now, &mut ended);
+    assert_eq!(ends.server.error(), None);
+    let header = HandshakeHeader {
+        fragment_length: 0,
+        ..HandshakeHeader::whole(update, seq + 1, 1)
+    };
+    let begun = header.to_bytes();
+    let handshake = ContentType::Handshake;
+    let mut begun = late_record(&mut ends.client, Epoch::APPLICATION, handshake, &begun);
+    let _ = ends.server.handle_datagram(ends.now, &mut begun);
+    assert_eq!(ends.server.error().copied(), unexpected);
+
+    // Nor what came before its turn, and before the KeyUpdate.
+    let mut ends = connected_v13();
+    for seq in [seq + 1, seq] {
+        assert_eq!(ends.server.error(), None);
+        let mut record = late_message(&mut ends.client, Epoch::APPLICATION, update, seq, &[0]);
+        let _ = ends.server.handle_datagram(ends.now, &mut record);
+    }
+    assert_eq!(ends.server.error().copied(), unexpected);
+    assert_eq!(ends.epochs()[3], 4, "the first one was taken");
 }
 
 /// A record that only an authentic peer can have written.
