@@ -3,7 +3,8 @@
 
 use std::time::Instant;
 
-use super::{Acknowledged, Arrival, Flight, Phase};
+use super::air::Phase;
+use super::{Acknowledged, Arrival, Flight};
 use crate::msgs::post_handshake::AckNumber;
 use crate::record::header::{Epoch, RecordNumber};
 use crate::timer::{Timer, TimerTable};

@@ -20,6 +20,9 @@
 //! timer. In DTLS 1.3, from [`Flight::use_acks`] on, each record sent is remembered, only what is not acknowledged is
 //! sent again, and any part of the answer stops the timer: the peer has all of ours then.
 //!
+//! - `air`: a flight while there is one, and `kept`: what is left of it;
+//! - `sender`: what outlives each flight;
+//! - `again`: when it is sent, and sent again;
 //! - `schedule`: how long each transmission is given;
 //! - `sending`: from messages to records and datagrams;
 //! - `sent`: what of the flight the peer has;
@@ -28,65 +31,39 @@
 //! - `pacing`: the flight as datagrams that somebody else carries.
 
 mod ack;
+mod again;
+mod air;
 mod heard;
+mod kept;
 mod pacing;
 mod schedule;
+mod sender;
 mod sending;
 mod sent;
 
 use std::num::NonZeroU32;
-use std::ops::Range;
 use std::time::{Duration, Instant};
 
+use self::ack::Acks;
 pub(crate) use self::ack::Arrival;
-use self::ack::{Acks, Told};
-use self::pacing::Copies;
+use self::air::{Air, Phase, Size};
+pub(crate) use self::kept::Kept;
 pub use self::pacing::{FlightDatagramId, FlightPacing};
-use self::schedule::Schedule;
-use self::sending::{Cursor, Load, Tracking};
+pub(crate) use self::sender::Sender;
+use self::sending::{Cursor, Item, Tracking};
 use crate::config::Config;
-use crate::crypto::random::Randomness;
-use crate::error::Error;
 use crate::msgs::enums::HandshakeType;
 use crate::msgs::handshake::HandshakeHeader;
 use crate::record::RecordLayer;
 use crate::record::header::Epoch;
-use crate::timer::{Second, Timer, TimerTable};
-
-/// Transmissions of one flight, each lost by our timer's or the peer's account, after which the path's MTU is doubted too.
-const LOSSES_UNTIL_FALLBACK: u16 = 2;
+use crate::timer::{Timer, TimerTable};
 
 /// The last flight answers, what was acknowledged is acknowledged again, and older epochs open, for twice the maximum segment
 /// lifetime of two minutes (RFC 6347 §4.2.4, RFC 9147 §4.2.1).
 pub(crate) const LINGER: Duration = Duration::from_secs(240);
 
-/// Records sent at a time where acknowledgements can ask for more (RFC 9147 §5.8.2).
-const BURST: u16 = 10;
-
 /// The body of a ChangeCipherSpec record (RFC 5246 §7.1).
 pub(crate) const CHANGE_CIPHER_SPEC: &[u8] = &[1];
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Phase {
-    #[default]
-    Preparing,
-    Sending,
-    /// As many records as may be sent at a time were sent; there are more.
-    Paused,
-    Waiting,
-    /// Nothing will answer it: it is sent again when the peer repeats its own.
-    Answering,
-}
-
-#[derive(Debug)]
-enum Item {
-    /// A whole message at this place of the flight, header included.
-    Message {
-        epoch: Epoch,
-        range: Range<usize>,
-    },
-    ChangeCipherSpec,
-}
 
 /// What an ACK did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,116 +86,10 @@ pub(crate) struct Flight {
     sender: Sender,
 }
 
-/// What is kept for a few minutes where nothing is to be done, for a peer that may lack something of what was said.
-#[derive(Debug)]
-pub(crate) struct Kept(Remainder);
-
-#[derive(Debug)]
-enum Remainder {
-    /// A last flight, which DTLS 1.2 has: it answers a repetition of the peer's.
-    Last(Box<Air>),
-    /// In DTLS 1.3.
-    Told(Told),
-}
-
-/// What outlives each flight, and is kept for good.
-#[derive(Clone, Debug)]
-pub(crate) struct Sender {
-    tracking: Tracking,
-    pacing: FlightPacing,
-    mtu: u16,
-    /// message_seq of the next message; wider than the wire's, so that it cannot wrap.
-    next_seq: u32,
-    /// Microseconds, and one more.
-    round_trip_time: Option<NonZeroU32>,
-    schedule: Schedule,
-}
-
-/// A flight that is prepared or in the air.
-#[derive(Debug, Default)]
-struct Air {
-    phase: Phase,
-    /// message_seq of the first message.
-    first_seq: u16,
-    load: Load,
-    cursor: Cursor,
-    /// Records that may still be written until the next pause.
-    burst: u16,
-    /// Nothing answers it: a repetition of the peer's flight says that it is missing.
-    is_last: bool,
-    /// How often it was sent because of the schedule.
-    tries: u32,
-    /// How often it was sent and then lost, by our timer's or the peer's account.
-    losses: u16,
-    /// How often it was sent for whatever reason.
-    transmissions: u16,
-    sent_at: Option<Instant>,
-    /// The peer showed that it has the flight, in a way that needs no ACK.
-    has_arrived: bool,
-    /// When the peer last asked for it by repeating its own.
-    repeated_at: Option<Instant>,
-    copies: Option<Box<Copies>>,
-    size: Size,
-    /// When it is let go, whatever the peer may still ask for.
-    until: Option<Instant>,
-}
-
-/// How long datagrams are. A flight that was lost twice, by chance or for their length, goes out in both sizes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Size {
-    /// As the path's MTU allows.
-    #[default]
-    Usual,
-    /// As the fallback MTU allows: first, where bytes are rationed.
-    Small,
-}
-
-impl Air {
-    /// Begins at its start.
-    fn rewind(&mut self, size: Size) {
-        (self.cursor, self.size) = (Cursor::default(), size);
-    }
-
-    /// Whether it is a last flight that waits for nothing: it may never be asked for.
-    fn is_at_rest(&self) -> bool {
-        self.phase == Phase::Answering && self.copies.is_none()
-    }
-
-    /// Whether it has had its time.
-    fn is_over(&self, now: Instant) -> bool {
-        self.until.is_some_and(|until| until <= now)
-    }
-
-    /// Whether the peer may lack something of the handshake.
-    fn is_handshake_in_air(&self) -> bool {
-        self.load.answers() && !self.has_arrived
-    }
-
-    /// All of it is written, nothing before `from`.
-    fn on_end(&mut self, from: Cursor) {
-        // One datagram has the same size in both.
-        if self.size == Size::Small && from != Cursor::default() {
-            return self.rewind(Size::Usual);
-        }
-        self.phase = match self.is_last {
-            true => Phase::Answering,
-            false => Phase::Waiting,
-        };
-        if self.is_last {
-            // It may be kept for minutes.
-            self.load.shrink();
-        }
-    }
-}
-
 impl Flight {
     /// None but what was kept, as `sender` sends.
     pub(crate) fn new(config: &Config, sender: Sender, kept: Option<Kept>) -> Self {
-        let (last, told) = match kept {
-            Some(Kept(Remainder::Last(air))) => (Some(air), None),
-            Some(Kept(Remainder::Told(told))) => (None, Some(told)),
-            None => (None, None),
-        };
+        let (last, told) = kept.map_or((None, None), Kept::into_parts);
         Self {
             air: last,
             acks: told.map(|told| Box::new(Acks::from(told))),
@@ -243,15 +114,6 @@ impl Flight {
             .as_deref()
             .is_none_or(|air| is_ours && air.is_at_rest())
             && self.acks.as_deref().is_none_or(Acks::is_told)
-    }
-
-    /// Gives away what the peer may still ask for.
-    pub(crate) fn take_kept(&mut self, records: &mut RecordLayer) -> Option<Kept> {
-        let kept = match self.sender.tracking {
-            Tracking::Off => Remainder::Last(self.air.take()?),
-            Tracking::On => Remainder::Told(self.acks.take()?.told(records)?),
-        };
-        Some(Kept(kept))
     }
 
     /// The version is DTLS 1.3: from now on records are acknowledged, and so are ours.
@@ -358,119 +220,6 @@ impl Flight {
         }
     }
 
-    /// [`Timer::Retransmit`] expired: sends again, if there are tries left. Says whether it does.
-    pub(crate) fn on_timeout(
-        &mut self,
-        now: Instant,
-        timers: &mut TimerTable,
-    ) -> Result<bool, Error> {
-        let Some(air) = &mut self.air else {
-            return Ok(false);
-        };
-        if air.tries > self.retransmissions {
-            return Err(Error::HandshakeTimedOut);
-        }
-        air.tries += 1;
-        air.losses = air.losses.saturating_add(1);
-        match air.phase {
-            // What could not all be written yet goes on where it stopped.
-            Phase::Paused | Phase::Sending => self.go_on(now, timers),
-            _ => self.transmit(now, timers),
-        }
-        Ok(true)
-    }
-
-    /// [`Timer::Gap`] expired: what an ACK left out is lost, or a last flight may be. Says whether something is sent again.
-    pub(crate) fn on_gap(&mut self, now: Instant, timers: &mut TimerTable) -> bool {
-        let Some(air) = &mut self.air else {
-            return false;
-        };
-        if !matches!(air.phase, Phase::Waiting | Phase::Answering) {
-            return false;
-        }
-        air.repeated_at = Some(now);
-        self.transmit(now, timers);
-        true
-    }
-
-    /// The peer repeats its flight, so ours may be lost: sends again, once per time-out. Says whether it does.
-    pub(crate) fn on_peer_repeats(&mut self, now: Instant, timers: &mut TimerTable) -> bool {
-        let Some(air) = &mut self.air else {
-            return false;
-        };
-        // The first time-out is what an answer takes, however long our own timer has become. What nobody else repeats is
-        // given at the first request.
-        let last = match air.is_last {
-            true => air.repeated_at,
-            false => air.sent_at,
-        };
-        let rested = last.is_none_or(|last| now >= last + self.sender.schedule.timeout(1));
-        let idle = matches!(air.phase, Phase::Waiting | Phase::Answering);
-        if !idle || !rested || self.sender.pacing == FlightPacing::External {
-            return false;
-        }
-        air.repeated_at = Some(now);
-        air.losses = air.losses.saturating_add(1);
-        let is_last = air.is_last;
-        if !is_last {
-            // The path works, so the next one need not be long.
-            air.tries = 1;
-        }
-        self.transmit(now, timers);
-        if is_last {
-            // It was lost before, and only the peer's timer, which may have become long, would bring it again.
-            timers.set(Timer::Gap, now + self.sender.schedule.timeout(1));
-        }
-        true
-    }
-
-    /// Everything that is not acknowledged goes out, from the start.
-    fn transmit(&mut self, now: Instant, timers: &mut TimerTable) {
-        if let Some(air) = &mut self.air {
-            air.transmissions = air.transmissions.saturating_add(1);
-            air.rewind(match air.losses >= LOSSES_UNTIL_FALLBACK {
-                true if self.fallback_mtu < self.sender.mtu => Size::Small,
-                _ => Size::Usual,
-            });
-        }
-        self.go_on(now, timers);
-    }
-
-    /// The next burst goes out.
-    fn go_on(&mut self, now: Instant, timers: &mut TimerTable) {
-        timers.stop(Timer::Gap);
-        if let Some(air) = &mut self.air {
-            air.phase = Phase::Sending;
-            air.burst = match self.sender.tracking {
-                Tracking::On => BURST,
-                Tracking::Off => u16::MAX,
-            };
-            air.sent_at = Some(now);
-        }
-        self.arm(timers);
-    }
-
-    /// Starts the timer, unless nothing answers the flight or somebody else carries it.
-    fn arm(&self, timers: &mut TimerTable) {
-        let sent_at = self.air.as_deref().and_then(|air| {
-            let is_open = matches!(air.phase, Phase::Sending | Phase::Paused | Phase::Waiting);
-            air.sent_at
-                .filter(|_| is_open && !air.is_last && self.sender.pacing == FlightPacing::Internal)
-        });
-        match sent_at {
-            Some(sent_at) => timers.set(Timer::Retransmit, sent_at + self.timeout()),
-            None => timers.stop(Timer::Retransmit),
-        }
-    }
-
-    /// The time-outs have changed, also of a flight in the air.
-    pub(crate) fn rearm(&self, timers: &mut TimerTable) {
-        self.arm(timers);
-        if let Some(acks) = &self.acks {
-            acks.rescale(self.timeout(), timers);
-        }
-    }
-
     /// The largest datagram that is written now.
     pub(crate) fn mtu(&self) -> usize {
         match self.air.as_ref().map(|air| air.size) {
@@ -496,13 +245,6 @@ impl Flight {
         if let (Some(air), Tracking::Off) = (&mut self.air, self.sender.tracking) {
             air.has_arrived = true;
         }
-    }
-
-    /// The current time-out: the grace that other things are given too.
-    pub(crate) fn timeout(&self) -> Duration {
-        self.sender
-            .schedule
-            .timeout(self.air.as_ref().map_or(0, |air| air.tries))
     }
 
     /// Writes the next datagram into `out`, as much of it as that and the MTU allow: an ACK that is due, or a part of
@@ -568,94 +310,6 @@ impl Flight {
         self.air = None;
         timers.stop(Timer::Retransmit);
         timers.stop(Timer::Gap);
-    }
-}
-
-impl Kept {
-    /// Whether the peer has had the time to ask for it.
-    pub(crate) fn is_over(&self, now: Instant, config: &Config) -> bool {
-        match &self.0 {
-            Remainder::Last(air) => air.is_over(now),
-            Remainder::Told(told) => told.is_over(Second::of(now, config)),
-        }
-    }
-
-    /// Whether the peer may ask for it although it is known to have heard what was acknowledged.
-    pub(crate) fn may_come_again(&self) -> bool {
-        match &self.0 {
-            Remainder::Last(_) => true,
-            Remainder::Told(told) => told.may_come_again(),
-        }
-    }
-
-    pub(crate) fn has_flight(&self) -> bool {
-        matches!(self.0, Remainder::Last(_))
-    }
-
-    /// As [`Flight::is_handshake_in_air`].
-    pub(crate) fn is_handshake_in_air(&self) -> bool {
-        match &self.0 {
-            Remainder::Last(air) => air.is_handshake_in_air(),
-            Remainder::Told(_) => false,
-        }
-    }
-
-    /// As [`Flight::on_data`].
-    pub(crate) fn on_data(&mut self) {
-        if let Remainder::Last(air) = &mut self.0 {
-            air.has_arrived = true;
-        }
-    }
-}
-
-impl Sender {
-    pub(crate) fn new(config: &Config, randomness: &mut Randomness) -> Self {
-        Self {
-            tracking: Tracking::Off,
-            pacing: FlightPacing::Internal,
-            mtu: config.mtu as u16,
-            next_seq: 0,
-            round_trip_time: None,
-            schedule: Schedule::new(&config.retransmission, randomness),
-        }
-    }
-
-    pub(crate) fn uses_acks(&self) -> bool {
-        self.tracking == Tracking::On
-    }
-
-    /// The MTU as it was set, whatever time-outs say.
-    pub(crate) fn path_mtu(&self) -> usize {
-        self.mtu.into()
-    }
-
-    /// Whether there is a message_seq left: they do not wrap (RFC 9147 §5.2).
-    pub(crate) fn can_say_more(&self) -> bool {
-        self.next_seq <= u16::MAX.into()
-    }
-
-    /// Whether a handshake is under way: the first flight was sent.
-    pub(crate) fn was_sent(&self) -> bool {
-        self.next_seq > 0
-    }
-
-    /// Of the newest flight that was sent once and answered.
-    pub(crate) fn round_trip_time(&self) -> Option<Duration> {
-        let took = self.round_trip_time?.get() - 1;
-        Some(Duration::from_micros(took.into()))
-    }
-
-    pub(crate) fn set_rtt_hint(&mut self, rtt: Duration) {
-        self.schedule.set_rtt_hint(rtt);
-    }
-
-    pub(crate) fn set_cap(&mut self, cap: Duration) {
-        self.schedule.set_cap(cap);
-    }
-
-    /// At most [`Config::MTUS`] allow.
-    pub(crate) fn set_mtu(&mut self, mtu: usize) {
-        self.mtu = mtu as u16;
     }
 }
 

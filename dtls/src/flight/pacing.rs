@@ -8,8 +8,9 @@
 use std::ops::Range;
 use std::time::Instant;
 
+use super::Flight;
+use super::air::Phase;
 use super::sending::{Cursor, Tracking};
-use super::{Flight, Phase};
 use crate::record::RecordLayer;
 use crate::timer::TimerTable;
 

@@ -6,12 +6,22 @@
 
 use std::ops::Range;
 
+use super::CHANGE_CIPHER_SPEC;
 use super::sent::{SentRecords, Unacked};
-use super::{CHANGE_CIPHER_SPEC, Item};
 use crate::msgs::codec::{Codec, Reader};
 use crate::msgs::handshake::HandshakeHeader;
 use crate::record::header::{ContentType, Epoch, MAX_PLAINTEXT, RecordNumber};
 use crate::record::{RecordLayer, Sealed};
+
+#[derive(Debug)]
+pub(super) enum Item {
+    /// A whole message at this place of the flight, header included.
+    Message {
+        epoch: Epoch,
+        range: Range<usize>,
+    },
+    ChangeCipherSpec,
+}
 
 /// What is written next: an item, and in a message the place in the flight.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
