@@ -52,9 +52,7 @@ impl Generation {
             algorithm: request.algorithm(),
             answer,
         };
-        shared
-            .responses
-            .push(response, path, request.unknown_required())?;
+        shared.responses.push(response, path, request)?;
         let (Answer::Success, Some(priority)) = (answer, request.priority()) else {
             return Ok(());
         };

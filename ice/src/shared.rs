@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use floe_stun::{AttributeType, IntegrityAlgorithm, TransactionId, TransactionIds};
+use floe_stun::{AttributeType, IntegrityAlgorithm, Message, TransactionId, TransactionIds};
 
 use crate::address::FiveTuple;
 use crate::candidate::CandidateId;
@@ -172,13 +172,13 @@ pub(crate) struct Queued {
 }
 
 impl Responses {
-    /// Queues an answer, to a request that had these attributes which we do not know.
+    /// Queues an answer to this request.
     #[inline]
     pub(crate) fn push(
         &mut self,
         response: Response,
         path: &FiveTuple,
-        unknown: impl Iterator<Item = AttributeType>,
+        request: &Message<'_>,
     ) -> Result<(), DropReason> {
         let plain = response.answer != Answer::UnknownAttributes;
         if plain && self.next.is_none() && self.more.is_empty() {
@@ -189,6 +189,7 @@ impl Responses {
         if self.more.len() >= MAX_PENDING_RESPONSES {
             return Err(DropReason::Overloaded);
         }
+        let unknown = request.unknown_required();
         self.more.push(Queued {
             response,
             path: *path,

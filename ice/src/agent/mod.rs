@@ -282,17 +282,18 @@ impl Agent {
         let (ours, theirs) = split_username(username).ok_or(DropReason::UnknownUsername)?;
         let (shared, generation) = self.split_by(|g| g.local.are_named(ours));
         let generation = generation.ok_or(DropReason::UnknownUsername)?;
-        if !shared.config.addresses.allows(path.remote) {
+        // Where it was heard it has passed, and what the budgets do not hold up does not use them up either.
+        let stranger = !generation.has_heard(shared, path);
+        if stranger && !shared.config.addresses.allows(path.remote) {
             return Err(DropReason::RefusedAddress);
         }
-        if !generation.budget.allows(now, path.remote) && !generation.has_heard(shared, path) {
+        if stranger && !generation.budget.allows(now, path.remote) {
             return Err(DropReason::IntegrityBudget);
         }
         let (key, local) = (&mut generation.local_key, &generation.local);
         let verified = message.verify_or_learn(key, || local.password().as_bytes());
         let request = verified.map_err(|error| {
-            // What the budget does not hold up does not use it up either.
-            if !generation.has_heard(shared, path) {
+            if stranger {
                 generation.budget.spend(now, path.remote);
             }
             integrity_drop(error)
