@@ -25,15 +25,17 @@ use crate::peers::Floe;
 /// How often each is done, at least.
 const TIMES: u32 = 128;
 
-/// Instructions per call.
+/// What a call takes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Count {
     /// What is done.
     pub name: String,
-    /// floe's own: all of it less the floor.
+    /// floe's own instructions: all of them less the floor's.
     pub own: f64,
     /// The floor's.
     pub floor: f64,
+    /// Cache lines of data that come from memory.
+    pub lines: f64,
 }
 
 /// The instructions of what is run in here are counted, those of nothing else.

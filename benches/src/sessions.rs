@@ -23,6 +23,9 @@ const ARRIVAL: Duration = Duration::from_secs(10);
 /// How long after the last has begun all are at rest.
 const REST: Duration = Duration::from_secs(20);
 
+/// The same for a million, of which each such second takes as long to compute: all are connected long before.
+const REST_OF_A_MILLION: Duration = Duration::from_secs(10);
+
 /// What kind of sessions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -115,7 +118,11 @@ impl Sessions {
             sessions.run_until(now + ARRIVAL * number / count, Duration::from_millis(1));
             sessions.open(number);
         }
-        sessions.run_until(now + ARRIVAL + REST, Duration::from_millis(10));
+        let rest = match count {
+            1_000_000.. => REST_OF_A_MILLION,
+            _ => REST,
+        };
+        sessions.run_until(now + ARRIVAL + rest, Duration::from_millis(10));
         sessions.memory = (resident() - before) / f64::from(2 * count);
         sessions.assert_connected(kind);
         sessions

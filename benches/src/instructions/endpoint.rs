@@ -12,26 +12,28 @@ use crate::steering::{self, Steered};
 /// Sessions beside the one that is busy.
 const SESSIONS: u32 = 64;
 
+/// More than the processor of [`callgrind`](super::callgrind) has room for.
+const COLD: u32 = 2048;
+
 pub(super) fn run() {
     let mut sessions = Sessions::connect(SESSIONS, Kind::Dtls);
-    keepalive(&mut sessions);
+    answers(&mut sessions, Visits::Warm, "");
+    own_checks(&mut sessions, "");
+    forged(&mut sessions);
     demux(&mut sessions);
+    let mut sessions = Sessions::connect(COLD, Kind::Ice);
+    answers(&mut sessions, Visits::Cold, ", cold");
+    own_checks(&mut sessions, ", cold");
     steering();
     lives();
 }
 
-fn keepalive(sessions: &mut Sessions) {
-    let mut checks = Checks::new(sessions, Visits::Warm);
-    let mut floor = Floor::of(checks.sizes);
-    let mut floor = |step| {
-        for _ in 0..TIMES / CALLS {
-            floor.step(step, Measure::Instructions);
-        }
-        TIMES
-    };
+fn answers(sessions: &mut Sessions, visits: Visits, how: &str) {
+    let mut checks = Checks::new(sessions, visits);
+    let sizes = checks.sizes;
     row(
-        "endpoint: request in, response out",
-        || floor(FloorStep::Answer),
+        &format!("endpoint: request in, response out{how}"),
+        || floor(sizes, FloorStep::Answer),
         || {
             for _ in 0..TIMES {
                 checks.receive();
@@ -43,8 +45,8 @@ fn keepalive(sessions: &mut Sessions) {
         },
     );
     row(
-        "endpoint: the same in batches of 64",
-        || floor(FloorStep::Answer),
+        &format!("endpoint: the same in batches of 64{how}"),
+        || floor(sizes, FloorStep::Answer),
         || {
             for _ in 0..TIMES as usize / BATCH {
                 checks.receive_batch();
@@ -53,6 +55,18 @@ fn keepalive(sessions: &mut Sessions) {
             TIMES
         },
     );
+}
+
+fn floor(sizes: (usize, usize), step: FloorStep) -> u32 {
+    let mut floor = Floor::of(sizes);
+    for _ in 0..TIMES / CALLS {
+        floor.step(step, Measure::Instructions);
+    }
+    TIMES
+}
+
+fn own_checks(sessions: &mut Sessions, how: &str) {
+    let sizes = Checks::new(sessions, Visits::Warm).sizes;
     for (name, part, step) in [
         (
             "endpoint: own check from its deadline",
@@ -65,13 +79,21 @@ fn keepalive(sessions: &mut Sessions) {
             FloorStep::Handle,
         ),
     ] {
-        row(name, || floor(step), || own_checks(sessions, part));
+        row(
+            &format!("{name}{how}"),
+            || floor(sizes, step),
+            || part_of_own_checks(sessions, part),
+        );
     }
+}
+
+fn forged(sessions: &mut Sessions) {
     let mut forged = Checks::forged(sessions, Visits::Warm);
+    let sizes = Checks::new(sessions, Visits::Warm).sizes;
     row(
         "endpoint: check with a forged MAC",
         // Of a check, not of an answer: what a refusal takes at least.
-        || floor(FloorStep::ForgedMac) * FLOOD,
+        || floor(sizes, FloorStep::ForgedMac) * FLOOD,
         || {
             for _ in 0..TIMES {
                 forged.receive();
@@ -82,7 +104,7 @@ fn keepalive(sessions: &mut Sessions) {
     );
 }
 
-fn own_checks(sessions: &mut Sessions, part: OwnChecks) -> u32 {
+fn part_of_own_checks(sessions: &mut Sessions, part: OwnChecks) -> u32 {
     let turns = sessions.own_checks(TIMES.into(), |which, work| {
         match which == part {
             true => seen_by_callgrind(work),

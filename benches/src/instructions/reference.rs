@@ -11,6 +11,9 @@ const TOLERANCE: f64 = 0.03;
 /// And for what takes next to nothing, in instructions.
 const FEW: f64 = 8.0;
 
+/// In cache lines.
+const A_LINE: f64 = 1.0;
+
 /// Counts, and what they were counted with.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reference {
@@ -48,9 +51,16 @@ impl Reference {
     /// As the page shows it.
     #[must_use]
     pub fn to_markdown(&self) -> String {
-        let mut text = format!("| {} | floe's own | floor's |\n|---|---|---|\n", self.tools);
-        for Count { name, own, floor } in &self.counts {
-            let _ = writeln!(text, "| {name} | {own:.0} | {floor:.0} |");
+        let mut text = format!("| {} | floe's own | floor's | cache lines |\n", self.tools);
+        text += "|---|---|---|---|\n";
+        for count in &self.counts {
+            let Count {
+                name,
+                own,
+                floor,
+                lines,
+            } = count;
+            let _ = writeln!(text, "| {name} | {own:.0} | {floor:.0} | {lines:.1} |");
         }
         text
     }
@@ -60,17 +70,16 @@ impl Reference {
     pub fn from_markdown(text: &str) -> Option<Self> {
         let mut lines = text.lines().map(|line| {
             let cells = line.strip_prefix("| ")?.strip_suffix(" |")?;
-            let mut cells = cells.split(" | ");
-            let row = (cells.next()?, cells.next()?, cells.next()?);
-            cells.next().is_none().then_some(row)
+            <[&str; 4]>::try_from(cells.split(" | ").collect::<Vec<_>>()).ok()
         });
-        let (tools, ..) = lines.next()??;
-        let count = |row: Option<(&str, &str, &str)>| {
-            let (name, own, floor) = row?;
+        let [tools, ..] = lines.next()??;
+        let count = |row: Option<[&str; 4]>| {
+            let [name, own, floor, lines] = row?;
             Some(Count {
                 name: name.to_owned(),
                 own: own.parse().ok()?,
                 floor: floor.parse().ok()?,
+                lines: lines.parse().ok()?,
             })
         };
         Some(Self {
@@ -82,28 +91,35 @@ impl Reference {
     /// What has grown since `self`, what is new in `now` and what is gone from it, a line for each. None: all is well.
     #[must_use]
     pub fn complaints(&self, now: &Self) -> Vec<String> {
-        let find = |counts: &[Count], name: &str| {
-            let mut counts = counts.iter();
-            counts
-                .find(|count| count.name == name)
-                .map(|count| count.own)
-        };
-        let grown = now.counts.iter().filter_map(|Count { name, own, .. }| {
-            let Some(before) = find(&self.counts, name) else {
-                return Some(format!("{name}: not in the reference"));
-            };
-            let limit = (before * (1.0 + TOLERANCE)).max(before + FEW);
-            let percent = 100.0 * (own / before - 1.0);
-            (*own > limit).then(|| {
-                format!("{name}: {own:.0} instructions, {before:.0} before ({percent:+.0} %)")
-            })
-        });
+        let find =
+            |counts: &[Count], name: &str| counts.iter().find(|count| count.name == name).cloned();
+        let grown = now
+            .counts
+            .iter()
+            .flat_map(|count| match find(&self.counts, &count.name) {
+                Some(before) => count.growth(&before),
+                None => vec![format!("{}: not in the reference", count.name)],
+            });
         let gone = self
             .counts
             .iter()
             .filter(|count| find(&now.counts, &count.name).is_none());
         let gone = gone.map(|count| format!("{}: not counted any more", count.name));
         grown.chain(gone).collect()
+    }
+}
+
+impl Count {
+    fn growth(&self, before: &Self) -> Vec<String> {
+        let figures = [
+            (self.own, before.own, FEW, "instructions"),
+            (self.lines, before.lines, A_LINE, "cache lines"),
+        ];
+        let grown = figures.into_iter().filter_map(|(now, before, few, what)| {
+            let limit = (before * (1.0 + TOLERANCE)).max(before + few);
+            (now > limit).then(|| format!("{}: {now:.1} {what}, {before:.1} before", self.name))
+        });
+        grown.collect()
     }
 }
 
@@ -116,6 +132,7 @@ mod tests {
             name: (*name).to_owned(),
             own: *own,
             floor: 1000.0,
+            lines: (own / 100.0).round(),
         };
         Reference {
             tools: "a compiler".to_owned(),
@@ -134,15 +151,33 @@ mod tests {
 
     #[test]
     fn growth_beyond_the_tolerance_is_named_and_so_is_every_row_without_a_counterpart() {
-        let before = reference(&[("long", 1000.0), ("short", 20.0), ("gone", 1.0)]);
-        let fine = reference(&[("long", 1030.0), ("short", 28.0), ("gone", 0.0)]);
+        let before = reference(&[
+            ("long", 1000.0),
+            ("short", 20.0),
+            ("lines", 1000.0),
+            ("gone", 1.0),
+        ]);
+        let mut fine = reference(&[
+            ("long", 1030.0),
+            ("short", 28.0),
+            ("lines", 0.0),
+            ("gone", 0.0),
+        ]);
+        fine.counts[2].lines = 11.0;
         assert!(before.complaints(&fine).is_empty());
-        let worse = reference(&[("long", 1031.0), ("short", 29.0), ("new", 1.0)]);
+        let mut worse = reference(&[
+            ("long", 1031.0),
+            ("short", 29.0),
+            ("lines", 0.0),
+            ("new", 1.0),
+        ]);
+        worse.counts[2].lines = 11.1;
         assert_eq!(
             before.complaints(&worse),
             [
-                "long: 1031 instructions, 1000 before (+3 %)",
-                "short: 29 instructions, 20 before (+45 %)",
+                "long: 1031.0 instructions, 1000.0 before",
+                "short: 29.0 instructions, 20.0 before",
+                "lines: 11.1 cache lines, 10.0 before",
                 "new: not in the reference",
                 "gone: not counted any more",
             ]
