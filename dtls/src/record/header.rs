@@ -116,7 +116,7 @@ impl Header {
         let number = RecordNumber(u64::from_be_bytes(*number));
         let (content_type, rest) = match *content_type {
             TLS12_CID => {
-                let rest = rest.strip_prefix(id).filter(|_| !id.is_empty());
+                let rest = rest.strip_prefix(id);
                 (None, rest.ok_or(DropReason::WrongConnectionId)?)
             }
             other => {

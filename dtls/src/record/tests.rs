@@ -548,6 +548,7 @@ fn what_is_no_longer_to_be_written_is_not() {
     };
     let first = |epoch| Ok(RecordNumber::new(epoch, 0));
     assert_eq!(write(&mut writer, Epoch(3)), Err(SealError::NoKeys));
+    assert_eq!(writer.written(), 0, "what was refused is not counted");
     writer.drop_write_before(Epoch(4));
     assert_eq!(write(&mut writer, Epoch(4)), first(Epoch(4)));
     writer.drop_write_before(Epoch(5));
