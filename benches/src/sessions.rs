@@ -20,8 +20,8 @@ use crate::median;
 /// Over how long the sessions begin.
 const ARRIVAL: Duration = Duration::from_secs(10);
 
-/// How long after the last has begun all are at rest.
-const REST: Duration = Duration::from_secs(20);
+/// How long after the last has begun all are at rest: longer than an agent looks for a better pair (39.5 s).
+const REST: Duration = Duration::from_secs(45);
 
 /// The same for a million, of which each such second takes as long to compute: all are connected long before.
 const REST_OF_A_MILLION: Duration = Duration::from_secs(10);

@@ -151,6 +151,11 @@ impl Consent {
         self.latest.is_some_and(|latest| latest.id == *id) || older().any(|sent| sent.id == *id)
     }
 
+    /// Whether there is a check to be written now.
+    pub(crate) fn is_due(&self) -> bool {
+        self.due
+    }
+
     /// The check that is to be written now.
     pub(crate) fn take_due(&mut self) -> Option<TransactionId> {
         let due = std::mem::take(&mut self.due);

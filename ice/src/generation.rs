@@ -26,6 +26,7 @@ use crate::search::Search;
 use crate::selection::Selected;
 use crate::shared::Shared;
 use crate::state::{GatheringState, Reason};
+use crate::text::Text;
 
 #[derive(Debug)]
 pub(crate) struct Generation {
@@ -56,7 +57,7 @@ pub(crate) struct Generation {
 /// What the other side told us about itself.
 #[derive(Debug)]
 pub(crate) struct Peer {
-    pub(crate) username_fragment: Box<str>,
+    pub(crate) username_fragment: Text<22>,
     /// Stands for the password too: it is needed for nothing else.
     pub(crate) key: IntegrityKey,
     pub(crate) mode: Mode,
@@ -68,7 +69,7 @@ impl Peer {
     pub(crate) fn new(remote: &RemoteParameters) -> Self {
         let parameters = &remote.parameters;
         Self {
-            username_fragment: parameters.username_fragment().into(),
+            username_fragment: Text::of(&[parameters.username_fragment()]),
             key: IntegrityKey::sha1_only(parameters.password().as_bytes()),
             mode: remote.mode,
             pacing: remote.pacing.map_or(0, |pacing| {
@@ -83,7 +84,7 @@ impl Peer {
     }
 
     pub(crate) fn has_fragment(&self, given: &Parameters) -> bool {
-        *self.username_fragment == *given.username_fragment()
+        self.username_fragment.as_str() == given.username_fragment()
     }
 
     pub(crate) fn has_password(&self, given: &Parameters) -> bool {
@@ -124,7 +125,7 @@ impl Generation {
     }
 
     pub(crate) fn set_peer(&mut self, shared: &mut Shared, now: Moment, peer: Peer) {
-        let fragment = &*peer.username_fragment;
+        let fragment = peer.username_fragment.as_str();
         let before = self.remotes.len();
         let waits = self.search.waits();
         (waits.quiet_since, waits.paired_at) = (Some(now), Some(now));

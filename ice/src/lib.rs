@@ -159,6 +159,7 @@ mod selection;
 mod shared;
 mod state;
 mod stats;
+mod text;
 mod timing;
 
 /// What floe's own crates keep their records small with. No part of the API.

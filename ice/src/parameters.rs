@@ -10,11 +10,14 @@ use zeroize::Zeroizing;
 use crate::config::UsernameFragments;
 use crate::error::InvalidParameters;
 use crate::random::{Label, Random};
+use crate::text::Text;
 
 /// What we send: 16 characters, 96 bits.
 const USERNAME_FRAGMENT_LENGTH: usize = 16;
 /// What we send: 24 characters, 144 bits, above the 128 that RFC 8445 §5.3 asks for.
 const PASSWORD_LENGTH: usize = 24;
+/// Room for our own credentials, those with a routable fragment too.
+const OURS: usize = 54;
 /// The 64 `ice-char`s.
 pub(crate) const ICE_CHARS: &[u8; 64] =
     b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -23,7 +26,7 @@ pub(crate) const ICE_CHARS: &[u8; 64] =
 #[derive(Clone, PartialEq, Eq)]
 pub struct Parameters {
     /// `fragment:password`. Neither has a colon.
-    credentials: Zeroizing<Box<str>>,
+    credentials: Zeroizing<Text<OURS>>,
 }
 
 impl Parameters {
@@ -52,28 +55,29 @@ impl Parameters {
     }
 
     fn of(username_fragment: &str, password: &str) -> Self {
-        let credentials = [username_fragment, ":", password].concat();
+        let credentials = Text::of(&[username_fragment, ":", password]);
         Self {
-            credentials: Zeroizing::new(credentials.into_boxed_str()),
+            credentials: Zeroizing::new(credentials),
         }
     }
 
     /// The username fragment. It travels in the clear.
     #[inline]
     pub fn username_fragment(&self) -> &str {
-        self.halves().0
+        text(self.halves().0)
     }
 
     /// The password, for the one who signals it.
     pub fn password(&self) -> &str {
-        self.halves().1
+        text(self.halves().1)
     }
 
-    fn halves(&self) -> (&str, &str) {
+    fn halves(&self) -> (&[u8], &[u8]) {
+        let credentials = self.credentials.as_bytes();
         // One byte after the other: most fragments are shorter than what a search for longer ones begins with.
-        let colon = self.credentials.bytes().position(|byte| byte == b':');
+        let colon = credentials.iter().position(|byte| *byte == b':');
         let halves = colon.and_then(|colon| {
-            let (fragment, rest) = self.credentials.split_at_checked(colon)?;
+            let (fragment, rest) = credentials.split_at_checked(colon)?;
             Some((fragment, rest.get(1..)?))
         });
         halves.expect("there is a colon between the two")
@@ -86,10 +90,19 @@ impl Parameters {
         rest.is_some_and(|rest| rest.first() == Some(&b':'))
     }
 
+    /// Where what names us begins.
+    pub(crate) fn glance(&self) -> &[u8] {
+        self.credentials.as_bytes()
+    }
+
     /// Whether a USERNAME that begins so names us; see [`split_username`].
     pub(crate) fn are_named(&self, front: &[u8]) -> bool {
         self.credentials.as_bytes().starts_with(front)
     }
+}
+
+fn text(half: &[u8]) -> &str {
+    std::str::from_utf8(half).expect("the credentials are text, and so are both halves of them")
 }
 
 /// The two halves of a USERNAME: the receiver's fragment, with the colon, and the sender's (RFC 8445 §7.2.2).
@@ -152,14 +165,23 @@ impl LocalParameters {
     ///
     /// When the operating system has no entropy to give.
     pub fn with_username_fragment(username_fragment: &str) -> Result<Self, InvalidParameters> {
-        if !(4..=32).contains(&username_fragment.len()) {
-            return Err(InvalidParameters::UsernameFragmentLength);
-        }
-        if !username_fragment.bytes().all(is_ice_char) {
-            return Err(InvalidParameters::UsernameFragmentCharacter);
-        }
+        check_own(username_fragment)?;
         Ok(Self::with_password(
             &mut Random::from_entropy(),
+            username_fragment,
+        ))
+    }
+
+    /// The same, with the same password whenever the seed is the same: for tests, simulation and replay only.
+    ///
+    /// # Errors
+    ///
+    /// As [`with_username_fragment`](Self::with_username_fragment).
+    #[cfg(feature = "deterministic")]
+    pub fn with_seed(seed: [u8; 32], username_fragment: &str) -> Result<Self, InvalidParameters> {
+        check_own(username_fragment)?;
+        Ok(Self::with_password(
+            &mut Random::from_seed(seed),
             username_fragment,
         ))
     }
@@ -201,6 +223,17 @@ fn ice_chars<const N: usize, T>(random: &mut Random, take: impl FnOnce(&str) -> 
         *byte = ICE_CHARS[usize::from(*byte & 63)];
     }
     take(std::str::from_utf8(characters.as_ref()).expect("the alphabet is ASCII"))
+}
+
+/// Whether a fragment is one of ours (RFC 8839 §5.4).
+fn check_own(username_fragment: &str) -> Result<(), InvalidParameters> {
+    if !(4..=32).contains(&username_fragment.len()) {
+        return Err(InvalidParameters::UsernameFragmentLength);
+    }
+    match username_fragment.bytes().all(is_ice_char) {
+        true => Ok(()),
+        false => Err(InvalidParameters::UsernameFragmentCharacter),
+    }
 }
 
 fn is_ice_char(byte: u8) -> bool {

@@ -42,6 +42,11 @@ impl Paths {
         self.0.iter().any(|known| known.mark() && *known == *path)
     }
 
+    /// Reads something of what it would compare.
+    pub(crate) fn glance(&self) -> usize {
+        self.0.last().map_or(0, |latest| usize::from(latest.mark()))
+    }
+
     pub(crate) fn latest(&self) -> Option<FiveTuple> {
         self.0.last().map(Known::unpack)
     }

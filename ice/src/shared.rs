@@ -222,6 +222,11 @@ impl Responses {
         }
     }
 
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.next.is_none() && self.more.is_empty()
+    }
+
     pub(crate) fn clear(&mut self) {
         *self = Self::default();
     }

@@ -91,6 +91,13 @@ impl From<Counter> for u64 {
     }
 }
 
+impl Counters {
+    /// Reads something of what a request will count.
+    pub(crate) fn glance(&self) -> usize {
+        u64::from(self.requests_received) as usize
+    }
+}
+
 /// [`Stats`] as the agent keeps them.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {

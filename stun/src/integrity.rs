@@ -69,6 +69,13 @@ impl IntegrityKey {
         }
     }
 
+    /// Whether it is [for MESSAGE-INTEGRITY](Self::sha1_only) alone.
+    #[must_use]
+    #[inline]
+    pub fn is_sha1_only(&self) -> bool {
+        self.sha256.is_none()
+    }
+
     /// Whether it was made from the same bytes. Constant-time.
     #[must_use]
     pub fn is_of(&self, key: &[u8]) -> bool {

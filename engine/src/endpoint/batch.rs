@@ -16,8 +16,6 @@ use std::{hint::black_box, ops::Range, time::Instant};
 
 /// Datagrams whose memory is fetched together.
 const AHEAD: usize = 16;
-/// From how many transports on they are too many for the caches next to the processor.
-const MANY: usize = 1000;
 /// What Linux sends at once with GSO.
 const MAX_SEGMENTS: usize = 64;
 /// What fits the length field of a UDP datagram, headers deducted.
@@ -92,16 +90,17 @@ impl Endpoint {
             if ahead[0].is_none() {
                 return;
             }
-            if ahead[1].is_some() && self.slots.len() >= MANY {
-                self.fetch(&ahead);
-            }
-            for (path, sorted) in ahead.into_iter().flatten() {
+            let guesses = match ahead[1] {
+                Some(_) => self.fetch(&ahead),
+                None => [None; AHEAD],
+            };
+            for ((path, sorted), guess) in ahead.into_iter().flatten().zip(guesses) {
                 let (canonical, mut hear) = (path.canonical(), |outcome, payload| {
                     on_outcome(path, outcome, payload);
                 });
                 match sorted {
                     Sorted::Stun(message) => {
-                        hear(self.handle_stun(now, canonical, &message), &mut []);
+                        hear(self.handle_stun(now, canonical, &message, guess), &mut []);
                     }
                     Sorted::Dropped(reason) => hear(self.handle_nothing(reason), &mut []),
                     Sorted::Other(Kind::Stun, datagram) => {
@@ -201,28 +200,19 @@ impl Endpoint {
         }
     }
 
-    /// Reads what the handling of these datagrams will read first, of all of them, so that the memory is waited for once. Nothing
-    /// depends on what is found.
-    fn fetch(&self, ahead: &[Option<(FiveTuple, Sorted<'_>)>]) {
-        let mut found = [None; AHEAD];
-        for (place, item) in found.iter_mut().zip(ahead) {
-            let guess = |(path, sorted): &(FiveTuple, _)| {
-                let path = path.canonical();
-                Some((self.guess(&path, sorted)?, path))
-            };
-            *place = item.as_ref().and_then(guess);
+    /// Reads what the handling of these datagrams will read, of all of them, so that the memory is waited for once. Each step is
+    /// short: a processor looks a few hundred instructions ahead, and what it is to fetch at the same time has to stand within.
+    fn fetch(&self, ahead: &[Option<(FiveTuple, Sorted<'_>)>; AHEAD]) -> [Option<u32>; AHEAD] {
+        let mut guesses = [None; AHEAD];
+        for (guess, item) in guesses.iter_mut().zip(ahead) {
+            *guess = item
+                .as_ref()
+                .and_then(|(path, sorted)| self.guess(&path.canonical(), sorted));
         }
-        let found = || found.into_iter().flatten();
-        for (slot, _) in found() {
-            black_box(self.slots.id_in(slot));
+        for guess in guesses.iter().flatten() {
+            black_box(self.slots.glance(*guess));
         }
-        let transport = |(slot, path)| Some((self.slots.get(self.slots.id_in(slot)?)?, path));
-        for (transport, _) in found().filter_map(transport) {
-            black_box(transport.is_closed());
-        }
-        for (transport, path) in found().filter_map(transport) {
-            black_box(transport.glance(&path));
-        }
+        guesses
     }
 
     /// Writes datagrams into `buf`, side by side, as many as there are and as fit, and says how many bytes they take. `transmits`

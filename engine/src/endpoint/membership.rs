@@ -27,8 +27,12 @@ impl Endpoint {
     pub fn create(
         &mut self,
         now: Instant,
-        options: TransportOptions,
+        mut options: TransportOptions,
     ) -> Result<TransportId, ApiMisuse> {
+        if options.local_parameters.is_none() {
+            let slot = self.slots.next();
+            options.local_parameters = self.name_for(slot);
+        }
         let transport = self.seeds.transport(&self.config.transport, options)?;
         self.attach(now, transport).map_err(|error| error.misuse)
     }
@@ -48,7 +52,7 @@ impl Endpoint {
         if let Err(misuse) = self.check(&transport) {
             return Err(AttachError { misuse, transport });
         }
-        let id = self.slots.insert(transport);
+        let id = self.slots.insert(*transport);
         self.settle_in(now, id);
         self.refresh(now, id);
         Ok(id)
@@ -113,7 +117,7 @@ impl Endpoint {
         self.wheel.clear(&mut self.slots, slot);
         self.senders.remove(&mut self.slots, slot);
         self.tellers.remove(&mut self.slots, slot);
-        Some(*self.slots.remove(id)?)
+        self.slots.remove(id)
     }
 
     /// Ends a transport: close_notify to its peer, `closed` events, and 403 for whoever still asks for consent
@@ -162,9 +166,20 @@ impl Endpoint {
         if holder.is_some_and(|holder| holder != id) {
             return Err(ApiMisuse::UfragInUse);
         }
-        let local = local.or_else(|| self.name_for_newcomer(id));
+        let local = local
+            .or_else(|| self.name_for_newcomer(id))
+            .or_else(|| self.name_for(id.slot()));
         self.with(now, id, |transport| transport.restart(now, local, remote))
             .unwrap_or(Err(ApiMisuse::UnknownTransport))
+    }
+
+    /// New credentials that say in which slot their bearer is, unless the configuration has them made otherwise.
+    fn name_for(&mut self, slot: u32) -> Option<LocalParameters> {
+        let fragments = &self.config.transport.ice.username_fragments;
+        if !matches!(fragments, UsernameFragments::Random) {
+            return None;
+        }
+        self.seeds.parameters(&self.minter.mint(slot)).ok()
     }
 
     /// New credentials for a transport whose agent would still name another shard in them, or none.

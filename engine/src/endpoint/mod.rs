@@ -15,7 +15,8 @@
 //! After each input the transport's live username fragments, deadline and readiness are read anew, and what it takes from its paths
 //! after each command, each timeout and each change of its ICE state, so no table can go stale behind them. Nothing scans all
 //! transports: [`wheel`] finds who is due, [`ready`] is a queue of
-//! those with something to hand out. All tables hash under secret keys. In steady state nothing here allocates, growth copies
+//! those with something to hand out. What an endpoint calls its transports says where they are ([`names`]), to nobody else; other names
+//! and 5-tuples are in tables. All of these hash under secret keys. In steady state nothing here allocates, growth copies
 //! little at a time, and what was taken for a peak is given back after it ([`slots`], [`table`]).
 
 mod batch;
@@ -24,6 +25,7 @@ mod handshakes;
 mod heap;
 pub(crate) mod keyed;
 mod membership;
+mod names;
 mod outbox;
 mod ready;
 mod routes;
@@ -31,7 +33,7 @@ mod routing;
 mod seeds;
 mod slots;
 mod strangers;
-mod table;
+pub(crate) mod table;
 mod tuples;
 mod ufrags;
 mod wheel;
@@ -43,6 +45,7 @@ use crate::{EndpointConfig, EndpointStats, Event, Transport, TransportId, steeri
 use farewells::Farewells;
 use floe_ice::{FiveTuple, State, Transmit};
 use handshakes::Handshakes;
+use names::Minter;
 use outbox::{LETTER, Outbox};
 use ready::{Queue, ReadyQueue};
 use routes::{Routes, Tags};
@@ -58,6 +61,7 @@ use wheel::Wheel;
 pub struct Endpoint {
     config: EndpointConfig,
     slots: Slots,
+    minter: Minter,
     routes: Routes,
     farewells: Farewells,
     strangers: Strangers,
@@ -98,6 +102,7 @@ impl Endpoint {
         let lifetime = config.farewell.min(EndpointConfig::MAX_FAREWELL);
         Self {
             slots: Slots::default(),
+            minter: seeds.minter(),
             routes: Routes::new(tags, hash.clone()),
             farewells: Farewells::new(hash.clone(), lifetime, config.max_farewells),
             handshakes: Handshakes::new(config.waiting_handshakes, hash.clone()),
@@ -204,18 +209,25 @@ impl Endpoint {
         mtu
     }
 
-    /// A datagram of whose turn it is, and whose that is; the endpoint's own go first.
+    /// A datagram of whose turn it is, and whose that is if there may be more; the endpoint's own go first.
     fn poll_first(&mut self, buf: &mut [u8]) -> Option<(Option<u32>, Transmit)> {
         if let Some(transmit) = self.outbox.poll_transmit(buf) {
             return Some((None, transmit));
         }
         while let Some(slot) = self.senders.front() {
-            if let Some((_, transport)) = self.slots.occupant(slot)
-                && let Some(transmit) = transport.write_next(buf)
-            {
-                return Some((Some(slot), transmit));
+            let mut written = None;
+            let mut has_more = false;
+            if let Some((_, transport)) = self.slots.occupant(slot) {
+                written = transport.write_next(buf);
+                // Asked while it is at hand: most have one answer to give, and need not be visited again to say no.
+                has_more = written.is_some() && transport.has_transmit();
             }
-            self.senders.remove(&mut self.slots, slot);
+            if !has_more {
+                self.senders.remove(&mut self.slots, slot);
+            }
+            if let Some(transmit) = written {
+                return Some((has_more.then_some(slot), transmit));
+            }
         }
         None
     }
@@ -301,11 +313,14 @@ impl Endpoint {
         };
         let fragments = transport.ice().local_username_fragments();
         for (tag, ufrag) in live.tags.iter_mut().zip(fragments) {
-            if self.by_ufrag(ufrag.as_bytes()).is_some() {
-                self.stats.ufrag_conflicts += 1;
-                continue;
+            // One that says itself where it is needs no entry.
+            if self.minter.slot_of(ufrag.as_bytes()) != Some(id.slot()) {
+                if self.by_ufrag(ufrag.as_bytes()).is_some() {
+                    self.stats.ufrag_conflicts += 1;
+                    continue;
+                }
+                *tag = Some(self.routes.set_ufrag(ufrag.as_bytes(), id.slot()));
             }
-            *tag = Some(self.routes.set_ufrag(ufrag.as_bytes(), id.slot()));
             self.farewells.remove(ufrag.as_bytes());
         }
         if let Some((names, _)) = self.slots.names(id) {

@@ -8,7 +8,7 @@ use crate::{
 };
 use floe_ice::{self as ice, FiveTuple};
 use floe_stun::{Class, Message, TransactionId};
-use std::time::Instant;
+use std::{hint::black_box, time::Instant};
 
 /// A datagram by its protocol, parsed as far as it has to be to find out whose it is.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ impl Endpoint {
     ) -> Outcome<'d> {
         let path = path.canonical();
         match Sorted::of(datagram) {
-            Sorted::Stun(message) => self.handle_stun(now, path, &message),
+            Sorted::Stun(message) => self.handle_stun(now, path, &message, None),
             Sorted::Other(kind, datagram) => self.handle_other(now, path, kind, datagram),
             Sorted::Dropped(reason) => self.handle_nothing(reason),
         }
@@ -58,9 +58,10 @@ impl Endpoint {
         now: Instant,
         path: FiveTuple,
         message: &Message<'d>,
+        guess: Option<u32>,
     ) -> Outcome<'d> {
         let outcome = match message.class() {
-            Class::Request => self.handle_request(now, path, message),
+            Class::Request => self.handle_request(now, path, message, guess),
             Class::SuccessResponse | Class::ErrorResponse => {
                 self.handle_response(now, path, message)
             }
@@ -158,10 +159,15 @@ impl Endpoint {
         now: Instant,
         path: FiveTuple,
         request: &Message<'d>,
+        guess: Option<u32>,
     ) -> Outcome<'d> {
         let username = request.username();
         let local = username.and_then(halves).map(|(local, _)| local);
-        if let Some(id) = local.and_then(|local| self.by_ufrag(local)) {
+        let found = local.and_then(|local| {
+            let guess = guess.filter(|slot| self.is_called(*slot, local));
+            guess.map_or_else(|| self.by_ufrag(local), |slot| self.slots.id_in(slot))
+        });
+        if let Some(id) = found {
             return self.deliver(now, id, path, request);
         }
         let Some((local, remote)) = username.and_then(names) else {
@@ -254,18 +260,25 @@ impl Endpoint {
         };
         let before = transport.ice().state();
         let received = transport.handle_message(now, path, message);
-        // A check of a session at rest moves nothing: it is answered, and that is all.
-        match transport.is_unmoved() {
-            true => self.senders.push(&mut self.slots, id.slot()),
-            false => self.follow(now, id, before),
-        }
-        if received == Received::Handled {
-            self.claim(now, id, path);
-        }
-        Outcome::Routed {
+        let handled = received == Received::Handled;
+        let routed = Outcome::Routed {
             transport: id,
             received,
+        };
+        let is_owned = transport.paths.standing(&path) == Some(Standing::Owned);
+        // A check of a session at rest moves nothing: it is answered, and that is all.
+        if transport.is_unmoved() {
+            self.senders.push(&mut self.slots, id.slot());
+            if is_owned {
+                return routed;
+            }
+        } else {
+            self.follow(now, id, before);
         }
+        if handled {
+            self.claim(now, id, path);
+        }
+        routed
     }
 
     /// An authenticated message of `id` came by `path`: the path is its own if nobody else lives there.
@@ -360,11 +373,21 @@ impl Endpoint {
 
     /// Whose name this is.
     pub(super) fn by_ufrag(&self, ufrag: &[u8]) -> Option<TransportId> {
-        let is_called = |slot| {
-            let transport = self.slots.transport_in(slot);
-            transport.is_some_and(|transport| transport.ice().is_called(ufrag))
+        let is_called = |slot: &u32| {
+            // It is about to be needed for more than its name: all of it comes at once.
+            black_box(self.slots.glance(*slot));
+            self.is_called(*slot, ufrag)
         };
-        self.slots.id_in(self.routes.by_ufrag(ufrag, is_called)?)
+        let minted = self.minter.slot_of(ufrag).filter(is_called);
+        let others = || self.routes.by_ufrag(ufrag, |slot| is_called(&slot));
+        self.slots.id_in(minted.or_else(others)?)
+    }
+
+    /// Whether the transport in this slot has this name.
+    fn is_called(&self, slot: u32, ufrag: &[u8]) -> bool {
+        self.slots
+            .transport_in(slot)
+            .is_some_and(|transport| !transport.is_closed() && transport.ice().is_called(ufrag))
     }
 
     fn by_path(&self, path: &FiveTuple) -> Option<TransportId> {
@@ -397,7 +420,9 @@ impl Endpoint {
             Sorted::Stun(message) => match message.class() {
                 Class::Request => {
                     let (local, _) = message.username().and_then(halves)?;
-                    self.routes.by_ufrag(local, |_| true)
+                    let minted = self.minter.slot_of(local);
+                    let minted = minted.filter(|slot| self.slots.has(*slot));
+                    minted.or_else(|| self.routes.by_ufrag(local, |_| true))
                 }
                 Class::Indication => self.routes.by_path(path),
                 _ => self.routes.by_transaction(&message.transaction_id()),

@@ -1,7 +1,8 @@
 //! Where an endpoint's secrets come from: the operating system, or one seed.
 
-use super::keyed::Keyed;
+use super::{keyed::Keyed, names::Minter};
 use crate::{ApiMisuse, Transport, TransportConfig, TransportOptions};
+use floe_ice::{InvalidParameters, LocalParameters};
 use floe_stun::RouteKey;
 use std::fmt;
 use zeroize::Zeroizing;
@@ -45,6 +46,27 @@ impl Seeds {
         Keyed::new(self.draw(b"hash tables"))
     }
 
+    pub(super) fn minter(&self) -> Minter {
+        let key = RouteKey::from_bytes(self.draw(b"name tags"));
+        let mut seed = [0; 32];
+        for (half, label) in seed.chunks_exact_mut(16).zip([b"names 1", b"names 2"]) {
+            half.copy_from_slice(&self.draw(label));
+        }
+        Minter::new(key, seed)
+    }
+
+    /// Credentials with a secret of their own.
+    pub(super) fn parameters(
+        &mut self,
+        username_fragment: &str,
+    ) -> Result<LocalParameters, InvalidParameters> {
+        #[cfg(feature = "deterministic")]
+        if let Some(label) = self.next_child() {
+            return LocalParameters::with_seed(self.child(label), username_fragment);
+        }
+        LocalParameters::with_username_fragment(username_fragment)
+    }
+
     /// A transport with secrets of its own.
     pub(super) fn transport(
         &mut self,
@@ -52,12 +74,17 @@ impl Seeds {
         options: TransportOptions,
     ) -> Result<Transport, ApiMisuse> {
         #[cfg(feature = "deterministic")]
-        if let Some(count) = &mut self.children {
-            *count += 1;
-            let label = *count;
+        if let Some(label) = self.next_child() {
             return Transport::with_seed(self.child(label), config, options);
         }
         Transport::new(config, options)
+    }
+
+    #[cfg(feature = "deterministic")]
+    fn next_child(&mut self) -> Option<u64> {
+        let count = self.children.as_mut()?;
+        *count += 1;
+        Some(*count)
     }
 
     #[cfg(feature = "deterministic")]

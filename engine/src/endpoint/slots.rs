@@ -1,9 +1,10 @@
-//! The transports of an endpoint: hot records of one cache line each, in pages.
+//! The transports of an endpoint, in pages.
 //!
-//! What the endpoint reads and writes on each datagram stands together in a [`Slot`]: where the transport is, when it is due, whether
-//! it waits in a queue, which of its names are registered. Slots live in pages that never move: growth copies none of them, and a
-//! page that has become empty is given back. New transports go to the lowest page with room, so that after a peak the upper ones
-//! empty.
+//! What the endpoint reads and writes on each datagram stands together in a [`Slot`]: the transport itself, when it is due, whether it
+//! waits in a queue, which of its names are registered. Among very many transports each datagram meets one that is in no cache,
+//! and what stands in one place comes from memory at once, while each pointer on the way there is waited for. Slots live in
+//! pages that never move: growth copies none of them, and a page that has become empty is given back. New transports go to the lowest
+//! page with room, so that after a peak the upper ones empty.
 
 use super::{
     ready::{Link, Links, Queue},
@@ -13,18 +14,17 @@ use super::{
 use crate::{Transport, TransportId};
 use std::num::NonZeroU32;
 
-/// Slots in a page: 16 KiB.
-const PAGE: usize = 256;
+/// Slots in a page: some 24 KiB.
+const PAGE: usize = 32;
 /// Words that say which pages have room, one bit each.
 const WORD: usize = u64::BITS as usize;
 /// No slot.
 const NONE: u32 = u32::MAX;
 
-/// A transport, and what of it stands in the tables. 64 bytes, aligned: one cache line.
-#[repr(align(64))]
+/// A transport, and what of it stands in the tables: 56 bytes.
 #[derive(Debug)]
 pub(super) struct Slot {
-    transport: Option<Box<Transport>>,
+    transport: Option<Transport>,
     /// Its place in the wheel; in a vacant slot, `next` is the next vacant one of the page.
     timer: Timer,
     sender: Link,
@@ -35,14 +35,14 @@ pub(super) struct Slot {
     generation: NonZeroU32,
 }
 
-const _: () = assert!(size_of::<Slot>() == 64);
+const _: () = assert!(size_of::<Slot>() == size_of::<Transport>() + 56);
 
 #[derive(Debug)]
 struct Page {
     /// None while the page is given back.
-    slots: Box<[Slot]>,
+    slots: Option<Box<[Slot; PAGE]>>,
     /// How many hold a transport, or can hold none any more.
-    taken: usize,
+    taken: u32,
     /// The first vacant one, by its place in the page.
     vacant: u32,
 }
@@ -79,7 +79,7 @@ impl Slots {
 
     pub(super) fn get(&self, id: TransportId) -> Option<&Transport> {
         let slot = self.slot(id.slot())?;
-        let transport = slot.transport.as_deref()?;
+        let transport = slot.transport.as_ref()?;
         (slot.generation == id.generation()).then_some(transport)
     }
 
@@ -88,7 +88,7 @@ impl Slots {
         if slot.generation != id.generation() {
             return None;
         }
-        slot.transport.as_deref_mut()
+        slot.transport.as_mut()
     }
 
     /// The name of the transport in this slot.
@@ -100,44 +100,63 @@ impl Slots {
 
     /// The transport in this slot, to read.
     pub(super) fn transport_in(&self, slot: u32) -> Option<&Transport> {
-        self.slot(slot)?.transport.as_deref()
+        self.slot(slot)?.transport.as_ref()
     }
 
     /// The transport in this slot, and its name.
     pub(super) fn occupant(&mut self, slot: u32) -> Option<(TransportId, &mut Transport)> {
         let record = self.slot_mut(slot)?;
         let id = TransportId::new(slot, record.generation);
-        Some((id, record.transport.as_deref_mut()?))
+        Some((id, record.transport.as_mut()?))
+    }
+
+    /// Reads a little of all that a request for the transport in a slot will need, so that it is at hand then.
+    pub(super) fn glance(&self, slot: u32) -> impl Sized + use<> {
+        let slot = self.slot(slot)?;
+        let record = (slot.sender == Link::default(), slot.generation);
+        Some((record, slot.transport.as_ref().map(Transport::glance)))
+    }
+
+    /// Whether there is such a slot, without a look at it.
+    pub(super) fn has(&self, slot: u32) -> bool {
+        let (page, _) = split(slot);
+        self.pages
+            .get(page)
+            .is_some_and(|page| page.slots.is_some())
+    }
+
+    /// The slot that the next one taken in will have.
+    pub(super) fn next(&mut self) -> u32 {
+        let number = self.page_with_room();
+        (number * PAGE) as u32 + self.pages[number].vacant
     }
 
     /// Its registered names, beside it.
     pub(super) fn names(&mut self, id: TransportId) -> Option<(&mut Names, &mut Transport)> {
         let slot = self.slot_mut(id.slot())?;
-        let transport = slot.transport.as_deref_mut()?;
+        let transport = slot.transport.as_mut()?;
         (slot.generation == id.generation()).then_some((&mut slot.names, transport))
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (TransportId, &Transport)> {
         let slots = self.pages.iter().enumerate().flat_map(|(number, page)| {
             let base = (number * PAGE) as u32;
-            page.slots.iter().zip(base..)
+            page.slots.iter().flat_map(|slots| slots.iter()).zip(base..)
         });
         slots.filter_map(|(record, slot)| {
-            let transport = record.transport.as_deref()?;
+            let transport = record.transport.as_ref()?;
             Some((TransportId::new(slot, record.generation), transport))
         })
     }
 
     /// Takes a transport in.
-    pub(super) fn insert(&mut self, transport: Box<Transport>) -> TransportId {
+    pub(super) fn insert(&mut self, transport: Transport) -> TransportId {
         let number = self.page_with_room();
         let page = &mut self.pages[number];
-        if page.slots.is_empty() {
-            *page = Page::new(self.generation);
-        }
+        let slots = page.slots.get_or_insert_with(|| new_page(self.generation));
         self.spare.take_if(|spare| *spare == number);
         let place = page.vacant;
-        let record = &mut page.slots[place as usize];
+        let record = &mut slots[place as usize];
         page.vacant = std::mem::replace(&mut record.timer, Timer::IDLE).next();
         page.taken += 1;
         record.transport = Some(transport);
@@ -150,10 +169,10 @@ impl Slots {
     }
 
     /// Takes a transport out. Its slot stands in no queue and not in the wheel.
-    pub(super) fn remove(&mut self, id: TransportId) -> Option<Box<Transport>> {
+    pub(super) fn remove(&mut self, id: TransportId) -> Option<Transport> {
         let (number, place) = split(id.slot());
         let page = self.pages.get_mut(number)?;
-        let record = page.slots.get_mut(place)?;
+        let record = &mut page.slots.as_deref_mut()?[place];
         if record.generation != id.generation() {
             return None;
         }
@@ -194,10 +213,11 @@ impl Slots {
         };
         self.spare = Some(other.min(number));
         let page = &mut self.pages[other.max(number)];
-        let latest = page.slots.iter().map(|slot| slot.generation).max();
+        let slots = page.slots.iter().flat_map(|slots| slots.iter());
+        let latest = slots.map(|slot| slot.generation).max();
         self.generation = self.generation.max(latest.unwrap_or(NonZeroU32::MIN));
         *page = Page::given_back();
-        while self.pages.pop_if(|page| page.slots.is_empty()).is_some() {
+        while self.pages.pop_if(|page| page.slots.is_none()).is_some() {
             let number = self.pages.len();
             self.room[number / WORD] &= !(1 << (number % WORD));
         }
@@ -210,18 +230,18 @@ impl Slots {
 
     fn slot(&self, slot: u32) -> Option<&Slot> {
         let (page, place) = split(slot);
-        self.pages.get(page)?.slots.get(place)
+        Some(&self.pages.get(page)?.slots.as_deref()?[place])
     }
 
     fn slot_mut(&mut self, slot: u32) -> Option<&mut Slot> {
         let (page, place) = split(slot);
-        self.pages.get_mut(page)?.slots.get_mut(place)
+        Some(&mut self.pages.get_mut(page)?.slots.as_deref_mut()?[place])
     }
 
     /// A slot that is in a list, and so in a page.
     fn linked(&mut self, slot: u32) -> &mut Slot {
-        let (page, place) = split(slot);
-        &mut self.pages[page].slots[place]
+        let slot = self.slot_mut(slot);
+        slot.expect("what is in a list is taken out of it before its page goes")
     }
 }
 
@@ -244,30 +264,29 @@ impl Links for Slots {
 impl Page {
     fn given_back() -> Self {
         Self {
-            slots: Box::default(),
+            slots: None,
             taken: 0,
             vacant: 0,
         }
     }
+}
 
-    fn new(generation: NonZeroU32) -> Self {
-        let vacant = |place: usize| Slot {
-            transport: None,
-            timer: Timer::vacant(if place + 1 < PAGE {
-                place as u32 + 1
-            } else {
-                NONE
-            }),
-            sender: Link::default(),
-            teller: Link::default(),
-            names: Names::default(),
-            generation,
-        };
-        Self {
-            slots: (0..PAGE).map(vacant).collect(),
-            ..Self::given_back()
-        }
-    }
+/// All vacant.
+fn new_page(generation: NonZeroU32) -> Box<[Slot; PAGE]> {
+    let vacant = |place: usize| Slot {
+        transport: None,
+        timer: Timer::vacant(if place + 1 < PAGE {
+            place as u32 + 1
+        } else {
+            NONE
+        }),
+        sender: Link::default(),
+        teller: Link::default(),
+        names: Names::default(),
+        generation,
+    };
+    let slots: Box<[Slot]> = (0..PAGE).map(vacant).collect();
+    slots.try_into().expect("there are as many as in a page")
 }
 
 /// The page, and the place in it.

@@ -307,8 +307,7 @@ impl Transport {
         {
             meter.on_answer(&transmit.path, transmit.len);
         }
-        let silent = self.dtls.is_silent() && self.rare.live().is_none();
-        if transmit.is_some() || silent {
+        if transmit.is_some() || self.is_quiet_but_for_ice() {
             return transmit;
         }
         self.write_dtls(buf)
@@ -384,14 +383,22 @@ impl Transport {
         longest_datagram(self.ice.config(), self.dtls.current().config())
     }
 
-    /// Reads a little of all that a datagram on `path` will need of it, so that it is at hand then.
-    pub(crate) fn glance(&self, path: &FiveTuple) -> impl Sized {
-        let mut names = self.ice.local_username_fragments();
-        let name = names
-            .next()
-            .and_then(|name| name.as_bytes().first().copied());
-        let ways = (self.paths.standing(path), self.ice.send_path());
-        (name, ways, self.ice.accepts_from(path), self.poll_timeout())
+    /// Reads a little of all that a request or media will need of it, so that it is at hand then.
+    #[inline]
+    pub(crate) fn glance(&self) -> impl Sized + use<> {
+        let dtls = (self.dtls.is_silent(), self.rare.is_any());
+        (self.ice.glance(), self.paths.glance(), dtls, self.is_fresh)
+    }
+
+    /// Whether there is a datagram to write. Says yes too often rather than never.
+    #[inline]
+    pub(crate) fn has_transmit(&self) -> bool {
+        self.ice.has_transmit() || !self.is_quiet_but_for_ice()
+    }
+
+    /// Whether neither DTLS nor anything held back can have a datagram to write.
+    fn is_quiet_but_for_ice(&self) -> bool {
+        self.dtls.is_silent() && !self.rare.is_any()
     }
 
     /// Another one whenever its peer calls it otherwise; 0 when it is closed, and has no name any more.

@@ -53,6 +53,12 @@ impl Paths {
         self.entry(path)?.mark().standing
     }
 
+    /// Reads something of what it would compare.
+    pub(crate) fn glance(&self) -> bool {
+        let first = self.entries.first();
+        first.is_some_and(|entry| entry.mark().announced)
+    }
+
     /// How many paths it has in any standing, and how many it has let go of and not said so yet.
     pub(crate) fn len(&self) -> usize {
         self.entries.len()

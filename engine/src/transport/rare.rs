@@ -40,6 +40,11 @@ impl Rare {
         self.0.as_deref_mut()
     }
 
+    /// Whether there are any.
+    pub(super) fn is_any(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// Gives back what nothing is in any more.
     pub(super) fn tidy(&mut self) {
         self.0.take_if(|facts| {

@@ -249,7 +249,7 @@ impl Agent {
         } = self;
         let fragment = candidate.username_fragment().map(str::to_owned);
         let of_peer = |peer: &Option<Peer>| match (&fragment, peer) {
-            (Some(fragment), Some(peer)) => *fragment == *peer.username_fragment,
+            (Some(fragment), Some(peer)) => *fragment == *peer.username_fragment.as_str(),
             _ => true,
         };
         let old = previous

@@ -235,6 +235,29 @@ impl Agent {
         Some(&pair.path)
     }
 
+    /// Reads a little of all that a request on the path in use, and the answer to it, will need: for who has other things to do
+    /// while memory is waited for. What is read depends on nothing but where this agent is, so that all of it comes at once.
+    #[doc(hidden)]
+    #[inline]
+    pub fn glance(&self) -> impl Sized + use<> {
+        let (shared, current) = (&self.shared, &self.current);
+        let first = |bytes: &[u8]| usize::from(bytes.first().copied().unwrap_or_default());
+        let mut read = usize::from(self.deadline.is_some()) + self.state as usize;
+        read += Arc::as_ptr(&shared.config) as usize + shared.tag as usize;
+        read += usize::from(shared.responses.is_empty()) + shared.stats.glance();
+        read += first(current.local.glance()) + usize::from(current.local_key.is_sha1_only());
+        read += usize::from(current.budget.glance()) + usize::from(current.search.is_over());
+        read += usize::from(current.serial) + usize::from(current.failed.is_some());
+        if let Some(peer) = &current.peer {
+            read += first(peer.username_fragment.as_bytes());
+        }
+        if let Some(selected) = &current.selected {
+            read += usize::from(selected.consent.is_due());
+        }
+        read += current.paths.glance() + current.checklist.checks.len();
+        read + current.checklist.pairs.first().map_or(0, Pair::glance)
+    }
+
     fn drop(&mut self, reason: DropReason) -> Received {
         self.shared.stats.count(reason);
         Received::Dropped(reason)

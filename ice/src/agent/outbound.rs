@@ -58,6 +58,17 @@ impl Agent {
         }
         None
     }
+
+    /// Whether there is a datagram to write. Says yes too often rather than never.
+    #[inline]
+    pub fn has_transmit(&self) -> bool {
+        let waits = |generation: &Generation| {
+            let due = generation.checklist.checks.iter().any(|check| check.due);
+            let consent = generation.selected.as_ref();
+            due || consent.is_some_and(|selected| selected.consent.is_due())
+        };
+        !self.shared.responses.is_empty() || self.generations().any(waits)
+    }
 }
 
 /// A check that is to be written.
@@ -121,7 +132,7 @@ fn write_request(
     let pending = generation.pending_nomination(request.pair);
     let pair = generation.checklist.get_mut(request.pair)?;
     let (remote, local) = (
-        &*peer.username_fragment,
+        peer.username_fragment.as_str(),
         generation.local.username_fragment(),
     );
     let writer = Writer::request(buf, Method::BINDING, request.id)

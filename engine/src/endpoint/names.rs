@@ -1,0 +1,120 @@
+//! Username fragments that say in which slot their bearer is, to nobody but the endpoint that minted them.
+//!
+//! A request begins with the name of whom it is for. With very many transports, a table from names to slots is one more place in
+//! memory to wait for, if not two. So what an endpoint calls its transports is made as its transaction ids are (S10): 64 random bits,
+//! and the slot under a keyed mask of those, in the 16 characters that 96 bits take. What is read from a fragment is a hint: whether the
+//! transport there is called so is asked of itself. Other names (the application's own, of other shards, of transports that moved or
+//! restarted by themselves) are found by [`ufrags`](super::ufrags).
+
+use floe_stun::{RouteKey, TransactionId, TransactionIds};
+use std::{array, sync::Arc};
+
+/// `ice-char`s by their six bits (RFC 8839 §5.4).
+const CHARACTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+/// The other way round.
+const VALUES: [u8; 256] = {
+    let mut values = [NONE; 256];
+    let mut value = 0;
+    while value < CHARACTERS.len() {
+        values[CHARACTERS[value] as usize] = value as u8;
+        value += 1;
+    }
+    values
+};
+/// No value: a bit that no value has.
+const NONE: u8 = 0x80;
+const LENGTH: usize = 16;
+
+#[derive(Debug)]
+pub(super) struct Minter {
+    key: Arc<RouteKey>,
+    ids: TransactionIds,
+}
+
+impl Minter {
+    pub(super) fn new(key: RouteKey, seed: [u8; 32]) -> Self {
+        let key = Arc::new(key);
+        Self {
+            ids: TransactionIds::new(key.clone(), seed),
+            key,
+        }
+    }
+
+    /// Another one each time.
+    pub(super) fn mint(&mut self, slot: u32) -> String {
+        let id = self.ids.mint(slot);
+        let (threes, _) = id.as_bytes().as_chunks();
+        threes.iter().flat_map(four).map(char::from).collect()
+    }
+
+    /// The slot in a fragment that was minted here; of any other, none or any.
+    pub(super) fn slot_of(&self, fragment: &[u8]) -> Option<u32> {
+        let characters: &[u8; LENGTH] = fragment.try_into().ok()?;
+        let (fours, _) = characters.as_chunks();
+        let (mut bytes, mut all) = ([[0; 3]; 4], 0);
+        for (place, characters) in bytes.iter_mut().zip(fours) {
+            let values = characters.map(|character| VALUES[usize::from(character)]);
+            all |= values.iter().fold(0, |all, value| all | value);
+            *place = three(values);
+        }
+        let id = TransactionId::from_bytes(array::from_fn(|place| bytes[place / 3][place % 3]));
+        (all & NONE == 0).then(|| self.key.tag_of(&id))
+    }
+}
+
+fn four([a, b, c]: &[u8; 3]) -> [u8; 4] {
+    let bits = u32::from_be_bytes([0, *a, *b, *c]);
+    [18, 12, 6, 0].map(|shift| CHARACTERS[(bits >> shift) as usize % CHARACTERS.len()])
+}
+
+fn three(values: [u8; 4]) -> [u8; 3] {
+    let bits = values
+        .iter()
+        .fold(0, |bits, value| bits << 6 | u32::from(*value));
+    let [_, a, b, c] = bits.to_be_bytes();
+    [a, b, c]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    // req: I63
+    #[test]
+    fn a_name_says_its_slot_to_who_minted_it_and_looks_random_to_others() {
+        let minter = |key| Minter::new(RouteKey::from_bytes([key; 16]), [key; 32]);
+        let (mut ours, theirs) = (minter(1), minter(2));
+        let (mut seen, mut read_by_them) = (HashSet::new(), 0);
+        for slot in (0..30_000_000).step_by(3001).chain([u32::MAX]) {
+            let name = ours.mint(slot);
+            assert_eq!(ours.slot_of(name.as_bytes()), Some(slot));
+            read_by_them += u32::from(theirs.slot_of(name.as_bytes()) == Some(slot));
+            assert!(name.bytes().all(|byte| CHARACTERS.contains(&byte)));
+            assert!(name.len() == LENGTH && seen.insert(name));
+        }
+        assert_eq!(read_by_them, 0);
+        // One slot is called otherwise each time, in every place.
+        let names: Vec<String> = (0..200).map(|_| ours.mint(7)).collect();
+        for place in 0..LENGTH {
+            let there: HashSet<u8> = names.iter().map(|name| name.as_bytes()[place]).collect();
+            assert!(there.len() > 40, "{place}: {}", there.len());
+        }
+    }
+
+    #[test]
+    fn what_cannot_have_been_minted_is_not_read() {
+        let mut minter = Minter::new(RouteKey::from_bytes([1; 16]), [1; 32]);
+        let name = minter.mint(5);
+        for place in 0..LENGTH {
+            for other in (0..=u8::MAX).filter(|byte| !CHARACTERS.contains(byte)) {
+                let mut bytes = name.clone().into_bytes();
+                bytes[place] = other;
+                assert_eq!(minter.slot_of(&bytes), None);
+            }
+        }
+        for other in ["", "abcd", &name[1..], &format!("{name}A")] {
+            assert_eq!(minter.slot_of(other.as_bytes()), None);
+        }
+    }
+}
