@@ -82,12 +82,13 @@ impl<P: Peer> Calls for Vec<Call<P>> {
                 call.forge(step);
             }),
         }
-        let taken = one_by_one(self, what, |call| match step {
-            Step::Check => call.check(),
-            Step::Handle => call.handle(),
-            Step::Answer => call.answer(),
-            _ => call.refuse(),
-        });
+        // One by one for each: a choice made again in every call would be measured with it.
+        let taken = match step {
+            Step::Check => one_by_one(self, what, Call::check),
+            Step::Handle => one_by_one(self, what, Call::handle),
+            Step::Answer => one_by_one(self, what, Call::answer),
+            _ => one_by_one(self, what, Call::refuse),
+        };
         let times = match step {
             Step::Answer | Step::Check | Step::Handle => 1,
             Step::WrongUsername | Step::UnknownTransaction | Step::ForgedMac => FLOOD,
@@ -139,6 +140,25 @@ struct Messages {
     answer: Vec<u8>,
 }
 
+impl Messages {
+    fn check(&mut self) {
+        self.key.seal(&mut self.request);
+    }
+
+    fn handle(&mut self) {
+        assert!(self.key.verify(&self.answer), "authentic");
+    }
+
+    fn answer(&mut self) {
+        assert!(self.key.verify(&self.request), "authentic");
+        self.key.seal(&mut self.answer);
+    }
+
+    fn refuse(&mut self) {
+        assert!((0..FLOOD).all(|_| self.key.verify(&self.request)));
+    }
+}
+
 impl Floor {
     /// For a check and an answer of these sizes in bytes.
     #[must_use]
@@ -177,25 +197,13 @@ impl Calls for Floor {
     }
 
     fn step(&mut self, step: Step, what: Measure) -> Option<f64> {
-        let taken = one_by_one(
-            &mut self.calls,
-            what,
-            |Messages {
-                 key,
-                 request,
-                 answer,
-             }| {
-                match step {
-                    Step::Check => key.seal(request),
-                    Step::Handle => assert!(key.verify(answer), "authentic"),
-                    Step::ForgedMac => assert!((0..FLOOD).all(|_| key.verify(request))),
-                    _ => {
-                        assert!(key.verify(request), "authentic");
-                        key.seal(answer);
-                    }
-                }
-            },
-        );
+        let calls = &mut self.calls;
+        let taken = match step {
+            Step::Check => one_by_one(calls, what, Messages::check),
+            Step::Handle => one_by_one(calls, what, Messages::handle),
+            Step::ForgedMac => one_by_one(calls, what, Messages::refuse),
+            _ => one_by_one(calls, what, Messages::answer),
+        };
         Some(taken)
     }
 
