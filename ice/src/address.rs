@@ -59,6 +59,9 @@ impl FiveTuple {
     /// The same path with canonical addresses.
     #[inline]
     pub fn canonical(self) -> Self {
+        if self.is_plain() {
+            return self;
+        }
         Self {
             protocol: self.protocol,
             local: canonical(self.local),
