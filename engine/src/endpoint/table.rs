@@ -11,48 +11,65 @@ const SHARDS: usize = 256;
 const SMALL: usize = 32;
 
 /// What knows its own hash, which is keyed and uniform in all its bits.
-pub(super) trait Hashed: Copy {
+pub(crate) trait Hashed {
     fn hash(&self) -> u64;
 }
 
 #[derive(Debug)]
-pub(super) struct Sharded<E> {
+pub(crate) struct Sharded<E> {
     shards: Box<[HashTable<E>]>,
 }
 
 impl<E: Hashed> Sharded<E> {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             shards: (0..SHARDS).map(|_| HashTable::new()).collect(),
         }
     }
 
-    pub(super) fn get(&self, hash: u64, is_it: impl FnMut(&E) -> bool) -> Option<E> {
-        self.shards[shard(hash)].find(hash, is_it).copied()
+    pub(crate) fn get(&self, hash: u64, is_it: impl FnMut(&E) -> bool) -> Option<&E> {
+        self.shards[shard(hash)].find(hash, is_it)
     }
 
-    pub(super) fn get_mut(&mut self, hash: u64, is_it: impl FnMut(&E) -> bool) -> Option<&mut E> {
+    pub(crate) fn get_mut(&mut self, hash: u64, is_it: impl FnMut(&E) -> bool) -> Option<&mut E> {
         self.shards[shard(hash)].find_mut(hash, is_it)
     }
 
     /// Adds an entry that is not in it.
-    pub(super) fn insert(&mut self, entry: E) {
+    pub(crate) fn insert(&mut self, entry: E) {
         let hash = entry.hash();
         self.shards[shard(hash)].insert_unique(hash, entry, E::hash);
     }
 
     /// Whether there was such an entry.
-    pub(super) fn remove(&mut self, hash: u64, is_it: impl FnMut(&E) -> bool) -> bool {
+    pub(crate) fn remove(&mut self, hash: u64, is_it: impl FnMut(&E) -> bool) -> bool {
         let shard = &mut self.shards[shard(hash)];
         let Ok(entry) = shard.find_entry(hash, is_it) else {
             return false;
         };
         entry.remove();
-        let (len, capacity) = (shard.len(), shard.capacity());
-        if len == 0 || capacity > SMALL && len < capacity / 8 {
-            shard.shrink_to(len * 2, E::hash);
-        }
+        give_back(shard);
         true
+    }
+
+    /// Looks at all of them, and removes those of which `keep` says no.
+    pub(crate) fn retain(&mut self, mut keep: impl FnMut(&mut E) -> bool) {
+        for shard in &mut self.shards {
+            shard.retain(&mut keep);
+            give_back(shard);
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.shards.iter().map(HashTable::len).sum()
+    }
+}
+
+/// What a peak took.
+fn give_back<E: Hashed>(shard: &mut HashTable<E>) {
+    let (len, capacity) = (shard.len(), shard.capacity());
+    if len == 0 || capacity > SMALL && len < capacity / 8 {
+        shard.shrink_to(len * 2, E::hash);
     }
 }
 
@@ -72,7 +89,7 @@ mod tests {
     }
 
     fn has(table: &Sharded<u32>, number: u32) -> bool {
-        table.get(number.hash(), |entry| *entry == number) == Some(number)
+        table.get(number.hash(), |entry| *entry == number) == Some(&number)
     }
 
     fn remove(table: &mut Sharded<u32>, number: u32) -> bool {

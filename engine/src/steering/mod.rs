@@ -67,7 +67,8 @@
 //! [`Endpoint::restart`](crate::Endpoint::restart) gives it a new name: what that shard reports as `UnknownUfrag`, or drops as
 //! [`UnknownUfrag`](crate::DropReason::UnknownUfrag) (over the budget of what is reported) or
 //! [`UnknownTransaction`](crate::DropReason::UnknownTransaction), the dispatcher gives to the shard that the [`PathTable`] names. Where
-//! the new shard's events are applied before the old one's, the table knows no moment without a holder.
+//! the new shard's events are applied before the old one's, the table knows no moment without a holder. What a shard had that is gone
+//! without a word is released by [`PathTable::release_shard`].
 
 mod paths;
 

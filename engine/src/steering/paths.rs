@@ -5,17 +5,36 @@
 //! answered there; who has lost it so does not win it back while the other one lives.
 
 use super::Shard;
-use crate::{Event, TransportId, endpoint::keyed::Keyed};
+use crate::{
+    Event, TransportId,
+    endpoint::{
+        keyed::Keyed,
+        table::{Hashed, Sharded},
+    },
+};
 use floe_ice::FiveTuple;
-use std::collections::HashMap;
-
-/// Room for so many is kept.
-const FEW: usize = 64;
 
 /// The table of 5-tuples that a dispatcher keeps, and what changed in it. It holds as much as the endpoints do:
-/// [`max_paths`](crate::EndpointConfig::max_paths) for each transport at most.
+/// [`max_paths`](crate::EndpointConfig::max_paths) for each transport at most. It grows in small steps, so that no datagram waits for
+/// more than microseconds of it, and gives back what a peak took.
 #[derive(Debug)]
-pub struct PathTable(HashMap<FiveTuple, Claims, Keyed>);
+pub struct PathTable {
+    entries: Sharded<Entry>,
+    keyed: Keyed,
+}
+
+#[derive(Debug)]
+struct Entry {
+    hash: u64,
+    path: FiveTuple,
+    claims: Claims,
+}
+
+impl Hashed for Entry {
+    fn hash(&self) -> u64 {
+        self.hash
+    }
+}
 
 /// A 5-tuple is somebody else's from now on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,11 +59,31 @@ struct Claims {
     others: Vec<(Claimant, bool)>,
 }
 
+impl Claims {
+    /// Some claim it no longer. Whether anybody does.
+    fn release(&mut self, gone: impl Fn(&Claimant) -> bool) -> bool {
+        self.others.retain(|(other, _)| !gone(other));
+        if !gone(&self.holder) {
+            return true;
+        }
+        if self.others.is_empty() {
+            return false;
+        }
+        // Back to who had it once, before anybody who only claims it.
+        let former = self.others.iter().position(|(_, lost)| *lost);
+        (self.holder, _) = self.others.remove(former.unwrap_or(0));
+        true
+    }
+}
+
 impl PathTable {
     /// An empty one. Peers choose their addresses: the key, of random bytes, keeps them from choosing where in the table they are.
     #[must_use]
     pub fn new(key: [u8; 16]) -> Self {
-        Self(HashMap::with_hasher(Keyed::new(key)))
+        Self {
+            entries: Sharded::new(),
+            keyed: Keyed::new(key),
+        }
     }
 
     /// Takes an event that a shard's endpoint reported, of whatever kind. Gives what is to change in a copy of this table.
@@ -73,26 +112,47 @@ impl PathTable {
     /// Whose a 5-tuple is.
     #[must_use]
     pub fn shard_of(&self, path: &FiveTuple) -> Option<Shard> {
-        Some(self.0.get(&path.canonical())?.holder.shard)
+        let path = path.canonical();
+        let hash = self.keyed.hash_path(&path);
+        let entry = self.entries.get(hash, |entry| entry.path == path)?;
+        Some(entry.claims.holder.shard)
+    }
+
+    /// A shard is gone and could tell nobody: none of its transports claims any path any more. Looks at the whole table, and says what is
+    /// to change in a copy of it.
+    pub fn release_shard(&mut self, shard: Shard, mut on_change: impl FnMut(PathChange)) {
+        self.entries.retain(|Entry { path, claims, .. }| {
+            let before = claims.holder.shard;
+            let is_claimed = claims.release(|claimant| claimant.shard == shard);
+            let to = is_claimed.then_some(claims.holder.shard);
+            if to != Some(before) {
+                on_change(PathChange { path: *path, to });
+            }
+            is_claimed
+        });
     }
 
     /// How many 5-tuples are somebody's.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.entries.len()
     }
 
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.len() == 0
     }
 
     fn claim(&mut self, path: FiveTuple, claimant: Claimant) {
-        let claims = self.0.entry(path).or_insert(Claims {
-            holder: claimant,
-            others: Vec::new(),
-        });
+        let Some(claims) = self.claims(&path) else {
+            let claims = Claims {
+                holder: claimant,
+                others: Vec::new(),
+            };
+            let hash = self.keyed.hash_path(&path);
+            return self.entries.insert(Entry { hash, path, claims });
+        };
         let known = claims.others.iter().any(|(other, _)| *other == claimant);
         if claims.holder != claimant && !known {
             claims.others.push((claimant, false));
@@ -100,33 +160,16 @@ impl PathTable {
     }
 
     fn release(&mut self, path: FiveTuple, claimant: Claimant) {
-        let Some(claims) = self.0.get_mut(&path) else {
-            return;
-        };
-        claims.others.retain(|(other, _)| *other != claimant);
-        if claims.holder != claimant {
-            return;
-        }
-        // Back to who had it once, before anybody who only claims it.
-        let former = claims.others.iter().position(|(_, lost)| *lost);
-        if claims.others.is_empty() {
-            self.0.remove(&path);
-            self.give_back();
-        } else {
-            (claims.holder, _) = claims.others.remove(former.unwrap_or(0));
-        }
-    }
-
-    /// What a peak took.
-    fn give_back(&mut self) {
-        let (len, room) = (self.0.len(), self.0.capacity());
-        if room > FEW && len < room / 8 {
-            self.0.shrink_to(len * 2);
+        if let Some(claims) = self.claims(&path)
+            && !claims.release(|other| *other == claimant)
+        {
+            let hash = self.keyed.hash_path(&path);
+            self.entries.remove(hash, |entry| entry.path == path);
         }
     }
 
     fn prove(&mut self, path: FiveTuple, claimant: Claimant) {
-        let Some(claims) = self.0.get_mut(&path) else {
+        let Some(claims) = self.claims(&path) else {
             return;
         };
         let rival = |(other, lost): &(Claimant, bool)| *other == claimant && !lost;
@@ -135,6 +178,12 @@ impl PathTable {
             let loser = std::mem::replace(&mut claims.holder, claimant);
             claims.others.push((loser, true));
         }
+    }
+
+    fn claims(&mut self, path: &FiveTuple) -> Option<&mut Claims> {
+        let hash = self.keyed.hash_path(path);
+        let entry = self.entries.get_mut(hash, |entry| entry.path == *path)?;
+        Some(&mut entry.claims)
     }
 }
 
@@ -179,16 +228,60 @@ mod tests {
         let shard = Steering::new([1; 32], 1).shards().next().unwrap();
         let id = TransportId::from_bits(1 << 32);
         let path = |n: u32| FiveTuple::udp(path().local, (n.to_be_bytes(), 4000).into());
-        for n in 0..10_000 {
-            table.apply(shard, id, &Event::PathLearned(path(n)));
+        let taken = allocation_counter::measure(|| {
+            for n in 0..10_000 {
+                table.apply(shard, id, &Event::PathLearned(path(n)));
+            }
+        });
+        assert_eq!(table.len(), 10_000);
+        let given_back = allocation_counter::measure(|| {
+            for n in 0..10_000 {
+                let change = table.apply(shard, id, &Event::PathReleased(path(n)));
+                let path = path(n);
+                assert_eq!(change, Some(PathChange { path, to: None }));
+            }
+        });
+        assert!(table.is_empty() && taken.bytes_current > 0);
+        assert_eq!(taken.bytes_current + given_back.bytes_current, 0);
+    }
+
+    // req: I54
+    #[test]
+    fn what_a_shard_that_is_gone_had_is_the_next_claimants() {
+        let mut table = PathTable::new([0; 16]);
+        let shards: Vec<Shard> = Steering::new([1; 32], 3).shards().collect();
+        let id = |n: u64| TransportId::from_bits(1 << 32 | n);
+        let path = |n: u32| FiveTuple::udp(path().local, (n.to_be_bytes(), 4000).into());
+        let mut learn = |shard: usize, transport, n| {
+            table.apply(shards[shard], id(transport), &Event::PathLearned(path(n)));
+        };
+        // Of ten paths shard 1 has two by itself, two before others, and waits for two behind shard 2.
+        (0..4).for_each(|n| learn(1, u64::from(n), n));
+        (2..4).for_each(|n| learn(0, 7, n));
+        (4..10).for_each(|n| learn(2, 8, n));
+        (4..6).for_each(|n| learn(1, 9, n));
+        let mut changes = Vec::new();
+        table.release_shard(shards[1], |change| changes.push(change));
+        changes.sort_by_key(|change| change.path.remote);
+        let to = |n| (n >= 2).then_some(shards[0]);
+        let expected = (0..4).map(|n| PathChange {
+            path: path(n),
+            to: to(n),
+        });
+        assert_eq!(changes, expected.collect::<Vec<_>>());
+        let holders = (0..10).map(|n| table.shard_of(&path(n)).map(Shard::number));
+        let of_two = std::iter::repeat_n(Some(2), 6);
+        let left = [None, None, Some(0), Some(0)].into_iter().chain(of_two);
+        assert!(holders.eq(left));
+        assert_eq!(table.len(), 8);
+        // And it waits behind nobody any more.
+        for n in 4..10 {
+            let released = Event::PathReleased(path(n));
+            let change = table.apply(shards[2], id(8), &released);
+            assert_eq!(change.map(|change| change.to), Some(None));
         }
-        for n in 0..10_000 {
-            let change = table.apply(shard, id, &Event::PathReleased(path(n)));
-            let path = path(n);
-            assert_eq!(change, Some(PathChange { path, to: None }));
-            assert!(table.0.capacity() <= (8 * table.len()).max(2 * FEW) + FEW);
-        }
-        assert!(table.is_empty());
+        table.release_shard(shards[1], |change| panic!("{change:?}"));
+        assert_eq!(table.len(), 2);
     }
 
     // req: I54

@@ -1,6 +1,9 @@
 //! Transports that move between endpoints, and between threads (T71).
 
-use crate::support::{self, FULL_ACTIVE, FULL_ACTPASS, Host};
+use crate::{
+    crafted,
+    support::{self, FULL_ACTIVE, FULL_ACTPASS, Host},
+};
 use floe::{
     ApiMisuse, Endpoint, Event, Outcome, Received, Transport, TransportId,
     dtls::{ProtocolVersion, Side},
@@ -161,6 +164,78 @@ fn a_detached_transport_is_a_machine_like_any_other() {
         .handle_datagram(now, FiveTuple::udp(local, remote), &mut record);
     assert!(matches!(outcome, Outcome::Dropped(_)));
     assert_eq!(pair.b.endpoint.poll_timeout(), None);
+}
+
+/// What a transport is called may say in which slot it was when it was made.
+#[test]
+fn a_transport_that_comes_back_is_found_by_its_name_and_so_is_who_has_its_slot_now() {
+    let mut pair = support::world(76);
+    let now = pair.now();
+    let host = &mut pair.b;
+    let mut newcomer = || {
+        support::create(
+            &mut host.endpoint,
+            now,
+            ice::Mode::Full,
+            ice::Initiation::Responding,
+        )
+    };
+    let (first, _) = (newcomer(), newcomer());
+    let moved = host.endpoint.detach(first).unwrap();
+    let second = support::create(
+        &mut host.endpoint,
+        now,
+        ice::Mode::Full,
+        ice::Initiation::Responding,
+    );
+    let first = host.endpoint.attach(now, moved).unwrap();
+    let path = FiveTuple::udp(sim::address(2), sim::address(1));
+    let mut checks = [first, second, first].map(|id| {
+        let credentials = support::parameters_of(&host.endpoint, id);
+        (id, crafted::request(&credentials, "peer", id.to_bits()))
+    });
+    for (id, check) in &mut checks {
+        let outcome = host.endpoint.handle_datagram(now, path, check);
+        assert!(matches!(outcome, Outcome::Routed { transport, .. } if transport == *id));
+    }
+    let mut expected = checks.clone().into_iter().map(|(id, _)| id);
+    let arrived = checks
+        .iter_mut()
+        .map(|(_, check)| (path, check.as_mut_slice()));
+    host.endpoint
+        .handle_datagrams(now, arrived, |_, outcome, _| {
+            let id = expected.next();
+            assert!(matches!(outcome, Outcome::Routed { transport, .. } if Some(transport) == id));
+        });
+    // Nobody is called so once they are gone, neither in the slot nor in the table.
+    host.endpoint.remove(now, first);
+    host.endpoint.detach(second).unwrap();
+    for (_, check) in &mut checks[1..] {
+        let outcome = host.endpoint.handle_datagram(now, path, check);
+        assert!(!matches!(outcome, Outcome::Routed { .. }), "{outcome:?}");
+    }
+}
+
+#[test]
+fn transports_that_only_pass_through_leave_nothing_behind() {
+    let (mut from, mut through) = (support::world(77), support::world(78));
+    let now = from.now();
+    let mut pass = |number: usize| {
+        let (from, through) = (&mut from.b.endpoint, &mut through.b.endpoint);
+        let make = |_| support::create(from, now, ice::Mode::Full, ice::Initiation::Responding);
+        let ids: Vec<TransportId> = (0..number).map(make).collect();
+        for id in ids {
+            let transport = from.detach(id).expect("it lives here");
+            let id = through.attach(now, transport).expect("room for it");
+            through.detach(id).expect("it lives here");
+        }
+        while from.poll_event().or_else(|| through.poll_event()).is_some() {}
+    };
+    // One page of each is kept, whoever comes and goes.
+    pass(2);
+    let passed = allocation_counter::measure(|| pass(5000));
+    // Of each, one route to it would be more than twelve bytes.
+    assert!(passed.bytes_current < 16_000, "{passed:?}");
 }
 
 #[test]

@@ -23,6 +23,25 @@ fn options(local_parameters: Option<LocalParameters>) -> TransportOptions {
     }
 }
 
+#[test]
+fn transports_with_several_events_take_turns_to_tell_them() {
+    let mut pair = support::world(45);
+    let now = pair.now();
+    let endpoint = &mut pair.a.endpoint;
+    let ids: Vec<TransportId> = (0..3)
+        .map(|_| endpoint.create(now, options(None)).unwrap())
+        .collect();
+    for id in &ids {
+        assert!(endpoint.close(now, *id));
+    }
+    let told = std::iter::from_fn(|| endpoint.poll_event()).map(|(id, _)| id);
+    let told: Vec<TransportId> = told.collect();
+    assert!(told.len() >= 2 * ids.len(), "{told:?}");
+    for (turn, round) in told.chunks(ids.len()).enumerate() {
+        assert_eq!(round, &ids[..round.len()], "round {turn}");
+    }
+}
+
 fn named(ufrag: &str) -> Option<LocalParameters> {
     Some(LocalParameters::with_username_fragment(ufrag).expect("a good name"))
 }
