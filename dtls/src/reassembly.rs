@@ -126,7 +126,7 @@ impl Reassembler {
         }
     }
 
-    /// Forgets what came of messages that were not handled, and the memory for it.
+    /// The handshake is complete: forgets what came too early, and the memory for it, but not what was handled.
     pub(crate) fn settle(&mut self) {
         *self = Self::after(self.next);
     }

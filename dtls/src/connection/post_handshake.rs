@@ -66,13 +66,6 @@ impl Connection {
                 self.fail(now, error);
             }
         }
-        // Mostly nothing follows for hours.
-        if let Some(work) = self.affairs.work_mut()
-            && let Phase::Connected(_) = self.phase
-            && work.reassembler.is_empty()
-        {
-            work.reassembler.settle();
-        }
     }
 
     fn on_post_handshake_message(&mut self, now: Instant, message: &Message) -> Result<(), Error> {

@@ -297,8 +297,7 @@ impl EndedData {
     pub(super) fn open(
         &mut self,
         newest: &mut ReadEpoch,
-        epoch: Epoch,
-        secrets: RecordSecrets,
+        secrets: &RecordSecrets,
         header: &UnifiedHeader,
         record: &mut [u8],
         from: usize,
@@ -306,14 +305,7 @@ impl EndedData {
         let (RecordKey::V12(_, forgeries)
         | RecordKey::V13(_, forgeries)
         | RecordKey::Packed(_, forgeries)) = &mut newest.key;
-        open_packed(
-            &secrets.of_epoch(epoch),
-            self,
-            forgeries,
-            header,
-            record,
-            from,
-        )
+        open_packed(secrets, self, forgeries, header, record, from)
     }
 }
 

@@ -495,7 +495,10 @@ impl RecordLayer {
                     return unknown;
                 }
                 match secrets(Neighbour::Previous) {
-                    Some(secrets) => ended.open(read, epoch, secrets, header, record, from),
+                    Some(secrets) => {
+                        let secrets = secrets.of_epoch(epoch);
+                        ended.open(read, &secrets, header, record, from)
+                    }
                     None => unknown,
                 }
             }

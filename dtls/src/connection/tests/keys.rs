@@ -241,6 +241,50 @@ fn an_epoch_that_its_key_update_ended_has_no_more_messages() {
     assert_eq!(ends.server.error(), Some(&unexpected()));
 }
 
+// req: T21 T52
+#[test]
+fn an_ack_names_what_came_before_only_where_the_peer_has_repeated_itself() {
+    for repeats in [true, false] {
+        let mut ends = connected_v13();
+        let mut buf = [0; 1500];
+        let request = crate::KeyUpdateRequest::NotRequested;
+        ends.client.update_keys(ends.now, request).unwrap();
+        let len = ends.client.poll_transmit(&mut buf).unwrap();
+        let _ = ends.server.handle_datagram(ends.now, &mut buf[..len]);
+        let seq = ends.server.work().reassembler.next_seq() as u16 - 1;
+        let header = HandshakeHeader::whole(HandshakeType::KEY_UPDATE, seq, 1).to_bytes();
+        let parts = [&header[..], &[0]];
+        let [(second, mut again), (third, mut late)] = [(); 2].map(|()| {
+            let mut out = vec![0; 100];
+            let records = &mut ends.client.records;
+            let sealed = records.seal(Epoch::APPLICATION, ContentType::Handshake, parts, &mut out);
+            let sealed = sealed.unwrap();
+            out.truncate(sealed.len);
+            (sealed.number.sequence(), out)
+        });
+        let stale = Received::Dropped(DropReason::StaleMessage);
+        if repeats {
+            assert_eq!(ends.server.handle_datagram(ends.now, &mut again), stale);
+        }
+        ends.run();
+        ends.talk();
+        assert_eq!(ends.epochs(), [4, 3, 3, 4]);
+        assert_eq!(ends.server.handle_datagram(ends.now, &mut late), stale);
+        let due = ends.server.poll_timeout().unwrap();
+        ends.server.handle_timeout(due);
+        let len = ends.server.poll_transmit(&mut buf).unwrap();
+        let opened = ends.client.records.open(&mut buf[..len], 0, |_| None);
+        let record = opened.record.unwrap();
+        assert_eq!(record.content_type, ContentType::Ack);
+        let ack = Ack::read_all(&buf[record.payload]).unwrap();
+        let named: Vec<_> = ack.iter().map(|number| number.sequence).collect();
+        match repeats {
+            true => assert_eq!(named, [second - 1, second, third]),
+            false => assert_eq!(named, [third], "the peer has said that it has the others"),
+        }
+    }
+}
+
 /// A record of data.
 fn seal(from: &mut Connection, now: Instant) -> Vec<u8> {
     let mut out = vec![0; 200];
