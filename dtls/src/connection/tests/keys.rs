@@ -277,7 +277,9 @@ fn an_ack_names_what_came_before_only_where_the_peer_has_repeated_itself() {
         let record = opened.record.unwrap();
         assert_eq!(record.content_type, ContentType::Ack);
         let ack = Ack::read_all(&buf[record.payload]).unwrap();
-        let named: Vec<_> = ack.iter().map(|number| number.sequence).collect();
+        // Besides the client's Finished, perhaps.
+        let numbers = ack.iter().filter(|number| number.epoch == 3);
+        let named: Vec<_> = numbers.map(|number| number.sequence).collect();
         match repeats {
             true => assert_eq!(named, [second - 1, second, third]),
             false => assert_eq!(named, [third], "the peer has said that it has the others"),
