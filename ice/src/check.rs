@@ -19,8 +19,9 @@ use crate::pair::{End, Pair, PairId, PairState};
 use crate::random::Label;
 use crate::role::{Mode, Role};
 use crate::selection::Selection;
-use crate::shared::{Purpose, Shared};
+use crate::shared::{Purpose, Shared, Turn};
 use crate::state::Reason;
+use crate::stats::Rare;
 use crate::timing::Timing;
 
 /// A connectivity or nomination check under way.
@@ -60,7 +61,8 @@ impl Generation {
         let mut given_up: Vec<(PairId, TimeoutReason)> = Vec::new();
         for check in self
             .checklist
-            .checks
+            .under_way
+            .checks_mut()
             .iter_mut()
             .filter(|check| !check.cancelled)
         {
@@ -78,11 +80,13 @@ impl Generation {
             }
         }
         for (pair, reason) in given_up {
-            self.integrity_violated |= reason == TimeoutReason::IntegrityViolated;
+            if reason == TimeoutReason::IntegrityViolated {
+                self.search.waits().integrity_violated = true;
+            }
             match shared.mode {
                 Mode::Full => self.fail_pair(pair),
                 // The path is not proven; the peer's checks are what a lite agent's pairs live by.
-                Mode::Lite => self.checklist.checks.retain(|check| check.pair != pair),
+                Mode::Lite => self.checklist.under_way.retain(|check| check.pair != pair),
             }
         }
     }
@@ -93,7 +97,7 @@ impl Generation {
             return;
         }
         let pacing = self.pacing(shared);
-        if shared.next_check.is_some_and(|at| now < at) {
+        if shared.passing.turn().next_check.is_some_and(|at| now < at) {
             return;
         }
         let Some(id) = self
@@ -106,7 +110,7 @@ impl Generation {
         if let Some(pair) = self.checklist.get_mut(id) {
             pair.become_state(PairState::InProgress);
         }
-        shared.next_check = Some(now + pacing);
+        shared.passing.turn_mut().next_check = Some(now + pacing);
         self.send_check(shared, now, id, Purpose::Connectivity);
     }
 
@@ -135,8 +139,10 @@ impl Generation {
         if !may {
             return None;
         }
-        let slot = shared.slot.filter(|_| self.checklist.triggered.is_empty());
-        let turn = shared.next_check.max(slot);
+        let Turn {
+            next_check, slot, ..
+        } = shared.passing.turn();
+        let turn = next_check.max(slot.filter(|_| self.checklist.under_way.triggered().is_empty()));
         match self.has_next(shared) {
             true => turn,
             false => self
@@ -163,7 +169,7 @@ impl Generation {
         let may_go = pair.credit.take();
         let schedule = schedule_of(&pair.path(), rto, &shared.config.timing);
         let transaction = Transaction::new(instant, shared.mint(), schedule);
-        self.checklist.checks.push(Check {
+        self.checklist.under_way.push(Check {
             transaction,
             pair: id,
             purpose,
@@ -177,8 +183,10 @@ impl Generation {
     /// Other timers hold for the checks that are under way (I24).
     pub(crate) fn reschedule(&mut self, shared: &Shared) {
         let rto = self.rto(shared);
-        let Checklist { pairs, checks, .. } = &mut self.checklist;
-        for check in checks.iter_mut() {
+        let Checklist {
+            pairs, under_way, ..
+        } = &mut self.checklist;
+        for check in under_way.checks_mut() {
             if let Some(pair) = pairs.iter().find(|pair| pair.id == check.pair) {
                 let schedule = schedule_of(&pair.path(), rto, &shared.config.timing);
                 check.transaction.reschedule(schedule);
@@ -206,7 +214,8 @@ impl Generation {
     pub(crate) fn is_mine(&self, message: &Message<'_>) -> bool {
         let id = message.transaction_id();
         self.checklist
-            .checks
+            .under_way
+            .checks()
             .iter()
             .any(|check| check.transaction.id() == id)
             || self
@@ -227,13 +236,14 @@ impl Generation {
         let Some(peer) = &self.peer else {
             return Err(DropReason::UnknownTransaction);
         };
-        let verified = match message.verify(&peer.key) {
+        let verified = match message.verify_sha1(&peer.key) {
             Ok(verified) => verified,
             Err(error) => {
                 // The transaction stays open: the real answer may still come (RFC 8489 §9.1.4).
                 if let Some(check) = self
                     .checklist
-                    .checks
+                    .under_way
+                    .checks_mut()
                     .iter_mut()
                     .find(|c| c.transaction.id() == id)
                 {
@@ -243,13 +253,12 @@ impl Generation {
             }
         };
         crate::responder::intact(message)?;
-        if let Some(position) = self
-            .checklist
-            .checks
+        let checks = &mut self.checklist.under_way;
+        let position = checks
+            .checks()
             .iter()
-            .position(|c| c.transaction.id() == id)
-        {
-            let check = self.checklist.checks.remove(position);
+            .position(|c| c.transaction.id() == id);
+        if let Some(check) = position.and_then(|position| checks.remove(position)) {
             return self.on_check_response(shared, now, *path, check, &verified);
         }
         self.on_consent_response(shared, now, path, &verified)
@@ -293,7 +302,7 @@ impl Generation {
             }
             (class, _) => {
                 if class == Class::ErrorResponse {
-                    shared.stats.error_responses_received += 1;
+                    shared.stats.count_rare(Rare::ErrorResponsesReceived);
                 }
                 // Of what is not understood not even a role conflict is believed (RFC 8489 §6.3.3, §6.3.4).
                 let code = response.error_code().filter(|_| understood);
@@ -323,7 +332,7 @@ impl Generation {
         let (priority, wish) = (pair.priority(), pair.wish);
         // Another check of the same pair has nothing left to find out.
         self.checklist
-            .checks
+            .under_way
             .retain(|other| other.pair != id || other.purpose != Purpose::Connectivity);
         self.checklist.unfreeze(foundation, foundations);
         if self.paths.on_success(path) {
@@ -397,7 +406,7 @@ impl Generation {
         self.stop_looking();
         // Who controls now is not told by the other side where to switch to.
         self.stay();
-        let voided = self.checklist.checks.take().into_iter();
+        let voided = self.checklist.under_way.take().into_iter();
         let voided: Vec<PairId> = voided.map(|check| check.pair).collect();
         let in_progress = |pair: &Pair| pair.state() == PairState::InProgress;
         for id in voided {
@@ -469,7 +478,7 @@ impl Shared {
     }
 
     pub(crate) fn take_role(&mut self, role: Role) {
-        self.stats.role_conflicts += 1;
+        self.stats.count_rare(Rare::RoleConflicts);
         self.role = Some(role);
         self.tell(Event::RoleChange(role));
     }

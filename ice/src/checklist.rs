@@ -2,25 +2,21 @@
 
 use crate::address::{FiveTuple, Protocol, in_zone_of, same_scope};
 use crate::candidate::{Foundation, TcpType};
-use crate::check::Check;
 use crate::config::Freezing;
 use crate::few::Few;
 use crate::left_out::Rank;
-use crate::list::List;
 use crate::local::Local;
 use crate::moment::{Clock, Moment};
 use crate::pair::{Pair, PairId, PairState, Ruling};
 use crate::remote::Remote;
 use crate::role::{Mode, Role};
 use crate::shared::Shared;
+use crate::under_way::UnderWay;
 
 #[derive(Debug, Default)]
 pub(crate) struct Checklist {
     pub(crate) pairs: Few<Pair>,
-    /// Pairs to check before all others (RFC 8445 §6.1.4.1).
-    pub(crate) triggered: List<PairId>,
-    /// The checks under way.
-    pub(crate) checks: List<Check>,
+    pub(crate) under_way: UnderWay,
 }
 
 /// The path of a pair of these two, if one can be (RFC 8445 §6.1.2.2, RFC 6544 §6.2).
@@ -29,14 +25,14 @@ pub(crate) fn path_of(local: &Local, remote: &Remote) -> Option<FiveTuple> {
     let wildcard_v6 = base.is_ipv6() && base.ip().is_unspecified();
     let address = remote.address.unpack();
     let same_family = base.is_ipv4() == address.is_ipv4() || wildcard_v6;
-    let tcp = match (local.candidate.tcp_type(), remote.tcp_type) {
+    let tcp = match (local.candidate.tcp_type(), remote.tcp_type()) {
         // Whoever is passive waits: the pair comes into being when the connection does.
         (Some(TcpType::Passive), _) => false,
         (Some(ours), Some(theirs)) => ours.pairs_with(theirs),
         (None, None) => true,
         _ => false,
     };
-    let alike = protocol == remote.protocol && local.candidate.component() == remote.component;
+    let alike = protocol == remote.protocol() && local.candidate.component() == remote.component;
     (same_family && same_scope(base, address) && tcp && alike).then(|| FiveTuple {
         protocol,
         local: base,
@@ -97,7 +93,7 @@ impl Checklist {
         let spare = |pair: &&Pair| {
             let waits = matches!(pair.state(), PairState::Frozen | PairState::Waiting)
                 && pair.ruling == Ruling::Open
-                && !self.triggered.contains(&pair.id);
+                && !self.under_way.triggered().contains(&pair.id);
             waits || pair.id > newest
         };
         let ranked = |pair: &Pair| (Rank::of(&pair.local, &pair.remote), pair.id);
@@ -116,22 +112,20 @@ impl Checklist {
         self.pairs.retain(keep);
         let pairs = &self.pairs;
         let exists = |id: PairId| pairs.iter().any(|pair| pair.id == id);
-        self.triggered.retain(|id| exists(*id));
-        self.checks.retain(|check| exists(check.pair));
+        self.under_way.retain_triggered(|id| exists(*id));
+        self.under_way.retain(|check| exists(check.pair));
     }
 
     /// Queues a triggered check (RFC 8445 §7.3.1.4).
     pub(crate) fn trigger(&mut self, id: PairId) {
         let Some(pair) = self.get_mut(id) else { return };
         pair.become_state(PairState::Waiting);
-        if !self.triggered.contains(&id) {
-            self.triggered.push(id);
-        }
+        self.under_way.trigger(id);
     }
 
     /// The next triggered check, in their order (RFC 8445 §6.1.4.2).
     pub(crate) fn next_triggered(&mut self) -> Option<PairId> {
-        while let Some(id) = self.triggered.pop_front() {
+        while let Some(id) = self.under_way.next_triggered() {
             let waiting = |pair: &Pair| pair.state() == PairState::Waiting;
             if self.get(id).is_some_and(waiting) {
                 return Some(id);
@@ -222,7 +216,11 @@ impl Checklist {
 
     /// The earliest retransmission or end of a check.
     pub(crate) fn deadline(&self, clock: &Clock) -> Option<Moment> {
-        let checks = self.checks.iter().filter(|check| !check.cancelled);
+        let checks = self
+            .under_way
+            .checks()
+            .iter()
+            .filter(|check| !check.cancelled);
         checks
             .filter_map(|check| check.transaction.poll_timeout())
             .min()

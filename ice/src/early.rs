@@ -8,6 +8,7 @@ use crate::generation::Generation;
 use crate::moment::Moment;
 use crate::pair::Wished;
 use crate::shared::Shared;
+use crate::stats::Rare;
 
 /// An authenticated request that was answered and could not be acted on yet: the peer's parameters or the candidate it
 /// arrived at were not known (RFC 8445 §7.3).
@@ -49,7 +50,7 @@ impl Generation {
                 seen,
             });
         } else {
-            shared.stats.early_requests_dropped += 1;
+            shared.stats.count_rare(Rare::EarlyRequestsDropped);
         }
     }
 

@@ -1,8 +1,9 @@
 //! What an agent reports, and the bounded queue it waits in.
 
+use std::collections::VecDeque;
+
 use crate::address::FiveTuple;
 use crate::config::MAX_EVENTS;
-use crate::list::List;
 use crate::pair::CandidatePair;
 use crate::role::Role;
 use crate::state::{GatheringState, Reason, Transition};
@@ -36,14 +37,14 @@ pub enum Event {
 /// At the cap, changes of state, of the selected pair and its losses merge with the latest of their kind, so that what is reported
 /// last is always true; the rest is dropped and counted.
 #[derive(Debug, Default)]
-pub(crate) struct EventQueue(List<Event>);
+pub(crate) struct EventQueue(VecDeque<Event>);
 
 impl EventQueue {
     /// Says whether the event will be told.
     #[must_use]
     pub(crate) fn push(&mut self, event: Event) -> bool {
         if self.0.len() < MAX_EVENTS {
-            self.0.push(event);
+            self.0.push_back(event);
             return true;
         }
         let same_kind = |queued: &&mut Event| {
@@ -67,10 +68,14 @@ impl EventQueue {
                 Event::StateChange(_)
                 | Event::SelectedCandidatePairChange(_)
                 | Event::SendPathLost(_),
-            ) => self.0.push(event),
+            ) => self.0.push_back(event),
             _ => return false,
         }
         true
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     pub(crate) fn pop(&mut self) -> Option<Event> {

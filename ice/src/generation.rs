@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use floe_stun::IntegrityKey;
+use floe_stun::{IntegrityKey, Sha1Key};
 
 use crate::address::FiveTuple;
 use crate::agent::RemoteParameters;
@@ -25,7 +25,8 @@ use crate::role::Mode;
 use crate::search::Search;
 use crate::selection::Selected;
 use crate::shared::Shared;
-use crate::state::{GatheringState, Reason};
+use crate::state::Reason;
+use crate::stats::Rare;
 use crate::text::Text;
 
 #[derive(Debug)]
@@ -46,12 +47,7 @@ pub(crate) struct Generation {
     /// What a lite agent was asked lately, and from where.
     pub(crate) heard: Option<Box<Heard>>,
     pub(crate) budget: ForgeryBudget,
-    /// Why the last selected pair was lost.
-    pub(crate) lost: Option<Reason>,
-    /// How far gathering had come when a restart made this the old generation.
-    pub(crate) gathered: GatheringState,
     pub(crate) failed: Option<Reason>,
-    pub(crate) integrity_violated: bool,
 }
 
 /// What the other side told us about itself.
@@ -59,7 +55,7 @@ pub(crate) struct Generation {
 pub(crate) struct Peer {
     pub(crate) username_fragment: Text<22>,
     /// Stands for the password too: it is needed for nothing else.
-    pub(crate) key: IntegrityKey,
+    pub(crate) key: Sha1Key,
     pub(crate) mode: Mode,
     /// In microseconds; 0: it asked for none.
     pacing: u32,
@@ -70,7 +66,7 @@ impl Peer {
         let parameters = &remote.parameters;
         Self {
             username_fragment: Text::of(&[parameters.username_fragment()]),
-            key: IntegrityKey::sha1_only(parameters.password().as_bytes()),
+            key: Sha1Key::short_term(parameters.password().as_bytes()),
             mode: remote.mode,
             pacing: remote.pacing.map_or(0, |pacing| {
                 u32::try_from(pacing.as_micros()).unwrap_or(u32::MAX)
@@ -117,10 +113,7 @@ impl Generation {
             paths: Paths::default(),
             heard: None,
             budget: ForgeryBudget::default(),
-            lost: None,
-            gathered: GatheringState::New,
             failed: None,
-            integrity_violated: false,
         }
     }
 
@@ -133,7 +126,10 @@ impl Generation {
         strays.retain(|(_, own)| **own != *fragment);
         self.remotes
             .retain(|r| strays.iter().all(|(id, _)| *id != r.id));
-        shared.stats.candidates_ignored += (before - self.remotes.len()) as u32;
+        shared.stats.add_rare(
+            Rare::CandidatesIgnored,
+            (before - self.remotes.len()) as u32,
+        );
         self.peer = Some(peer);
         self.failed = None;
         self.form_pairs(shared, now, None);
@@ -152,8 +148,11 @@ impl Generation {
         let signalled = candidate.address();
         let address = signalled.filter(|a| shared.config.addresses.allows(*a));
         let (Some(address), false) = (address, over) else {
-            shared.stats.candidates_ignored += 1;
-            shared.stats.candidates_refused += u32::from(signalled.is_some() && address.is_none());
+            shared.stats.count_rare(Rare::CandidatesIgnored);
+            shared.stats.add_rare(
+                Rare::CandidatesRefused,
+                u32::from(signalled.is_some() && address.is_none()),
+            );
             return None;
         };
         self.search.waits().quiet_since = Some(now);
@@ -161,7 +160,7 @@ impl Generation {
             return Some(id);
         }
         if !self.make_room(shared, &candidate) {
-            shared.stats.remote_candidates_dropped += 1;
+            shared.stats.count_rare(Rare::RemoteCandidatesDropped);
             return None;
         }
         let id = shared.next_candidate_id();
@@ -186,10 +185,10 @@ impl Generation {
         address: SocketAddr,
         candidate: &Candidate,
     ) -> Option<CandidateId> {
-        let same = |r: &&mut Remote| r.address == address && r.protocol == candidate.protocol();
+        let same = |r: &&mut Remote| r.address == address && r.protocol() == candidate.protocol();
         let known = self.remotes.iter_mut().find(same)?;
         let id = known.id;
-        if known.kind == CandidateType::PeerReflexive {
+        if known.kind() == CandidateType::PeerReflexive {
             *known = Remote::new(id, address, candidate);
             let end = known.end();
             let credit = Credit::of(shared.config.timing.transmissions);
@@ -214,7 +213,7 @@ impl Generation {
         let signalled = || {
             self.remotes
                 .iter()
-                .filter(|r| r.kind != CandidateType::PeerReflexive && r.protocol == protocol)
+                .filter(|r| r.kind() != CandidateType::PeerReflexive && r.protocol() == protocol)
         };
         if signalled().count() < shared.config.max_remote_candidates {
             return true;
@@ -229,7 +228,7 @@ impl Generation {
         if least_priority >= priority {
             return false;
         }
-        shared.stats.remote_candidates_dropped += 1;
+        shared.stats.count_rare(Rare::RemoteCandidatesDropped);
         self.remotes.retain(|r| r.id != id);
         self.checklist.retain(|pair| pair.remote.id != id);
         true
@@ -265,7 +264,7 @@ impl Generation {
         }
         let credit = Credit::of(shared.config.timing.transmissions);
         possible.sort_by_key(|possible| std::cmp::Reverse(possible.rank()));
-        let newest = PairId(shared.last_pair);
+        let newest = PairId::nth(shared.last_pair);
         // Not all at once: there may be more than can ever stay.
         for possible in possible.chunks(shared.config.max_pairs.max(1)) {
             for &Possible {
@@ -319,7 +318,7 @@ impl Generation {
                 pair.ruling = Ruling::Open;
             }
         }
-        self.checklist.checks.retain(|check| check.pair != id);
+        self.checklist.under_way.retain(|check| check.pair != id);
         if self
             .selected
             .as_ref()

@@ -62,9 +62,9 @@ impl Generation {
         if self.selected.is_some() || self.is_unfinished() || open || patient {
             return None;
         }
-        Some(match self.lost {
+        Some(match self.search.lost {
             Some(reason) if reason != Reason::PairsFailed => reason,
-            _ if self.integrity_violated => Reason::IntegrityViolated,
+            _ if self.search.integrity_violated => Reason::IntegrityViolated,
             _ if self.checklist.pairs.is_empty() && shared.stats.has_refused() => {
                 Reason::AddressesRefused
             }

@@ -23,6 +23,7 @@ use crate::pair::{End, Pair, PairId, PairState, Ruling};
 use crate::remote::Remote;
 use crate::role::Role;
 use crate::shared::Shared;
+use crate::stats::Rare;
 
 /// Orders pairs as their priorities do, whoever controls; no two are alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -78,7 +79,7 @@ pub(crate) struct Possible {
 impl Possible {
     pub(crate) fn of(local: &Local, remote: &Remote) -> Option<Self> {
         // Who was only heard is checked where it was heard (RFC 8445 §7.3.1.3).
-        let signalled = remote.kind != CandidateType::PeerReflexive;
+        let signalled = remote.kind() != CandidateType::PeerReflexive;
         let path = signalled.then(|| path_of(local, remote)).flatten()?;
         Some(Self {
             path,
@@ -104,7 +105,7 @@ impl Generation {
         }
         let excess = self.checklist.pairs.len().saturating_sub(room);
         if let Some(best) = self.checklist.drop_worst(excess, newest) {
-            shared.stats.pairs_dropped += excess as u32;
+            shared.stats.add_rare(Rare::PairsDropped, excess as u32);
             self.leave_out(best);
         }
     }
@@ -169,7 +170,7 @@ impl Generation {
     /// The pair that has least to be hoped from of those under way, and since when.
     fn silent(&self, shared: &Shared) -> Option<(Moment, PairId)> {
         let repeated = |check: &&Check| !check.cancelled && check.transaction.sent() > 1;
-        let checks = self.checklist.checks.iter().filter(repeated);
+        let checks = self.checklist.under_way.checks().iter().filter(repeated);
         let silent = checks.filter(|check| {
             self.checklist.get(check.pair).is_some_and(|pair| {
                 pair.state() == PairState::InProgress

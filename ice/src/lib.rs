@@ -136,7 +136,6 @@ mod generation;
 mod giving_up;
 mod heard;
 mod left_out;
-mod list;
 mod liveness;
 mod local;
 mod moment;
@@ -161,12 +160,13 @@ mod state;
 mod stats;
 mod text;
 mod timing;
+mod under_way;
 
 /// What floe's own crates keep their records small with. No part of the API.
 #[doc(hidden)]
 pub mod compact {
     pub use crate::few::Few;
-    pub use crate::packed::Packed;
+    pub use crate::packed::{EndsV6, Packed};
 }
 
 pub use address::{FiveTuple, Protocol, Transmit};

@@ -13,6 +13,7 @@ use crate::pair::{Pair, PairId};
 use crate::selection::Selected;
 use crate::shared::{Effect, Shared};
 use crate::state::Reason;
+use crate::stats::Rare;
 
 impl Generation {
     /// Ends or doubts what time has ended; says whether a check left.
@@ -39,7 +40,9 @@ impl Generation {
         if let Some(selected) = self.selected.as_mut() {
             let id = shared.mint();
             let forgotten = selected.consent.on_sent(now, id, role, wait);
-            shared.stats.transactions_dropped += u32::from(forgotten.is_some());
+            shared
+                .stats
+                .add_rare(Rare::TransactionsDropped, u32::from(forgotten.is_some()));
         }
         self.settle(shared, now);
         true
@@ -65,12 +68,12 @@ impl Generation {
         self.reschedule(shared);
         let interval = shared.jittered(shared.config.timing.consent_interval);
         let wait = self.probe_wait(shared);
-        let Some((pair, since)) = self.selected.as_ref().map(|s| (s.pair, s.since)) else {
+        let Some(pair) = self.selected.as_ref().map(|s| s.pair) else {
             return;
         };
-        let switch = since + self.switch_interval(shared, pair);
+        let switch = self.switch_from(shared, pair);
         let deferred = self.search.live().map(|waits| &mut waits.deferred);
-        if let Some(Some((until, _))) = deferred {
+        if let (Some(Some((until, _))), Some(switch)) = (deferred, switch) {
             *until = switch;
         }
         if let Some(selected) = &mut self.selected {
@@ -114,12 +117,12 @@ impl Generation {
             }
             (Class::SuccessResponse, _) => {}
             (_, Some(ErrorCode::FORBIDDEN)) => {
-                shared.stats.error_responses_received += 1;
+                shared.stats.count_rare(Rare::ErrorResponsesReceived);
                 self.on_forbidden(pair);
                 return Ok(());
             }
             (_, code) => {
-                shared.stats.error_responses_received += 1;
+                shared.stats.count_rare(Rare::ErrorResponsesReceived);
                 if code == Some(ErrorCode::ROLE_CONFLICT) {
                     shared.on_role_conflict_response(sent.role);
                 }
@@ -140,8 +143,7 @@ impl Generation {
         let certain = |s: &Selected| s.nominated && !s.consent.is_suspect();
         self.selected.as_ref().is_some_and(certain)
             && self.checklist.pairs.len() == 1
-            && self.checklist.checks.is_empty()
-            && self.checklist.triggered.is_empty()
+            && self.checklist.under_way.is_empty()
             && self.search.deferred.is_none()
             && self.search.look_again.is_none()
     }

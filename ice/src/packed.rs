@@ -1,6 +1,7 @@
-//! A path as it is kept: 16 bytes for IPv4, which most are; one pointer for the rest.
+//! Paths and addresses as they are kept: 16 bytes, all in place for IPv4. A path over IPv6 takes 36 bytes more, once, for all
+//! who share it.
 
-use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::net::{Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::sync::Arc;
 
 use crate::address::{FiveTuple, Protocol};
@@ -14,22 +15,96 @@ pub enum Packed<M = ()> {
         local: SocketAddrV4,
         remote: SocketAddrV4,
     },
-    Other {
+    V6 {
         mark: M,
-        path: Arc<FiveTuple>,
+        protocol: Protocol,
+        ends: Arc<EndsV6>,
     },
+    /// With a zone, or of two families.
+    Other { mark: M, path: Arc<FiveTuple> },
+}
+
+/// Two IPv6 addresses with their ports, and neither zone nor flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EndsV6 {
+    local: EndV6,
+    remote: EndV6,
+}
+
+type EndV6 = (Ipv6Addr, u16);
+
+impl EndsV6 {
+    fn of(path: &FiveTuple) -> Option<Self> {
+        Some(Self {
+            local: end_v6(path.local)?,
+            remote: end_v6(path.remote)?,
+        })
+    }
+
+    #[inline]
+    fn are_of(&self, path: &FiveTuple) -> bool {
+        is_end(&self.remote, path.remote) && is_end(&self.local, path.local)
+    }
+
+    fn unpack(&self, protocol: Protocol) -> FiveTuple {
+        FiveTuple {
+            protocol,
+            local: self.local.into(),
+            remote: self.remote.into(),
+        }
+    }
+}
+
+fn end_v6(address: SocketAddr) -> Option<EndV6> {
+    match address {
+        SocketAddr::V6(v6) if v6.scope_id() == 0 && v6.flowinfo() == 0 => {
+            Some((*v6.ip(), v6.port()))
+        }
+        _ => None,
+    }
+}
+
+#[inline]
+fn is_end(end: &EndV6, address: SocketAddr) -> bool {
+    end_v6(address).is_some_and(|address| *end == address)
+}
+
+/// Puts `value` where the old one is, unless somebody else has that too.
+fn replace<T: PartialEq>(place: &mut Arc<T>, value: T) {
+    if **place == value {
+        return;
+    }
+    match Arc::get_mut(place) {
+        Some(place) => *place = value,
+        None => *place = Arc::new(value),
+    }
+}
+
+/// If the two are alike, they are in one place from now on.
+fn merge<T: PartialEq>(one: &mut Arc<T>, other: &Arc<T>) {
+    if one == other {
+        *one = other.clone();
+    }
 }
 
 impl<M: Copy> Packed<M> {
     pub fn new(path: FiveTuple, mark: M) -> Self {
-        match (path.local, path.remote) {
-            (SocketAddr::V4(local), SocketAddr::V4(remote)) => Self::V4 {
+        let protocol = path.protocol;
+        if let (SocketAddr::V4(local), SocketAddr::V4(remote)) = (path.local, path.remote) {
+            return Self::V4 {
                 mark,
-                protocol: path.protocol,
+                protocol,
                 local,
                 remote,
+            };
+        }
+        match EndsV6::of(&path).map(Arc::new) {
+            Some(ends) => Self::V6 {
+                mark,
+                protocol,
+                ends,
             },
-            _ => Self::Other {
+            None => Self::Other {
                 mark,
                 path: Arc::new(path),
             },
@@ -38,13 +113,13 @@ impl<M: Copy> Packed<M> {
 
     pub fn mark(&self) -> M {
         match self {
-            Self::V4 { mark, .. } | Self::Other { mark, .. } => *mark,
+            Self::V4 { mark, .. } | Self::V6 { mark, .. } | Self::Other { mark, .. } => *mark,
         }
     }
 
     pub fn mark_mut(&mut self) -> &mut M {
         match self {
-            Self::V4 { mark, .. } | Self::Other { mark, .. } => mark,
+            Self::V4 { mark, .. } | Self::V6 { mark, .. } | Self::Other { mark, .. } => mark,
         }
     }
 
@@ -61,6 +136,7 @@ impl<M: Copy> Packed<M> {
                 local: SocketAddr::V4(*local),
                 remote: SocketAddr::V4(*remote),
             },
+            Self::V6 { protocol, ends, .. } => ends.unpack(*protocol),
             Self::Other { path, .. } => **path,
         }
     }
@@ -70,32 +146,29 @@ impl<M: Copy> Packed<M> {
     pub(crate) fn remote(&self) -> SocketAddr {
         match self {
             Self::V4 { remote, .. } => SocketAddr::V4(*remote),
+            Self::V6 { ends, .. } => ends.remote.into(),
             Self::Other { path, .. } => path.remote,
         }
     }
 
     /// Takes another path, in the same place on the heap if it has one of its own.
     pub fn set(&mut self, path: FiveTuple) {
-        if let Self::Other { path: place, .. } = self
-            && !path.is_plain()
-        {
-            if **place != path {
-                match Arc::get_mut(place) {
-                    Some(place) => *place = path,
-                    None => *place = Arc::new(path),
-                }
+        match (&mut *self, EndsV6::of(&path)) {
+            (Self::V6 { protocol, ends, .. }, Some(new)) => {
+                *protocol = path.protocol;
+                replace(ends, new);
             }
-            return;
+            (Self::Other { path: place, .. }, None) if !path.is_plain() => replace(place, path),
+            _ => *self = Self::new(path, self.mark()),
         }
-        *self = Self::new(path, self.mark());
     }
 
     /// If the two are the same long path, they are in one place from now on.
     pub fn share<N>(&mut self, with: &Packed<N>) {
-        if let (Self::Other { path, .. }, Packed::Other { path: other, .. }) = (self, with)
-            && path == other
-        {
-            *path = other.clone();
+        match (self, with) {
+            (Self::V6 { ends, .. }, Packed::V6 { ends: other, .. }) => merge(ends, other),
+            (Self::Other { path, .. }, Packed::Other { path: other, .. }) => merge(path, other),
+            _ => {}
         }
     }
 }
@@ -125,6 +198,14 @@ impl<M> PartialEq for Packed<M> {
                     ..
                 },
             ) => (remote, local, protocol) == (its_remote, its_local, its_protocol),
+            (
+                Self::V6 { protocol, ends, .. },
+                Self::V6 {
+                    protocol: its_protocol,
+                    ends: its_ends,
+                    ..
+                },
+            ) => (ends, protocol) == (its_ends, its_protocol),
             (Self::Other { path, .. }, Self::Other { path: its, .. }) => path == its,
             _ => false,
         }
@@ -145,8 +226,64 @@ impl<M> PartialEq<FiveTuple> for Packed<M> {
                     && path.remote == SocketAddr::V4(*remote)
                     && path.protocol == *protocol
             }
+            Self::V6 { protocol, ends, .. } => ends.are_of(path) && path.protocol == *protocol,
             Self::Other { path: other, .. } => **other == *path,
         }
+    }
+}
+
+/// The far end of a path in half of its room, with a mark of up to five bytes that takes none. Over IPv6 it is kept as part of a
+/// path, whose place it shares with all that keep that path.
+#[derive(Clone, Debug)]
+pub(crate) enum FarEnd<M> {
+    V4 { mark: M, address: SocketAddrV4 },
+    V6 { mark: M, ends: Arc<EndsV6> },
+    Zoned { mark: M, address: Box<SocketAddrV6> },
+}
+
+impl<M: Copy> FarEnd<M> {
+    pub(crate) fn new(address: SocketAddr, mark: M) -> Self {
+        let local = (Ipv6Addr::UNSPECIFIED, 0);
+        match (address, end_v6(address)) {
+            (SocketAddr::V4(address), _) => Self::V4 { mark, address },
+            (_, Some(remote)) => Self::V6 {
+                mark,
+                ends: Arc::new(EndsV6 { local, remote }),
+            },
+            (SocketAddr::V6(address), None) => Self::Zoned {
+                mark,
+                address: Box::new(address),
+            },
+        }
+    }
+
+    pub(crate) fn mark(&self) -> M {
+        match self {
+            Self::V4 { mark, .. } | Self::V6 { mark, .. } | Self::Zoned { mark, .. } => *mark,
+        }
+    }
+
+    pub(crate) fn unpack(&self) -> SocketAddr {
+        match self {
+            Self::V4 { address, .. } => SocketAddr::V4(*address),
+            Self::V6 { ends, .. } => ends.remote.into(),
+            Self::Zoned { address, .. } => SocketAddr::V6(**address),
+        }
+    }
+
+    /// If it is the end of this path, it is in its place from now on.
+    pub(crate) fn share<N>(&mut self, with: &Packed<N>) {
+        if let (Self::V6 { ends, .. }, Packed::V6 { ends: path, .. }) = (self, with)
+            && ends.remote == path.remote
+        {
+            *ends = path.clone();
+        }
+    }
+}
+
+impl<M: Copy> PartialEq<SocketAddr> for FarEnd<M> {
+    fn eq(&self, address: &SocketAddr) -> bool {
+        self.unpack() == *address
     }
 }
 
@@ -175,12 +312,6 @@ impl From<SocketAddr> for PackedAddress {
     }
 }
 
-impl PartialEq<SocketAddr> for PackedAddress {
-    fn eq(&self, address: &SocketAddr) -> bool {
-        self.unpack() == *address
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -194,12 +325,23 @@ mod tests {
             "192.0.2.1:2",
             "192.0.2.2:1",
             "[2001:db8::1]:1",
+            "[2001:db8::1]:2",
+            "[fe80::1%3]:1",
         ];
         let addresses = text.map(|text| text.parse::<SocketAddr>().unwrap());
         assert_eq!(size_of::<PackedAddress>(), 16);
         for address in addresses {
             assert_eq!(PackedAddress::from(address).unpack(), address);
+            let end = FarEnd::new(address, [7_u8; 5]);
+            assert_eq!((end.unpack(), end.mark()), (address, [7; 5]));
+            assert!(
+                addresses
+                    .iter()
+                    .all(|other| (end == *other) == (address == *other))
+            );
         }
+        assert_eq!(size_of::<FarEnd<[u8; 5]>>(), 16);
+        assert_eq!(size_of::<EndsV6>(), 36);
         let mut paths = Vec::new();
         for protocol in [Protocol::Udp, Protocol::Tcp] {
             for local in addresses {
@@ -241,8 +383,18 @@ mod tests {
         let mut other = Packed::new(path(1), true);
         let held = allocation_counter::measure(|| other.share(&one));
         assert_eq!(held.count_current, -1);
+        let mut end = FarEnd::new(path(1).remote, ());
+        let held = allocation_counter::measure(|| end.share(&one));
+        assert_eq!((held.count_current, end.unpack()), (-1, path(1).remote));
+        let mut elsewhere = FarEnd::new(path(2).remote, ());
+        let held = allocation_counter::measure(|| elsewhere.share(&one));
+        assert_eq!(
+            (held.count_current, elsewhere.unpack()),
+            (0, path(2).remote)
+        );
         one.set(path(2));
         assert_eq!((one.unpack(), other.unpack()), (path(2), path(1)));
+        assert_eq!(end.unpack(), path(1).remote);
         assert!(other.mark());
         other.share(&one);
         assert_eq!(other.unpack(), path(1));

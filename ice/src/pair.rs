@@ -8,6 +8,7 @@
 //! ```
 
 use std::fmt;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use crate::address::FiveTuple;
@@ -21,11 +22,21 @@ use crate::stats::Counter;
 
 /// Names a pair of one agent. Kept when a peer-reflexive candidate turns out to be a signalled one; never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PairId(pub(crate) u32);
+pub struct PairId(NonZeroU32);
+
+impl PairId {
+    /// Of a pair that has no name yet.
+    pub(crate) const NONE: Self = Self(NonZeroU32::MAX);
+
+    /// The name of the pair that is so many-th of its agent, from 1 on; with 0 what is before all.
+    pub(crate) const fn nth(number: u32) -> Self {
+        Self(NonZeroU32::MIN.saturating_add(number))
+    }
+}
 
 impl fmt::Display for PairId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "pair {}", self.0)
+        write!(f, "pair {}", self.0.get() - 1)
     }
 }
 
@@ -221,13 +232,16 @@ impl Pair {
     /// Reads something of what a request on it will need.
     pub(crate) fn glance(&self) -> usize {
         let counted = u64::from(self.counters.requests_received) as usize;
-        usize::from(self.answered.is_some()) + self.id.0 as usize + self.state as usize + counted
+        usize::from(self.answered.is_some())
+            + self.id.0.get() as usize
+            + self.state as usize
+            + counted
     }
 
     /// A pair that has its name and our role from the checklist it is added to.
     pub(crate) fn new(path: FiveTuple, local: End, remote: End, state: PairState) -> Self {
         Self {
-            id: PairId(0),
+            id: PairId::NONE,
             path: path.into(),
             local,
             remote,

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use crate::address::Protocol;
 use crate::candidate::{Candidate, CandidateId, CandidateType, Foundation, TcpType};
-use crate::packed::PackedAddress;
+use crate::packed::FarEnd;
 use crate::pair::End;
 
 /// The same for the same foundation. Who makes two alike keeps but their own pairs waiting for each other.
@@ -19,10 +19,8 @@ fn likeness(foundation: &Foundation) -> u32 {
 #[derive(Debug)]
 pub(crate) struct Remote {
     pub(crate) id: CandidateId,
-    pub(crate) address: PackedAddress,
-    pub(crate) kind: CandidateType,
-    pub(crate) protocol: Protocol,
-    pub(crate) tcp_type: Option<TcpType>,
+    /// Marked with how it was found and what carries it.
+    pub(crate) address: FarEnd<(CandidateType, Protocol, Option<TcpType>)>,
     pub(crate) component: u16,
     pub(crate) priority: u32,
     pub(crate) epoch: u16,
@@ -32,12 +30,10 @@ pub(crate) struct Remote {
 
 impl Remote {
     pub(crate) fn new(id: CandidateId, address: SocketAddr, candidate: &Candidate) -> Self {
+        let mark = (candidate.kind(), candidate.protocol(), candidate.tcp_type());
         Self {
             id,
-            address: address.into(),
-            kind: candidate.kind(),
-            protocol: candidate.protocol(),
-            tcp_type: candidate.tcp_type(),
+            address: FarEnd::new(address, mark),
             component: candidate.component(),
             priority: candidate.priority(),
             epoch: candidate.epoch(),
@@ -45,10 +41,22 @@ impl Remote {
         }
     }
 
+    pub(crate) fn kind(&self) -> CandidateType {
+        self.address.mark().0
+    }
+
+    pub(crate) fn protocol(&self) -> Protocol {
+        self.address.mark().1
+    }
+
+    pub(crate) fn tcp_type(&self) -> Option<TcpType> {
+        self.address.mark().2
+    }
+
     pub(crate) fn end(&self) -> End {
         End {
             id: self.id,
-            kind: self.kind,
+            kind: self.kind(),
             priority: self.priority,
             epoch: self.epoch,
         }

@@ -15,6 +15,7 @@ use crate::pair::{End, PairId, PairState, Wished};
 use crate::remote::Remote;
 use crate::role::{Conflict, Mode, Role, conflict};
 use crate::shared::{Answer, Effect, Response, Shared};
+use crate::stats::Rare;
 
 pub(crate) fn integrity_drop(error: IntegrityError) -> DropReason {
     match error {
@@ -52,7 +53,9 @@ impl Generation {
             algorithm: request.algorithm(),
             answer,
         };
-        shared.responses.push(response, path, request)?;
+        shared
+            .responses
+            .push(&mut shared.passing, response, path, request)?;
         let (Answer::Success, Some(priority)) = (answer, request.priority()) else {
             return Ok(());
         };
@@ -209,9 +212,9 @@ impl Generation {
             .get(id)
             .and_then(|pair| pair.round_trip.smoothed());
         let grace = round_trip.unwrap_or(shared.config.timing.rto / 2);
-        let checks = &mut self.checklist.checks;
+        let checks = &mut self.checklist.under_way;
         let under_way = |check: &&mut Check| check.pair == id && !check.cancelled;
-        let Some(check) = checks.iter_mut().find(under_way) else {
+        let Some(check) = checks.checks_mut().iter_mut().find(under_way) else {
             return;
         };
         if now.saturating_duration_since(check.last_sent) < grace {
@@ -236,14 +239,14 @@ impl Generation {
             return None;
         }
         let local = shared.locals.best_of(path.protocol, path.local)?.end();
-        let same = |r: &&Remote| r.address == path.remote && r.protocol == path.protocol;
+        let same = |r: &&Remote| r.address == path.remote && r.protocol() == path.protocol;
         let known = self.remotes.iter().find(same).map(Remote::end);
         if known.is_none() && !self.takes_strangers(shared, now) {
-            shared.stats.candidates_ignored += 1;
+            shared.stats.count_rare(Rare::CandidatesIgnored);
             return None;
         }
         if !self.make_room_for_pair(shared, now) {
-            shared.stats.pairs_dropped += 1;
+            shared.stats.count_rare(Rare::PairsDropped);
             return None;
         }
         let remote = known.unwrap_or_else(|| self.add_peer_reflexive(shared, path, priority));
@@ -263,14 +266,14 @@ impl Generation {
         let unanswered = || {
             self.remotes
                 .iter()
-                .filter(|r| r.kind == CandidateType::PeerReflexive && !answered(r.id))
+                .filter(|r| r.kind() == CandidateType::PeerReflexive && !answered(r.id))
         };
         if unanswered().count() >= shared.config.max_peer_reflexive {
             // The oldest makes room; its request was answered all the same.
             let oldest = unanswered().map(|r| r.id).min();
             self.remotes.retain(|r| Some(r.id) != oldest);
             self.checklist.retain(|pair| Some(pair.remote.id) != oldest);
-            shared.stats.peer_reflexive_replaced += 1;
+            shared.stats.count_rare(Rare::PeerReflexiveReplaced);
         }
         let priority = priority.clamp(1, crate::priority::MAX);
         let id = shared.next_candidate_id();

@@ -10,6 +10,7 @@ use crate::left_out::LeftOut;
 use crate::moment::Moment;
 use crate::pair::PairId;
 use crate::shared::Shared;
+use crate::state::Reason;
 
 /// When what began, what is still to be done about it, and what was given up.
 #[derive(Debug, Default)]
@@ -33,6 +34,13 @@ pub(crate) struct Waits {
     pub(crate) refused: Vec<FiveTuple>,
     /// Whose candidates are said to be that came before the peer's parameters.
     pub(crate) strays: Vec<(CandidateId, Box<str>)>,
+    /// When the selected pair came into use.
+    pub(crate) in_use_since: Option<Moment>,
+    /// Why the last selected pair was lost, while there is no other.
+    pub(crate) lost: Option<Reason>,
+    /// Whether gathering was complete when a restart made this the old generation.
+    pub(crate) gathered: bool,
+    pub(crate) integrity_violated: bool,
 }
 
 impl Waits {
@@ -48,6 +56,10 @@ impl Waits {
         early: Vec::new(),
         refused: Vec::new(),
         strays: Vec::new(),
+        in_use_since: Some(Moment::ORIGIN),
+        lost: None,
+        gathered: false,
+        integrity_violated: false,
     };
 }
 
@@ -87,10 +99,11 @@ impl Deref for Search {
 
 impl Generation {
     /// A pair is in use for good: gives back the waits if nothing depends on them any more. Cheap if that has been done.
-    pub(crate) fn rest(&mut self, shared: &Shared, now: Moment) {
+    pub(crate) fn rest(&mut self, shared: &mut Shared, now: Moment) {
         if self.search.0.is_some() && self.waits_are_over(shared, now) {
             self.search = Search(None);
         }
+        shared.passing.rest(now);
     }
 
     fn waits_are_over(&self, shared: &Shared, now: Moment) -> bool {
@@ -105,8 +118,16 @@ impl Generation {
             early,
             refused,
             strays,
+            lost: _,
+            gathered: _,
+            in_use_since,
+            integrity_violated,
         } = &*self.search;
         let timing = &shared.config.timing;
+        let in_use = self.selected.as_ref().is_none_or(|selected| {
+            let interval = self.switch_interval(shared, selected.pair);
+            in_use_since.is_none_or(|since| since + interval <= now)
+        });
         let over = |since: &Option<Moment>, wait| since.is_some_and(|since| since + wait <= now);
         let assumed = match timing.end_of_candidates {
             Some(wait) if self.end_of_candidates == EndOfCandidates::Open => {
@@ -123,5 +144,7 @@ impl Generation {
             && early.is_empty()
             && refused.is_empty()
             && strays.is_empty()
+            && !integrity_violated
+            && in_use
     }
 }

@@ -29,7 +29,6 @@ pub(crate) enum Selection {
 pub(crate) struct Selected {
     pub(crate) pair: PairId,
     pub(crate) nominated: bool,
-    pub(crate) since: Moment,
     pub(crate) consent: Consent,
     /// Whether the pairs that were not chosen have been dropped.
     pub(crate) settled: bool,
@@ -41,7 +40,6 @@ impl Selected {
         Self {
             pair: pair.id,
             nominated: true,
-            since: now,
             consent: Consent::new(now, now, Liveness::Responses, Duration::from_secs(5)),
             settled: false,
         }
@@ -86,7 +84,9 @@ impl Generation {
         // Between two lite agents nothing is ever proven.
         let fresh = pair.answered.unwrap_or(now);
         let nominated = selection == Selection::Nominated;
-        self.lost = None;
+        if let Some(waits) = self.search.live() {
+            waits.lost = None;
+        }
         if let Some(selected) = self
             .selected
             .as_mut()
@@ -100,10 +100,10 @@ impl Generation {
                 self.liveness(shared),
                 shared.jittered(shared.config.timing.consent_interval),
             );
+            self.search.waits().in_use_since = Some(now);
             let replaced = self.selected.replace(Selected {
                 pair: id,
                 nominated,
-                since: now,
                 consent,
                 settled: false,
             });
@@ -138,6 +138,9 @@ impl Generation {
         let selected = self.selected.as_ref();
         if let Some(pair) = selected.and_then(|selected| self.checklist.get(selected.pair)) {
             self.paths.share(&pair.path);
+            self.remotes
+                .iter_mut()
+                .for_each(|remote| remote.address.share(&pair.path));
             shared.responses.share(&pair.path);
         }
     }
@@ -160,7 +163,7 @@ impl Generation {
     }
 
     pub(crate) fn pending_nomination(&self, pair: PairId) -> Option<PendingNomination> {
-        self.checklist.checks.iter().find_map(|check| {
+        self.checklist.under_way.checks().iter().find_map(|check| {
             let Purpose::Nomination(value) = check.purpose else {
                 return None;
             };
@@ -184,7 +187,7 @@ impl Generation {
             .pending_nomination(pair)
             .is_some_and(|pending| shared.config.clock.read(pending.first_sent) <= sent)
         {
-            self.checklist.checks.retain(|check| check.pair != pair);
+            self.checklist.under_way.retain(|check| check.pair != pair);
             self.select(shared, now, pair, Selection::Nominated);
         }
     }
@@ -258,7 +261,7 @@ impl Generation {
         let Some(selected) = self.selected.take() else {
             return;
         };
-        self.lost = Some(reason);
+        self.search.waits().lost = Some(reason);
         self.stay();
         let revoked = !matches!(
             reason,
@@ -297,7 +300,7 @@ impl Generation {
     fn check_again(&mut self, id: PairId) {
         if let Some(pair) = self.checklist.get_mut(id) {
             pair.become_state(PairState::Failed);
-            self.checklist.checks.retain(|check| check.pair != id);
+            self.checklist.under_way.retain(|check| check.pair != id);
             self.checklist.trigger(id);
         }
     }
@@ -309,9 +312,9 @@ impl Generation {
         if self.search.refused.len() < MAX_REFUSED_PATHS {
             return self.search.waits().refused.push(path);
         }
-        let reason = self.lost.unwrap_or(Reason::ConsentRevoked);
+        let reason = self.search.lost.unwrap_or(Reason::ConsentRevoked);
         self.selected = None;
-        self.lost = Some(reason);
+        self.search.waits().lost = Some(reason);
         self.failed = Some(reason);
     }
 
@@ -330,7 +333,7 @@ impl Generation {
         let works = |pair: &Pair| pair.state() == PairState::Succeeded;
         if shared.role != Some(Role::Controlling)
             || self.search.began.is_none()
-            || self.checklist.checks.iter().any(under_way)
+            || self.checklist.under_way.checks().iter().any(under_way)
             || !self.checklist.pairs.iter().any(works)
         {
             return;
@@ -389,12 +392,16 @@ impl Generation {
             }
         }
         let Some((due, id)) = next else { return };
-        let due = shared.next_check.map_or(due, |turn| due.max(turn));
+        let due = shared
+            .passing
+            .turn()
+            .next_check
+            .map_or(due, |turn| due.max(turn));
         if now < due {
             return self.look_again_at(now, due);
         }
         let pacing = self.pacing(shared);
-        shared.next_check = Some(now + pacing);
+        shared.passing.turn_mut().next_check = Some(now + pacing);
         self.send_check(shared, now, id, Purpose::Connectivity);
         // Another one may be due.
         self.look_again_at(now, now + pacing);
@@ -407,7 +414,7 @@ impl Generation {
         let idle = pair.state() == PairState::Succeeded
             && !pair.is_vetoed()
             && Some(pair.id) != in_use
-            && !self.checklist.checks.iter().any(checked);
+            && !self.checklist.under_way.checks().iter().any(checked);
         match idle.then(|| self.keep(shared, now, pair.id))? {
             Keep::Backup(interval) => Some(pair.answered.map_or(now, |at| at + interval)),
             Keep::Drop | Keep::ForNow => None,
@@ -439,7 +446,7 @@ impl Generation {
     /// What a nomination under way is answered with does not count any more.
     fn withdraw_nomination(&mut self) {
         let other = |check: &Check| !matches!(check.purpose, Purpose::Nomination(_));
-        self.checklist.checks.retain(other);
+        self.checklist.under_way.retain(other);
     }
 
     /// Whether this wish is for what is in use already.
@@ -476,7 +483,7 @@ impl Generation {
         let nominated = self.selected.as_ref().filter(|selected| selected.nominated);
         let hold = nominated
             .filter(|s| s.pair != target)
-            .map(|s| s.since + self.switch_interval(shared, s.pair));
+            .and_then(|s| self.switch_from(shared, s.pair));
         match hold.filter(|until| now < *until) {
             Some(until) => self.search.waits().deferred = Some((until, target)),
             None => self.select(shared, now, target, Selection::Nominated),
@@ -503,6 +510,12 @@ impl Generation {
             // A lite agent measures nothing and obeys.
             Mode::Lite => Duration::ZERO,
         }
+    }
+
+    /// From when on another pair may take the place of the selected one.
+    pub(crate) fn switch_from(&self, shared: &Shared, selected: PairId) -> Option<Moment> {
+        let since = self.search.in_use_since?;
+        Some(since + self.switch_interval(shared, selected))
     }
 
     pub(crate) fn run_deferred(&mut self, shared: &mut Shared, now: Moment) {

@@ -1,5 +1,6 @@
 //! What the generations of an agent share: configuration, role, randomness, our candidates, and the queues out.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,20 +11,20 @@ use crate::candidate::CandidateId;
 use crate::config::{Config, MAX_PENDING_RESPONSES, MAX_UNKNOWN_ATTRIBUTES, PROBE_BURST};
 use crate::error::DropReason;
 use crate::event::{Event, EventQueue};
-use crate::list::List;
 use crate::local::LocalCandidates;
 use crate::moment::Moment;
 use crate::packed::Packed;
 use crate::pair::PairId;
 use crate::random::{Jitter, Source};
-use crate::role::{Mode, Role};
+use crate::role::{Initiation, Mode, Role};
 use crate::state::GatheringState;
-use crate::stats::Counters;
+use crate::stats::{Counters, Rare};
 
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) config: Arc<Config>,
     pub(crate) mode: Mode,
+    pub(crate) initiation: Initiation,
     /// Known with the remote parameters.
     pub(crate) role: Option<Role>,
     pub(crate) tie_breaker: u64,
@@ -32,20 +33,101 @@ pub(crate) struct Shared {
     pub(crate) tag: u32,
     pub(crate) locals: LocalCandidates,
     pub(crate) gathering: GatheringState,
-    /// Ta: no new check before this.
-    pub(crate) next_check: Option<Moment>,
-    /// The slot of the shared pacer that the next ordinary check has.
-    pub(crate) slot: Option<Moment>,
+    pub(crate) passing: Passing,
     pub(crate) responses: Responses,
-    pub(crate) events: EventQueue,
     pub(crate) stats: Counters,
     pub(crate) jitter: Jitter,
     /// What the input at hand may have changed.
     pub(crate) effect: Effect,
-    pub(crate) last_candidate: u32,
     pub(crate) last_pair: u32,
     /// Counts the generations, also those rolled back.
     pub(crate) last_generation: u16,
+}
+
+/// What waits for its time, to be told, or to be written behind other answers: with no room of its own while nothing does.
+#[derive(Debug, Default)]
+pub(crate) struct Passing(Option<Box<Matters>>);
+
+#[derive(Debug, Default)]
+struct Matters {
+    turn: Turn,
+    events: EventQueue,
+    /// Those behind the one in place.
+    answers: VecDeque<Queued>,
+}
+
+/// When what may happen that a pair in use does not wait for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Turn {
+    /// Ta: no new check before this.
+    pub(crate) next_check: Option<Moment>,
+    /// The slot of the shared pacer that the next ordinary check has.
+    pub(crate) slot: Option<Moment>,
+    /// When the confirmed restart's old generation goes.
+    pub(crate) retire_at: Option<Moment>,
+}
+
+impl Turn {
+    fn last(&self) -> Option<Moment> {
+        self.next_check.max(self.slot).max(self.retire_at)
+    }
+}
+
+impl Passing {
+    pub(crate) fn turn(&self) -> Turn {
+        self.0
+            .as_ref()
+            .map_or_else(Turn::default, |passing| passing.turn)
+    }
+
+    pub(crate) fn turn_mut(&mut self) -> &mut Turn {
+        &mut self.0.get_or_insert_default().turn
+    }
+
+    pub(crate) fn pop_event(&mut self) -> Option<Event> {
+        let event = self.0.as_mut()?.events.pop();
+        self.release();
+        event
+    }
+
+    /// How many answers wait behind the one in place.
+    fn answers(&self) -> usize {
+        self.0.as_ref().map_or(0, |passing| passing.answers.len())
+    }
+
+    fn pop_answer(&mut self) -> Option<Queued> {
+        let answer = self.0.as_mut()?.answers.pop_front();
+        self.release();
+        answer
+    }
+
+    /// Forgets what has come.
+    pub(crate) fn rest(&mut self, now: Moment) {
+        if let Some(passing) = &mut self.0
+            && passing.turn.last() <= Some(now)
+        {
+            passing.turn = Turn::default();
+        }
+        self.release();
+    }
+
+    /// Gives back what nothing is in any more.
+    fn release(&mut self) {
+        self.0.take_if(|passing| {
+            let Matters {
+                turn,
+                events,
+                answers,
+            } = &mut **passing;
+            if events.is_empty() {
+                *events = EventQueue::default();
+            }
+            if answers.is_empty() {
+                *answers = VecDeque::new();
+            }
+            turn.last().is_none() && events.is_empty() && answers.is_empty()
+        });
+    }
 }
 
 /// What is to be looked at after a message.
@@ -93,18 +175,31 @@ pub(crate) enum Answer {
 impl Shared {
     /// Queues an event for the caller.
     pub(crate) fn tell(&mut self, event: Event) {
-        let told = self.events.push(event);
-        self.stats.events_dropped += u32::from(!told);
+        let told = self.passing.0.get_or_insert_default().events.push(event);
+        self.stats.add_rare(Rare::EventsDropped, u32::from(!told));
     }
 
     pub(crate) fn next_candidate_id(&mut self) -> CandidateId {
-        self.last_candidate += 1;
-        CandidateId(self.last_candidate)
+        self.stats.candidates += 1;
+        CandidateId(self.stats.candidates)
     }
 
     pub(crate) fn next_pair_id(&mut self) -> PairId {
         self.last_pair += 1;
-        PairId(self.last_pair)
+        PairId::nth(self.last_pair)
+    }
+
+    /// Whether there is an answer to write.
+    #[inline]
+    pub(crate) fn has_answer(&self) -> bool {
+        self.responses.next.is_some() || self.passing.answers() > 0
+    }
+
+    /// Takes the next answer that waits to be written, with the attributes that it lists; it goes to the
+    /// [path](Responses::path) of the responses.
+    #[inline]
+    pub(crate) fn next_answer(&mut self) -> Option<(Response, Vec<AttributeType>)> {
+        self.responses.pop(&mut self.passing)
     }
 
     pub(crate) fn mint(&mut self) -> TransactionId {
@@ -133,34 +228,35 @@ impl Shared {
         let Some(pacer) = &self.config.pacer else {
             return true;
         };
-        let (clock, slot) = (&self.config.clock, &mut self.slot);
-        let slot = *slot.get_or_insert_with(|| {
+        let clock = &self.config.clock;
+        let slot = self.passing.turn().slot.unwrap_or_else(|| {
             let reserved = clock.instant(now).map(|now| pacer.reserve(now));
             reserved.map_or(now, |at| clock.moment(at))
         });
         let due = now >= slot;
-        self.slot = (!due).then_some(slot);
+        self.passing.turn_mut().slot = (!due).then_some(slot);
         due
     }
 
     /// There is no ordinary check for the slot any more: somebody else's may have it.
     pub(crate) fn return_slot(&mut self) {
-        let slot = self.slot.take();
-        let slot = slot.and_then(|slot| self.config.clock.instant(slot));
+        let Some(slot) = self.passing.turn().slot else {
+            return;
+        };
+        self.passing.turn_mut().slot = None;
+        let slot = self.config.clock.instant(slot);
         if let (Some(pacer), Some(slot)) = (&self.config.pacer, slot) {
             pacer.give_back(slot);
         }
     }
 }
 
-/// The answers that wait to be written: one in place, because a caller that drains never has two; more on the heap.
+/// The answers that wait to be written: one in place, because a caller that drains never has two; more in [`Passing`].
 #[derive(Debug, Default)]
 pub(crate) struct Responses {
     next: Option<Response>,
     /// Where the next one goes; kept afterwards, so that a long path has its room once.
     path: Option<Packed>,
-    /// Those behind it.
-    more: List<Queued>,
 }
 
 /// An answer, where it goes, and the attributes that it lists.
@@ -176,21 +272,24 @@ impl Responses {
     #[inline]
     pub(crate) fn push(
         &mut self,
+        passing: &mut Passing,
         response: Response,
         path: &FiveTuple,
         request: &Message<'_>,
     ) -> Result<(), DropReason> {
         let plain = response.answer != Answer::UnknownAttributes;
-        if plain && self.next.is_none() && self.more.is_empty() {
+        let waiting = passing.answers();
+        if plain && self.next.is_none() && waiting == 0 {
             self.next = Some(response);
             self.set_path(path);
             return Ok(());
         }
-        if self.more.len() >= MAX_PENDING_RESPONSES {
+        if waiting >= MAX_PENDING_RESPONSES {
             return Err(DropReason::Overloaded);
         }
         let unknown = request.unknown_required();
-        self.more.push(Queued {
+        let answers = &mut passing.0.get_or_insert_default().answers;
+        answers.push_back(Queued {
             response,
             path: *path,
             unknown: unknown.take(MAX_UNKNOWN_ATTRIBUTES).collect(),
@@ -200,11 +299,11 @@ impl Responses {
 
     /// Takes the next one out, with the attributes that it lists; it goes to the [`path`](Self::path).
     #[inline]
-    pub(crate) fn pop(&mut self) -> Option<(Response, Vec<AttributeType>)> {
+    fn pop(&mut self, passing: &mut Passing) -> Option<(Response, Vec<AttributeType>)> {
         if let Some(response) = self.next.take() {
             return Some((response, Vec::new()));
         }
-        let next = self.more.pop_front()?;
+        let next = passing.pop_answer()?;
         self.set_path(&next.path);
         Some((next.response, next.unknown))
     }
@@ -222,13 +321,9 @@ impl Responses {
         }
     }
 
-    #[inline]
-    pub(crate) fn is_empty(&self) -> bool {
-        self.next.is_none() && self.more.is_empty()
-    }
-
-    pub(crate) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self, passing: &mut Passing) {
         *self = Self::default();
+        while passing.pop_answer().is_some() {}
     }
 
     /// The place for the next path has one that is kept elsewhere too.

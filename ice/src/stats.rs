@@ -105,50 +105,139 @@ pub(crate) struct Counters {
     pub(crate) requests_received: Counter,
     pub(crate) responses_sent: Counter,
     pub(crate) responses_received: Counter,
-    pub(crate) error_responses_received: RareCounter,
     pub(crate) consent_requests_sent: Counter,
-    pub(crate) role_conflicts: RareCounter,
-    pub(crate) candidates_ignored: RareCounter,
-    pub(crate) candidates_refused: RareCounter,
-    pub(crate) remote_candidates_dropped: RareCounter,
-    pub(crate) peer_reflexive_replaced: RareCounter,
-    pub(crate) transactions_dropped: RareCounter,
-    pub(crate) pairs_dropped: RareCounter,
-    pub(crate) early_requests_dropped: RareCounter,
-    pub(crate) events_dropped: RareCounter,
-    drops: [RareCounter; DropReason::COUNT],
+    /// How many candidates have been named, ours and the peer's. Not reported; counted here, where there is room for it.
+    pub(crate) candidates: u32,
+    rare: RareCounters,
+}
+
+/// What is counted and happens seldom, besides the [`DropReason`]s.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Rare {
+    ErrorResponsesReceived,
+    RoleConflicts,
+    CandidatesIgnored,
+    CandidatesRefused,
+    RemoteCandidatesDropped,
+    PeerReflexiveReplaced,
+    TransactionsDropped,
+    PairsDropped,
+    EarlyRequestsDropped,
+    EventsDropped,
+}
+
+/// Behind these come the reasons.
+const FIRST_REASON: usize = Rare::EventsDropped as usize + 1;
+const KINDS: usize = FIRST_REASON + DropReason::COUNT;
+/// As many as fit into two words.
+const IN_PLACE: usize = 5;
+
+/// A counter for each of many kinds, most of which an agent never meets: the first five that it does have their counts in place.
+/// The sixth makes room for all, once and for ever.
+#[derive(Debug)]
+enum RareCounters {
+    InPlace {
+        kinds: [u8; IN_PLACE],
+        counts: [RareCounter; IN_PLACE],
+    },
+    All(Box<[RareCounter; KINDS]>),
+}
+
+impl Default for RareCounters {
+    fn default() -> Self {
+        Self::InPlace {
+            kinds: [0; IN_PLACE],
+            counts: [RareCounter(0); IN_PLACE],
+        }
+    }
+}
+
+impl RareCounters {
+    fn add(&mut self, kind: usize, more: u32) {
+        if more == 0 {
+            return;
+        }
+        if let Some(counter) = self.counter(kind) {
+            return *counter += more;
+        }
+        let mut all = Box::new([RareCounter(0); KINDS]);
+        for (kind, counter) in all.iter_mut().enumerate() {
+            *counter = self.get(kind);
+        }
+        if let Some(counter) = all.get_mut(kind) {
+            *counter += more;
+        }
+        *self = Self::All(all);
+    }
+
+    /// The counter of this kind, unless there is no room for it.
+    fn counter(&mut self, kind: usize) -> Option<&mut RareCounter> {
+        match self {
+            Self::InPlace { kinds, counts } => {
+                let mut places = kinds.iter_mut().zip(counts);
+                // They are taken in order, and what is taken is never zero.
+                let (of, counter) =
+                    places.find(|(of, count)| usize::from(**of) == kind || count.0 == 0)?;
+                *of = kind as u8;
+                Some(counter)
+            }
+            Self::All(all) => all.get_mut(kind),
+        }
+    }
+
+    fn get(&self, kind: usize) -> RareCounter {
+        match self {
+            Self::InPlace { kinds, counts } => {
+                let place = kinds.iter().position(|of| usize::from(*of) == kind);
+                place.and_then(|place| counts.get(place).copied())
+            }
+            Self::All(all) => all.get(kind).copied(),
+        }
+        .unwrap_or_default()
+    }
 }
 
 impl Counters {
     pub(crate) fn count(&mut self, reason: DropReason) {
-        if let Some(counter) = self.drops.get_mut(reason as usize) {
-            *counter += 1;
-        }
+        self.rare.add(FIRST_REASON + reason as usize, 1);
+    }
+
+    pub(crate) fn count_rare(&mut self, kind: Rare) {
+        self.add_rare(kind, 1);
+    }
+
+    pub(crate) fn add_rare(&mut self, kind: Rare, more: u32) {
+        self.rare.add(kind as usize, more);
     }
 
     /// Whether the address filter has refused a candidate that was signalled.
     pub(crate) fn has_refused(&self) -> bool {
-        self.candidates_refused.0 > 0
+        self.rare.get(Rare::CandidatesRefused as usize).0 > 0
     }
 
     pub(crate) fn report(&self) -> Stats {
+        let rare = |kind: Rare| self.rare.get(kind as usize).into();
+        let mut drops = [0; DropReason::COUNT];
+        for (place, count) in (FIRST_REASON..).zip(&mut drops) {
+            *count = self.rare.get(place).into();
+        }
         Stats {
             requests_sent: self.requests_sent.into(),
             requests_received: self.requests_received.into(),
             responses_sent: self.responses_sent.into(),
             responses_received: self.responses_received.into(),
-            error_responses_received: self.error_responses_received.into(),
+            error_responses_received: rare(Rare::ErrorResponsesReceived),
             consent_requests_sent: self.consent_requests_sent.into(),
-            role_conflicts: self.role_conflicts.into(),
-            candidates_ignored: self.candidates_ignored.into(),
-            candidates_refused: self.candidates_refused.into(),
-            remote_candidates_dropped: self.remote_candidates_dropped.into(),
-            peer_reflexive_replaced: self.peer_reflexive_replaced.into(),
-            transactions_dropped: self.transactions_dropped.into(),
-            pairs_dropped: self.pairs_dropped.into(),
-            early_requests_dropped: self.early_requests_dropped.into(),
-            events_dropped: self.events_dropped.into(),
-            drops: self.drops.map(u64::from),
+            role_conflicts: rare(Rare::RoleConflicts),
+            candidates_ignored: rare(Rare::CandidatesIgnored),
+            candidates_refused: rare(Rare::CandidatesRefused),
+            remote_candidates_dropped: rare(Rare::RemoteCandidatesDropped),
+            peer_reflexive_replaced: rare(Rare::PeerReflexiveReplaced),
+            transactions_dropped: rare(Rare::TransactionsDropped),
+            pairs_dropped: rare(Rare::PairsDropped),
+            early_requests_dropped: rare(Rare::EarlyRequestsDropped),
+            events_dropped: rare(Rare::EventsDropped),
+            drops,
         }
     }
 }
@@ -186,6 +275,28 @@ pub struct CandidatePairStats {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rare_counts_are_right_however_many_kinds_there_are_and_take_room_when_there_are_many() {
+        assert_eq!(size_of::<RareCounters>(), 16);
+        let mut rare = RareCounters::default();
+        let mut plain = [0; KINDS];
+        let mut count = |kinds: std::ops::Range<usize>| {
+            for kind in kinds.rev().flat_map(|kind| [kind, kind]) {
+                rare.add(kind, 0);
+                rare.add(kind, kind as u32 + 1);
+                plain[kind] += kind as u64 + 1;
+            }
+            let counted: Vec<u64> = (0..KINDS).map(|kind| rare.get(kind).into()).collect();
+            assert_eq!(counted, plain);
+        };
+        let in_place = allocation_counter::measure(|| count(3..3 + IN_PLACE));
+        assert_eq!(in_place.count_current, 0);
+        let all = allocation_counter::measure(|| count(0..KINDS));
+        assert_eq!(all.count_current, 1);
+        let again = allocation_counter::measure(|| count(0..KINDS));
+        assert_eq!(again.count_current, 0);
+    }
 
     #[test]
     fn counters_stop_rather_than_overflow() {

@@ -42,6 +42,40 @@ pub struct IntegrityKey {
     sha256: Option<Box<HmacKey<Sha256>>>,
 }
 
+/// The part of an [`IntegrityKey`] that MESSAGE-INTEGRITY takes, 40 bytes: for the peer's key of an ICE agent, whose own checks carry
+/// nothing else, and so their answers neither (RFC 8489 §9.1.4).
+///
+/// It is wiped on drop and prints nothing of itself. The password cannot be had back from it.
+#[derive(Clone)]
+pub struct Sha1Key(HmacKey<Sha1>);
+
+impl Sha1Key {
+    /// The key of a short-term credential; see [`IntegrityKey::short_term`].
+    #[must_use]
+    pub fn short_term(password: &[u8]) -> Self {
+        Self(HmacKey::new(password))
+    }
+
+    /// Whether it was made from the same bytes. Constant-time.
+    #[must_use]
+    pub fn is_of(&self, key: &[u8]) -> bool {
+        self.0.equals(&HmacKey::new(key))
+    }
+}
+
+/// What makes MACs.
+pub(crate) trait MacKey {
+    /// Hands on the MAC of a message's first `covered.len()` bytes, as if the message ended behind an integrity value of `mac_len`
+    /// bytes. `None` without the states for it.
+    fn with_mac<R>(
+        &self,
+        algorithm: IntegrityAlgorithm,
+        covered: &[u8],
+        mac_len: usize,
+        take: impl FnOnce(&[u32]) -> R,
+    ) -> Option<R>;
+}
+
 impl IntegrityKey {
     /// The key of a short-term credential: the password's bytes (RFC 8489 §9.1.1). ICE passwords are ASCII, for which
     /// the string preparation that the RFC asks for changes nothing.
@@ -81,11 +115,11 @@ impl IntegrityKey {
     pub fn is_of(&self, key: &[u8]) -> bool {
         self.sha1.equals(&HmacKey::new(key))
     }
+}
 
-    /// Hands on the MAC of a message's first `covered.len()` bytes, as if the message ended behind an integrity value of `mac_len`
-    /// bytes. `None` without the states for it.
+impl MacKey for IntegrityKey {
     #[inline]
-    pub(crate) fn with_mac<R>(
+    fn with_mac<R>(
         &self,
         algorithm: IntegrityAlgorithm,
         covered: &[u8],
@@ -102,6 +136,20 @@ impl IntegrityKey {
     }
 }
 
+impl MacKey for Sha1Key {
+    #[inline]
+    fn with_mac<R>(
+        &self,
+        algorithm: IntegrityAlgorithm,
+        covered: &[u8],
+        mac_len: usize,
+        take: impl FnOnce(&[u32]) -> R,
+    ) -> Option<R> {
+        let head = authenticated_head(covered, mac_len);
+        (algorithm != IntegrityAlgorithm::Sha256).then(|| take(&self.0.mac(head, covered)))
+    }
+}
+
 /// The first four bytes of a message as if it ended behind an integrity value of `mac_len` bytes.
 #[inline]
 fn authenticated_head(covered: &[u8], mac_len: usize) -> [u8; 4] {
@@ -111,6 +159,12 @@ fn authenticated_head(covered: &[u8], mac_len: usize) -> [u8; 4] {
     let length = covered.len() + 4 + mac_len - HEADER_LEN;
     let [l0, l1] = (length as u16).to_be_bytes();
     [t0, t1, l0, l1]
+}
+
+impl fmt::Debug for Sha1Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sha1Key(..)")
+    }
 }
 
 impl fmt::Debug for IntegrityKey {
@@ -178,7 +232,7 @@ impl<'a> Verified<'a> {
         message: &'a Message<'a>,
         algorithm: IntegrityAlgorithm,
         position: Position,
-        key: &IntegrityKey,
+        key: &impl MacKey,
     ) -> Result<Self, IntegrityError> {
         let bytes = message.as_bytes();
         let received = position
@@ -218,6 +272,37 @@ mod tests {
         let writer = Writer::request(buf, Method::BINDING, id);
         let writer = writer.integrity_sha256(&IntegrityKey::short_term(password));
         writer.fingerprint().unwrap()
+    }
+
+    #[test]
+    fn the_sha1_half_of_a_key_does_what_the_whole_does_but_for_sha256() {
+        let (whole, half) = (
+            IntegrityKey::short_term(PASSWORD),
+            Sha1Key::short_term(PASSWORD),
+        );
+        assert_eq!(size_of::<Sha1Key>(), 40);
+        assert!(half.is_of(PASSWORD) && !half.is_of(b"another password of theirs"));
+        assert_eq!(format!("{half:?}"), "Sha1Key(..)");
+        let id = TransactionId::from_bytes([7; 12]);
+        let (mut one, mut other) = ([0; 100], [0; 100]);
+        let new = |buf| Writer::request(buf, Method::BINDING, id);
+        let len = new(&mut one).integrity(&whole).fingerprint().unwrap();
+        assert_eq!(new(&mut other).integrity_sha1(&half).fingerprint(), Ok(len));
+        assert_eq!(one, other);
+        let message = Message::parse(&one[..len]).unwrap();
+        let verified = message.verify_sha1(&half).unwrap();
+        assert_eq!(verified.algorithm(), IntegrityAlgorithm::Sha1);
+        let strange = Sha1Key::short_term(b"another password of theirs");
+        assert_eq!(
+            message.verify_sha1(&strange).unwrap_err(),
+            IntegrityError::Mismatch
+        );
+        let len = request(&mut one, PASSWORD);
+        let by_sha256 = Message::parse(&one[..len]).unwrap();
+        assert_eq!(
+            by_sha256.verify_sha1(&half).unwrap_err(),
+            IntegrityError::Mismatch
+        );
     }
 
     #[test]

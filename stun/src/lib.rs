@@ -73,7 +73,7 @@ pub use attribute::{Attribute, AttributeType, Attributes, error_code::ErrorCode}
 pub use error::{IntegrityError, ParseError, WriteError};
 pub use fingerprint::FingerprintStatus;
 pub use header::{Class, Method, TransactionId, is_stun};
-pub use integrity::{IntegrityAlgorithm, IntegrityKey, Verified};
+pub use integrity::{IntegrityAlgorithm, IntegrityKey, Sha1Key, Verified};
 pub use message::{Message, RoleAttribute};
 pub use nonce::{SecurityFeatures, is_bid_down};
 pub use route::{RouteKey, TransactionIds};

@@ -14,7 +14,7 @@ use crate::{
     error::{IntegrityError, ParseError},
     fingerprint::{self, FINGERPRINT_LEN, FingerprintStatus},
     header::{Class, HEADER_LEN, Header, Method, TransactionId},
-    integrity::{IntegrityAlgorithm, IntegrityKey, Verified},
+    integrity::{IntegrityAlgorithm, IntegrityKey, Sha1Key, Verified},
     reader::Reader,
 };
 
@@ -195,6 +195,17 @@ impl<'a> Message<'a> {
     /// [`IntegrityError::Missing`] without such an attribute, [`IntegrityError::Mismatch`] when `key` does not produce it.
     #[inline]
     pub fn verify<'m>(&'m self, key: &IntegrityKey) -> Result<Verified<'m>, IntegrityError> {
+        let (algorithm, position) = self.integrity().ok_or(IntegrityError::Missing)?;
+        Verified::check(self, algorithm, position, key)
+    }
+
+    /// [`verify`](Self::verify) by who has a key for MESSAGE-INTEGRITY alone. No MESSAGE-INTEGRITY-SHA256 matches it.
+    ///
+    /// # Errors
+    ///
+    /// As [`verify`](Self::verify).
+    #[inline]
+    pub fn verify_sha1<'m>(&'m self, key: &Sha1Key) -> Result<Verified<'m>, IntegrityError> {
         let (algorithm, position) = self.integrity().ok_or(IntegrityError::Missing)?;
         Verified::check(self, algorithm, position, key)
     }

@@ -12,7 +12,7 @@ use crate::{
     fingerprint::{self, FINGERPRINT_LEN},
     header::{self, Class, HEADER_LEN, Method, TransactionId},
     hmac::write_words,
-    integrity::{IntegrityAlgorithm, IntegrityKey},
+    integrity::{IntegrityAlgorithm, IntegrityKey, MacKey, Sha1Key},
     message::RoleAttribute,
 };
 
@@ -172,6 +172,12 @@ impl<'b> Writer<'b, Open> {
         self.integrity_as(IntegrityAlgorithm::Sha1, key)
     }
 
+    /// MESSAGE-INTEGRITY over all that is written so far, by who has a key for nothing else.
+    #[inline]
+    pub fn integrity_sha1(self, key: &Sha1Key) -> Writer<'b, Protected> {
+        self.protected(IntegrityAlgorithm::Sha1, key)
+    }
+
     /// MESSAGE-INTEGRITY-SHA256 over all that is written so far.
     pub fn integrity_sha256(self, key: &IntegrityKey) -> Writer<'b, Protected> {
         self.integrity_as(IntegrityAlgorithm::Sha256, key)
@@ -180,9 +186,18 @@ impl<'b> Writer<'b, Open> {
     /// The integrity attribute of this algorithm: an answer takes [`Verified::algorithm`](crate::Verified::algorithm) of its request.
     #[inline]
     pub fn integrity_as(
-        mut self,
+        self,
         algorithm: IntegrityAlgorithm,
         key: &IntegrityKey,
+    ) -> Writer<'b, Protected> {
+        self.protected(algorithm, key)
+    }
+
+    #[inline]
+    fn protected(
+        mut self,
+        algorithm: IntegrityAlgorithm,
+        key: &impl MacKey,
     ) -> Writer<'b, Protected> {
         let attribute_type = match algorithm {
             IntegrityAlgorithm::Sha1 => AttributeType::MESSAGE_INTEGRITY,
@@ -324,7 +339,7 @@ fn protect(
     message: &mut [u8],
     start: usize,
     algorithm: IntegrityAlgorithm,
-    key: &IntegrityKey,
+    key: &impl MacKey,
 ) -> bool {
     let (covered, attribute) = message.split_at_mut(start);
     let (_, value) = attribute.split_at_mut(4);

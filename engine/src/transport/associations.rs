@@ -20,6 +20,7 @@
 //! the current one's if its keys open them, else the other's. The former one is only read from: its peer may switch a round trip
 //! after us.
 
+use super::rare::{Facts, Rare};
 use crate::{ApiMisuse, Event};
 use floe_dtls::{
     self as dtls, Connection, Continuation, FingerprintSet, RemoteIdentity, Setup, Side, State,
@@ -54,18 +55,23 @@ pub(super) enum Exchange {
 pub(crate) struct Associations {
     current: Connection,
     identity: Identity,
-    aside: Option<Box<Aside>>,
+    /// Of the whole transport.
+    pub(super) rare: Rare,
     /// The state that the last reported transition led to.
     reported: State,
     /// Whether a successor has taken over and nobody was told.
     taken_over: bool,
     local_setup: Setup,
-    /// An ICE restart is under way that may still be rolled back.
-    revocable: Option<Box<Revocable>>,
+    pub(super) exchange: Exchange,
+    /// What time-outs double up to while consent is fresh, in milliseconds.
+    fresh_cap: u16,
+    pub(super) is_fresh: bool,
+    /// Whether a client's handshake begins when its endpoint says so, and not when there is a path for it.
+    pub(super) holds_start: bool,
 }
 
 /// What a rollback restores in the association in use.
-struct Revocable {
+pub(super) struct Revocable {
     tls_id: Option<Digest>,
 }
 
@@ -91,7 +97,7 @@ impl Digest {
 }
 
 /// The association beside the one in use: its successor, or its predecessor.
-struct Aside {
+pub(super) struct Aside {
     connection: Connection,
     identity: Identity,
     /// A predecessor is kept until then.
@@ -104,7 +110,13 @@ struct Aside {
 const LINGER: Duration = Duration::from_secs(5);
 
 impl Associations {
-    pub(crate) fn new(current: Connection, setup: Setup, remote: &RemoteIdentity) -> Self {
+    /// Time-outs double up to `fresh_cap` while consent is fresh, whole milliseconds of it, and a minute at most.
+    pub(crate) fn new(
+        current: Connection,
+        setup: Setup,
+        remote: &RemoteIdentity,
+        fresh_cap: Duration,
+    ) -> Self {
         let fingerprints = match remote {
             RemoteIdentity::Fingerprints(fingerprints) => Some(Digest::of(fingerprints)),
             _ => None,
@@ -115,11 +127,14 @@ impl Associations {
                 fingerprints,
                 tls_id: None,
             },
-            aside: None,
+            rare: Rare::default(),
             reported: State::New,
             taken_over: false,
             local_setup: setup,
-            revocable: None,
+            exchange: Exchange::Plain,
+            fresh_cap: u16::try_from(fresh_cap.as_micros().div_ceil(1000)).unwrap_or(u16::MAX),
+            is_fresh: false,
+            holds_start: false,
         }
     }
 
@@ -133,7 +148,8 @@ impl Associations {
 
     /// The association being negotiated: the successor if there is one.
     fn newest(&mut self) -> (&mut Connection, &mut Identity) {
-        match self.aside.as_deref_mut() {
+        let aside = self.rare.live().and_then(Facts::aside);
+        match aside {
             Some(aside) if aside.until.is_none() => (&mut aside.connection, &mut aside.identity),
             _ => (&mut self.current, &mut self.identity),
         }
@@ -213,7 +229,7 @@ impl Associations {
             .newest()
             .0
             .successor(setup, RemoteIdentity::Fingerprints(remote.fingerprints))?;
-        self.aside = Some(Box::new(Aside {
+        self.rare.facts().aside = Some(Box::new(Aside {
             connection,
             identity,
             until: None,
@@ -226,22 +242,39 @@ impl Associations {
     /// An ICE restart has begun that is not confirmed. One that replaces another goes back to the same facts.
     pub(crate) fn begin_restart(&mut self) {
         let tls_id = self.identity.tls_id;
-        self.revocable
-            .get_or_insert_with(|| Box::new(Revocable { tls_id }));
+        let revocable = &mut self.rare.facts().revocable;
+        revocable.get_or_insert(Revocable { tls_id });
     }
 
     /// The ICE restart is confirmed: the peer has moved on, and a successor that failed takes the session with it.
     pub(crate) fn confirm_restart(&mut self, now: Instant) {
-        self.revocable = None;
+        self.take_revocable();
         self.settle(now);
     }
 
     /// The ICE restart is rolled back, and with it an unfinished successor and what was said since.
     pub(crate) fn roll_back(&mut self) {
-        if let Some(revocable) = self.revocable.take() {
+        if let Some(revocable) = self.take_revocable() {
             self.identity.tls_id = revocable.tls_id;
         }
-        self.aside.take_if(|aside| aside.until.is_none());
+        self.drop_aside_if(|aside| aside.until.is_none());
+    }
+
+    fn take_revocable(&mut self) -> Option<Revocable> {
+        let revocable = self.rare.live()?.revocable.take();
+        self.rare.tidy();
+        revocable
+    }
+
+    fn drop_aside_if(&mut self, over: impl FnOnce(&Aside) -> bool) {
+        if let Some(facts) = self.rare.live() {
+            facts.aside.take_if(|aside| over(aside));
+        }
+        self.rare.tidy();
+    }
+
+    fn aside(&self) -> Option<&Aside> {
+        self.rare.aside.as_deref()
     }
 
     /// This side's `a=setup` in an answer to `offered`; see [`dtls::answer_setup`].
@@ -294,13 +327,29 @@ impl Associations {
             .try_for_each(|connection| connection.set_mtu(mtu))
     }
 
-    pub(crate) fn set_retransmission_cap(&mut self, cap: Duration) {
+    /// Whether consent is fresh: a flight lost on a path that works is repeated soon.
+    pub(crate) fn set_fresh(&mut self, is_fresh: bool) {
+        if std::mem::replace(&mut self.is_fresh, is_fresh) != is_fresh {
+            let cap = self.retransmission_cap();
+            self.set_retransmission_cap(cap);
+        }
+    }
+
+    /// What time-outs double up to now.
+    pub(super) fn retransmission_cap(&self) -> Duration {
+        match self.is_fresh {
+            true => Duration::from_millis(self.fresh_cap.into()),
+            false => self.current.config().retransmission.cap,
+        }
+    }
+
+    pub(super) fn set_retransmission_cap(&mut self, cap: Duration) {
         self.connections()
             .for_each(|connection| connection.set_retransmission_cap(cap));
     }
 
     pub(crate) fn handle_datagram(&mut self, now: Instant, datagram: &mut [u8]) -> dtls::Received {
-        let received = match &mut self.aside {
+        let received = match self.rare.live().and_then(Facts::aside) {
             None => self.current.handle_datagram(now, datagram),
             Some(_) if is_plaintext(datagram) => self.newest().0.handle_datagram(now, datagram),
             Some(aside) => {
@@ -322,8 +371,7 @@ impl Associations {
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         self.connections()
             .for_each(|connection| connection.handle_timeout(now));
-        let over = |aside: &mut Box<Aside>| aside.until.is_some_and(|until| until <= now);
-        self.aside.take_if(over);
+        self.drop_aside_if(|aside| aside.until.is_some_and(|until| until <= now));
         self.settle(now);
     }
 
@@ -335,14 +383,14 @@ impl Associations {
     /// Whether there certainly is nothing to send: before it begins, or with nothing left to do.
     pub(crate) fn is_silent(&self) -> bool {
         let silent = self.current.is_idle() || self.current.state() == State::New;
-        silent && self.aside.is_none()
+        silent && self.aside().is_none()
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         let deadlines = [
             self.current.poll_timeout(),
             self.successor().and_then(Connection::poll_timeout),
-            self.aside.as_ref().and_then(|aside| aside.until),
+            self.aside().and_then(|aside| aside.until),
         ];
         deadlines.into_iter().flatten().min()
     }
@@ -374,13 +422,14 @@ impl Associations {
     }
 
     fn successor(&self) -> Option<&Connection> {
-        let aside = self.aside.as_ref().filter(|aside| aside.until.is_none())?;
+        let aside = self.aside().filter(|aside| aside.until.is_none())?;
         Some(&aside.connection)
     }
 
     /// Those that have something to do: the one in use and its successor.
     fn connections(&mut self) -> impl Iterator<Item = &mut Connection> {
-        let successor = self.aside.as_mut().filter(|aside| aside.until.is_none());
+        let aside = self.rare.live().and_then(Facts::aside);
+        let successor = aside.filter(|aside| aside.until.is_none());
         std::iter::once(&mut self.current).chain(successor.map(|aside| &mut aside.connection))
     }
 
@@ -404,7 +453,7 @@ impl Associations {
         let waits = match successor {
             State::New | State::Connecting => true,
             State::Connected => false,
-            _ => self.revocable.is_some(),
+            _ => self.rare.revocable.is_some(),
         };
         if waits && self.current.state() == State::Connected {
             return;
@@ -413,7 +462,10 @@ impl Associations {
     }
 
     fn take_over(&mut self, now: Instant) {
-        let Some(aside) = self.aside.as_deref_mut() else {
+        let Some(facts) = self.rare.live() else {
+            return;
+        };
+        let Some(aside) = facts.aside.as_deref_mut() else {
             return;
         };
         let old = self.current.state();
@@ -421,13 +473,14 @@ impl Associations {
         std::mem::swap(&mut self.identity, &mut aside.identity);
         aside.until = Some(now + LINGER);
         if old != State::Connected || self.current.state() != State::Connected {
-            self.aside = None;
+            facts.aside = None;
         }
         // What a rollback restores is of the association before.
-        if let Some(revocable) = &mut self.revocable {
+        if let Some(revocable) = &mut facts.revocable {
             revocable.tls_id = self.identity.tls_id;
         }
         self.taken_over = true;
+        self.rare.tidy();
     }
 }
 

@@ -52,7 +52,9 @@ impl Transport {
     ///
     /// [`ApiMisuse::Setup`] if the offer swaps the sides without an ICE restart.
     pub fn answer_setup(&self, offered: Setup, preferred: Side) -> Result<Setup, ApiMisuse> {
-        Ok(self.dtls.answer_setup(offered, preferred, self.exchange)?)
+        Ok(self
+            .dtls
+            .answer_setup(offered, preferred, self.dtls.exchange)?)
     }
 }
 
@@ -119,8 +121,8 @@ impl Transport {
         if self.is_closed() {
             return Err(ice::ApiMisuse::Closed.into());
         }
-        let continuation = self.dtls.set_remote(now, remote, self.exchange)?;
-        self.exchange = Exchange::Plain;
+        let continuation = self.dtls.set_remote(now, remote, self.dtls.exchange)?;
+        self.dtls.exchange = Exchange::Plain;
         self.settle(now);
         Ok(continuation)
     }
@@ -170,10 +172,10 @@ impl Transport {
         remote: Option<RemoteParameters>,
     ) -> Result<(), ApiMisuse> {
         self.ice.restart(now, local, remote)?;
-        let rare = self.rare.facts();
+        let rare = self.dtls.rare.facts();
         let before = rare.restart.take();
-        let before = before.map_or(self.exchange, |replaced| replaced.exchange);
-        self.exchange = Exchange::IceRestart;
+        let before = before.map_or(self.dtls.exchange, |replaced| replaced.exchange);
+        self.dtls.exchange = Exchange::IceRestart;
         rare.restart = Some(Restart {
             username_fragment: self.ice.local_parameters().username_fragment().to_owned(),
             exchange: before,

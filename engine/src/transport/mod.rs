@@ -36,7 +36,6 @@ use floe_ice::{self as ice, FiveTuple, Transmit};
 use floe_stun as stun;
 use meter::Meter;
 use paths::Paths;
-use rare::Rare;
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -50,14 +49,6 @@ pub struct Transport {
     ice: ice::Agent,
     dtls: Associations,
     pub(crate) paths: Paths,
-    rare: Rare,
-    exchange: Exchange,
-    /// What DTLS time-outs double up to while consent is fresh, in microseconds.
-    fresh_cap: u32,
-    /// Whether DTLS has been told so.
-    is_fresh: bool,
-    /// Whether a client's handshake begins when its endpoint says so, and not when there is a path for it.
-    holds_start: bool,
     counters: TransportCounters,
 }
 
@@ -144,16 +135,11 @@ impl Transport {
         } = options;
         let connection =
             dtls::Connection::new(config.dtls.clone(), setup, remote_identity.clone())?;
+        let cap = config.dtls_retransmission_cap;
         Ok(Self {
             ice,
-            dtls: Associations::new(connection, setup, &remote_identity),
+            dtls: Associations::new(connection, setup, &remote_identity, cap),
             paths: Paths::default(),
-            rare: Rare::default(),
-            exchange: Exchange::Plain,
-            fresh_cap: u32::try_from(config.dtls_retransmission_cap.as_micros())
-                .unwrap_or(u32::MAX),
-            is_fresh: false,
-            holds_start: false,
             counters: TransportCounters::default(),
         })
     }
@@ -231,12 +217,12 @@ impl Transport {
     }
 
     fn meter(&mut self) -> Option<&mut Meter> {
-        self.rare.live()?.meter.as_mut()
+        self.dtls.rare.live()?.meter.as_mut()
     }
 
     /// Whether what is sent is paid for by what comes (I56).
     pub(crate) fn is_metering(&self) -> bool {
-        self.rare.meter.is_some()
+        self.dtls.rare.meter.is_some()
     }
 
     fn take_media(&mut self, kind: MediaKind) -> Received {
@@ -318,9 +304,9 @@ impl Transport {
         let held = self.meter().and_then(|meter| meter.release(buf));
         let waited = held.is_some();
         let Some(len) = held.or_else(|| self.dtls.poll_transmit(buf)) else {
-            if let Some(facts) = self.rare.live() {
+            if let Some(facts) = self.dtls.rare.live() {
                 facts.closing = None;
-                self.rare.tidy();
+                self.dtls.rare.tidy();
             }
             return None;
         };
@@ -386,8 +372,13 @@ impl Transport {
     /// Reads a little of all that a request or media will need of it, so that it is at hand then.
     #[inline]
     pub(crate) fn glance(&self) -> impl Sized + use<> {
-        let dtls = (self.dtls.is_silent(), self.rare.is_any());
-        (self.ice.glance(), self.paths.glance(), dtls, self.is_fresh)
+        let dtls = (self.dtls.is_silent(), self.dtls.rare.is_any());
+        (
+            self.ice.glance(),
+            self.paths.glance(),
+            dtls,
+            self.dtls.is_fresh,
+        )
     }
 
     /// Whether there is a datagram to write. Says yes too often rather than never.
@@ -398,7 +389,7 @@ impl Transport {
 
     /// Whether neither DTLS nor anything held back can have a datagram to write.
     fn is_quiet_but_for_ice(&self) -> bool {
-        self.dtls.is_silent() && !self.rare.is_any()
+        self.dtls.is_silent() && !self.dtls.rare.is_any()
     }
 
     /// Another one whenever its peer calls it otherwise; 0 when it is closed, and has no name any more.
@@ -419,7 +410,7 @@ impl Transport {
     /// Transactions are tagged like this from now on; those under way keep their tags.
     pub(crate) fn set_route(&mut self, route: Route) {
         if let Some(before) = self.route() {
-            let former = &mut self.rare.facts().former_routes;
+            let former = &mut self.dtls.rare.facts().former_routes;
             if former.len() == MAX_ROUTES - 1 {
                 former.remove(0);
             }
@@ -436,12 +427,13 @@ impl Transport {
 
     /// By what answers to its outstanding checks may be routed.
     pub(crate) fn routes(&self) -> impl Iterator<Item = Route> {
-        let former = self.rare.former_routes.iter().rev().cloned();
+        let former = self.dtls.rare.former_routes.iter().rev().cloned();
         self.route().into_iter().chain(former)
     }
 
     fn dtls_path(&self) -> Option<FiveTuple> {
-        self.rare
+        self.dtls
+            .rare
             .closing
             .or_else(|| self.ice.send_path())
             .or_else(|| self.ice.usable_path())
@@ -449,7 +441,7 @@ impl Transport {
 
     /// Whether what is sent to `path` is metered (I56).
     pub(super) fn is_metered(&self, path: &FiveTuple) -> bool {
-        self.rare.closing.as_ref() != Some(path) && self.ice.awaits_proof(path)
+        self.dtls.rare.closing.as_ref() != Some(path) && self.ice.awaits_proof(path)
     }
 
     /// Something came from `path`: it counts if that path is metered.
@@ -462,7 +454,7 @@ impl Transport {
         let connected = self.dtls.current().state() == dtls::State::Connected;
         let used = !connected || self.dtls_path() == Some(path);
         if used && self.is_metered(&path) {
-            count(self.rare.facts().meter.get_or_insert_default(), path);
+            count(self.dtls.rare.facts().meter.get_or_insert_default(), path);
         }
     }
 
@@ -471,9 +463,9 @@ impl Transport {
         let metered = self.is_metered(path);
         let connected = self.dtls.current().state() == dtls::State::Connected;
         if metered {
-            self.rare.facts().meter.get_or_insert_default();
+            self.dtls.rare.facts().meter.get_or_insert_default();
         }
-        let Some(meter) = self.rare.live().and_then(|rare| rare.meter.as_mut()) else {
+        let Some(meter) = self.dtls.rare.live().and_then(|rare| rare.meter.as_mut()) else {
             return true;
         };
         let spare = || self.ice.spend_check(path);
@@ -497,7 +489,7 @@ impl Transport {
 
     /// What the handshake has proven by its end; and where more is to go than may, an own check for proof.
     fn settle_proof(&mut self, now: Instant) {
-        let Some(meter) = &self.rare.meter else {
+        let Some(meter) = &self.dtls.rare.meter else {
             return;
         };
         let connected = self.dtls.current().state() == dtls::State::Connected;
@@ -508,8 +500,8 @@ impl Transport {
         let Some(path) = self.dtls_path() else { return };
         if !self.is_metered(&path) {
             if connected && !holds {
-                self.rare.facts().meter = None;
-                self.rare.tidy();
+                self.dtls.rare.facts().meter = None;
+                self.dtls.rare.tidy();
             }
         } else if holds || connected {
             self.ice.validate_path(now, path);
@@ -547,7 +539,7 @@ impl Transport {
         }
         let path = self.ice.usable_path()?;
         let rtt = self.round_trip_time(&path);
-        let cap = self.retransmission_cap();
+        let cap = self.dtls.retransmission_cap();
         self.dtls.start(now, rtt, cap);
         // A client speaks first, and has more to say than the peer's first check pays for.
         if self.dtls.current().side() == Some(dtls::Side::Client) && self.is_metered(&path) {
@@ -558,7 +550,7 @@ impl Transport {
 
     /// Whether a client's first flight, which costs it keys, waits for its endpoint's word.
     pub(crate) fn awaits_start(&self) -> bool {
-        self.holds_start
+        self.dtls.holds_start
             && self.dtls.wants_start()
             && self.dtls.current().side() == Some(dtls::Side::Client)
             && self.ice.usable_path().is_some()
@@ -572,12 +564,12 @@ impl Transport {
 
     /// Its endpoint says when a handshake begins.
     pub(crate) fn hold_handshake(&mut self) {
-        self.holds_start = true;
+        self.dtls.holds_start = true;
     }
 
     /// It begins by itself again.
     pub(crate) fn release_handshake(&mut self) {
-        self.holds_start = false;
+        self.dtls.holds_start = false;
     }
 
     /// How the ICE restart under way has ended, if it has: read from the agent, not from its events, which may wait long.
@@ -585,15 +577,15 @@ impl Transport {
         if self.ice.is_restarting() {
             return;
         }
-        let restart = self.rare.live().and_then(|facts| facts.restart.take());
+        let restart = self.dtls.rare.live().and_then(|facts| facts.restart.take());
         let Some(restart) = restart else {
             return;
         };
-        self.rare.tidy();
+        self.dtls.rare.tidy();
         if self.ice.local_parameters().username_fragment() == restart.username_fragment {
             self.dtls.confirm_restart(now);
         } else {
-            self.exchange = restart.exchange;
+            self.dtls.exchange = restart.exchange;
             self.dtls.roll_back();
         }
     }
@@ -602,18 +594,7 @@ impl Transport {
     fn pace_dtls(&mut self, now: Instant) {
         let fresh = |age: Duration| age <= FRESH_CONSENT;
         let is_fresh = self.ice.consent_age(now).is_some_and(fresh);
-        if std::mem::replace(&mut self.is_fresh, is_fresh) != is_fresh {
-            let cap = self.retransmission_cap();
-            self.dtls.set_retransmission_cap(cap);
-        }
-    }
-
-    /// What DTLS time-outs double up to now.
-    fn retransmission_cap(&self) -> Duration {
-        match self.is_fresh {
-            true => Duration::from_micros(self.fresh_cap.into()),
-            false => self.dtls.current().config().retransmission.cap,
-        }
+        self.dtls.set_fresh(is_fresh);
     }
 
     fn round_trip_time(&self, path: &FiveTuple) -> Option<Duration> {
@@ -640,7 +621,7 @@ impl Transport {
     /// What is left of DTLS to send goes where media went.
     fn close_by_path_in_use(&mut self) {
         if let Some(path) = self.send_path() {
-            self.rare.facts().closing = Some(path);
+            self.dtls.rare.facts().closing = Some(path);
         }
     }
 

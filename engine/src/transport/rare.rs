@@ -1,10 +1,14 @@
 //! What a transport has to remember now and then, and most of a million never.
 
-use super::{Restart, Route, meter::Meter};
+use super::{
+    Restart, Route,
+    associations::{Aside, Revocable},
+    meter::Meter,
+};
 use floe_ice::FiveTuple;
 use std::ops::Deref;
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Facts {
     /// By what answers to checks from other endpoints may still be routed, the latest last.
     pub(super) former_routes: Vec<Route>,
@@ -14,6 +18,10 @@ pub(super) struct Facts {
     pub(super) closing: Option<FiveTuple>,
     /// While a path is not proven.
     pub(super) meter: Option<Meter>,
+    /// The association beside the one in use.
+    pub(super) aside: Option<Box<Aside>>,
+    /// An ICE restart is under way that DTLS may have to go back from.
+    pub(super) revocable: Option<Revocable>,
 }
 
 impl Facts {
@@ -22,11 +30,17 @@ impl Facts {
         restart: None,
         closing: None,
         meter: None,
+        aside: None,
+        revocable: None,
     };
+
+    pub(super) fn aside(&mut self) -> Option<&mut Aside> {
+        self.aside.as_deref_mut()
+    }
 }
 
 /// The [`Facts`], with no room of their own while there are none.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Rare(Option<Box<Facts>>);
 
 impl Rare {
@@ -52,6 +66,8 @@ impl Rare {
                 && facts.restart.is_none()
                 && facts.closing.is_none()
                 && facts.meter.is_none()
+                && facts.aside.is_none()
+                && facts.revocable.is_none()
         });
     }
 }

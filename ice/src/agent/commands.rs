@@ -18,6 +18,7 @@ use crate::moment::Moment;
 use crate::parameters::Parameters;
 use crate::role::{Mode, Role};
 use crate::state::{GatheringState, Reason, State};
+use crate::stats::Rare;
 use crate::timing::Timing;
 
 /// What the other side signals about itself.
@@ -212,7 +213,7 @@ impl Agent {
 
     pub(super) fn take_peer(&mut self, now: Moment, remote: RemoteParameters) {
         let mode = self.shared.mode;
-        let fixed = Role::determine(self.initiation, mode, remote.mode);
+        let fixed = Role::determine(self.shared.initiation, mode, remote.mode);
         let role = match remote.mode == mode {
             // Between equals the role is negotiated, and stays as the last conflict left it.
             true => *self.shared.role.get_or_insert(fixed),
@@ -259,7 +260,7 @@ impl Agent {
             Some(previous) => previous.add_remote(shared, now, candidate),
             None if of_peer(&current.peer) => current.add_remote(shared, now, candidate),
             None => {
-                shared.stats.candidates_ignored += 1;
+                shared.stats.count_rare(Rare::CandidatesIgnored);
                 None
             }
         };
@@ -350,9 +351,17 @@ impl Agent {
         });
         let old = std::mem::replace(&mut self.shared.config, config);
         let (before, after) = (old.timing.pacing_with(remote), self.shared.pacing(remote));
-        rearm(&mut self.shared.next_check, before, after);
+        rearm(
+            &mut self.shared.passing.turn_mut().next_check,
+            before,
+            after,
+        );
         let linger = self.shared.config.timing.generation_linger;
-        rearm(&mut self.retire_at, old.timing.generation_linger, linger);
+        rearm(
+            &mut self.shared.passing.turn_mut().retire_at,
+            old.timing.generation_linger,
+            linger,
+        );
         for generation in std::iter::once(&mut self.current).chain(self.previous.as_deref_mut()) {
             generation.retime(&mut self.shared, now);
         }
@@ -369,7 +378,7 @@ impl Agent {
             return;
         }
         self.change_state(now, State::Closed, Reason::Closed);
-        self.shared.responses.clear();
+        self.shared.responses.clear(&mut self.shared.passing);
         self.shared.return_slot();
         self.selected = None;
         self.deadline = None;

@@ -18,7 +18,7 @@ use floe_stun::{Class, Message, Method, RouteKey, TransactionIds, is_stun};
 use crate::address::{FiveTuple, Transmit};
 use crate::config::{Config, MIN_MTU};
 use crate::error::DropReason;
-use crate::event::{Event, EventQueue};
+use crate::event::Event;
 use crate::generation::Generation;
 use crate::local::LocalCandidates;
 use crate::moment::Moment;
@@ -30,7 +30,7 @@ use crate::random::Random;
 use crate::random::{Jitter, Label, Source};
 use crate::responder::{intact, integrity_drop};
 use crate::role::{Initiation, Mode, Role};
-use crate::shared::{Effect, Responses, Shared};
+use crate::shared::{Effect, Passing, Responses, Shared};
 use crate::state::{GatheringState, Reason, State};
 use crate::stats::{CandidatePairStats, Counters, Stats};
 
@@ -51,16 +51,14 @@ pub enum Received {
 /// See the [crate's documentation](crate) for the loop around it.
 pub struct Agent {
     shared: Shared,
-    initiation: Initiation,
     /// The newest generation.
     current: Generation,
     /// While a restart is under way and shortly after, the one before.
     previous: Option<Box<Generation>>,
-    /// When the confirmed restart's old generation goes.
-    retire_at: Option<Moment>,
     /// What was reported last: the state, the pair and whether it was nominated.
     state: State,
-    selected: Option<(PairId, bool)>,
+    selected: Option<PairId>,
+    nominated: bool,
     /// The role that the checklists are in.
     role: Option<Role>,
     /// Whether a restart is the reason of the next change of state.
@@ -139,6 +137,7 @@ impl Agent {
         let shared = Shared {
             config,
             mode,
+            initiation,
             role: None,
             tie_breaker,
             random,
@@ -146,25 +145,21 @@ impl Agent {
             tag: 0,
             locals: LocalCandidates::default(),
             gathering: GatheringState::New,
-            next_check: None,
-            slot: None,
+            passing: Passing::default(),
             responses: Responses::default(),
-            events: EventQueue::default(),
             stats: Counters::default(),
             jitter,
             effect: Effect::Any,
-            last_candidate: 0,
             last_pair: 0,
             last_generation: 0,
         };
         Self {
             shared,
-            initiation,
             current: Generation::new(0, local.into_parameters()),
             previous: None,
-            retire_at: None,
             state: State::New,
             selected: None,
+            nominated: false,
             role: None,
             restarted: None,
             deadline: None,
@@ -244,7 +239,7 @@ impl Agent {
         let first = |bytes: &[u8]| usize::from(bytes.first().copied().unwrap_or_default());
         let mut read = usize::from(self.deadline.is_some()) + self.state as usize;
         read += Arc::as_ptr(&shared.config) as usize + shared.tag as usize;
-        read += usize::from(shared.responses.is_empty()) + shared.stats.glance();
+        read += usize::from(shared.has_answer()) + shared.stats.glance();
         read += first(current.local.glance()) + usize::from(current.local_key.is_sha1_only());
         read += usize::from(current.budget.glance()) + usize::from(current.search.is_over());
         read += usize::from(current.serial) + usize::from(current.failed.is_some());
@@ -254,7 +249,7 @@ impl Agent {
         if let Some(selected) = &current.selected {
             read += usize::from(selected.consent.is_due());
         }
-        read += current.paths.glance() + current.checklist.checks.len();
+        read += current.paths.glance() + usize::from(current.checklist.under_way.is_empty());
         read + current.checklist.pairs.first().map_or(0, Pair::glance)
     }
 
@@ -379,7 +374,7 @@ impl Agent {
 
     /// The next thing that happened.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.shared.events.pop()
+        self.shared.passing.pop_event()
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) has something to do. Pure, and valid from birth.

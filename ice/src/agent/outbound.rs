@@ -27,7 +27,7 @@ impl Agent {
 
     /// What was queued for a generation that has gone meanwhile is not sent.
     fn write_waiting_response(&mut self, buf: &mut [u8]) -> Option<Transmit> {
-        while let Some((response, unknown)) = self.shared.responses.pop() {
+        while let Some((response, unknown)) = self.shared.next_answer() {
             let (shared, generation) = self.split_by(|g| g.serial == response.generation);
             let Some((generation, path)) = generation.zip(shared.responses.path()) else {
                 continue;
@@ -63,11 +63,16 @@ impl Agent {
     #[inline]
     pub fn has_transmit(&self) -> bool {
         let waits = |generation: &Generation| {
-            let due = generation.checklist.checks.iter().any(|check| check.due);
+            let due = generation
+                .checklist
+                .under_way
+                .checks()
+                .iter()
+                .any(|check| check.due);
             let consent = generation.selected.as_ref();
             due || consent.is_some_and(|selected| selected.consent.is_due())
         };
-        !self.shared.responses.is_empty() || self.generations().any(waits)
+        self.shared.has_answer() || self.generations().any(waits)
     }
 }
 
@@ -96,7 +101,8 @@ impl Generation {
     /// The next check that waits to be written. No queue: checks and consent say it themselves, so what was answered or
     /// given up meanwhile is not sent.
     fn next_request(&mut self) -> Option<Request> {
-        if let Some(check) = self.checklist.checks.iter_mut().find(|check| check.due) {
+        let mut checks = self.checklist.under_way.checks_mut().iter_mut();
+        if let Some(check) = checks.find(|check| check.due) {
             check.due = false;
             return Some(Request {
                 id: check.transaction.id(),
@@ -148,7 +154,7 @@ fn write_request(
         }
         (Purpose::Consent | Purpose::Connectivity, _) => writer,
     };
-    let len = writer.integrity(&peer.key).fingerprint().ok()?;
+    let len = writer.integrity_sha1(&peer.key).fingerprint().ok()?;
     shared.stats.requests_sent += 1;
     if request.purpose == Purpose::Consent {
         shared.stats.consent_requests_sent += 1;

@@ -32,7 +32,7 @@ impl Agent {
             let deadline = generation.next_check_deadline(&self.shared);
             deadline.is_some()
         };
-        if self.shared.slot.is_some() && !self.generations().any(needed) {
+        if self.shared.passing.turn().slot.is_some() && !self.generations().any(needed) {
             self.shared.return_slot();
         }
     }
@@ -53,7 +53,7 @@ impl Agent {
 
     /// In the steady state nothing but consent has a deadline.
     pub(super) fn await_consent(&mut self, now: Moment) {
-        self.current.rest(&self.shared, now);
+        self.current.rest(&mut self.shared, now);
         let selected = self.current.selected.as_ref();
         self.deadline = selected.and_then(|s| s.consent.deadline(&self.shared.config.timing));
         debug_assert_eq!(self.deadline, self.next_deadline());
@@ -75,14 +75,16 @@ impl Agent {
     pub(super) fn report(&mut self, now: Moment) {
         let of = |g: &Generation| g.selected.as_ref().map(|s| (s.pair, s.nominated));
         let selected = self.in_use().and_then(of);
-        let changed = selected.is_some() && selected != self.selected;
+        let reported = self.selected.map(|pair| (pair, self.nominated));
+        let changed = selected.is_some() && selected != reported;
         if changed && let Some(pair) = self.selected_candidate_pair() {
             self.shared.tell(Event::SelectedCandidatePairChange(pair));
         }
         if self.selected.is_some() && selected.is_none() {
             self.shared.tell(Event::SendPathLost(self.loss()));
         }
-        self.selected = selected;
+        self.selected = selected.map(|(pair, _)| pair);
+        self.nominated = selected.is_some_and(|(_, nominated)| nominated);
         let to = self.compute();
         if to == self.state {
             return;
@@ -96,10 +98,13 @@ impl Agent {
 
     /// Why the pair that was in use is lost: an unconfirmed restart's was not in use if the older one had one.
     fn loss(&self) -> Reason {
-        let older = self.previous.as_ref().and_then(|previous| previous.lost);
+        let older = self
+            .previous
+            .as_ref()
+            .and_then(|previous| previous.search.lost);
         let reason = match self.is_restarting() {
-            true => older.or(self.current.lost),
-            false => self.current.lost.or(older),
+            true => older.or(self.current.search.lost),
+            false => self.current.search.lost.or(older),
         };
         reason.unwrap_or(Reason::PairsFailed)
     }
@@ -156,7 +161,7 @@ impl Agent {
         let all_failed = !pairs.is_empty()
             && !current.has_left_out()
             && pairs.iter().all(|pair| pair.state() == PairState::Failed);
-        let was_in_use = current.lost.is_some()
+        let was_in_use = current.search.lost.is_some()
             || matches!(
                 self.state,
                 State::Connected | State::Completed | State::Disconnected
@@ -203,14 +208,14 @@ impl Agent {
             State::Disconnected => match selected.map(|selected| selected.consent.liveness()) {
                 Some(Liveness::Requests) => Reason::RequestsMissed,
                 Some(_) => Reason::ConsentChecksMissed,
-                None => self.current.lost.unwrap_or(Reason::PairsFailed),
+                None => self.current.search.lost.unwrap_or(Reason::PairsFailed),
             },
             State::Checking if self.state == State::New => Reason::ChecksBegan,
             // A restart that was pending when the connection failed, and goes on now.
             State::Checking if self.state == State::Failed => Reason::Restarted,
             State::Checking => self
                 .restarted
-                .or(self.current.lost)
+                .or(self.current.search.lost)
                 .unwrap_or(Reason::PairAdded),
             State::Connected | State::Completed if self.state == State::Disconnected => {
                 Reason::Recovered

@@ -80,10 +80,10 @@ impl Agent {
         let next = Generation::new(self.shared.last_generation, local.into_parameters());
         let mut old = std::mem::replace(&mut self.current, next);
         if self.goes_on(&old) {
-            old.gathered = self.shared.gathering;
+            old.search.waits().gathered = self.shared.gathering == GatheringState::Complete;
             self.previous = Some(Box::new(old));
         }
-        self.retire_at = None;
+        self.shared.passing.turn_mut().retire_at = None;
         if !self.old_one_carries() && self.state != State::New {
             self.current.await_answer(now);
         }
@@ -105,7 +105,7 @@ impl Agent {
         match &self.previous {
             None => old.peer.is_some(),
             // Confirmed, what was newer counts, unless only the older one has a path.
-            Some(previous) if self.retire_at.is_some() => {
+            Some(previous) if self.shared.passing.turn().retire_at.is_some() => {
                 old.selected.is_some() || previous.selected.is_none()
             }
             // The older one is what was agreed upon last, unless only the unconfirmed one has a path.
@@ -135,7 +135,7 @@ impl Agent {
     pub fn rollback_restart(&mut self, now: Instant) -> Result<(), ApiMisuse> {
         let now = self.shared.config.clock.moment(now);
         self.check_open()?;
-        if self.retire_at.is_some() || self.previous.is_none() {
+        if self.shared.passing.turn().retire_at.is_some() || self.previous.is_none() {
             return Err(ApiMisuse::NoRestart);
         }
         self.roll_back(Reason::RolledBack);
@@ -145,15 +145,15 @@ impl Agent {
 
     /// Whether a restart is under way and not confirmed.
     pub fn is_restarting(&self) -> bool {
-        self.previous.is_some() && self.retire_at.is_none()
+        self.previous.is_some() && self.shared.passing.turn().retire_at.is_none()
     }
 
     fn roll_back(&mut self, reason: Reason) {
         if let Some(previous) = self.previous.take() {
             self.current = *previous;
-            self.retire_at = None;
+            self.shared.passing.turn_mut().retire_at = None;
             self.restarted = Some(Reason::RolledBack);
-            if self.current.gathered == GatheringState::Complete {
+            if self.current.search.gathered {
                 self.set_gathering(GatheringState::Complete);
             }
             self.shared.tell(Event::RestartRolledBack(reason));
@@ -165,10 +165,13 @@ impl Agent {
         let carried = self.old_one_carries();
         match &self.previous {
             Some(_) if carried => self.current.answer_may_take_its_time(),
-            Some(previous) if self.retire_at.is_none() && self.state != State::New => {
+            Some(previous)
+                if self.shared.passing.turn().retire_at.is_none() && self.state != State::New =>
+            {
                 if self.selected.is_some() && self.current.selected.is_none() {
                     // It is lost just now.
-                    self.current.lost = self.current.lost.or(previous.lost);
+                    let lost = self.current.search.lost.or(previous.search.lost);
+                    self.current.search.waits().lost = lost;
                 }
                 self.current.await_answer(now);
             }
@@ -194,14 +197,15 @@ impl Agent {
     /// peer may learn of it a round trip after us.
     pub(super) fn confirm_restart(&mut self, now: Moment) {
         if self.previous.is_some()
-            && self.retire_at.is_none()
+            && self.shared.passing.turn().retire_at.is_none()
             && self.current.selected.as_ref().is_some_and(|s| s.nominated)
         {
-            self.retire_at = Some(now + self.shared.config.timing.generation_linger);
+            self.shared.passing.turn_mut().retire_at =
+                Some(now + self.shared.config.timing.generation_linger);
             self.shared.tell(Event::RestartConfirmed);
         }
         if self.retirement().is_some_and(|at| now >= at) {
-            self.retire_at = None;
+            self.shared.passing.turn_mut().retire_at = None;
             self.previous = None;
         }
     }
@@ -209,7 +213,7 @@ impl Agent {
     /// When the old generation goes. It does not while it has the only path: the new one may lose its own within the linger.
     pub(super) fn retirement(&self) -> Option<Moment> {
         let needed = self.current.selected.is_none() && self.old_one_carries();
-        self.retire_at.filter(|_| !needed)
+        self.shared.passing.turn().retire_at.filter(|_| !needed)
     }
 
     /// Two lite agents look for nothing: the pair is the one with the highest priority (RFC 8445 §8.2). One check of their

@@ -26,7 +26,7 @@ impl Agent {
             return self.refuse(DropReason::Malformed);
         };
         for generation in std::iter::once(&mut self.current).chain(self.previous.as_deref_mut()) {
-            let checks = &generation.checklist.checks;
+            let checks = generation.checklist.under_way.checks();
             let Some(check) = checks.iter().find(|check| check.transaction.id() == id) else {
                 continue;
             };

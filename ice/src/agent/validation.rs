@@ -81,7 +81,7 @@ impl Generation {
     /// Whether a nomination of this pair has to wait for an own check: wherever the session has a path already, or had one.
     pub(crate) fn must_prove(&self, shared: &Shared, id: PairId) -> bool {
         let moves = self.selected.as_ref().is_some_and(|s| s.pair != id)
-            || self.lost.is_some()
+            || self.search.lost.is_some()
             || self.serial > 0;
         let path = self.checklist.get(id).map(Pair::path);
         shared.mode == Mode::Lite
@@ -99,7 +99,13 @@ impl Generation {
     /// Sends the check that proves a lite agent's pair. It is repeated like any other, as far as the peer's requests pay for
     /// it (I42).
     pub(crate) fn prove(&mut self, shared: &mut Shared, now: Moment, id: PairId) {
-        if !self.checklist.checks.iter().any(|check| check.pair == id) {
+        if !self
+            .checklist
+            .under_way
+            .checks()
+            .iter()
+            .any(|check| check.pair == id)
+        {
             self.send_check(shared, now, id, Purpose::Connectivity);
         }
     }

@@ -7,7 +7,7 @@ mod foundation;
 mod text;
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::sync::Arc;
 
 pub use foundation::Foundation;
@@ -83,13 +83,6 @@ impl fmt::Display for TcpType {
     }
 }
 
-/// Where a candidate is: an address, or a name that stands for one.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Location {
-    Address(PackedAddress),
-    Name(Box<(Box<str>, u16)>),
-}
-
 /// A candidate, ours or the peer's. Clones share their memory: a server's thousand agents on one socket hold its
 /// candidate once.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -97,9 +90,11 @@ pub struct Candidate(Arc<Facts>);
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Facts {
-    location: Location,
     /// What candidates of sockets do not have. `None` if there is nothing in it, so that what is equal compares equal.
     more: Option<Box<More>>,
+    /// Of IPv4 the mapped address, which IPv6's canonical addresses never are; of no meaning while there is a name.
+    ip: Ipv6Addr,
+    port: u16,
     /// The foundation, unless there is one of letters.
     foundation: u32,
     priority: u32,
@@ -112,6 +107,10 @@ struct Facts {
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 struct More {
+    /// What stands for an address.
+    name: Option<Box<str>>,
+    /// The zone of the address, 0 for none.
+    zone: u32,
     /// Where checks leave from, if not from the address itself. Not signalled.
     base: Option<PackedAddress>,
     related: Option<PackedAddress>,
@@ -126,14 +125,54 @@ impl Facts {
         self.more.get_or_insert_default()
     }
 
+    /// To take from it.
+    fn amend(&mut self, change: impl FnOnce(&mut More)) {
+        if let Some(more) = &mut self.more {
+            change(more);
+        }
+        self.more.take_if(|more| **more == More::default());
+    }
+
+    /// Takes a canonical address, and no name any more.
+    fn set_address(&mut self, address: SocketAddr) {
+        let zone = match address {
+            SocketAddr::V4(_) => 0,
+            SocketAddr::V6(v6) => v6.scope_id(),
+        };
+        self.ip = match address.ip() {
+            IpAddr::V4(v4) => v4.to_ipv6_mapped(),
+            IpAddr::V6(v6) => v6,
+        };
+        self.port = address.port();
+        self.amend(|more| (more.name, more.zone) = (None, 0));
+        if zone != 0 {
+            self.more().zone = zone;
+        }
+    }
+
+    fn set_name(&mut self, name: &str, port: u16) {
+        (self.ip, self.port) = (Ipv6Addr::UNSPECIFIED, port);
+        self.more().name = Some(name.into());
+    }
+
+    /// `None` while there is a name.
+    fn address(&self) -> Option<SocketAddr> {
+        let zone = match &self.more {
+            Some(more) if more.name.is_some() => return None,
+            Some(more) => more.zone,
+            None => 0,
+        };
+        Some(match self.ip.to_ipv4_mapped() {
+            Some(v4) => SocketAddr::from((v4, self.port)),
+            None => SocketAddr::V6(SocketAddrV6::new(self.ip, self.port, 0, zone)),
+        })
+    }
+
     fn set_foundation(&mut self, foundation: Foundation) {
         match foundation.number() {
             Some(number) => {
                 self.foundation = number;
-                if let Some(more) = &mut self.more {
-                    more.foundation = None;
-                }
-                self.more.take_if(|more| **more == More::default());
+                self.amend(|more| more.foundation = None);
             }
             None => {
                 self.foundation = 0;
@@ -194,8 +233,9 @@ impl Candidate {
         related: Option<SocketAddr>,
     ) -> Self {
         let mut facts = Facts {
-            location: Location::Address(address.into()),
             more: None,
+            ip: Ipv6Addr::UNSPECIFIED,
+            port: 0,
             foundation: 0,
             priority: priority::candidate(
                 Preference::of_type(kind),
@@ -207,6 +247,7 @@ impl Candidate {
             kind,
             protocol: Protocol::Udp,
         };
+        facts.set_address(address);
         facts.set_foundation(Foundation::compute(kind, base.ip(), None, Protocol::Udp));
         if base != address {
             facts.more().base = Some(base.into());
@@ -291,7 +332,7 @@ impl Candidate {
         if let Some(base) = base {
             facts.more().base = Some(base.into());
         }
-        facts.location = Location::Address(canonical(address).into());
+        facts.set_address(canonical(address));
         self
     }
 
@@ -314,9 +355,9 @@ impl Candidate {
     /// The candidate with its name resolved.
     #[must_use]
     pub fn resolved(mut self, ip: IpAddr) -> Self {
-        if let Location::Name(name) = &self.0.location {
-            let address = canonical(SocketAddr::new(ip, name.1));
-            self.facts_mut().location = Location::Address(address.into());
+        if self.host_name().is_some() {
+            let address = canonical(SocketAddr::new(ip, self.0.port));
+            self.facts_mut().set_address(address);
         }
         self
     }
@@ -338,18 +379,12 @@ impl Candidate {
 
     /// Its transport address; `None` while it is a name.
     pub fn address(&self) -> Option<SocketAddr> {
-        match &self.0.location {
-            Location::Address(address) => Some(address.unpack()),
-            Location::Name(..) => None,
-        }
+        self.0.address()
     }
 
     /// Its host name, if it has one instead of an address (mDNS, RFC 8839 §5.1).
     pub fn host_name(&self) -> Option<&str> {
-        match &self.0.location {
-            Location::Address(_) => None,
-            Location::Name(name) => Some(&name.0),
-        }
+        self.more()?.name.as_deref()
     }
 
     /// Where its checks leave from (RFC 8445 §2.2); the address itself when nothing else is known.
@@ -396,12 +431,11 @@ impl Candidate {
 
 impl fmt::Debug for Candidate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Facts {
-            kind,
-            protocol,
-            location,
-            ..
-        } = &*self.0;
-        write!(f, "Candidate({kind} {protocol} {location:?})")
+        let Facts { kind, protocol, .. } = &*self.0;
+        write!(f, "Candidate({kind} {protocol} ")?;
+        match (self.address(), self.host_name()) {
+            (Some(address), _) => write!(f, "{address})"),
+            (None, name) => write!(f, "{}:{})", name.unwrap_or_default(), self.0.port),
+        }
     }
 }

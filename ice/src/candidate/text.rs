@@ -3,11 +3,11 @@
 //! Extensions we do not know are skipped; they are not kept.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::str::{FromStr, SplitAsciiWhitespace};
 use std::sync::Arc;
 
-use super::{Candidate, CandidateType, Facts, Foundation, Location, TcpType};
+use super::{Candidate, CandidateType, Facts, Foundation, TcpType};
 use crate::address::{Protocol, canonical};
 use crate::error::InvalidCandidate;
 use crate::priority;
@@ -38,8 +38,9 @@ impl FromStr for Candidate {
         }
         let kind = kind(next()?)?;
         let mut facts = Facts {
-            location: location(host, port)?,
             more: None,
+            ip: Ipv6Addr::UNSPECIFIED,
+            port,
             foundation: 0,
             priority,
             component,
@@ -47,6 +48,7 @@ impl FromStr for Candidate {
             kind,
             protocol,
         };
+        facts.read_host(host, port)?;
         facts.set_foundation(foundation);
         facts.read_extensions(fields)?;
         let candidate = Self(Arc::new(facts));
@@ -58,6 +60,20 @@ impl FromStr for Candidate {
 }
 
 impl Facts {
+    fn read_host(&mut self, host: &str, port: u16) -> Result<(), InvalidCandidate> {
+        if let Ok(ip) = host.parse() {
+            self.set_address(canonical(SocketAddr::new(ip, port)));
+            return Ok(());
+        }
+        let name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
+        let numeric = host.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+        if host.len() > 253 || numeric || !host.bytes().all(name) {
+            return Err(InvalidCandidate::Address);
+        }
+        self.set_name(host, port);
+        Ok(())
+    }
+
     fn read_extensions(
         &mut self,
         mut fields: SplitAsciiWhitespace<'_>,
@@ -129,19 +145,6 @@ fn tcp_type(token: &str) -> Result<TcpType, InvalidCandidate> {
     }
 }
 
-fn location(host: &str, port: u16) -> Result<Location, InvalidCandidate> {
-    if let Ok(ip) = host.parse() {
-        let address = canonical(SocketAddr::new(ip, port));
-        return Ok(Location::Address(address.into()));
-    }
-    let name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
-    let numeric = host.bytes().all(|b| b.is_ascii_digit() || b == b'.');
-    if host.len() > 253 || numeric || !host.bytes().all(name) {
-        return Err(InvalidCandidate::Address);
-    }
-    Ok(Location::Name(Box::new((host.into(), port))))
-}
-
 impl fmt::Display for Candidate {
     /// Prints `candidate:…`, as `RTCIceCandidate.candidate` has it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -157,12 +160,9 @@ impl fmt::Display for Candidate {
             f,
             "candidate:{foundation} {component} {protocol} {priority} "
         )?;
-        match &self.0.location {
-            Location::Address(address) => {
-                let address = address.unpack();
-                write!(f, "{} {}", address.ip(), address.port())?;
-            }
-            Location::Name(name) => write!(f, "{} {}", name.0, name.1)?,
+        match (self.address(), self.host_name()) {
+            (Some(address), _) => write!(f, "{} {}", address.ip(), address.port())?,
+            (None, name) => write!(f, "{} {}", name.unwrap_or_default(), self.0.port)?,
         }
         write!(f, " typ {kind}")?;
         if let Some(related) = self.related() {

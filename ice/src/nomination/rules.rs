@@ -106,7 +106,7 @@ mod tests {
             epoch: 0,
         };
         let mut pair = Pair::new(path, end(CandidateType::Host), end(kind), state);
-        pair.id = PairId(id);
+        pair.id = PairId::nth(id);
         pair.remote.priority = 1000 - id;
         pair
     }
@@ -149,7 +149,7 @@ mod tests {
                 let pairs = [pair(1, Host, open), pair(2, kind, PairState::Succeeded)];
                 assert_eq!(choose(100, &pairs), Decision::LookAgain(at(wait)));
                 assert_eq!(choose(wait - 1, &pairs), Decision::LookAgain(at(wait)));
-                assert_eq!(choose(wait, &pairs), Decision::Nominate(PairId(2)));
+                assert_eq!(choose(wait, &pairs), Decision::Nominate(PairId::nth(2)));
             }
             // Nothing better is untested: no reason to wait.
             let pairs = [
@@ -157,13 +157,13 @@ mod tests {
                 pair(2, kind, PairState::Succeeded),
                 pair(3, kind, PairState::Waiting),
             ];
-            assert_eq!(choose(0, &pairs), Decision::Nominate(PairId(2)));
+            assert_eq!(choose(0, &pairs), Decision::Nominate(PairId::nth(2)));
         }
         let both = [
             pair(1, Host, PairState::Succeeded),
             pair(2, Relayed, PairState::Succeeded),
         ];
-        assert_eq!(choose(0, &both), Decision::Nominate(PairId(1)));
+        assert_eq!(choose(0, &both), Decision::Nominate(PairId::nth(1)));
         assert_eq!(
             choose(0, &[pair(1, Host, PairState::Waiting)]),
             Decision::Nothing
@@ -196,26 +196,29 @@ mod tests {
     fn the_latest_wish_wins_unless_the_peer_nominates_everything() {
         let start = instant();
         // Ids are in the order of priority, 1 the best.
-        assert_eq!(followed(start, &[(1, 0, None), (2, 600, None)]), PairId(2));
+        assert_eq!(
+            followed(start, &[(1, 0, None), (2, 600, None)]),
+            PairId::nth(2)
+        );
         assert_eq!(
             followed(start, &[(1, 0, None), (2, 500, None)]),
-            PairId(2),
+            PairId::nth(2),
             "the window is over"
         );
         assert_eq!(
             followed(start, &[(1, 0, None), (2, 499, None)]),
-            PairId(1),
+            PairId::nth(1),
             "within the window the higher priority stays"
         );
         assert_eq!(
             followed(start, &[(3, 0, None), (2, 499, None)]),
-            PairId(2),
+            PairId::nth(2),
             "or comes"
         );
         // A nominated pair outside the window still counts against aggressive ones.
         assert_eq!(
             followed(start, &[(1, 0, None), (3, 700, None), (4, 750, None)]),
-            PairId(1)
+            PairId::nth(1)
         );
     }
 
@@ -224,11 +227,11 @@ mod tests {
     fn the_greater_nomination_wins_whatever_the_priority() {
         let start = instant();
         let after = |value, at| followed(start, &[(1, 0, Some(3)), (2, at, value)]);
-        assert_eq!(after(Some(4), 0), PairId(2));
-        assert_eq!(after(Some(3), 0), PairId(1));
-        assert_eq!(after(Some(2), 9000), PairId(1));
-        assert_eq!(after(None, 0), PairId(1));
-        assert_eq!(after(None, 9000), PairId(1));
+        assert_eq!(after(Some(4), 0), PairId::nth(2));
+        assert_eq!(after(Some(3), 0), PairId::nth(1));
+        assert_eq!(after(Some(2), 9000), PairId::nth(1));
+        assert_eq!(after(None, 0), PairId::nth(1));
+        assert_eq!(after(None, 9000), PairId::nth(1));
     }
 
     // req: I23

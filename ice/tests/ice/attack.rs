@@ -665,8 +665,9 @@ fn a_million_hostile_datagrams_leave_memory_flat_and_the_call_alone() {
         }
         agent.candidate_pairs().count()
     };
-    rounds(100);
-    let info = measure(|| assert_eq!(rounds(900), 1));
+    // Until consent has been asked for once, and what was left of the search is given back.
+    rounds(400);
+    let info = measure(|| assert_eq!(rounds(600), 1));
     assert_eq!((info.count_current, info.bytes_current), (0, 0));
     assert_eq!((agent.state(), agent.send_path()), before);
     assert_eq!(agent.state(), State::Connected);
