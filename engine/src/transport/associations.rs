@@ -52,6 +52,15 @@ pub(super) enum Exchange {
     IceRestart,
 }
 
+/// How a flight that was lost is repeated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pace {
+    /// On a path that works.
+    Soon,
+    /// On one that has stopped answering.
+    Patient,
+}
+
 pub(crate) struct Associations {
     current: Connection,
     identity: Identity,
@@ -65,7 +74,7 @@ pub(crate) struct Associations {
     pub(super) exchange: Exchange,
     /// What time-outs double up to while consent is fresh, in milliseconds.
     fresh_cap: u16,
-    pub(super) is_fresh: bool,
+    pub(super) pace: Pace,
     /// Whether a client's handshake begins when its endpoint says so, and not when there is a path for it.
     pub(super) holds_start: bool,
 }
@@ -133,7 +142,7 @@ impl Associations {
             local_setup: setup,
             exchange: Exchange::Plain,
             fresh_cap: u16::try_from(fresh_cap.as_micros().div_ceil(1000)).unwrap_or(u16::MAX),
-            is_fresh: false,
+            pace: Pace::Patient,
             holds_start: false,
         }
     }
@@ -327,9 +336,8 @@ impl Associations {
             .try_for_each(|connection| connection.set_mtu(mtu))
     }
 
-    /// Whether consent is fresh: a flight lost on a path that works is repeated soon.
-    pub(crate) fn set_fresh(&mut self, is_fresh: bool) {
-        if std::mem::replace(&mut self.is_fresh, is_fresh) != is_fresh {
+    pub(super) fn set_pace(&mut self, pace: Pace) {
+        if std::mem::replace(&mut self.pace, pace) != pace {
             let cap = self.retransmission_cap();
             self.set_retransmission_cap(cap);
         }
@@ -337,9 +345,9 @@ impl Associations {
 
     /// What time-outs double up to now.
     pub(super) fn retransmission_cap(&self) -> Duration {
-        match self.is_fresh {
-            true => Duration::from_millis(self.fresh_cap.into()),
-            false => self.current.config().retransmission.cap,
+        match self.pace {
+            Pace::Soon => Duration::from_millis(self.fresh_cap.into()),
+            Pace::Patient => self.current.config().retransmission.cap,
         }
     }
 

@@ -30,7 +30,7 @@ use crate::{
     demux::{self, Kind},
     stats::TransportCounters,
 };
-use associations::{Associations, Exchange};
+use associations::{Associations, Exchange, Pace};
 use floe_dtls as dtls;
 use floe_ice::{self as ice, FiveTuple, Transmit};
 use floe_stun as stun;
@@ -373,12 +373,7 @@ impl Transport {
     #[inline]
     pub(crate) fn glance(&self) -> impl Sized + use<> {
         let dtls = (self.dtls.is_silent(), self.dtls.rare.is_any());
-        (
-            self.ice.glance(),
-            self.paths.glance(),
-            dtls,
-            self.dtls.is_fresh,
-        )
+        (self.ice.glance(), self.paths.glance(), dtls, self.dtls.pace)
     }
 
     /// Whether there is a datagram to write. Says yes too often rather than never.
@@ -593,8 +588,11 @@ impl Transport {
     /// A flight lost on a path that works is repeated soon; on one that has stopped answering, with patience.
     fn pace_dtls(&mut self, now: Instant) {
         let fresh = |age: Duration| age <= FRESH_CONSENT;
-        let is_fresh = self.ice.consent_age(now).is_some_and(fresh);
-        self.dtls.set_fresh(is_fresh);
+        self.dtls
+            .set_pace(match self.ice.consent_age(now).is_some_and(fresh) {
+                true => Pace::Soon,
+                false => Pace::Patient,
+            });
     }
 
     fn round_trip_time(&self, path: &FiveTuple) -> Option<Duration> {
