@@ -51,7 +51,7 @@ pub struct Config {
     /// The most pairs of a checklist (RFC 8445 §6.1.2.5). While nothing works, those that found no room come up in the places of
     /// pairs that failed or do not answer. Default: 100.
     pub max_pairs: usize,
-    /// The most signalled remote candidates of a generation. Default: 64.
+    /// The most signalled remote candidates of a generation, those included that were heard before. Default: 64.
     pub max_remote_candidates: usize,
     /// The most local candidates that are added, and as many peer-reflexive ones besides. Default: 64.
     pub max_local_candidates: usize,

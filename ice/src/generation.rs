@@ -185,24 +185,28 @@ impl Generation {
         address: SocketAddr,
         candidate: &Candidate,
     ) -> Option<CandidateId> {
-        let same = |r: &&mut Remote| r.address == address && r.protocol() == candidate.protocol();
-        let known = self.remotes.iter_mut().find(same)?;
-        let id = known.id;
-        if known.kind() == CandidateType::PeerReflexive {
-            *known = Remote::new(id, address, candidate);
-            let end = known.end();
-            let credit = Credit::of(shared.config.timing.transmissions);
-            for pair in self
-                .checklist
-                .pairs
-                .iter_mut()
-                .filter(|pair| pair.remote.id == end.id)
-            {
-                pair.remote = end;
-                pair.credit.add(credit);
-            }
-            self.form_pairs(shared, now, Some(id));
+        let same = |r: &&Remote| r.address == address && r.protocol() == candidate.protocol();
+        let (id, kind) = self.remotes.iter().find(same).map(|r| (r.id, r.kind()))?;
+        if kind != CandidateType::PeerReflexive {
+            return Some(id);
         }
+        if !self.make_room(shared, candidate) {
+            // It stays one of those that were only heard, of which there are few.
+            shared.stats.count_rare(Rare::RemoteCandidatesDropped);
+            return Some(id);
+        }
+        let signalled = Remote::new(id, address, candidate);
+        let end = signalled.end();
+        if let Some(known) = self.remotes.iter_mut().find(|r| r.id == id) {
+            *known = signalled;
+        }
+        let credit = Credit::of(shared.config.timing.transmissions);
+        let pairs = self.checklist.pairs.iter_mut();
+        for pair in pairs.filter(|pair| pair.remote.id == id) {
+            pair.remote = end;
+            pair.credit.add(credit);
+        }
+        self.form_pairs(shared, now, Some(id));
         Some(id)
     }
 

@@ -144,10 +144,11 @@ impl Generation {
         let Some(next) = self.next_left_out(shared) else {
             return self.forget_left_out();
         };
-        if self.make_room_for_pair(shared, now) {
-            let credit = Credit::of(shared.config.timing.transmissions);
-            self.add_pair(shared, next.path, next.local, next.remote, credit);
+        if !self.make_room_for_pair(shared, now) {
+            return self.forget_left_out();
         }
+        let credit = Credit::of(shared.config.timing.transmissions);
+        self.add_pair(shared, next.path, next.local, next.remote, credit);
     }
 
     /// When the next one may come up: when no pair waits for its turn and there is room, or will be.
@@ -159,9 +160,10 @@ impl Generation {
         if waits || self.selected.is_some() || !self.has_left_out() {
             return None;
         }
-        let room =
-            pairs.len() < shared.config.max_pairs || pairs.iter().any(state(PairState::Failed));
-        match room {
+        let room = pairs.len() < shared.config.max_pairs || self.checklist.worst_failed().is_some();
+        // Vetoed pairs stay: where there are no others, nothing more can come up.
+        let hopeless = pairs.iter().all(Pair::is_vetoed);
+        match room || hopeless {
             true => self.search.began,
             false => self.silent(shared).map(|(since, _)| since),
         }

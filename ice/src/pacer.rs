@@ -80,7 +80,8 @@ impl Pacer {
     pub fn try_reserve(&self, now: Instant, ahead: Duration) -> bool {
         let mut state = self.state();
         let next = state.next_from(now);
-        let free = next == now || next + state.interval <= now + ahead;
+        let within = |end| next + state.interval <= end;
+        let free = next == now || now.checked_add(ahead).is_none_or(within);
         if free {
             state.next = Some(next + state.interval);
         }
@@ -122,6 +123,15 @@ mod tests {
         assert_eq!(let_go(10), 1);
         assert_eq!(let_go(40), 3);
         assert_eq!(let_go(1000), 5);
+    }
+
+    #[test]
+    fn no_wait_is_too_long() {
+        #[expect(clippy::disallowed_methods, reason = "some instant to begin with")]
+        let start = Instant::now();
+        let pacer = Pacer::new(Duration::MAX);
+        assert!((0..100).all(|_| pacer.try_reserve(start, Duration::MAX)));
+        assert_eq!(pacer.reserve(start), start + MAX_WAIT * 100);
     }
 
     fn ms(milliseconds: u64) -> Duration {

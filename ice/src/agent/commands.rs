@@ -107,10 +107,20 @@ impl Agent {
         }
         let id = self.shared.next_candidate_id();
         self.shared.locals.push(Local::new(id, candidate));
-        self.current.form_pairs(&mut self.shared, now, Some(id));
-        self.current.replay_early(&mut self.shared, now);
+        self.pair_with(now, id);
         self.update(now);
         Ok(id)
+    }
+
+    /// A candidate of ours is new. Of the old generation it is one too as long as the restart may be taken back.
+    fn pair_with(&mut self, now: Moment, id: CandidateId) {
+        let restarting = self.is_restarting();
+        let previous = self.previous.as_deref_mut();
+        let previous = previous.filter(|old| restarting && old.failed.is_none());
+        for generation in std::iter::once(&mut self.current).chain(previous) {
+            generation.form_pairs(&mut self.shared, now, Some(id));
+            generation.replay_early(&mut self.shared, now);
+        }
     }
 
     /// What is found on a base belongs to the network that the base is on now.

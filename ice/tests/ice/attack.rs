@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 
 use allocation_counter::measure;
 use floe_ice::{
-    Agent, Candidate, Config, DropReason, FiveTuple, Initiation, Received, State, TcpType,
+    Agent, Candidate, CandidateType, Config, DropReason, FiveTuple, Initiation, Received, State,
+    TcpType,
 };
 use floe_stun::{
     AttributeType, ErrorCode, IntegrityAlgorithm, IntegrityKey, Message, Method, RoleAttribute,
@@ -181,6 +182,32 @@ fn what_candidates_are_too_many_is_counted_by_kind() {
     strangers.sort();
     let latest: Vec<_> = (3..11).map(|n| address(9, n)).collect();
     assert_eq!(strangers, latest, "the oldest made room");
+}
+
+// req: I11 I43
+#[test]
+fn who_is_heard_first_and_signalled_then_counts_among_the_signalled() {
+    let mut config = Config::default();
+    config.max_remote_candidates = 4;
+    let mut solo = Solo::checking(Initiation::Responding, config, &[]);
+    // The peer knocks from everywhere, and signals each address a little better than the one before; one of the last is worse.
+    for n in 0..40 {
+        let request = solo.check().bytes();
+        let _ = solo.receive(remote(n), &request);
+        let preference = if n == 38 { 1 } else { 1000 + n };
+        let candidate = Candidate::host(remote(n)).with_local_preference(preference);
+        let signalled = solo.agent.add_remote_candidate(solo.now, candidate);
+        assert!(signalled.unwrap().is_some(), "it is known, if only by ear");
+    }
+    let stats = solo.agent.stats();
+    assert_eq!(stats.remote_candidates_dropped, 36);
+    assert_eq!(stats.peer_reflexive_replaced, 0);
+    let pairs = solo.agent.candidate_pairs().map(|pair| pair.pair);
+    let mut known: Vec<_> = pairs.map(|p| (p.path.remote, p.remote)).collect();
+    known.sort();
+    let host = |n| (remote(n), CandidateType::Host);
+    let heard = (remote(38), CandidateType::PeerReflexive);
+    assert_eq!(known, [host(35), host(36), host(37), heard, host(39)]);
 }
 
 // req: I42 I43

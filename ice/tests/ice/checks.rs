@@ -362,3 +362,21 @@ fn the_shared_pacer_serves_gathering_too_and_holds_back_neither_nomination_nor_c
     solo.run_for(secs(7));
     assert!(!solo.take_requests().is_empty(), "and consent is asked for");
 }
+
+// req: I5
+#[test]
+fn the_slot_of_an_agent_that_is_closed_is_the_next_one_s() {
+    let pacer = std::sync::Arc::new(floe_ice::Pacer::new(secs(1)));
+    let mut config = Config::default();
+    config.pacer = Some(pacer.clone());
+    let mut solo = Solo::checking(Initiation::Initiating, config, &remotes(2));
+    let start = solo.now;
+    solo.run_for(ms(100));
+    assert_eq!(
+        solo.take_requests().len(),
+        1,
+        "the second waits for its slot"
+    );
+    solo.agent.close(solo.now);
+    assert_eq!(pacer.reserve(solo.now), start + secs(1));
+}

@@ -914,3 +914,21 @@ fn each_end_of_a_path_is_told_with_its_reason_before_the_state_it_leads_to() {
     solo.drain();
     assert_eq!(losses(&solo), []);
 }
+
+// req: I15 I21
+#[test]
+fn traffic_speaks_for_the_path_of_the_old_generation_too() {
+    for heard in [true, false] {
+        let mut solo = in_a_call();
+        solo.agent.restart(solo.now, None, None).unwrap();
+        for _ in 0..20 {
+            solo.run_for(secs(1));
+            if heard {
+                solo.agent.note_authenticated_traffic(solo.now);
+            }
+        }
+        let doubted = State::Disconnected;
+        let transitions = solo.transitions();
+        assert_eq!(transitions.iter().any(|t| t.to == doubted), !heard);
+    }
+}

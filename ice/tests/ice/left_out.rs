@@ -204,3 +204,37 @@ fn while_some_are_left_out_it_is_no_dead_end_that_all_others_have_failed() {
     }
     assert_eq!((checks.len(), solo.agent.state()), (2, State::Checking));
 }
+
+// req: I3 I43
+#[test]
+fn a_vetoed_pair_that_failed_makes_no_room_and_no_haste() {
+    let mut config = Config::default();
+    config.max_pairs = 2;
+    let mut solo = Solo::checking(Initiation::Initiating, config, &remotes(6));
+    solo.agent.local_candidates_complete(solo.now);
+    solo.agent.remote_candidates_complete(solo.now);
+    let first = solo.agent.candidate_pairs().next().unwrap().pair;
+    solo.agent.veto(solo.now, first.id).unwrap();
+    refuse(&mut solo, first.path.remote, ErrorCode::BAD_REQUEST);
+    // The others have the one place that is left, one after the other; `run_for` holds the agent to the timer law.
+    solo.run_for(secs(100));
+    assert_eq!(turns(&mut solo), &remotes(6)[1..]);
+    assert_eq!(solo.agent.state(), State::Failed);
+}
+
+// req: I3 I43
+#[test]
+fn where_all_pairs_are_vetoed_nothing_is_waited_for() {
+    let mut config = Config::default();
+    config.max_pairs = 2;
+    let mut solo = Solo::checking(Initiation::Initiating, config, &remotes(6));
+    solo.agent.local_candidates_complete(solo.now);
+    solo.agent.remote_candidates_complete(solo.now);
+    let pairs: Vec<_> = solo.agent.candidate_pairs().map(|p| p.pair.id).collect();
+    for pair in pairs {
+        solo.agent.veto(solo.now, pair).unwrap();
+    }
+    solo.run_for(secs(100));
+    assert_eq!(turns(&mut solo), remotes(2));
+    assert_eq!(solo.agent.state(), State::Failed);
+}

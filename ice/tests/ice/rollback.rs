@@ -2,8 +2,8 @@
 //! (RFC 8445 §9).
 
 use floe_ice::{
-    Candidate, Config, DropReason, Event, GatheringState, Initiation, Mode, Parameters, Reason,
-    Received, RemoteParameters, Role, State, Timing,
+    Candidate, Config, DropReason, Event, FiveTuple, GatheringState, Initiation, Mode, Parameters,
+    Reason, Received, RemoteParameters, Role, State, Timing,
 };
 use floe_stun::{Class, ErrorCode};
 
@@ -372,7 +372,7 @@ fn nothing_of_a_generation_that_was_given_up_is_sent_or_answered() {
         request
     };
     // A check and an answer wait to be sent when it is given up, and the next one begins at once.
-    let path = floe_ice::FiveTuple::udp(local(), remote(0));
+    let path = FiveTuple::udp(local(), remote(0));
     assert_eq!(
         solo.agent.handle_datagram(solo.now, path, &request.bytes()),
         Received::Handled
@@ -604,4 +604,26 @@ fn a_lite_agent_takes_its_restart_back() {
     assert_eq!(*story.b.agent.local_parameters(), old);
     story.run_for(secs(60));
     assert_completed(&story);
+}
+
+// req: I13 I15
+#[test]
+fn a_socket_that_came_during_a_restart_is_the_old_generation_s_too() {
+    let new = crate::support::address(1, 5);
+    let known = [remote(0)];
+    let mut solo = Solo::checking(Initiation::Initiating, Config::default(), &known);
+    solo.run_for(ms(100));
+    solo.agent.restart(solo.now, None, None).unwrap();
+    let host = Candidate::host(new);
+    solo.agent.add_local_candidate(solo.now, host).unwrap();
+    solo.take();
+    solo.agent.rollback_restart(solo.now).unwrap();
+    solo.run_for(secs(1));
+    let checks = solo.take_requests();
+    let check = checks.iter().find(|check| check.path.local == new);
+    let check = check.expect("its pair is checked");
+    let response = solo.success_to(check, new);
+    let path = FiveTuple::udp(new, remote(0));
+    let _ = solo.agent.handle_datagram(solo.now, path, &response);
+    assert_eq!(solo.agent.send_path(), Some(path));
 }
