@@ -60,7 +60,7 @@ impl Effort {
 type Measurement = fn(Effort) -> io::Result<Vec<Table>>;
 
 /// All there is to measure, in this order.
-const TABLES: [(&str, Measurement); 11] = [
+const TABLES: [(&str, Measurement); 12] = [
     ("stun", |_| Ok(vec![codec()])),
     ("consent", |effort| Ok(vec![keepalive(effort)])),
     ("rejection", |effort| Ok(vec![rejection(effort)])),
@@ -70,6 +70,7 @@ const TABLES: [(&str, Measurement); 11] = [
     ("records", |effort| Ok(vec![dtls::records(effort)])),
     ("memory", |effort| Ok(vec![dtls::memory(effort)?])),
     ("loss", |effort| Ok(vec![dtls::loss(effort)])),
+    ("tail", |effort| Ok(vec![dtls::tail(effort)])),
     ("scale", |effort| Ok(vec![at_scale(effort)?])),
     ("endpoint", endpoint::tables),
 ];

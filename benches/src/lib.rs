@@ -29,6 +29,7 @@ pub mod report;
 pub mod scale;
 pub mod sessions;
 pub mod steering;
+pub mod tail;
 pub mod verdict;
 
 use std::borrow::Cow;

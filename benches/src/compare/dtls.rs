@@ -10,6 +10,7 @@ use crate::dtls::{
 };
 use crate::handshake::HandshakeFloor;
 use crate::report::{Cell, Table};
+use crate::tail::{self, Place};
 use crate::{Subject, median, medians_of};
 
 use CryptoBackend::{AwsLcRs, Ring};
@@ -72,10 +73,7 @@ pub(super) fn handshakes(effort: Effort) -> Table {
                 .map(|stack| Subject::slow(stack.name(), || stack.handshake())),
         );
         let times = medians_of(&mut subjects, effort.of(31, 401));
-        let name = match backend {
-            Ring => "ring",
-            _ => "aws-lc-rs",
-        };
+        let name = name_of(backend);
         let measured = table
             .rows()
             .any(|row| row == format!("floor, {name}, {group}"));
@@ -281,4 +279,50 @@ fn cell_of(courses: &[Option<u64>]) -> Cell {
             ("failures", failures as f64, ""),
         ],
     )
+}
+
+/// What a burst of handshakes does to the datagrams behind it (T71).
+#[must_use]
+pub(super) fn tail(effort: Effort) -> Table {
+    let mut table = Table::new(
+        "tail",
+        "Beside a burst of 64 handshakes: how long a datagram waits and takes, µs, median / p99.9",
+        &["media", "an application record", "a consent check"],
+    );
+    let places = [
+        (Place::Nowhere, "no handshakes"),
+        (Place::Same, "on the same endpoint"),
+        (Place::Other, "on another endpoint"),
+    ];
+    let rounds = if effort == Effort::Quick { 2 } else { 5 };
+    for kind in tail::KINDS {
+        for (place, name) in places {
+            let waits = tail::waits(kind, place, rounds);
+            let (version, backend, group) = kind;
+            let backend = name_of(backend);
+            let row = format!("{version}, {backend}, {group}: {name}");
+            table.row(&row, waits.iter().map(|waits| tail_of(waits)).collect());
+        }
+    }
+    table
+}
+
+/// Of waits in nanoseconds, the shortest first.
+fn tail_of(waits: &[f64]) -> Cell {
+    let at = |share: f64| {
+        let index = (waits.len() as f64 * share) as usize;
+        waits.get(index).map_or(f64::NAN, |nanos| nanos / 1000.0)
+    };
+    let [median, tail] = [0.5, 0.999].map(at);
+    Cell::parts(
+        format!("{median:.1} / {tail:.1}"),
+        &[("median", median, "µs"), ("p99.9", tail, "µs")],
+    )
+}
+
+fn name_of(backend: CryptoBackend) -> &'static str {
+    match backend {
+        Ring => "ring",
+        _ => "aws-lc-rs",
+    }
 }

@@ -471,9 +471,11 @@ impl Connection {
 
     fn queue_alert(&mut self, alert: Alert) {
         let work = self.affairs.wake(&self.config);
-        if work.alerts.iter().count() < MAX_ALERTS {
-            work.alerts.push_back((self.records.write_epoch(), alert));
+        // The oldest gives way: what ends a connection comes last.
+        if work.alerts.iter().count() == MAX_ALERTS {
+            work.alerts.pop_front();
         }
+        work.alerts.push_back((self.records.write_epoch(), alert));
     }
 
     /// Ends the connection with close_notify (RFC 5246 §7.2.1). Idempotent.

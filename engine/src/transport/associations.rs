@@ -524,7 +524,29 @@ fn side_after(
     }
 }
 
-/// Whether the first record of a datagram is of epoch 0 (RFC 6347 §4.1).
+/// Whether the first record of a datagram is of epoch 0 (RFC 6347 §4.1). A unified header, which has other things in the place of
+/// the epoch, is always of a protected one (RFC 9147 §4).
 fn is_plaintext(datagram: &[u8]) -> bool {
-    datagram.get(3..5) == Some(&[0, 0])
+    let is_unified = datagram.first().is_some_and(|first| first >> 5 == 1);
+    !is_unified && datagram.get(3..5) == Some(&[0, 0])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_plaintext;
+
+    // req: T65
+    #[test]
+    fn what_has_a_unified_header_is_not_plaintext_whatever_stands_in_it() {
+        let long = [22, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 7, 0, 1, 0];
+        assert!(is_plaintext(&long));
+        let mut protected = long;
+        protected[4] = 1;
+        assert!(!is_plaintext(&protected) && !is_plaintext(&long[..4]));
+        for first in 0x20..0x40 {
+            protected[0] = first;
+            protected[4] = 0;
+            assert!(!is_plaintext(&protected), "{first:#x}");
+        }
+    }
 }

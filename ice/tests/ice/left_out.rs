@@ -203,6 +203,10 @@ fn while_some_are_left_out_it_is_no_dead_end_that_all_others_have_failed() {
         let _ = solo.receive(check.path.remote, &refusal);
     }
     assert_eq!((checks.len(), solo.agent.state()), (2, State::Checking));
+    solo.run_for(ms(60));
+    refuse(&mut solo, remote(2), ErrorCode::BAD_REQUEST);
+    solo.run_for(ms(60));
+    assert_eq!(solo.agent.state(), State::Disconnected, "now it is");
 }
 
 // req: I3 I43

@@ -1,6 +1,6 @@
 //! Peer-reflexive candidates that are signalled later (RFC 8838 §11.4).
 
-use floe_ice::{Candidate, CandidateType, Config, Event, Initiation, PairState, Received};
+use floe_ice::{Candidate, CandidateType, Config, Event, Initiation, Mode, PairState, Received};
 
 use crate::support::solo::{Solo, local, remote};
 use crate::support::{address, ms, secs};
@@ -137,4 +137,21 @@ fn a_stranger_that_is_signalled_gets_the_pairs_it_lacked() {
     let theirs = Candidate::host(remote(0));
     solo.agent.add_remote_candidate(solo.now, theirs).unwrap();
     assert_eq!(paths(&solo), [(local(), remote(0)), (second, remote(0))]);
+}
+
+// req: I2 I10
+#[test]
+fn an_address_that_an_answer_names_is_on_the_network_of_its_base() {
+    let mut solo = Solo::new(Mode::Full, Initiation::Initiating, Config::default());
+    let ours = Candidate::host(local()).with_epoch(3);
+    solo.agent.add_local_candidate(solo.now, ours).unwrap();
+    solo.meet();
+    let theirs = Candidate::host(remote(0));
+    solo.agent.add_remote_candidate(solo.now, theirs).unwrap();
+    let check = solo.take_requests().remove(0);
+    let mapped = solo.success_to(&check, address(7, 7));
+    assert_eq!(solo.receive(remote(0), &mapped), Received::Handled);
+    let found = solo.agent.local_candidates().last().unwrap();
+    assert_eq!(found.kind(), CandidateType::PeerReflexive);
+    assert_eq!((found.address(), found.epoch()), (Some(address(7, 7)), 3));
 }

@@ -80,6 +80,11 @@ fn a_flood_of_requests_to_renegotiate_queues_a_few_alerts() {
     let dropped = Received::Dropped(DropReason::LateHandshake);
     assert_eq!(ends.client.handle_datagram(ends.now, &mut old), dropped);
     assert_eq!(ends.client.state(), State::Connected);
+    // They are in the way of nothing that matters more.
+    ends.client.close(ends.now);
+    assert_eq!(ends.client.work().alerts.iter().count(), MAX_ALERTS);
+    ends.run();
+    assert_eq!(ends.server.state(), State::Closed);
 }
 
 // req: T23

@@ -11,10 +11,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use floe::{Endpoint, Transport, TransportId};
-use floe_benches::call::{self, Leg, MTU, Security};
-use floe_benches::nanoseconds;
 use floe_dtls::{self as dtls, CryptoBackend, Identity, NamedGroup, ProtocolVersion};
 use floe_ice::FiveTuple;
+
+use crate::call::{self, Leg, MTU, Security};
+use crate::nanoseconds;
 
 /// Connected transports that go on while others begin.
 const CONNECTED: u16 = 64;
@@ -31,74 +32,50 @@ const DELAY: Duration = Duration::from_millis(5);
 /// How long is looked at, from the beginning of the burst.
 const WINDOW: Duration = Duration::from_millis(600);
 
-/// How often each table's line is measured; the waits of all rounds are put together.
-const ROUNDS: u8 = 5;
+/// With whom hands are shaken.
+pub type Kind = (ProtocolVersion, CryptoBackend, NamedGroup);
 
-fn main() {
-    for (version, backend, group) in [
-        (
-            ProtocolVersion::DTLS1_2,
-            CryptoBackend::Ring,
-            NamedGroup::X25519,
-        ),
-        (
-            ProtocolVersion::DTLS1_3,
-            CryptoBackend::Ring,
-            NamedGroup::X25519,
-        ),
-        (
-            ProtocolVersion::DTLS1_3,
-            CryptoBackend::AwsLcRs,
-            NamedGroup::X25519MLKEM768,
-        ),
-    ] {
-        println!(
-            "\nwith {BURST} handshakes at once, {version}, {backend:?}, {group}\n{:<40}{:>10}{:>10}{:>10}{:>10}",
-            "", "p50 µs", "p99 µs", "p99.9 µs", "max µs"
-        );
-        for (place, name) in [
-            (Place::Nowhere, "no handshakes"),
-            (Place::Same, "on the same endpoint"),
-            (Place::Other, "on another endpoint"),
-        ] {
-            let mut waits = [vec![], vec![], vec![]];
-            for round in 0..ROUNDS {
-                let mut world = World::new(round, version, backend, group);
-                for (all, these) in waits.iter_mut().zip(world.run(place)) {
-                    all.extend(these);
-                }
-            }
-            for (what, waits) in ["media", "record", "consent"].into_iter().zip(waits) {
-                print_line(&format!("{what}, {name}"), waits);
-            }
+/// What the burst may be made of.
+pub const KINDS: [Kind; 3] = [
+    (
+        ProtocolVersion::DTLS1_2,
+        CryptoBackend::Ring,
+        NamedGroup::X25519,
+    ),
+    (
+        ProtocolVersion::DTLS1_3,
+        CryptoBackend::Ring,
+        NamedGroup::X25519,
+    ),
+    (
+        ProtocolVersion::DTLS1_3,
+        CryptoBackend::AwsLcRs,
+        NamedGroup::X25519MLKEM768,
+    ),
+];
+
+/// The waits of media, records and consent checks, in nanoseconds: those of all rounds, the shortest first.
+#[must_use]
+pub fn waits(kind: Kind, place: Place, rounds: u8) -> [Vec<f64>; 3] {
+    let mut waits = [vec![], vec![], vec![]];
+    for round in 0..rounds {
+        let mut world = World::new(round, kind);
+        for (all, these) in waits.iter_mut().zip(world.run(place)) {
+            all.extend(these);
         }
     }
-}
-
-fn print_line(name: &str, mut waits: Vec<f64>) {
-    waits.sort_by(f64::total_cmp);
-    let at = |share: f64| {
-        let index = (waits.len() as f64 * share) as usize;
-        waits
-            .get(index.min(waits.len() - 1))
-            .copied()
-            .unwrap_or(f64::NAN)
-            / 1000.0
-    };
-    println!(
-        "{name:<40}{:>10.1}{:>10.1}{:>10.1}{:>10.1}",
-        at(0.5),
-        at(0.99),
-        at(0.999),
-        at(1.0)
-    );
+    waits.iter_mut().for_each(|waits| waits.sort_by(f64::total_cmp));
+    waits
 }
 
 /// Where hands are shaken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+pub enum Place {
+    /// There is no burst.
     Nowhere,
+    /// On the endpoint of the connected transports.
     Same,
+    /// On an endpoint of another thread; transports move over when they are connected.
     Other,
 }
 
@@ -183,7 +160,7 @@ struct World {
 
 impl World {
     /// With all the steady transports connected.
-    fn new(round: u8, version: ProtocolVersion, backend: CryptoBackend, group: NamedGroup) -> Self {
+    fn new(round: u8, (version, backend, group): Kind) -> Self {
         let identity = Arc::new(Identity::generate().expect("a key and its certificate"));
         let now = call::epoch();
         let endpoint = |seed| {
