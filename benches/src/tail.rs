@@ -64,7 +64,9 @@ pub fn waits(kind: Kind, place: Place, rounds: u8) -> [Vec<f64>; 3] {
             all.extend(these);
         }
     }
-    waits.iter_mut().for_each(|waits| waits.sort_by(f64::total_cmp));
+    waits
+        .iter_mut()
+        .for_each(|waits| waits.sort_by(f64::total_cmp));
     waits
 }
 
