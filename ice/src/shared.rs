@@ -251,6 +251,13 @@ impl Shared {
     }
 }
 
+/// An agent that is let go of without a word holds up nobody either.
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.return_slot();
+    }
+}
+
 /// The answers that wait to be written: one in place, because a caller that drains never has two; more in [`Passing`].
 #[derive(Debug, Default)]
 pub(crate) struct Responses {

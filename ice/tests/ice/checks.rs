@@ -188,6 +188,30 @@ fn agents_that_share_a_pacer_share_its_slots() {
     assert_eq!(checks[0].path.remote, remote(5));
 }
 
+// req: I5
+#[test]
+fn who_needs_its_slot_no_more_leaves_it_to_the_next_however_it_ends() {
+    type End = fn(Solo);
+    let ends: [End; 2] = [drop, |mut solo| solo.agent.close(solo.now)];
+    for end in ends {
+        let pacer = std::sync::Arc::new(floe_ice::Pacer::new(secs(10)));
+        let mut config = Config::default();
+        config.pacer = Some(pacer.clone());
+        let solo = || Solo::checking(Initiation::Initiating, config.clone(), &remotes(1));
+        let (mut first, second, third) = (solo(), solo(), solo());
+        assert_eq!(first.take_requests().len(), 1);
+        let now = first.now;
+        // They wait for the slots at 10 s and 20 s.
+        end(second);
+        assert_eq!(pacer.reserve(now), now + secs(10));
+        assert_eq!(pacer.reserve(now), now + secs(30));
+        end(third);
+        assert_eq!(pacer.reserve(now), now + secs(20));
+        drop(first);
+        assert_eq!(pacer.reserve(now), now + secs(40), "its own has been used");
+    }
+}
+
 // req: I5 I20
 #[test]
 fn over_tcp_nothing_is_repeated_and_consent_is_asked_for_all_the_same() {
