@@ -10,8 +10,8 @@
 //!
 //! To set, move or clear a deadline is to link or unlink a list element: O(1). The earliest is found by three bitmap look-ups. Since
 //! every list holds one millisecond, nothing ever cascades from coarse lists to fine ones: no work but that of who is due, and no
-//! wake-up but for one. What ICE waits for lies within the ring; only DTLS has deadlines beyond it, and those go into a pairing heap
-//! through the same links (O(log n), amortised), and stay there until they are due or moved.
+//! wake-up but for one. What ICE waits for lies within the ring; only DTLS has deadlines beyond it, and those go into a binary heap
+//! through the same links (O(log n) at worst), and stay there until they are due or moved.
 //!
 //! Deadlines are rounded up to whole milliseconds, what is due already is due at once. Nothing is set for an instant that has been
 //! handled: [`handle_until`](Wheel::handle_until) moves the floor to the millisecond after it, so that no machine can stop the others by
@@ -30,8 +30,9 @@ pub(super) trait Timers {
 pub(super) struct Timer {
     /// Due at this millisecond, or [`NEVER`].
     at: u64,
-    /// In a list: the one before. In the heap: the elder sibling, or the parent of the first child.
+    /// In a list: the one before. In the heap: the parent.
     pub(super) prev: u32,
+    /// In a list: the one behind. In the heap: the second child.
     pub(super) next: u32,
     /// The first child in the heap, or [`IN_RING`].
     pub(super) child: u32,

@@ -235,3 +235,51 @@ fn a_clock_that_goes_back_makes_nothing_due_again() {
     wheel.handle_until(at(7_200_001));
     assert_eq!(wheel.pop(&mut timers), Some(1));
 }
+
+/// Timers that count how often one of them is looked at.
+struct Watched(Vec<Timer>, u64);
+
+impl Timers for Watched {
+    fn timer(&mut self, slot: u32) -> &mut Timer {
+        self.1 += 1;
+        self.0.timer(slot)
+    }
+}
+
+// req: I50
+#[test]
+fn no_deadline_far_away_waits_for_the_mass_of_the_others() {
+    let epoch = Trial::new().epoch;
+    let at = |seconds| epoch + Duration::from_secs(seconds);
+    const MANY: u32 = 1 << 16;
+    let (mut wheel, mut timers) = (Wheel::new(), Watched(vec![Timer::IDLE; MANY as usize], 0));
+    let mut most = 0;
+    let mut looked = |timers: &mut Watched| most = std::mem::take(&mut timers.1).max(most);
+    // In the order that fills a heap with the least work, which is then to be done by who comes first.
+    for slot in 0..MANY {
+        let deadline = at(1000 + u64::from(slot));
+        wheel.set(&mut timers, epoch, slot, Some(deadline));
+        looked(&mut timers);
+    }
+    // Some are cleared, some move to the front, one is due now and then.
+    for slot in (0..MANY).step_by(5) {
+        wheel.set(&mut timers, epoch, slot, None);
+        looked(&mut timers);
+    }
+    for slot in (1..MANY).step_by(5).rev() {
+        wheel.set(&mut timers, epoch, slot, Some(at(900)));
+        looked(&mut timers);
+    }
+    let mut woken = 0;
+    for seconds in [899, 900, 1500, 70_000] {
+        wheel.handle_until(at(seconds));
+        while wheel.pop(&mut timers).is_some() {
+            woken += 1;
+            looked(&mut timers);
+        }
+    }
+    assert_eq!(woken, MANY - MANY.div_ceil(5));
+    assert!(timers.0.iter().all(|timer| *timer == Timer::IDLE));
+    // Twice down the tree and once up, with some looks at each of its sixteen levels.
+    assert!(most < 16 * 25, "{most}");
+}
