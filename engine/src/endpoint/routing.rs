@@ -230,22 +230,22 @@ impl Endpoint {
         path: FiveTuple,
         quoted: &[u8],
     ) -> Outcome<'static> {
-        let transaction = TransactionId::quoted(quoted);
-        let id = transaction.and_then(|transaction| {
-            let former = || self.routes.by_former_transaction(now, &transaction).next();
-            self.by_transaction(&transaction).or_else(former)
-        });
-        let Some(id) = id else {
+        let Some(transaction) = TransactionId::quoted(quoted) else {
             return self.drop(DropReason::UnknownTransaction);
         };
-        let report = |transport: &mut Transport| transport.handle_unreachable(now, path, quoted);
-        match self.touch(now, id, report) {
-            Some(received) => Outcome::Routed {
-                transport: id,
-                received,
-            },
-            None => self.drop(DropReason::UnknownTransaction),
+        let former = self.routes.by_former_transaction(now, &transaction).next();
+        let asked = [self.by_transaction(&transaction), former];
+        for id in asked.into_iter().flatten() {
+            let report =
+                |transport: &mut Transport| transport.handle_unreachable(now, path, quoted);
+            let received = self.touch(now, id, report);
+            let outcome = received.map(|received| Outcome::routed(id, received));
+            // Who has the slot now of one that moved knows nothing of it.
+            if let Some(outcome) = outcome.filter(|outcome| !is_unknown(outcome)) {
+                return outcome;
+            }
         }
+        self.drop(DropReason::UnknownTransaction)
     }
 
     fn deliver<'d>(

@@ -5,7 +5,7 @@ use crate::{
     support::{self, FULL_ACTIVE, FULL_ACTPASS, Host},
 };
 use floe::{
-    ApiMisuse, Endpoint, Event, Outcome, Received, Transport, TransportId,
+    ApiMisuse, DropReason, Endpoint, Event, Outcome, Received, Transport, TransportId,
     dtls::{ProtocolVersion, Side},
     ice::{self, FiveTuple},
 };
@@ -138,6 +138,66 @@ fn an_answer_to_a_check_of_before_finds_the_transport_after_the_move() {
     pair.run_for(Duration::from_millis(2100));
     assert_eq!(answered(&pair.b, b), before + 1);
     assert_eq!(pair.b.endpoint.stats().dropped.total(), 0);
+}
+
+// req: T71 S10 I58
+#[test]
+fn who_lives_now_where_a_check_was_sent_from_does_not_keep_its_answer() {
+    for is_answered in [true, false] {
+        let mut pair = support::world(79);
+        let (a, _) = support::signalled(&mut pair, FULL_ACTPASS, FULL_ACTIVE);
+        let (now, mut buf) = (pair.now(), [0; 1500]);
+        let check = pair.a.endpoint.poll_transmit(&mut buf).expect("a check");
+        let mut bytes = buf[..check.len].to_vec();
+        // It moves up, and a newcomer is in its place.
+        let moved = pair.a.endpoint.detach(a).unwrap();
+        let newcomer = support::create(
+            &mut pair.a.endpoint,
+            now,
+            ice::Mode::Full,
+            ice::Initiation::Initiating,
+        );
+        let a = pair.a.endpoint.attach(now, moved).unwrap();
+        let mut answer;
+        let outcome = if is_answered {
+            let there = FiveTuple::udp(check.path.remote, check.path.local);
+            let _ = pair.b.endpoint.handle_datagram(now, there, &mut bytes);
+            let sent = std::iter::from_fn(|| {
+                pair.b
+                    .endpoint
+                    .poll_transmit(&mut buf)
+                    .map(|t| buf[..t.len].to_vec())
+            })
+            .find(|datagram| datagram[0] == 1);
+            answer = sent.expect("it is answered");
+            pair.a
+                .endpoint
+                .handle_datagram(now, check.path, &mut answer)
+        } else {
+            pair.a.endpoint.handle_unreachable(now, check.path, &bytes)
+        };
+        let expected = Outcome::Routed {
+            transport: a,
+            received: Received::Handled,
+        };
+        assert_eq!(outcome, expected, "{is_answered}");
+        let pairs: Vec<_> = pair.a.transport(a).ice().candidate_pairs().collect();
+        let expected = if is_answered {
+            ice::PairState::Succeeded
+        } else {
+            ice::PairState::Failed
+        };
+        assert_eq!(pairs[0].state, expected);
+        // What neither knows is dropped.
+        let stranger = crafted::response(&support::parameters_of(&pair.a.endpoint, newcomer));
+        let outcome = pair
+            .a
+            .endpoint
+            .handle_unreachable(now, check.path, &stranger);
+        let unknown = DropReason::UnknownTransaction;
+        assert_eq!(outcome, Outcome::Dropped(unknown));
+        assert_eq!(pair.a.endpoint.stats().dropped.total(), 1);
+    }
 }
 
 // req: T71
