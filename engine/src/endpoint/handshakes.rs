@@ -3,7 +3,8 @@
 //!
 //! Key exchange, signatures and certificates cost a thousand times what a consent check does. Where the caller has asked for it,
 //! what would begin or continue a DTLS handshake is kept here, and done one piece at a time when the caller has nothing better to
-//! do. A handshake keeps its age from its first piece to its end. All of it is bounded: so many handshakes, so many
+//! do. A handshake keeps its age from its first piece to its end, or until it has had more pieces done than one needs that gets on: then
+//! it is the youngest, so that no peer that sends and sends holds up the others. All of it is bounded: so many handshakes, so many
 //! datagrams and bytes of each.
 
 use super::{Endpoint, keyed::Keyed};
@@ -18,6 +19,8 @@ use std::{
 const PER_HANDSHAKE: usize = 8;
 /// And their bytes together: more than any flight with a chain of certificates in it.
 const BYTES: usize = 20_000;
+/// How many pieces of a handshake are done before it loses its age: several times what one takes, flights that are repeated among them.
+const PER_AGE: u32 = 32;
 
 #[derive(Debug)]
 pub(super) struct Handshakes {
@@ -25,8 +28,16 @@ pub(super) struct Handshakes {
     most: Option<usize>,
     /// Those that have something to do, by age.
     waiting: BTreeMap<u64, Waiting>,
-    ages: HashMap<TransportId, u64, Keyed>,
+    ages: HashMap<TransportId, Age, Keyed>,
     next_age: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Age {
+    /// The lowest is the oldest.
+    number: u64,
+    /// Pieces of it that were done at this age.
+    done: u32,
 }
 
 #[derive(Debug)]
@@ -126,7 +137,25 @@ impl Handshakes {
         if oldest.get().work.is_empty() {
             oldest.remove();
         }
+        self.grow_young(transport);
         Some((transport, work?))
+    }
+
+    /// One more piece is done. Who has had too many goes behind everybody else.
+    fn grow_young(&mut self, transport: TransportId) {
+        let Some(age) = self.ages.get_mut(&transport) else {
+            return;
+        };
+        age.done += 1;
+        if age.done < PER_AGE {
+            return;
+        }
+        self.next_age += 1;
+        let number = self.next_age;
+        let before = std::mem::replace(age, Age { number, done: 0 });
+        if let Some(waiting) = self.waiting.remove(&before.number) {
+            self.waiting.insert(number, waiting);
+        }
     }
 
     /// This transport's handshake is over, or gone.
@@ -134,20 +163,21 @@ impl Handshakes {
         if !self.ages.is_empty()
             && let Some(age) = self.ages.remove(&transport)
         {
-            self.waiting.remove(&age);
+            self.waiting.remove(&age.number);
         }
     }
 
     fn age_of(&mut self, transport: TransportId) -> Option<u64> {
         if let Some(age) = self.ages.get(&transport) {
-            return Some(*age);
+            return Some(age.number);
         }
         if self.ages.len() >= self.most? {
             return None;
         }
         self.next_age += 1;
-        self.ages.insert(transport, self.next_age);
-        Some(self.next_age)
+        let number = self.next_age;
+        self.ages.insert(transport, Age { number, done: 0 });
+        Some(number)
     }
 }
 
@@ -262,6 +292,37 @@ mod tests {
             assert!(handshakes.push(id(number), datagram(0)));
         }
         assert_eq!(order(&mut handshakes), [id(4), id(3)]);
+    }
+
+    #[test]
+    fn who_always_has_more_to_do_is_the_youngest_in_the_end() {
+        let mut handshakes = Handshakes::new(Some(10), Keyed::new([1; 16]));
+        for number in [1, 2, 3] {
+            assert!(handshakes.push(id(number), datagram(0)));
+            assert!(handshakes.push(id(number), datagram(1)));
+        }
+        let (mut pieces, mut order) = (0, Vec::new());
+        while pieces < 3 * PER_AGE {
+            let (next, _) = handshakes
+                .pop()
+                .expect("the first always has something to do");
+            pieces += 1;
+            if next == id(1) {
+                assert!(handshakes.push(id(1), datagram(pieces as u8)));
+            } else {
+                order.push((next, pieces));
+            }
+        }
+        // Both of the others are through after that many, each without losing its own turn to the other.
+        let expected = [2, 2, 3, 3].map(id).into_iter().zip(PER_AGE + 1..);
+        assert_eq!(order, expected.collect::<Vec<_>>());
+        // What waits goes along, in its order; who begins later waits for no more either.
+        assert!(handshakes.push(id(4), datagram(0)));
+        assert!(handshakes.push(id(1), datagram(200)));
+        let ids = self::order(&mut handshakes);
+        assert_eq!(ids.iter().filter(|next| **next == id(4)).count(), 1);
+        handshakes.forget(id(1));
+        assert_eq!(handshakes.len(), 0);
     }
 
     #[test]

@@ -196,6 +196,33 @@ fn handshakes_of_a_client_wait_for_live_sessions() {
     live_sessions_wait_for_one_piece_at_most(215, Setup::Active);
 }
 
+/// The oldest of all never comes to an end, and always has something more to say.
+// req: T71
+#[test]
+fn who_sends_junk_for_a_handshake_holds_up_the_others_for_a_while_only() {
+    let mut crowd = crowd(216, Some(10_000));
+    let mut storm = Storm::new(&mut crowd, Setup::Passive);
+    let junk_path = FiveTuple::udp(server_address(), storm_address(0));
+    let (start, mut number, mut junk) = (crowd.now, 0u32, 0);
+    while storm.connected.len() + 1 < storm.sessions.len() {
+        crowd.run_for(ms(1), |crowd| {
+            storm.exchange(crowd);
+            // A plaintext handshake record of four bytes that begin no message.
+            number += 1;
+            let mut record = vec![22, 254, 253, 0, 0, 0, 0];
+            record.extend(number.to_be_bytes());
+            record.extend([0, 4]);
+            record.extend(number.to_be_bytes());
+            crowd.inject(junk_path, record);
+            junk += 1;
+        });
+        crowd.consent_is_on_time(&[], ms(8000));
+        let took = crowd.now - start;
+        assert!(took < Duration::from_secs(30), "{:?}", storm.connected);
+    }
+    assert!(junk > 100, "{junk}");
+}
+
 #[test]
 fn without_waiting_live_sessions_wait_for_handshakes() {
     let mut crowd = crowd(212, None);
