@@ -11,9 +11,9 @@ use thiserror::Error;
 use crate::config::{Setup, Side};
 
 /// Which association of a transport a connection or a set of keys belongs to: 0 for the first, one more for each
-/// successor.
+/// successor, and 0 again after 65 535.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct AssociationId(u32);
+pub struct AssociationId(u16);
 
 impl AssociationId {
     pub(crate) fn next(self) -> Self {

@@ -15,7 +15,7 @@ use std::time::Instant;
 
 use crate::config::Config;
 use crate::crypto::random::Randomness;
-use crate::event::Event;
+use crate::event::{Event, State};
 use crate::fingerprint::RemoteIdentity;
 use crate::flight::{Flight, Kept, Sender};
 use crate::msgs::alert::Alert;
@@ -54,6 +54,8 @@ pub(super) struct Work {
     pub(super) timers: TimerTable,
     pub(super) events: Queue<Event>,
     pub(super) alerts: Queue<(Epoch, Alert)>,
+    /// The state that the last event said.
+    pub(super) announced: State,
     pub(super) opening: Opening,
     pub(super) key_updates: KeyUpdates,
     pub(super) spare_ids: SpareIds,
@@ -80,6 +82,7 @@ impl Affairs {
             events: Queue::default(),
             alerts: Queue::default(),
             opening,
+            announced: State::New,
             key_updates: KeyUpdates::default(),
             spare_ids: SpareIds::default(),
         }))
@@ -216,6 +219,8 @@ impl Rest {
                 amplification: Amplification::Unlimited,
                 suspected_alert: None,
             },
+            // No other state rests.
+            announced: State::Connected,
             key_updates: KeyUpdates::default(),
             spare_ids: SpareIds::default(),
         }

@@ -1,6 +1,6 @@
 //! The identity gate, and what is left of a handshake behind it (RFC 8827 §6.5).
 
-use std::num::NonZeroU64;
+use std::num::NonZeroU32;
 
 use sha2::{Digest, Sha256};
 
@@ -23,15 +23,15 @@ pub(super) struct Established {
 
 /// Whom the peer was verified to be: a digest of the fingerprints, which need not be kept to know them again.
 ///
-/// 63 bits are enough, for nothing is trusted by them. The peer's certificate was compared with the fingerprints themselves
+/// 31 bits are enough, for nothing is trusted by them. The peer's certificate was compared with the fingerprints themselves
 /// before there is a digest, and this one only decides what a later call of
 /// [`set_remote_fingerprints`](super::Connection::set_remote_fingerprints) returns: `Ok` for the same ones, else
 /// [`ApiMisuse::FingerprintsAlreadySet`]. A collision makes the second of these the first; who the peer is stays as it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Verified(NonZeroU64);
+pub(super) struct Verified(NonZeroU32);
 
 impl Verified {
-    const ANYBODY: Self = Self(NonZeroU64::MIN);
+    const ANYBODY: Self = Self(NonZeroU32::MIN);
 
     /// `None` while it is not known.
     pub(super) fn of(remote: &RemoteIdentity) -> Option<Self> {
@@ -49,9 +49,9 @@ impl Verified {
             hash.update(fingerprint.digest());
         }
         let digest = hash.finalize();
-        let digest = digest.first_chunk().copied().map_or(0, u64::from_be_bytes);
+        let digest = digest.first_chunk().copied().map_or(0, u32::from_be_bytes);
         // Never that of anybody.
-        Self(NonZeroU64::MIN.saturating_add(digest | 1))
+        Self(NonZeroU32::MIN.saturating_add(digest | 1))
     }
 }
 

@@ -33,7 +33,7 @@ use crate::client::ClientState;
 use crate::config::{Config, Setup, Side};
 use crate::crypto::random::Randomness;
 use crate::error::{ApiMisuse, Error, PeerMisbehaved};
-use crate::event::{Event, Reason, State, Transition};
+use crate::event::{Event, Reason, Transition};
 use crate::fingerprint::{FingerprintSet, RemoteIdentity};
 use crate::flight::LINGER;
 use crate::handshake::{Completed, Context, Negotiated, Particulars};
@@ -80,8 +80,6 @@ pub struct Connection {
     association: AssociationId,
     setup: Setup,
     side: Option<Side>,
-    /// The state that the last event said.
-    announced: State,
     phase: Phase,
     affairs: Affairs,
     records: RecordLayer,
@@ -181,7 +179,6 @@ impl Connection {
             association: AssociationId::default(),
             setup,
             side: setup.side(),
-            announced: State::New,
             phase: Phase::New(Queue::default()),
             affairs: Affairs::new(&config, opening),
             records: RecordLayer::default(),
@@ -457,10 +454,11 @@ impl Connection {
     /// Enters a phase and says so if it is another state.
     fn enter(&mut self, now: Instant, phase: Phase, reason: Reason) {
         self.phase = phase;
-        let (from, to) = (self.announced, self.state());
+        let to = self.state();
+        let work = self.work();
+        let from = std::mem::replace(&mut work.announced, to);
         if from != to {
-            self.announced = to;
-            self.work().events.push_back(Event::StateChange(Transition {
+            work.events.push_back(Event::StateChange(Transition {
                 from,
                 to,
                 reason,

@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::*;
 use crate::config::{ExtendedMasterSecret, PlaintextAlerts};
 use crate::error::{PeerIncompatible, PeerMisbehaved};
+use crate::event::State;
 use crate::fingerprint::HashAlgorithm;
 use crate::identity::Identity;
 use crate::msgs::codec::Codec;

@@ -10,11 +10,14 @@ use super::LINGER;
 use crate::msgs::codec::Codec;
 use crate::msgs::post_handshake::{Ack, AckNumber};
 use crate::record::RecordLayer;
-use crate::record::header::{ContentType, RecordNumber};
+use crate::record::header::{ContentType, Epoch, RecordNumber};
 use crate::timer::{Second, Timer, TimerTable};
 
 /// Record numbers in an ACK, the newest ones.
 const MOST: usize = 32;
+
+/// Record numbers of data's epochs that are kept when they were told.
+const FEW: usize = 8;
 
 /// Records of a usual flight.
 const USUAL: usize = 8;
@@ -43,16 +46,62 @@ pub(crate) struct Arrival {
     pub(crate) is_repetition: bool,
 }
 
-/// What was acknowledged and may come again: an ACK of a repetition names all of it (RFC 9147 §7). Records of the handshake's
+/// What was acknowledged and may come again: an ACK of a repetition names it (RFC 9147 §7). Records of the handshake's
 /// epoch are in the care of the record layer, which knows how long they can come again.
+///
+/// However many ACKs are lost, it takes 16 bytes: of the newest epoch the newest record, which of the 16 before it, and two
+/// that are not much older. Nothing is kept of numbers so high that no epoch of AES has them. A repetition
+/// is acknowledged in any case, and who hears that has an ACK for all that it says.
 #[derive(Debug)]
 pub(crate) struct Told {
-    numbers: Box<[RecordNumber]>,
     newest_at: Second,
-    has_repetition: bool,
+    /// Shifted left by one; the lowest bit is whether one of them says what another said.
+    newest_and_repetition: u32,
+    epoch: u16,
+    /// The 16 numbers before the newest: a bit for each, the newest first.
+    near: u16,
+    /// How much less than the newest two others are, the nearer first; 0 for none.
+    far: [u16; 2],
 }
 
 impl Told {
+    /// `None` if there is nothing that can be kept.
+    fn of(acks: Acks) -> Option<Self> {
+        let mut numbers = acks.numbers;
+        numbers.sort_unstable();
+        let newest = numbers.pop()?;
+        let sequence = u32::try_from(newest.sequence()).ok()?.checked_mul(2)?;
+        let mut told = Self {
+            newest_at: acks.newest_at?,
+            newest_and_repetition: sequence | u32::from(acks.has_repetition),
+            epoch: newest.epoch().0,
+            near: 0,
+            far: [0; 2],
+        };
+        let of_epoch = |number: &RecordNumber| number.epoch() == newest.epoch();
+        let mut far = told.far.iter_mut();
+        for older in numbers.into_iter().rev().filter(of_epoch) {
+            match u16::try_from(newest.sequence() - older.sequence()) {
+                Ok(by @ 1..=16) => told.near |= 1 << (by - 1),
+                Ok(by) => far.next().into_iter().for_each(|to| *to = by),
+                Err(_) => break,
+            }
+        }
+        Some(told)
+    }
+
+    /// The oldest first.
+    fn numbers(&self) -> impl Iterator<Item = RecordNumber> {
+        let [second, first] = self.far;
+        let near = (1..=16).rev().filter(|by| self.near >> (by - 1) & 1 == 1);
+        let far = [first, second].into_iter().filter(|by| *by > 0);
+        let number = |by: u16| {
+            let sequence = (self.newest_and_repetition / 2).saturating_sub(by.into());
+            RecordNumber::new(Epoch(self.epoch), sequence.into())
+        };
+        far.chain(near).chain([0]).map(number)
+    }
+
     /// Whether the peer would have repeated by `now` what it lacks an ACK for.
     pub(super) fn is_over(&self, now: Second) -> bool {
         now >= self.newest_at.end_of(KEPT)
@@ -60,17 +109,19 @@ impl Told {
 
     /// The peer is known to have been told: whether it repeated itself, so that more of that may be on its way.
     pub(super) fn may_come_again(&self) -> bool {
-        self.has_repetition
+        self.newest_and_repetition & 1 == 1
     }
 }
 
 impl From<Told> for Acks {
     fn from(told: Told) -> Self {
+        let mut numbers = Vec::with_capacity(4);
+        numbers.extend(told.numbers());
         Self {
-            numbers: told.numbers.into_vec(),
+            numbers,
             state: AckState::Idle,
             newest_at: Some(told.newest_at),
-            has_repetition: told.has_repetition,
+            has_repetition: told.may_come_again(),
         }
     }
 }
@@ -131,12 +182,7 @@ impl Acks {
     /// What is kept when all was told, besides what `records` keeps.
     pub(super) fn told(mut self, records: &mut RecordLayer) -> Option<Told> {
         self.numbers.retain(|number| !records.acknowledge(*number));
-        let newest_at = self.newest_at.filter(|_| !self.numbers.is_empty())?;
-        Some(Told {
-            numbers: self.numbers.into_boxed_slice(),
-            newest_at,
-            has_repetition: self.has_repetition,
-        })
+        Told::of(self)
     }
 
     /// The peer is known to have been told. What it said once does not come again.
@@ -180,7 +226,20 @@ impl Acks {
         let mut body = Vec::with_capacity(2 + told.len() * AckNumber::LEN);
         Ack::Items(&told).encode(&mut body);
         let sealed = records.seal(epoch, ContentType::Ack, [&body, &[]], out);
+        self.forget_oldest();
         sealed.ok().map(|sealed| sealed.len)
+    }
+
+    /// Of what came in epochs of data and was told, a few numbers stay.
+    fn forget_oldest(&mut self) {
+        let is_data = |number: &RecordNumber| number.epoch() > Epoch::HANDSHAKE;
+        let count = self.numbers.iter().filter(|number| is_data(number)).count();
+        let mut spare = count.saturating_sub(FEW);
+        self.numbers.retain(|number| {
+            let goes = spare > 0 && is_data(number);
+            spare -= usize::from(goes);
+            !goes
+        });
     }
 }
 
@@ -188,7 +247,7 @@ impl Acks {
 mod tests {
     use super::*;
     use crate::msgs::codec::Reader;
-    use crate::record::header::{Epoch, Header};
+    use crate::record::header::Header;
 
     fn now() -> Instant {
         #[expect(
@@ -306,6 +365,36 @@ mod tests {
         let mut acks = Acks::from(kept);
         acks.forget(&mut timers);
         assert!(acks.told(&mut records).is_none(), "our flight told it");
+    }
+
+    // req: T21 T52
+    #[test]
+    fn of_what_was_told_what_is_near_in_the_newest_epoch_is_kept_in_sixteen_bytes() {
+        assert_eq!(size_of::<Told>(), 16);
+        let number = |epoch, sequence| RecordNumber::new(Epoch(epoch), sequence);
+        let kept = |numbers: &[RecordNumber]| {
+            let told = Told::of(Acks {
+                numbers: numbers.to_vec(),
+                newest_at: Some(Second::START),
+                ..Acks::default()
+            })?;
+            Some(Acks::from(told).numbers)
+        };
+        assert_eq!(kept(&[]), None);
+        let mut all: Vec<_> = (0..40).map(|by| number(3, 1000 + 7 * by)).collect();
+        assert_eq!(kept(&all).unwrap(), all[35..]);
+        // In whatever order they came.
+        let newest = all[35..].to_vec();
+        all.reverse();
+        assert_eq!(kept(&all), Some(newest));
+        // Whoever writes in the next epoch needs no ACK for this one.
+        let mixed = [number(4, 9), number(3, 90), number(4, 2)];
+        assert_eq!(kept(&mixed), Some(vec![number(4, 2), number(4, 9)]));
+        let far = [number(3, 0), number(3, 65_535), number(3, 65_536)];
+        assert_eq!(kept(&far).unwrap(), far[1..]);
+        let highest = [number(u16::MAX, (1 << 31) - 1)];
+        assert_eq!(kept(&highest).unwrap(), highest);
+        assert_eq!(kept(&[number(3, 1 << 31)]), None);
     }
 
     // req: T21 T23

@@ -87,8 +87,8 @@ impl Air {
             true => Phase::Answering,
             false => Phase::Waiting,
         };
-        if self.is_last {
-            // It may be kept for minutes.
+        if self.is_last || !self.load.answers() {
+            // It may be kept for minutes, or is one of a connection that has all its keys.
             self.load.shrink();
         }
     }

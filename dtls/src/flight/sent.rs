@@ -57,7 +57,7 @@ impl Unacked {
 
 /// What the newest records carried.
 #[derive(Debug, Default)]
-pub(super) struct SentRecords(VecDeque<(RecordNumber, Range<usize>)>);
+pub(super) struct SentRecords(VecDeque<(RecordNumber, Range<u32>)>);
 
 impl SentRecords {
     pub(super) fn clear(&mut self) {
@@ -68,13 +68,16 @@ impl SentRecords {
         if self.0.len() == REMEMBERED {
             self.0.pop_front();
         }
+        // No flight is as long as four bytes can say.
+        let carried = carried.start as u32..carried.end as u32;
         self.0.push_back((number, carried));
     }
 
     /// What the record of this number carried, asked for once.
     pub(super) fn take(&mut self, number: RecordNumber) -> Option<Range<usize>> {
         let place = self.0.iter().position(|(sent, _)| *sent == number)?;
-        self.0.remove(place).map(|(_, carried)| carried)
+        let (_, carried) = self.0.remove(place)?;
+        Some(carried.start as usize..carried.end as usize)
     }
 }
 
