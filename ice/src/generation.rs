@@ -11,7 +11,7 @@ use crate::agent::RemoteParameters;
 use crate::budget::{Credit, ForgeryBudget};
 use crate::candidate::{Candidate, CandidateId, CandidateType};
 use crate::checklist::{Checklist, FoundationPair};
-use crate::config::Trickle;
+use crate::end_of_candidates::EndOfCandidates;
 use crate::few::Few;
 use crate::heard::Heard;
 use crate::left_out::Possible;
@@ -88,15 +88,6 @@ impl Peer {
     }
 }
 
-/// Whether more remote candidates are to come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum EndOfCandidates {
-    Open,
-    /// Nobody said so, but none came for long.
-    Assumed,
-    Signalled,
-}
-
 impl Generation {
     pub(crate) fn new(serial: u16, local: Parameters) -> Self {
         Self {
@@ -130,6 +121,7 @@ impl Generation {
             Rare::CandidatesIgnored,
             (before - self.remotes.len()) as u32,
         );
+        self.settle_early_ends(shared, fragment);
         self.peer = Some(peer);
         self.failed = None;
         self.form_pairs(shared, now, None);
@@ -143,8 +135,7 @@ impl Generation {
         now: Moment,
         candidate: Candidate,
     ) -> Option<CandidateId> {
-        let over = self.end_of_candidates == EndOfCandidates::Signalled
-            && shared.config.trickle == Trickle::UntilEndOfCandidates;
+        let over = self.is_late(shared, &candidate);
         let signalled = candidate.address();
         let address = signalled.filter(|a| shared.config.addresses.allows(*a));
         let (Some(address), false) = (address, over) else {

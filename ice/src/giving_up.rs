@@ -1,7 +1,8 @@
 //! When a generation has tried everything (W3C webrtc-pc §5.6.3, RFC 8863 §4).
 
 use crate::candidate::CandidateType;
-use crate::generation::{EndOfCandidates, Generation};
+use crate::end_of_candidates::EndOfCandidates;
+use crate::generation::Generation;
 use crate::moment::Moment;
 use crate::role::Mode;
 use crate::shared::Shared;

@@ -108,12 +108,12 @@
 //! | §11 | keepalives | by consent checks |
 //! | §14 | Ta, RTO | yes; RTO capped |
 //! | RFC 7675 | consent | yes |
-//! | RFC 8838 | trickle | yes |
+//! | RFC 8838 | trickle | yes; end-of-candidates by generation (§14) |
 //! | RFC 8839 §5.1, §5.4 | candidate text, credentials | yes |
 //! | RFC 8863 | patience | yes |
 //! | RFC 8421 | dual stack | [`local_preferences`] |
 //! | RFC 6544 | TCP candidates | text, priorities and pairing; connections are the caller's |
-//! | draft-thatcher-ice-renomination | NOMINATION | both roles |
+//! | draft-thatcher-ice-renomination | NOMINATION | announced, and followed when controlled; sent if the [policy](nomination) counts |
 //! | GOOG_PING of libwebrtc | | neither announced, sent nor answered: a MAC of 32 bits is no consent |
 
 pub mod nomination;
@@ -127,6 +127,7 @@ mod checklist;
 mod config;
 mod consent;
 mod early;
+mod end_of_candidates;
 mod error;
 mod event;
 #[expect(missing_docs, reason = "public to floe's own crates only")]

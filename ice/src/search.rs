@@ -5,7 +5,8 @@ use std::ops::Deref;
 use crate::address::FiveTuple;
 use crate::candidate::CandidateId;
 use crate::early::EarlyRequest;
-use crate::generation::{EndOfCandidates, Generation};
+use crate::end_of_candidates::EndOfCandidates;
+use crate::generation::Generation;
 use crate::left_out::LeftOut;
 use crate::moment::Moment;
 use crate::pair::PairId;
@@ -34,6 +35,8 @@ pub(crate) struct Waits {
     pub(crate) refused: Vec<FiveTuple>,
     /// Whose candidates are said to be that came before the peer's parameters.
     pub(crate) strays: Vec<(CandidateId, Box<str>)>,
+    /// Whose end-of-candidates came before the peer's parameters.
+    pub(crate) early_ends: Vec<Box<str>>,
     /// When the selected pair came into use.
     pub(crate) in_use_since: Option<Moment>,
     /// Why the last selected pair was lost, while there is no other.
@@ -56,6 +59,7 @@ impl Waits {
         early: Vec::new(),
         refused: Vec::new(),
         strays: Vec::new(),
+        early_ends: Vec::new(),
         in_use_since: Some(Moment::ORIGIN),
         lost: None,
         gathered: false,
@@ -118,6 +122,7 @@ impl Generation {
             early,
             refused,
             strays,
+            early_ends,
             lost: _,
             gathered: _,
             in_use_since,
@@ -144,6 +149,7 @@ impl Generation {
             && early.is_empty()
             && refused.is_empty()
             && strays.is_empty()
+            && early_ends.is_empty()
             && !integrity_violated
             && in_use
     }

@@ -30,6 +30,8 @@ pub struct Stats {
     pub candidates_ignored: u64,
     /// Of those, the ones that [`Config::addresses`](crate::Config::addresses) refuses.
     pub candidates_refused: u64,
+    /// End-of-candidates under a username fragment of no live generation.
+    pub ends_of_candidates_ignored: u64,
     /// Signalled remote candidates that were not taken or made room, because there were too many.
     pub remote_candidates_dropped: u64,
     /// Peer-reflexive remote candidates that had not answered and made room for newer ones.
@@ -118,6 +120,7 @@ pub(crate) enum Rare {
     RoleConflicts,
     CandidatesIgnored,
     CandidatesRefused,
+    EndsOfCandidatesIgnored,
     RemoteCandidatesDropped,
     PeerReflexiveReplaced,
     TransactionsDropped,
@@ -231,6 +234,7 @@ impl Counters {
             role_conflicts: rare(Rare::RoleConflicts),
             candidates_ignored: rare(Rare::CandidatesIgnored),
             candidates_refused: rare(Rare::CandidatesRefused),
+            ends_of_candidates_ignored: rare(Rare::EndsOfCandidatesIgnored),
             remote_candidates_dropped: rare(Rare::RemoteCandidatesDropped),
             peer_reflexive_replaced: rare(Rare::PeerReflexiveReplaced),
             transactions_dropped: rare(Rare::TransactionsDropped),

@@ -314,6 +314,7 @@ impl ClientMachine {
             Ok(sdp::fragment(
                 name,
                 Mode::Full,
+                transport.ice().ice_options(),
                 transport.ice().local_parameters(),
                 candidates,
             ))
@@ -363,6 +364,7 @@ fn offer(
         session_id: random_u64() >> 2,
         parameters: transport.ice().local_parameters(),
         mode: Mode::Full,
+        options: transport.ice().ice_options(),
         pacing: transport.ice().ice_pacing(),
         fingerprint,
         setup: Setup::ActPass,
@@ -391,6 +393,7 @@ fn hear_of(
     remote: RemoteParameters,
     candidates: Vec<Candidate>,
 ) -> Result<(), String> {
+    let fragment = remote.parameters.username_fragment().to_owned();
     transport
         .set_remote_parameters(now, remote)
         .map_err(|error| error.to_string())?;
@@ -399,7 +402,7 @@ fn hear_of(
             .add_remote_candidate(now, candidate)
             .map_err(|error| error.to_string())?;
     }
-    transport.remote_candidates_complete(now);
+    transport.remote_candidates_complete_of(now, &fragment);
     Ok(())
 }
 

@@ -17,7 +17,9 @@ use floe::{
     TransportOptions,
 };
 use floe_dtls::{CertificateFingerprint, RemoteIdentity, Setup, Side, answer_setup};
-use floe_ice::{Candidate, FiveTuple, Initiation, Mode, Parameters, RemoteParameters, Transmit};
+use floe_ice::{
+    Agent, Candidate, FiveTuple, Initiation, Mode, Parameters, RemoteParameters, Transmit,
+};
 
 use crate::net::Machine;
 use crate::sdp::{self, Answer, Candidates, Description, Fragment, Generation, Local};
@@ -140,14 +142,11 @@ impl Sessions {
         answer: Answer,
         setup: Setup,
     ) -> Result<String, Rejection> {
-        let ice = self
-            .endpoint
-            .transport(transport)
-            .ok_or(Rejection::NoSession)?
-            .ice();
+        let ice = self.ice(transport)?;
         let local = Local {
             session_id: random_u64() >> 2,
             parameters: ice.local_parameters(),
+            options: ice.ice_options(),
             pacing: ice.ice_pacing(),
             mode: self.settings.mode,
             fingerprint: self.settings.fingerprint,
@@ -175,6 +174,7 @@ impl Sessions {
                 local_parameters: None,
             },
         )?;
+        let fragment = facts.parameters.username_fragment().to_owned();
         let mut remote = RemoteParameters::new(facts.parameters);
         remote.mode = facts.mode;
         remote.pacing = facts.pacing;
@@ -184,7 +184,7 @@ impl Sessions {
             .with(now, transport, |transport| -> Result<(), ApiMisuse> {
                 add_local_candidates(transport, now, candidates)?;
                 transport.set_remote_parameters(now, remote)?;
-                add_remote_candidates(transport, now, facts.candidates);
+                add_remote_candidates(transport, now, facts.candidates, &fragment);
                 Ok(())
             });
         if let Some(Err(error)) = told {
@@ -194,12 +194,9 @@ impl Sessions {
         Ok(transport)
     }
 
-    fn local_parameters(&self, transport: TransportId) -> Result<Parameters, Rejection> {
-        let transport = self
-            .endpoint
-            .transport(transport)
-            .ok_or(Rejection::NoSession)?;
-        Ok(transport.ice().local_parameters().clone())
+    fn ice(&self, transport: TransportId) -> Result<&Agent, Rejection> {
+        let transport = self.endpoint.transport(transport);
+        Ok(transport.ok_or(Rejection::NoSession)?.ice())
     }
 
     fn session(&mut self, key: SessionKey) -> Result<&mut Session, Rejection> {
@@ -221,10 +218,11 @@ impl Sessions {
             return Err(Rejection::Stale);
         }
         let transport = session.transport;
+        let current = session.remote.username_fragment().to_owned();
         match fragment.generation(&session.remote)? {
             Generation::Current => {
                 self.endpoint.with(now, transport, |transport| {
-                    add_remote_candidates(transport, now, fragment.candidates);
+                    add_remote_candidates(transport, now, fragment.candidates, &current);
                 });
                 Ok(Patched::Trickled)
             }
@@ -253,9 +251,15 @@ impl Sessions {
         self.endpoint.with(now, id, |transport| {
             // The sockets are the same, so nothing is left to be gathered.
             transport.local_candidates_complete(now);
-            add_remote_candidates(transport, now, fragment.candidates);
+            add_remote_candidates(
+                transport,
+                now,
+                fragment.candidates,
+                remote.username_fragment(),
+            );
         });
-        let parameters = self.local_parameters(id)?;
+        let ice = self.ice(id)?;
+        let (options, parameters) = (ice.ice_options(), ice.local_parameters().clone());
         let session = self.session(key)?;
         if is_first {
             // Confirmed, or without a path to go back to: of that no event tells.
@@ -266,7 +270,7 @@ impl Sessions {
         let Settings {
             mode, candidates, ..
         } = &self.settings;
-        let fragment = sdp::fragment(&name, *mode, &parameters, candidates);
+        let fragment = sdp::fragment(&name, *mode, options, &parameters, candidates);
         Ok(Patched::Restarted {
             entity_tag,
             fragment,
@@ -425,15 +429,21 @@ fn add_local_candidates(
     Ok(())
 }
 
-/// A candidate that the agent has no use for is left out: the others still count (RFC 9725 §4.3.2).
-fn add_remote_candidates(transport: &mut Transport, now: Instant, candidates: Candidates) {
+/// A candidate that the agent has no use for is left out: the others still count (RFC 9725 §4.3.2). Their end is that of the
+/// generation whose `ice-ufrag` stands with it (RFC 8840 §9).
+fn add_remote_candidates(
+    transport: &mut Transport,
+    now: Instant,
+    candidates: Candidates,
+    username_fragment: &str,
+) {
     for candidate in candidates.list {
         if let Err(error) = transport.add_remote_candidate(now, candidate) {
             tracing::debug!(%error, "remote candidate left out");
         }
     }
     if candidates.are_all {
-        transport.remote_candidates_complete(now);
+        transport.remote_candidates_complete_of(now, username_fragment);
     }
 }
 

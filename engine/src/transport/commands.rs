@@ -97,9 +97,18 @@ impl Transport {
         removal
     }
 
-    /// The peer has no more candidates in this generation.
+    /// The peer has no more candidates in the newest generation, where the signalling does not say in which; see
+    /// [`Agent::remote_candidates_complete`].
     pub fn remote_candidates_complete(&mut self, now: Instant) {
         self.ice.remote_candidates_complete(now);
+        self.settle(now);
+    }
+
+    /// The peer has no more candidates under this username fragment of its own. May come before its parameters; see
+    /// [`Agent::remote_candidates_complete_of`].
+    pub fn remote_candidates_complete_of(&mut self, now: Instant, username_fragment: &str) {
+        self.ice
+            .remote_candidates_complete_of(now, username_fragment);
         self.settle(now);
     }
 

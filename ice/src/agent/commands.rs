@@ -12,13 +12,12 @@ use crate::candidate::{Candidate, CandidateId, CandidateType};
 use crate::config::Config;
 use crate::error::ApiMisuse;
 use crate::event::Event;
-use crate::generation::{EndOfCandidates, Peer};
+use crate::generation::Peer;
 use crate::local::Local;
 use crate::moment::Moment;
 use crate::parameters::Parameters;
 use crate::role::{Mode, Role};
 use crate::state::{GatheringState, Reason, State};
-use crate::stats::Rare;
 use crate::timing::Timing;
 
 /// What the other side signals about itself.
@@ -237,47 +236,6 @@ impl Agent {
         self.current.set_peer(&mut self.shared, now, peer);
     }
 
-    /// Adds a candidate of the peer; the same one again is the same id. It may come before the parameters.
-    ///
-    /// `None`: it was ignored and counted, because it is a name, can never be sent to, belongs to no live generation,
-    /// comes after its end-of-candidates, or the list is full of better ones.
-    ///
-    /// # Errors
-    ///
-    /// [`ApiMisuse::Closed`].
-    pub fn add_remote_candidate(
-        &mut self,
-        now: Instant,
-        candidate: Candidate,
-    ) -> Result<Option<CandidateId>, ApiMisuse> {
-        let now = self.shared.config.clock.moment(now);
-        self.check_open()?;
-        let Self {
-            shared,
-            current,
-            previous,
-            ..
-        } = self;
-        let fragment = candidate.username_fragment().map(str::to_owned);
-        let of_peer = |peer: &Option<Peer>| match (&fragment, peer) {
-            (Some(fragment), Some(peer)) => *fragment == *peer.username_fragment.as_str(),
-            _ => true,
-        };
-        let old = previous
-            .as_deref_mut()
-            .filter(|previous| fragment.is_some() && of_peer(&previous.peer));
-        let id = match old {
-            Some(previous) => previous.add_remote(shared, now, candidate),
-            None if of_peer(&current.peer) => current.add_remote(shared, now, candidate),
-            None => {
-                shared.stats.count_rare(Rare::CandidatesIgnored);
-                None
-            }
-        };
-        self.update(now);
-        Ok(id)
-    }
-
     /// Removes the peer's candidates with this transport address, and their pairs, in every generation.
     pub fn remove_remote_candidate(&mut self, now: Instant, address: SocketAddr) -> Removal {
         let now = self.shared.config.clock.moment(now);
@@ -310,15 +268,6 @@ impl Agent {
             self.update(now);
         }
         removal
-    }
-
-    /// The peer's end-of-candidates, for the newest generation (RFC 8838 §8.2).
-    pub fn remote_candidates_complete(&mut self, now: Instant) {
-        let now = self.shared.config.clock.moment(now);
-        if self.state != State::Closed {
-            self.current.end_of_candidates = EndOfCandidates::Signalled;
-            self.update(now);
-        }
     }
 
     /// The caller authenticated traffic from the peer (SRTP, DTLS). It keeps a busy path from being called

@@ -5,6 +5,7 @@ mod outbound;
 mod report;
 mod restart;
 mod rulings;
+mod trickle;
 mod unreachable;
 mod validation;
 
@@ -414,9 +415,13 @@ impl Agent {
         self.shared.mode
     }
 
-    /// What our `ice-options` say (RFC 8839 §5.6): RFC 8445, and RFC 8838, whose candidates a lite agent takes as well.
+    /// What our `ice-options` say (RFC 8839 §5.6): RFC 8838, whose candidates a lite agent takes as well; RFC 8445; and
+    /// draft-thatcher-ice-renomination, because there are peers that send NOMINATION only to who says so, and every preset
+    /// follows it, full or lite. Whether we send it when controlling is the policy's choice
+    /// ([`counts_nominations`](crate::nomination::Policy::counts_nominations)), not the peer's options': who does not know the
+    /// attribute passes it over.
     pub fn ice_options(&self) -> &'static [&'static str] {
-        &["trickle", "ice2"]
+        &["trickle", "ice2", "renomination"]
     }
 
     /// What our `ice-pacing` says (RFC 8839 §5.5): Ta, in whole milliseconds. `None` for a lite agent, which sends no

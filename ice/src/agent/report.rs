@@ -2,8 +2,9 @@
 
 use super::Agent;
 use crate::consent::Liveness;
+use crate::end_of_candidates::EndOfCandidates;
 use crate::event::Event;
-use crate::generation::{EndOfCandidates, Generation};
+use crate::generation::Generation;
 use crate::moment::Moment;
 use crate::pair::{CandidatePair, PairState};
 use crate::state::{GatheringState, Reason, State, Transition};

@@ -99,6 +99,9 @@ fn what_sdp_says_of_a_lite_agent_and_of_a_full_one() {
     assert_eq!(lite.ice_pacing(), None);
     let full = Solo::checking(Initiation::Responding, Config::default(), &[]).agent;
     assert!(full.ice_options().contains(&"ice2") && full.ice_options().contains(&"trickle"));
+    for agent in [&lite, &full] {
+        assert!(agent.ice_options().contains(&"renomination"));
+    }
     assert_eq!(full.ice_pacing(), Some(ms(50)));
 }
 

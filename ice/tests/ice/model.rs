@@ -198,7 +198,8 @@ enum Call {
     /// The peer's, by number; with its username fragment or without.
     AddRemote(u16, Named),
     RemoveRemote(u16),
-    RemoteComplete,
+    /// With the peer's username fragment or without.
+    RemoteComplete(Named),
     Meet,
     Restart(Knowing),
     RollBack,
@@ -260,7 +261,7 @@ fn any_call() -> impl Strategy<Value = Call> {
         2 => Just(Call::LocalComplete),
         4 => (0..SOCKETS + 1, named()).prop_map(|(n, named)| Call::AddRemote(n, named)),
         1 => (0..SOCKETS).prop_map(Call::RemoveRemote),
-        2 => Just(Call::RemoteComplete),
+        2 => named().prop_map(Call::RemoteComplete),
         4 => Just(Call::Meet),
         2 => knowing.prop_map(Call::Restart),
         1 => Just(Call::RollBack),
@@ -526,7 +527,10 @@ impl World {
             Call::RemoveRemote(n) => {
                 may_refuse(agent.remove_remote_candidate(now, nth(of_other, *n)))
             }
-            Call::RemoteComplete => agent.remote_candidates_complete(now),
+            Call::RemoteComplete(Named::No) => agent.remote_candidates_complete(now),
+            Call::RemoteComplete(Named::Yes) => {
+                agent.remote_candidates_complete_of(now, remote.parameters.username_fragment());
+            }
             Call::Meet => may_refuse(agent.set_remote_parameters(now, remote)),
             Call::Restart(knowing) => {
                 let remote = Some(remote).filter(|_| *knowing == Knowing::Peer);

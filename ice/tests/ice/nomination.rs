@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use floe_ice::nomination::{ByApplication, Continuous, Policy};
+use floe_ice::nomination::{ByApplication, Continuous, LiteServer, Mobile, Policy, Regular};
 use floe_ice::{
     ApiMisuse, Candidate, CandidateType, Config, Event, Initiation, PairId, PairState, Received,
     State,
@@ -12,7 +12,7 @@ use floe_ice::{
 
 use floe_stun::{AttributeType, ErrorCode, IntegrityKey, Method, Writer};
 
-use crate::support::solo::{Sent, Solo, controlled_with_pairs, local, remote};
+use crate::support::solo::{Sent, Solo, controlled, controlled_with_pairs, local, remote};
 use crate::support::{ms, secs};
 
 fn config(policy: impl Policy + 'static) -> Config {
@@ -219,6 +219,30 @@ fn the_greater_nomination_wins_at_once_and_a_smaller_one_never() {
 
 // req: I10
 #[test]
+fn renomination_is_announced_and_followed_with_every_preset() {
+    let configs = [
+        config(Regular),
+        config(Continuous::default()),
+        config(Mobile::default()),
+        config(LiteServer),
+        config(ByApplication::default()),
+    ];
+    for config in &configs {
+        let mut solo = controlled(2, config.clone());
+        assert!(solo.agent.ice_options().contains(&"renomination"));
+        nominate(&mut solo, 0, Some(1));
+        assert_eq!(selected(&solo), (remote(0), true));
+        solo.run_for(secs(1));
+        nominate(&mut solo, 1, Some(2));
+        assert_eq!(selected(&solo), (remote(1), true), "{config:?}");
+        solo.run_for(secs(1));
+        nominate(&mut solo, 0, Some(1));
+        assert_eq!(selected(&solo), (remote(1), true), "{config:?}");
+    }
+}
+
+// req: I10
+#[test]
 fn renomination_moves_to_a_better_pair_and_counts() {
     let mut solo = Solo::checking(Initiation::Initiating, config(Continuous::default()), &[]);
     let relayed = remote_of(CandidateType::Relayed, 1);
@@ -271,6 +295,11 @@ fn regular_nomination_stays_with_its_pair() {
     let checks = solo.take_requests();
     let _ = solo.answer(&checks[0]);
     let nominating = solo.take_requests();
+    let message = nominating[0].message();
+    assert_eq!(
+        (message.use_candidate(), message.nomination()),
+        (true, None)
+    );
     let _ = solo.answer(&nominating[0]);
     solo.agent
         .add_remote_candidate(solo.now, remote_of(CandidateType::Host, 0))

@@ -5,7 +5,7 @@ use floe_ice::{
     RemoteParameters, State, Trickle,
 };
 
-use crate::support::solo::{Solo, local, remote};
+use crate::support::solo::{Solo, controlled_with_pairs, local, remote};
 use crate::support::{both_in_use, connected, ms, secs, two};
 
 // req: I12 R38 R39 R78
@@ -398,6 +398,125 @@ fn end_of_candidates_closes_its_own_fragment_only() {
     assert_eq!(add(of("else", 8)), None);
 }
 
+/// A candidate that says whose it is.
+fn named(fragment: &str, n: u16) -> Candidate {
+    Candidate::host(remote(n)).with_username_fragment(fragment)
+}
+
+impl Solo {
+    fn add(&mut self, candidate: Candidate) -> bool {
+        let added = self.agent.add_remote_candidate(self.now, candidate);
+        added.unwrap().is_some()
+    }
+
+    fn end_of_candidates(&mut self, fragment: &str) {
+        self.agent.remote_candidates_complete_of(self.now, fragment);
+    }
+
+    fn ends_ignored(&self) -> u64 {
+        self.agent.stats().ends_of_candidates_ignored
+    }
+}
+
+// req: I12 I13
+#[test]
+fn a_late_end_of_candidates_of_the_old_generation_leaves_the_new_one_open() {
+    for known in [false, true] {
+        let mut solo = controlled_with_pairs(1);
+        let request = solo.check().nominating().bytes();
+        let _ = solo.receive(remote(0), &request);
+        let next = Parameters::new("next", "0123456789abcdefghijkl").unwrap();
+        let next = RemoteParameters::new(next);
+        let at_once = known.then(|| next.clone());
+        solo.agent.restart(solo.now, None, at_once).unwrap();
+        solo.end_of_candidates("peer");
+        solo.agent.set_remote_parameters(solo.now, next).unwrap();
+        assert!(!solo.add(named("peer", 5)), "what it named is complete");
+        assert!(solo.add(named("next", 6)), "the new one is not");
+        assert!(solo.add(Candidate::host(remote(7))));
+        solo.end_of_candidates("next");
+        assert!(!solo.add(named("next", 8)), "now it is");
+        assert_eq!(solo.ends_ignored(), 0);
+        // Taken back, the restart leaves what was said of the old one.
+        solo.agent.rollback_restart(solo.now).unwrap();
+        solo.agent.local_candidates_complete(solo.now);
+        assert_eq!(solo.agent.state(), State::Completed);
+        assert!(!solo.add(named("peer", 9)));
+    }
+}
+
+// req: I12 I13
+#[test]
+fn end_of_candidates_may_come_before_the_parameters() {
+    for (trickle, later) in [
+        (Trickle::UntilEndOfCandidates, false),
+        (Trickle::Continual, true),
+    ] {
+        let mut config = Config::default();
+        config.trickle = trickle;
+        let mut solo = Solo::new(Mode::Full, Initiation::Initiating, config);
+        let host = Candidate::host(local());
+        solo.agent.add_local_candidate(solo.now, host).unwrap();
+        solo.agent.local_candidates_complete(solo.now);
+        assert!(solo.add(named("peer", 0)));
+        for fragment in ["else", "peer", "peer"] {
+            solo.end_of_candidates(fragment);
+        }
+        assert_eq!(solo.add(named("peer", 1)), later, "after its end");
+        assert!(solo.add(named("more", 2)), "whoever that may be");
+        assert_eq!(solo.ends_ignored(), 0, "nobody knows yet");
+        solo.meet();
+        assert_eq!(solo.ends_ignored(), 1);
+        assert_eq!(solo.add(named("peer", 3)), later);
+        assert_eq!(solo.add(Candidate::host(remote(4))), later);
+        let checks = solo.take_requests();
+        let _ = solo.answer(&checks[0]);
+        for check in solo.take_requests() {
+            let _ = solo.answer(&check);
+        }
+        assert_eq!(solo.agent.state(), State::Completed);
+    }
+}
+
+// req: I12 I13
+#[test]
+fn end_of_candidates_under_a_fragment_of_nobody_s_is_counted_and_ends_nothing() {
+    let mut solo = Solo::checking(Initiation::Initiating, Config::default(), &[remote(0)]);
+    for (n, fragment) in ["else", "", "pee", "peer1", "PEER"].into_iter().enumerate() {
+        solo.end_of_candidates(fragment);
+        assert_eq!(solo.ends_ignored(), 1 + n as u64, "{fragment:?}");
+    }
+    assert!(solo.add(named("peer", 1)));
+    solo.end_of_candidates("peer");
+    assert!(!solo.add(named("peer", 2)));
+    assert_eq!(solo.ends_ignored(), 5);
+    solo.agent.close(solo.now);
+    solo.end_of_candidates("else");
+    assert_eq!(solo.ends_ignored(), 5, "after the end nothing counts");
+}
+
+// req: I12 I13 I43
+#[test]
+fn of_many_early_ends_of_candidates_the_latest_are_held() {
+    let mut solo = Solo::new(Mode::Full, Initiation::Initiating, Config::default());
+    for n in 0..100 {
+        solo.end_of_candidates(&format!("old{n}"));
+    }
+    assert_eq!(solo.ends_ignored(), 96);
+    solo.end_of_candidates("peer");
+    solo.meet();
+    assert_eq!(solo.ends_ignored(), 100);
+    assert!(!solo.add(named("peer", 0)));
+    // Its own, pushed out by four others, is as if it had not been.
+    let mut solo = Solo::new(Mode::Full, Initiation::Initiating, Config::default());
+    for fragment in ["peer", "old1", "old2", "old3", "old4"] {
+        solo.end_of_candidates(fragment);
+    }
+    solo.meet();
+    assert_eq!(solo.ends_ignored(), 5);
+    assert!(solo.add(named("peer", 0)));
+}
+
 // req: I12
 #[test]
 fn end_of_candidates_is_told_and_heard_once_each_way() {
@@ -463,7 +582,7 @@ fn completed_needs_gathering_done_end_of_candidates_and_a_final_pair() {
         [Nominated, Gathered, EndOfCandidates],
         [Nominated, EndOfCandidates, Gathered],
     ] {
-        let mut solo = crate::support::solo::controlled_with_pairs(1);
+        let mut solo = controlled_with_pairs(1);
         for (index, step) in steps.iter().enumerate() {
             assert_eq!(solo.agent.state(), State::Connected, "{index} of {steps:?}");
             match step {
@@ -482,7 +601,7 @@ fn completed_needs_gathering_done_end_of_candidates_and_a_final_pair() {
 // req: I12 I14
 #[test]
 fn an_end_of_candidates_that_nobody_signalled_completes_nothing() {
-    let mut solo = crate::support::solo::controlled_with_pairs(1);
+    let mut solo = controlled_with_pairs(1);
     let request = solo.check().nominating().bytes();
     let _ = solo.receive(remote(0), &request);
     solo.agent.local_candidates_complete(solo.now);

@@ -283,7 +283,8 @@ pub(crate) fn controlled_with_pairs(count: u16) -> Solo {
     controlled(count, Config::default())
 }
 
-fn controlled(count: u16, config: Config) -> Solo {
+/// The same with a configuration.
+pub(crate) fn controlled(count: u16, config: Config) -> Solo {
     let remotes: Vec<SocketAddr> = (0..count).map(remote).collect();
     let mut solo = Solo::checking(Initiation::Responding, config, &remotes);
     solo.run_for(ms(50) * u32::from(count));

@@ -94,7 +94,14 @@ impl Pair {
 
     fn fragment(&self, parameters: &Parameters) -> String {
         let client = &self.client;
-        sdp::fragment(&client.name, Mode::Full, parameters, &client.candidates)
+        let options = &["trickle", "ice2"];
+        sdp::fragment(
+            &client.name,
+            Mode::Full,
+            options,
+            parameters,
+            &client.candidates,
+        )
     }
 
     /// What the client would trickle now.
@@ -174,6 +181,26 @@ fn restart_twice_in_vain(pair: &mut Pair) -> EntityTag {
     let told = pair.restarts_told();
     assert!(told.last().unwrap().starts_with("given up"), "{told:?}");
     tag
+}
+
+// req: I12
+#[test]
+fn an_end_of_candidates_that_is_trickled_later_completes_the_generation_it_came_with() {
+    let mut pair = restarted();
+    assert_eq!(pair.shown()["ice"], "completed");
+    let fragment = pair.client.restart(pair.now).unwrap();
+    let open = fragment.replace("a=end-of-candidates\r\n", "");
+    let Ok(Patched::Restarted { fragment, .. }) = pair.patch(IfMatch::Any, open) else {
+        panic!("the restart is refused");
+    };
+    pair.client.restarted(pair.now, &fragment).unwrap();
+    pair.run(Duration::from_secs(10));
+    assert_eq!(pair.shown()["ice"], "connected", "there may be more");
+    let trickle = pair.trickle();
+    assert!(trickle.contains("a=ice-ufrag:") && trickle.contains("a=end-of-candidates\r\n"));
+    let patched = pair.patch(IfMatch::Any, trickle);
+    assert!(matches!(patched, Ok(Patched::Trickled)), "{patched:?}");
+    assert_eq!(pair.shown()["ice"], "completed");
 }
 
 #[test]

@@ -32,6 +32,8 @@ pub(crate) struct Local<'a> {
     pub(crate) session_id: u64,
     pub(crate) parameters: &'a Parameters,
     pub(crate) mode: Mode,
+    /// What the agent says it can do ([`floe_ice::Agent::ice_options`]).
+    pub(crate) options: &'a [&'static str],
     pub(crate) pacing: Option<Duration>,
     pub(crate) fingerprint: CertificateFingerprint,
     pub(crate) setup: Setup,
@@ -132,18 +134,14 @@ fn blank(local: &Local<'_>, bundle: &[String]) -> Result<SdpSession, Refusal> {
     if let Some(pacing) = local.pacing {
         attributes.push(SdpAttribute::IcePacing(pacing.as_millis() as u64));
     }
-    attributes.push(ice_options());
+    let options = local.options.iter().map(|option| (*option).to_owned());
+    attributes.push(SdpAttribute::IceOptions(options.collect()));
     for attribute in attributes {
         session
             .add_attribute(attribute)
             .map_err(|error| malformed(error.to_string()))?;
     }
     Ok(session)
-}
-
-/// `trickle`: candidates may come later (RFC 8838 §4); `ice2`: RFC 8445 and not its forerunner (RFC 8445 §10).
-pub(super) fn ice_options() -> SdpAttribute {
-    SdpAttribute::IceOptions(vec!["trickle".to_owned(), "ice2".to_owned()])
 }
 
 fn section_of(media: SdpMediaValue, proto: SdpProtocolValue, formats: SdpFormatList) -> SdpMedia {

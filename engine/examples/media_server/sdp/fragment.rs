@@ -4,7 +4,6 @@ use floe_ice::{Candidate, Mode, Parameters};
 use webrtc_sdp::attribute_type::SdpAttribute;
 use webrtc_sdp::{SdpType, parse_sdp_line};
 
-use super::answer::ice_options;
 use super::{Candidates, Refusal, TransportName, describe, malformed, parameters, tidy};
 use webrtc_sdp::error::SdpParserError;
 
@@ -146,6 +145,7 @@ fn read_levels(text: &str) -> Result<Vec<Level>, Refusal> {
 pub(crate) fn fragment(
     name: &TransportName,
     mode: Mode,
+    options: &[&str],
     parameters: &Parameters,
     candidates: &[Candidate],
 ) -> String {
@@ -159,9 +159,9 @@ pub(crate) fn fragment(
         .map(|candidate| format!("a={candidate}\r\n"))
         .collect();
     format!(
-        "{lite}a={options}\r\na=group:BUNDLE {bundle}\r\nm={media}\r\na=mid:{mid}\r\na=ice-ufrag:{ufrag}\r\na=ice-pwd:{password}\r\n\
+        "{lite}a=ice-options:{options}\r\na=group:BUNDLE {bundle}\r\nm={media}\r\na=mid:{mid}\r\na=ice-ufrag:{ufrag}\r\na=ice-pwd:{password}\r\n\
          {candidates}a=end-of-candidates\r\n",
-        options = ice_options(),
+        options = options.join(" "),
         bundle = name.bundle.join(" "),
         media = name.media,
         mid = name.bundle.first().map_or("", String::as_str),

@@ -240,6 +240,7 @@ fn local<'a>(parameters: &'a Parameters, candidates: &'a [Candidate], mode: Mode
         session_id: 7,
         parameters,
         mode,
+        options: &["trickle", "ice2", "renomination"],
         pacing: (mode == Mode::Full).then_some(Duration::from_millis(50)),
         fingerprint: format!("sha-256 {DIGEST}").parse().unwrap(),
         setup: Setup::Passive,
@@ -265,7 +266,7 @@ fn the_answer_mirrors_the_sections_and_holds_the_transport_once() {
     let (audio, application) = sections.split_once("m=application ").unwrap();
     assert!(
         session.contains("a=group:BUNDLE 0 1\r\n")
-            && session.contains("a=ice-options:trickle ice2\r\n"),
+            && session.contains("a=ice-options:trickle ice2 renomination\r\n"),
         "{session}"
     );
     assert!(!session.contains("ice-lite"));
@@ -409,7 +410,13 @@ fn a_broken_fragment_is_malformed() {
 #[test]
 fn a_restart_s_fragment_is_read_back_as_a_new_generation() {
     let candidates = [Candidate::host("192.0.2.1:10000".parse().unwrap())];
-    let text = fragment(&name(), Mode::Lite, &local_parameters(), &candidates);
+    let text = fragment(
+        &name(),
+        Mode::Lite,
+        &["trickle", "ice2"],
+        &local_parameters(),
+        &candidates,
+    );
     assert!(
         text.contains("m=audio 9 UDP/TLS/RTP/SAVPF")
             && text.contains("a=ice-options:trickle ice2\r\n"),

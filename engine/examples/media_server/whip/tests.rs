@@ -90,6 +90,8 @@ async fn an_offer_makes_a_session() {
             && made.body.contains("a=end-of-candidates")
     );
     assert!(made.body.contains("a=setup:passive\r\n"));
+    let options = "a=ice-options:trickle ice2 renomination\r\n";
+    assert!(made.body.contains(options), "what the agent says it can do");
 
     let again = post(&server.app, OFFER).await;
     assert_ne!(again.header("location"), made.header("location"));
