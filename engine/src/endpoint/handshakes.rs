@@ -301,26 +301,29 @@ mod tests {
             assert!(handshakes.push(id(number), datagram(0)));
             assert!(handshakes.push(id(number), datagram(1)));
         }
-        let (mut pieces, mut order) = (0, Vec::new());
-        while pieces < 3 * PER_AGE {
-            let (next, _) = handshakes
-                .pop()
-                .expect("the first always has something to do");
-            pieces += 1;
+        // The first says something more after each of its pieces; a fourth begins when the others are through.
+        let (mut said, mut order) = (2, Vec::new());
+        while order.len() < 3 * PER_AGE as usize + 5 {
+            let Some((next, Work::Datagram(_, bytes))) = handshakes.pop() else {
+                panic!("the first always has something to do: {order:?}");
+            };
+            order.push((next.slot(), bytes[0]));
             if next == id(1) {
-                assert!(handshakes.push(id(1), datagram(pieces as u8)));
-            } else {
-                order.push((next, pieces));
+                assert!(handshakes.push(id(1), datagram(said)));
+                said += 1;
+            } else if order.ends_with(&[(3, 1)]) {
+                assert!(handshakes.push(id(4), datagram(0)));
             }
         }
-        // Both of the others are through after that many, each without losing its own turn to the other.
-        let expected = [2, 2, 3, 3].map(id).into_iter().zip(PER_AGE + 1..);
-        assert_eq!(order, expected.collect::<Vec<_>>());
-        // What waits goes along, in its order; who begins later waits for no more either.
-        assert!(handshakes.push(id(4), datagram(0)));
-        assert!(handshakes.push(id(1), datagram(200)));
-        let ids = self::order(&mut handshakes);
-        assert_eq!(ids.iter().filter(|next| **next == id(4)).count(), 1);
+        // Each age of the first is as long as the one before, nothing it has said is lost, and nobody else loses its turn.
+        let age = |number: u8| (0..PER_AGE as u8).map(move |n| (1, number * PER_AGE as u8 + n));
+        let expected: Vec<_> = age(0)
+            .chain([(2, 0), (2, 1), (3, 0), (3, 1)])
+            .chain(age(1))
+            .chain([(4, 0)])
+            .chain(age(2))
+            .collect();
+        assert_eq!(order, expected);
         handshakes.forget(id(1));
         assert_eq!(handshakes.len(), 0);
     }
