@@ -298,6 +298,7 @@ impl Endpoint {
         for tag in std::mem::take(names).tags.into_iter().flatten() {
             self.routes.remove_ufrag(tag, id.slot());
         }
+        self.minter.recover(id.slot());
         let Some(transport) = self.slots.get(id) else {
             return;
         };
@@ -313,15 +314,26 @@ impl Endpoint {
         };
         let fragments = transport.ice().local_username_fragments();
         for (tag, ufrag) in live.tags.iter_mut().zip(fragments) {
-            // One that says itself where it is needs no entry.
-            if self.minter.slot_of(ufrag.as_bytes()) != Some(id.slot()) {
-                if self.by_ufrag(ufrag.as_bytes()).is_some() {
-                    self.stats.ufrag_conflicts += 1;
-                    continue;
+            let ufrag = ufrag.as_bytes();
+            // One that says itself where it is needs no entry, but who took it along to another slot has one.
+            let is_own = self.minter.slot_of(ufrag) == Some(id.slot());
+            let holder = match is_own {
+                true => self
+                    .routes
+                    .by_ufrag(ufrag, |slot| self.is_called(slot, ufrag)),
+                false => self.by_ufrag(ufrag).map(TransportId::slot),
+            };
+            if holder.is_some() {
+                self.stats.ufrag_conflicts += 1;
+                if is_own {
+                    self.minter.lose(ufrag);
                 }
-                *tag = Some(self.routes.set_ufrag(ufrag.as_bytes(), id.slot()));
+                continue;
             }
-            self.farewells.remove(ufrag.as_bytes());
+            if !is_own {
+                *tag = Some(self.routes.set_ufrag(ufrag, id.slot()));
+            }
+            self.farewells.remove(ufrag);
         }
         if let Some((names, _)) = self.slots.names(id) {
             *names = live;

@@ -7,7 +7,7 @@
 //! restarted by themselves) are found by [`ufrags`](super::ufrags).
 
 use floe_stun::{RouteKey, TransactionId, TransactionIds};
-use std::{array, sync::Arc};
+use std::{array, collections::BTreeSet, sync::Arc};
 
 /// `ice-char`s by their six bits (RFC 8839 §5.4).
 const CHARACTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -29,6 +29,8 @@ const LENGTH: usize = 16;
 pub(super) struct Minter {
     key: Arc<RouteKey>,
     ids: TransactionIds,
+    /// Fragments that went along with a transport to another slot, and that the application has given to who is in this one, too.
+    lost: BTreeSet<Box<[u8]>>,
 }
 
 impl Minter {
@@ -37,6 +39,7 @@ impl Minter {
         Self {
             ids: TransactionIds::new(key.clone(), seed),
             key,
+            lost: BTreeSet::new(),
         }
     }
 
@@ -45,6 +48,27 @@ impl Minter {
         let id = self.ids.mint(slot);
         let (threes, _) = id.as_bytes().as_chunks();
         threes.iter().flat_map(four).map(char::from).collect()
+    }
+
+    /// The slot whose transport is to be asked first whether it is called so. None or any if the fragment was not minted here.
+    pub(super) fn bearer_of(&self, fragment: &[u8]) -> Option<u32> {
+        let is_lost = !self.lost.is_empty() && self.lost.contains(fragment);
+        self.slot_of(fragment).filter(|_| !is_lost)
+    }
+
+    /// Who is in the slot that this fragment says is called so, but the name is another's.
+    pub(super) fn lose(&mut self, fragment: &[u8]) {
+        self.lost.insert(fragment.into());
+    }
+
+    /// What who is in this slot is called is read anew.
+    pub(super) fn recover(&mut self, slot: u32) {
+        if !self.lost.is_empty() {
+            let lost = std::mem::take(&mut self.lost).into_iter();
+            self.lost = lost
+                .filter(|fragment| self.slot_of(fragment) != Some(slot))
+                .collect();
+        }
     }
 
     /// The slot in a fragment that was minted here; of any other, none or any.

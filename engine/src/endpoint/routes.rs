@@ -24,6 +24,9 @@ use std::{
 const TRANSACTION_LIFETIME: Duration = Duration::from_secs(40);
 /// From how many other endpoints transports can have come lately with checks unanswered.
 const MAX_ORIGINS: usize = 16;
+/// How many of those that have come from one slot of another endpoint are remembered. The accepting thread's sessions all leave the same
+/// few slots; those with checks under way are the latest.
+const HEIRS: usize = 4;
 
 #[derive(Debug)]
 pub(super) struct Routes {
@@ -75,7 +78,8 @@ impl Tags {
 #[derive(Debug)]
 struct Origin {
     key: Arc<RouteKey>,
-    tags: HashMap<u32, TransportId, Keyed>,
+    /// Who was tagged like this there, the latest first.
+    tags: HashMap<u32, [Option<TransportId>; HEIRS], Keyed>,
     until: Instant,
 }
 
@@ -115,16 +119,23 @@ impl Routes {
         });
         let origin = &mut self.origins[place];
         origin.until = now + TRANSACTION_LIFETIME;
-        origin.tags.insert(route.tag, id);
+        let heirs = origin.tags.entry(route.tag).or_default();
+        heirs.rotate_right(1);
+        heirs[0] = Some(id);
     }
 
     /// The transport that was tagged like this goes.
     pub(super) fn dismiss_from(&mut self, id: TransportId, route: &Route) {
         let known = |origin: &&mut Origin| Arc::ptr_eq(&origin.key, &route.key);
         if let Some(origin) = self.origins.iter_mut().find(known)
-            && origin.tags.get(&route.tag) == Some(&id)
+            && let Some(heirs) = origin.tags.get_mut(&route.tag)
+            && let Some(place) = heirs.iter().position(|heir| *heir == Some(id))
         {
-            origin.tags.remove(&route.tag);
+            heirs[place..].rotate_left(1);
+            heirs[HEIRS - 1] = None;
+            if heirs[0].is_none() {
+                origin.tags.remove(&route.tag);
+            }
         }
     }
 
@@ -140,7 +151,8 @@ impl Routes {
         id: &'a TransactionId,
     ) -> impl Iterator<Item = TransportId> + 'a {
         let live = self.origins.iter().filter(move |origin| now < origin.until);
-        live.filter_map(move |origin| origin.tags.get(&origin.key.tag_of(id)).copied())
+        let heirs = live.filter_map(move |origin| origin.tags.get(&origin.key.tag_of(id)));
+        heirs.flatten().flatten().copied()
     }
 
     /// The slot whose transport has this name, of which `is_called` knows.
@@ -211,6 +223,39 @@ mod tests {
         assert_eq!(tags(&routes), MAX_ORIGINS - 1);
         routes.admit_from(now + TRANSACTION_LIFETIME, id, newest);
         assert_eq!(routes.origins.len(), 1, "the others have had their time");
+    }
+
+    #[test]
+    fn the_latest_who_have_come_from_one_slot_are_all_remembered() {
+        let mut routes = Routes::new(
+            Tags::alone(RouteKey::from_bytes([1; 16])),
+            Keyed::new([2; 16]),
+        );
+        let id = |slot| TransportId::new(slot, NonZeroU32::MIN);
+        let transaction = TransactionId::from_bytes([9; 12]);
+        let key = Arc::new(RouteKey::from_bytes([3; 16]));
+        let tag = key.tag_of(&transaction);
+        let route = Route { key, tag };
+        let now = start();
+        for slot in 0..6 {
+            routes.admit_from(now, id(slot), &route);
+        }
+        let heirs = |routes: &Routes, now| {
+            let heirs = routes.by_former_transaction(now, &transaction);
+            heirs.map(TransportId::slot).collect::<Vec<_>>()
+        };
+        assert_eq!(heirs(&routes, now), [5, 4, 3, 2]);
+        assert_eq!(heirs(&routes, now + TRANSACTION_LIFETIME), []);
+        for (gone, left) in [(4, &[5, 3, 2][..]), (5, &[3, 2]), (0, &[3, 2]), (2, &[3])] {
+            routes.dismiss_from(id(gone), &route);
+            assert_eq!(heirs(&routes, now), left);
+        }
+        routes.admit_from(now, id(7), &route);
+        assert_eq!(heirs(&routes, now), [7, 3]);
+        for gone in [3, 7] {
+            routes.dismiss_from(id(gone), &route);
+        }
+        assert!(routes.origins[0].tags.is_empty());
     }
 
     #[test]

@@ -207,18 +207,17 @@ impl Endpoint {
         response: &Message<'d>,
     ) -> Outcome<'d> {
         let transaction = response.transaction_id();
-        if let Some(id) = self.by_transaction(&transaction) {
+        let mut place = 0;
+        while let Some(id) = self.who_asked(now, &transaction, place) {
             let outcome = self.deliver(now, id, path, response);
             if !is_unknown(&outcome) {
                 return outcome;
             }
+            place += 1;
         }
-        let former: Option<TransportId> =
-            self.routes.by_former_transaction(now, &transaction).next();
-        match former {
-            Some(id) => self.deliver(now, id, path, response),
-            None if self.is_turn_server(&path) => Outcome::FromTurnServer,
-            None => self.drop(DropReason::UnknownTransaction),
+        match self.is_turn_server(&path) {
+            true => Outcome::FromTurnServer,
+            false => self.drop(DropReason::UnknownTransaction),
         }
     }
 
@@ -233,17 +232,16 @@ impl Endpoint {
         let Some(transaction) = TransactionId::quoted(quoted) else {
             return self.drop(DropReason::UnknownTransaction);
         };
-        let former = self.routes.by_former_transaction(now, &transaction).next();
-        let asked = [self.by_transaction(&transaction), former];
-        for id in asked.into_iter().flatten() {
+        let mut place = 0;
+        while let Some(id) = self.who_asked(now, &transaction, place) {
             let report =
                 |transport: &mut Transport| transport.handle_unreachable(now, path, quoted);
             let received = self.touch(now, id, report);
             let outcome = received.map(|received| Outcome::routed(id, received));
-            // Who has the slot now of one that moved knows nothing of it.
             if let Some(outcome) = outcome.filter(|outcome| !is_unknown(outcome)) {
                 return outcome;
             }
+            place += 1;
         }
         self.drop(DropReason::UnknownTransaction)
     }
@@ -378,13 +376,13 @@ impl Endpoint {
             black_box(self.slots.glance(*slot));
             self.is_called(*slot, ufrag)
         };
-        let minted = self.minter.slot_of(ufrag).filter(is_called);
+        let minted = self.minter.bearer_of(ufrag).filter(is_called);
         let others = || self.routes.by_ufrag(ufrag, |slot| is_called(&slot));
         self.slots.id_in(minted.or_else(others)?)
     }
 
     /// Whether the transport in this slot has this name.
-    fn is_called(&self, slot: u32, ufrag: &[u8]) -> bool {
+    pub(super) fn is_called(&self, slot: u32, ufrag: &[u8]) -> bool {
         self.slots
             .transport_in(slot)
             .is_some_and(|transport| !transport.is_closed() && transport.ice().is_called(ufrag))
@@ -394,8 +392,13 @@ impl Endpoint {
         self.slots.id_in(self.routes.by_path(path)?)
     }
 
-    fn by_transaction(&self, id: &TransactionId) -> Option<TransportId> {
-        self.slots.id_in(self.routes.by_transaction(id)?)
+    /// Who may have begun this transaction, one after the other: who is where it was begun, if that was here, and those that
+    /// have come from where it was. All but one of them know nothing of it.
+    fn who_asked(&self, now: Instant, id: &TransactionId, place: usize) -> Option<TransportId> {
+        let here = self.routes.by_transaction(id);
+        let here = here.and_then(|slot| self.slots.id_in(slot));
+        let former = self.routes.by_former_transaction(now, id);
+        here.into_iter().chain(former).nth(place)
     }
 
     /// Whether a transport is alive and still takes what comes by `path`.
@@ -420,7 +423,7 @@ impl Endpoint {
             Sorted::Stun(message) => match message.class() {
                 Class::Request => {
                     let (local, _) = message.username().and_then(halves)?;
-                    let minted = self.minter.slot_of(local);
+                    let minted = self.minter.bearer_of(local);
                     let minted = minted.filter(|slot| self.slots.has(*slot));
                     minted.or_else(|| self.routes.by_ufrag(local, |_| true))
                 }

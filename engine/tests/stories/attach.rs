@@ -200,6 +200,111 @@ fn who_lives_now_where_a_check_was_sent_from_does_not_keep_its_answer() {
     }
 }
 
+// req: T71 S10
+#[test]
+fn all_who_have_come_from_one_slot_hear_what_they_asked_for() {
+    let mut pair = support::world(80);
+    let mut there = Host::new(81, &pair.a.addresses).endpoint;
+    let mut buf = [0; 1500];
+    let mut answers = Vec::new();
+    for _ in 0..4 {
+        pair.run_for(Duration::from_millis(50));
+        let (a, b) = support::signalled(&mut pair, FULL_ACTPASS, FULL_ACTIVE);
+        assert_eq!(slot(a), 0);
+        let now = pair.now();
+        let check = pair.a.endpoint.poll_transmit(&mut buf).expect("a check");
+        let mut bytes = buf[..check.len].to_vec();
+        let moved = pair.a.endpoint.detach(a).expect("it lives here");
+        let a = there.attach(now, moved).expect("room for it");
+        let back = FiveTuple::udp(check.path.remote, check.path.local);
+        let outcome = pair.b.endpoint.handle_datagram(now, back, &mut bytes);
+        assert_eq!(routed(&outcome), Some(b));
+        let sent = std::iter::from_fn(|| {
+            let transmit = pair.b.endpoint.poll_transmit(&mut buf)?;
+            Some(buf[..transmit.len].to_vec())
+        });
+        let answer = sent.filter(|datagram| datagram[0] == 1).last();
+        answers.push((a, check.path, bytes, answer.expect("it is answered")));
+    }
+    let now = pair.now();
+    for (a, path, _, answer) in &mut answers {
+        let outcome = there.handle_datagram(now, *path, answer);
+        let (transport, received) = (*a, Received::Handled);
+        assert_eq!(
+            outcome,
+            Outcome::Routed {
+                transport,
+                received
+            }
+        );
+    }
+    // Nobody waits for it any more.
+    let (_, path, check, answer) = &mut answers[0];
+    let unknown = Outcome::Dropped(DropReason::UnknownTransaction);
+    assert_eq!(there.handle_datagram(now, *path, answer), unknown);
+    assert_eq!(there.handle_unreachable(now, *path, check), unknown);
+}
+
+/// Where it is in its endpoint.
+fn slot(id: TransportId) -> u32 {
+    id.to_bits() as u32
+}
+
+fn routed(outcome: &Outcome<'_>) -> Option<TransportId> {
+    match outcome {
+        Outcome::Routed { transport, .. } => Some(*transport),
+        _ => None,
+    }
+}
+
+/// Two transports: one that has moved and is still called after the slot in which it was, and who is in that slot now.
+fn mover_and_newcomer(endpoint: &mut Endpoint, now: Instant) -> (TransportId, TransportId) {
+    let mut newcomer =
+        || support::create(endpoint, now, ice::Mode::Full, ice::Initiation::Responding);
+    let (mover, _) = (newcomer(), newcomer());
+    let moved = endpoint.detach(mover).expect("it lives here");
+    let newcomer = support::create(endpoint, now, ice::Mode::Full, ice::Initiation::Responding);
+    assert_eq!(slot(newcomer), slot(mover));
+    let mover = endpoint.attach(now, moved).expect("room for it");
+    (mover, newcomer)
+}
+
+// req: I63
+#[test]
+fn who_took_a_name_along_keeps_it_whoever_is_given_it_where_it_was_made() {
+    let mut pair = support::world(82);
+    let (now, endpoint) = (pair.now(), &mut pair.b.endpoint);
+    let (mover, newcomer) = mover_and_newcomer(endpoint, now);
+    let of_mover = support::parameters_of(endpoint, mover);
+    let twin = || ice::LocalParameters::with_username_fragment(of_mover.username_fragment()).ok();
+    let restart = |endpoint: &mut Endpoint, id, local| {
+        let restarted = endpoint.with(now, id, |t| t.restart(now, local, None));
+        restarted.expect("it lives here").expect("a restart");
+    };
+    let path = FiveTuple::udp(sim::address(2), sim::address(1));
+    let whose = |endpoint: &mut Endpoint, credentials: &ice::Parameters| {
+        let mut checks = [0, 1].map(|number| crafted::request(credentials, "peer", number));
+        let alone = routed(&endpoint.handle_datagram(now, path, &mut checks[0]));
+        let both = checks.iter_mut().map(|check| (path, check.as_mut_slice()));
+        endpoint.handle_datagrams(now, both, |_, outcome, _| {
+            assert_eq!(routed(&outcome), alone);
+        });
+        alone
+    };
+    assert_eq!(endpoint.stats().ufrag_conflicts, 0);
+    restart(endpoint, newcomer, twin());
+    assert_eq!(endpoint.stats().ufrag_conflicts, 1);
+    assert_eq!(whose(endpoint, &of_mover), Some(mover));
+    // It is free when its bearer is gone.
+    endpoint.detach(mover).expect("it lives here");
+    assert_eq!(whose(endpoint, &of_mover), None);
+    restart(endpoint, newcomer, None);
+    restart(endpoint, newcomer, twin());
+    assert_eq!(endpoint.stats().ufrag_conflicts, 1);
+    let of_newcomer = support::parameters_of(endpoint, newcomer);
+    assert_eq!(whose(endpoint, &of_newcomer), Some(newcomer));
+}
+
 // req: T71
 #[test]
 fn a_detached_transport_is_a_machine_like_any_other() {

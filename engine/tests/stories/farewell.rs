@@ -262,6 +262,31 @@ fn a_username_fragment_that_lives_again_is_nobodys_past() {
     let bad = ice::DropReason::BadIntegrity;
     assert_eq!(asked(&credentials), Received::Dropped(DropReason::Ice(bad)));
     assert_eq!(asked(&of_now), Received::Handled);
+    // Where it is no more, nothing is left of the old one either.
+    pair.b.endpoint.detach(id).expect("it lives here");
+    for of in [&credentials, &of_now] {
+        let mut request = crafted::request(of, "abcd", 2);
+        let outcome = pair.b.endpoint.handle_datagram(now, path, &mut request);
+        let is_unknown = matches!(outcome, Outcome::UnknownUfrag { .. });
+        assert!(is_unknown, "{outcome:?}");
+    }
+}
+
+// req: I59
+#[test]
+fn who_is_closed_and_not_yet_removed_is_called_nothing() {
+    let (mut pair, (_, b)) = support::connected(29, FULL_ACTPASS, FULL_ACTIVE);
+    let credentials = pair.b.transport(b).local_parameters().clone();
+    let now = pair.now();
+    pair.b.endpoint.close(now, b);
+    let path = ice::FiveTuple::udp(sim::address(2), sim::address(1));
+    let mut requests = [1, 2, 3].map(|number| crafted::request(&credentials, "abcd", number));
+    let outcome = pair.b.endpoint.handle_datagram(now, path, &mut requests[0]);
+    assert_eq!(outcome, Outcome::Refused);
+    let arrived = requests[1..].iter_mut();
+    let arrived = arrived.map(|request| (path, request.as_mut_slice()));
+    let hear = |_, outcome, _: &mut [u8]| assert_eq!(outcome, Outcome::Refused);
+    pair.b.endpoint.handle_datagrams(now, arrived, hear);
 }
 
 // req: I59 I20
