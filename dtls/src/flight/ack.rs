@@ -49,57 +49,81 @@ pub(crate) struct Arrival {
 /// What was acknowledged and may come again: an ACK of a repetition names it (RFC 9147 §7). Records of the handshake's
 /// epoch are in the care of the record layer, which knows how long they can come again.
 ///
-/// However many ACKs are lost, it takes 16 bytes: of the newest epoch the newest record, which of the 16 before it, and two
-/// that are not much older. Nothing is kept of numbers so high that no epoch of AES has them. A repetition
-/// is acknowledged in any case, and who hears that has an ACK for all that it says.
+/// However many ACKs are lost, it takes 16 bytes: of the three newest epochs, which changes of keys are repeated in, the newest
+/// record and which of the eight before it. Nothing is kept of numbers that do not fit into 16 bits. A repetition is
+/// acknowledged in any case, and who hears that has an ACK for all that it says.
 #[derive(Debug)]
 pub(crate) struct Told {
     newest_at: Second,
-    /// Shifted left by one; the lowest bit is whether one of them says what another said.
-    newest_and_repetition: u32,
-    epoch: u16,
-    /// The 16 numbers before the newest: a bit for each, the newest first.
-    near: u16,
-    /// How much less than the newest two others are, the nearer first; 0 for none.
-    far: [u16; 2],
+    epoch: Epoch,
+    /// Of this epoch and of the two before it.
+    few: [Few; EPOCHS],
+    has_repetition: bool,
+}
+
+/// The epochs of which numbers are kept when they were told.
+const EPOCHS: usize = 3;
+
+/// Numbers of one epoch, in three bytes.
+#[derive(Clone, Copy, Debug)]
+struct Few {
+    /// Plus one; 0 if there is none.
+    newest: [u8; 2],
+    /// The eight numbers before it: a bit for each, the nearest first.
+    near: u8,
+}
+
+impl Few {
+    fn of(epoch: Option<Epoch>, numbers: &[RecordNumber]) -> Self {
+        let of_epoch = numbers
+            .iter()
+            .filter(|number| Some(number.epoch()) == epoch);
+        let sequences = of_epoch.filter_map(|number| u16::try_from(number.sequence()).ok());
+        let newest = sequences
+            .clone()
+            .filter_map(|sequence| sequence.checked_add(1))
+            .max();
+        let newest = newest.unwrap_or(0);
+        let behind = sequences.filter_map(|sequence| newest.checked_sub(sequence)?.checked_sub(1));
+        let near = behind.filter(|by| (1..=8).contains(by));
+        Self {
+            newest: newest.to_be_bytes(),
+            near: near.fold(0, |near, by| near | 1 << (by - 1)),
+        }
+    }
+
+    /// The oldest first.
+    fn sequences(self) -> impl Iterator<Item = u64> {
+        let newest = u16::from_be_bytes(self.newest).checked_sub(1);
+        let behind = (1..=8)
+            .rev()
+            .filter(move |by| self.near >> (by - 1) & 1 == 1);
+        let number = move |by: u16| newest.and_then(|newest| newest.checked_sub(by));
+        behind.chain([0]).filter_map(number).map(u64::from)
+    }
 }
 
 impl Told {
-    /// `None` if there is nothing that can be kept.
-    fn of(acks: Acks) -> Option<Self> {
-        let mut numbers = acks.numbers;
-        numbers.sort_unstable();
-        let newest = numbers.pop()?;
-        let sequence = u32::try_from(newest.sequence()).ok()?.checked_mul(2)?;
-        let mut told = Self {
+    /// `None` if there is nothing to be kept.
+    fn of(acks: &Acks) -> Option<Self> {
+        let epoch = acks.numbers.iter().map(|number| number.epoch()).max()?;
+        let before = |by| epoch.0.checked_sub(by).map(Epoch);
+        Some(Self {
             newest_at: acks.newest_at?,
-            newest_and_repetition: sequence | u32::from(acks.has_repetition),
-            epoch: newest.epoch().0,
-            near: 0,
-            far: [0; 2],
-        };
-        let of_epoch = |number: &RecordNumber| number.epoch() == newest.epoch();
-        let mut far = told.far.iter_mut();
-        for older in numbers.into_iter().rev().filter(of_epoch) {
-            match u16::try_from(newest.sequence() - older.sequence()) {
-                Ok(by @ 1..=16) => told.near |= 1 << (by - 1),
-                Ok(by) => far.next().into_iter().for_each(|to| *to = by),
-                Err(_) => break,
-            }
-        }
-        Some(told)
+            epoch,
+            few: [0, 1, 2].map(|by| Few::of(before(by), &acks.numbers)),
+            has_repetition: acks.has_repetition,
+        })
     }
 
     /// The oldest first.
     fn numbers(&self) -> impl Iterator<Item = RecordNumber> {
-        let [second, first] = self.far;
-        let near = (1..=16).rev().filter(|by| self.near >> (by - 1) & 1 == 1);
-        let far = [first, second].into_iter().filter(|by| *by > 0);
-        let number = |by: u16| {
-            let sequence = (self.newest_and_repetition / 2).saturating_sub(by.into());
-            RecordNumber::new(Epoch(self.epoch), sequence.into())
+        let of_epoch = |(few, by): (&Few, u16)| {
+            let epoch = Epoch(self.epoch.0.saturating_sub(by));
+            let number = move |sequence| RecordNumber::new(epoch, sequence);
+            few.sequences().map(number)
         };
-        far.chain(near).chain([0]).map(number)
+        self.few.iter().zip([0, 1, 2]).rev().flat_map(of_epoch)
     }
 
     /// Whether the peer would have repeated by `now` what it lacks an ACK for.
@@ -109,7 +133,7 @@ impl Told {
 
     /// The peer is known to have been told: whether it repeated itself, so that more of that may be on its way.
     pub(super) fn may_come_again(&self) -> bool {
-        self.newest_and_repetition & 1 == 1
+        self.has_repetition
     }
 }
 
@@ -182,7 +206,7 @@ impl Acks {
     /// What is kept when all was told, besides what `records` keeps.
     pub(super) fn told(mut self, records: &mut RecordLayer) -> Option<Told> {
         self.numbers.retain(|number| !records.acknowledge(*number));
-        Told::of(self)
+        Told::of(&self)
     }
 
     /// The peer is known to have been told. What it said once does not come again.
@@ -369,32 +393,49 @@ mod tests {
 
     // req: T21 T52
     #[test]
-    fn of_what_was_told_what_is_near_in_the_newest_epoch_is_kept_in_sixteen_bytes() {
+    fn of_what_was_told_what_is_near_in_the_three_newest_epochs_is_kept_in_sixteen_bytes() {
         assert_eq!(size_of::<Told>(), 16);
         let number = |epoch, sequence| RecordNumber::new(Epoch(epoch), sequence);
         let kept = |numbers: &[RecordNumber]| {
-            let told = Told::of(Acks {
+            let told = Told::of(&Acks {
                 numbers: numbers.to_vec(),
                 newest_at: Some(Second::START),
                 ..Acks::default()
             })?;
+            assert!(!told.may_come_again());
             Some(Acks::from(told).numbers)
         };
         assert_eq!(kept(&[]), None);
-        let mut all: Vec<_> = (0..40).map(|by| number(3, 1000 + 7 * by)).collect();
-        assert_eq!(kept(&all).unwrap(), all[35..]);
+        let mut all: Vec<_> = (0..40).map(|by| number(3, 1000 + 4 * by)).collect();
+        assert_eq!(kept(&all).unwrap(), all[37..]);
         // In whatever order they came.
-        let newest = all[35..].to_vec();
+        let newest = all[37..].to_vec();
         all.reverse();
         assert_eq!(kept(&all), Some(newest));
-        // Whoever writes in the next epoch needs no ACK for this one.
-        let mixed = [number(4, 9), number(3, 90), number(4, 2)];
-        assert_eq!(kept(&mixed), Some(vec![number(4, 2), number(4, 9)]));
-        let far = [number(3, 0), number(3, 65_535), number(3, 65_536)];
+        // A change of keys is repeated in the epochs before, too.
+        let mut mixed: Vec<_> = [1, 2, 3, 5, 7].map(|sequence| number(3, sequence)).into();
+        mixed.extend([number(4, 0), number(4, 8), number(5, 0)]);
+        assert_eq!(kept(&mixed), Some(mixed.clone()));
+        mixed.insert(0, number(2, 6));
+        assert_eq!(kept(&mixed).unwrap(), mixed[1..]);
+        let apart = [number(3, 5), number(5, 6), number(9, 0)];
+        assert_eq!(kept(&apart[..2]).unwrap(), apart[..2]);
+        assert_eq!(kept(&apart).unwrap(), apart[2..]);
+        let far = [number(3, 0), number(3, 1), number(3, 9)];
         assert_eq!(kept(&far).unwrap(), far[1..]);
-        let highest = [number(u16::MAX, (1 << 31) - 1)];
+        let highest = [
+            number(u16::MAX - 2, 0),
+            number(u16::MAX, u64::from(u16::MAX) - 1),
+        ];
         assert_eq!(kept(&highest).unwrap(), highest);
-        assert_eq!(kept(&[number(3, 1 << 31)]), None);
+        assert_eq!(kept(&[number(0, 3)]), Some(vec![number(0, 3)]));
+        // What does not fit says nothing of the rest.
+        let high = [
+            number(3, 5),
+            number(4, u64::from(u16::MAX)),
+            number(4, 1 << 16),
+        ];
+        assert_eq!(kept(&high).unwrap(), high[..1]);
     }
 
     // req: T21 T23
