@@ -134,7 +134,8 @@ pub enum DropReason {
     UnknownProtocol,
     /// Looks like STUN and does not parse.
     MalformedStun,
-    /// A STUN request without a USERNAME of two halves: not a connectivity check.
+    /// A STUN request without a USERNAME of two halves: not a connectivity check. No transport is meant by it, so that none
+    /// answers 400.
     MissingUsername,
     /// A STUN response to nothing that any transport has asked.
     UnknownTransaction,

@@ -1,5 +1,5 @@
-//! Two budgets against attackers: how many messages that fail their MAC are worth verifying (I41), and how many checks
-//! may go to an address that has not answered (I42).
+//! Budgets against attackers: how many messages that fail their MAC are worth verifying and how many requests without
+//! proof are worth an answer (I41), and how many checks may go to an address that has not answered (I42).
 //!
 //! Forgeries are counted per username fragment (each generation has its own budget) and per source address, in windows of a second,
 //! without allocating. A path that has authenticated itself is exempt and not counted: spoofing its source must silence neither it
@@ -21,6 +21,8 @@ pub(crate) struct ForgeryBudget {
     window: Option<Moment>,
     accounts: [Account; SOURCES],
     total: u8,
+    /// Whether somebody who proved nothing was answered in this window: one is, whoever it was.
+    answered: bool,
 }
 
 impl ForgeryBudget {
@@ -31,8 +33,7 @@ impl ForgeryBudget {
 
     /// Whether another message from there may still be verified.
     pub(crate) fn allows(&self, now: Moment, source: SocketAddr) -> bool {
-        let current = |start| now.saturating_duration_since(start) < WINDOW;
-        if !self.window.is_some_and(current) {
+        if !self.is_open(now) {
             return true;
         }
         let key = key_of(source);
@@ -43,21 +44,39 @@ impl ForgeryBudget {
 
     /// A message from there failed its MAC.
     pub(crate) fn spend(&mut self, now: Moment, source: SocketAddr) {
-        if self
-            .window
-            .is_none_or(|start| now.saturating_duration_since(start) >= WINDOW)
-        {
-            *self = Self {
-                window: Some(now),
-                ..Self::default()
-            };
-        }
+        self.open(now);
         self.total = self.total.saturating_add(1);
         let key = key_of(source);
         // When all accounts are other sources', the fragment's total has to do.
         let mut accounts = self.accounts.iter_mut();
         if let Some(account) = accounts.find(|account| account.is_of(key) || account.spent() == 0) {
             account.spend(key);
+        }
+    }
+
+    /// Whether somebody who has proved nothing may be answered.
+    pub(crate) fn allows_answer(&self, now: Moment) -> bool {
+        !(self.is_open(now) && self.answered)
+    }
+
+    /// Somebody who has proved nothing is answered.
+    pub(crate) fn spend_answer(&mut self, now: Moment) {
+        self.open(now);
+        self.answered = true;
+    }
+
+    fn is_open(&self, now: Moment) -> bool {
+        let current = |start| now.saturating_duration_since(start) < WINDOW;
+        self.window.is_some_and(current)
+    }
+
+    /// Begins a window, unless one is open.
+    fn open(&mut self, now: Moment) {
+        if !self.is_open(now) {
+            *self = Self {
+                window: Some(now),
+                ..Self::default()
+            };
         }
     }
 }
@@ -208,6 +227,28 @@ mod tests {
             "the fragment's own budget is spent"
         );
         assert!(budget.allows(now + WINDOW, source(1)));
+    }
+
+    // req: I41
+    #[test]
+    fn one_answer_goes_in_each_window_and_costs_no_source_anything() {
+        let (mut now, source) = (Moment::ORIGIN, SocketAddr::from(([192, 0, 2, 1], 1)));
+        let mut budget = ForgeryBudget::default();
+        for _ in 0..3 {
+            assert!(budget.allows_answer(now));
+            budget.spend_answer(now);
+            for _ in 0..PER_SOURCE {
+                assert!(!budget.allows_answer(now) && budget.allows(now, source));
+                budget.spend(now, source);
+            }
+            assert!(!budget.allows(now, source));
+            assert!(!budget.allows_answer(now + (WINDOW - Duration::from_millis(1))));
+            now = now + WINDOW;
+        }
+        // Where the forgeries came first, the window is theirs.
+        budget.spend(now, source);
+        assert!(budget.allows_answer(now));
+        assert_eq!(size_of::<ForgeryBudget>(), 24);
     }
 
     // req: I41

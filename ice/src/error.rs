@@ -121,13 +121,13 @@ pub enum DropReason {
     UnknownMethod,
     /// A request from an address that is never sent to ([`AddressFilter`](crate::AddressFilter)).
     RefusedAddress,
-    /// A request without USERNAME.
+    /// A request without USERNAME: 400, once a second at most.
     MissingUsername,
-    /// USERNAME names no live generation.
+    /// USERNAME names no live generation. Nobody is told.
     UnknownUsername,
-    /// No MESSAGE-INTEGRITY.
+    /// No MESSAGE-INTEGRITY: a request is answered 400, once a second at most.
     MissingIntegrity,
-    /// MESSAGE-INTEGRITY does not match: forged, or another password.
+    /// MESSAGE-INTEGRITY does not match: forged, or another password. A request is answered 401, once a second at most.
     BadIntegrity,
     /// Too many forgeries lately, so that this one was not even verified.
     IntegrityBudget,

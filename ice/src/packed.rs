@@ -163,6 +163,18 @@ impl<M: Copy> Packed<M> {
         }
     }
 
+    /// Whether [`set`](Self::set) would neither ask for another place on the heap nor give one back.
+    pub(crate) fn has_room_for(&self, path: &FiveTuple) -> bool {
+        match (self, EndsV6::of(path)) {
+            (Self::V4 { .. }, None) => path.local.is_ipv4() && path.remote.is_ipv4(),
+            (Self::V6 { ends, .. }, Some(new)) => **ends == new || Arc::strong_count(ends) == 1,
+            (Self::Other { path: place, .. }, None) if !path.is_plain() => {
+                **place == *path || Arc::strong_count(place) == 1
+            }
+            _ => false,
+        }
+    }
+
     /// If the two are the same long path, they are in one place from now on.
     pub fn share<N>(&mut self, with: &Packed<N>) {
         match (self, with) {
@@ -315,6 +327,34 @@ impl From<SocketAddr> for PackedAddress {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    // req: I41
+    #[test]
+    fn there_is_room_where_setting_takes_no_other_place() {
+        let path = |local: &str, remote: &str| {
+            FiveTuple::udp(local.parse().unwrap(), remote.parse().unwrap())
+        };
+        let v4 = path("192.0.2.1:1", "192.0.2.2:2");
+        let v6 = path("[2001:db8::1]:1", "[2001:db8::2]:2");
+        let other_v6 = path("[2001:db8::1]:1", "[2001:db8::3]:3");
+        let zoned = path("[fe80::1%1]:1", "[fe80::2%1]:2");
+        let other_zoned = path("[fe80::1%1]:1", "[fe80::3%1]:3");
+        let all = [v4, v6, other_v6, zoned, other_zoned];
+        for (place, alone, shared) in [
+            (v4, vec![v4], vec![v4]),
+            (v6, vec![v6, other_v6], vec![v6]),
+            (zoned, vec![zoned, other_zoned], vec![zoned]),
+        ] {
+            let place: Packed = place.into();
+            let fitting = |place: &Packed| {
+                let fits = |path: &FiveTuple| place.has_room_for(path);
+                all.into_iter().filter(fits).collect::<Vec<_>>()
+            };
+            assert_eq!(fitting(&place), alone);
+            let _shares = place.clone();
+            assert_eq!(fitting(&place), shared);
+        }
+    }
 
     #[test]
     fn what_is_packed_comes_back_and_is_small() {

@@ -4,7 +4,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use floe_stun::{AttributeType, IntegrityAlgorithm, Message, TransactionId, TransactionIds};
+use floe_stun::{
+    AttributeType, ErrorCode, IntegrityAlgorithm, Message, TransactionId, TransactionIds,
+};
 
 use crate::address::FiveTuple;
 use crate::candidate::CandidateId;
@@ -170,6 +172,29 @@ pub(crate) enum Answer {
     Forbidden,
     /// With the attributes that we do not know (RFC 8489 §6.3.1).
     UnknownAttributes,
+    /// There is no USERNAME or no MAC (RFC 8489 §9.1.3): 400, and no MAC either.
+    NoCredentials,
+    /// The MAC is wrong (RFC 8489 §9.1.3): 401, and no MAC either.
+    WrongCredentials,
+}
+
+impl Answer {
+    /// Whether it is for somebody who has proved nothing.
+    pub(crate) fn is_to_anybody(self) -> bool {
+        matches!(self, Self::NoCredentials | Self::WrongCredentials)
+    }
+
+    /// What it says when it is an error.
+    pub(crate) fn error_code(self) -> Option<ErrorCode> {
+        match self {
+            Self::Success => None,
+            Self::BadRequest | Self::NoCredentials => Some(ErrorCode::BAD_REQUEST),
+            Self::WrongCredentials => Some(ErrorCode::UNAUTHENTICATED),
+            Self::RoleConflict => Some(ErrorCode::ROLE_CONFLICT),
+            Self::Forbidden => Some(ErrorCode::FORBIDDEN),
+            Self::UnknownAttributes => Some(ErrorCode::UNKNOWN_ATTRIBUTE),
+        }
+    }
 }
 
 impl Shared {
@@ -275,7 +300,7 @@ pub(crate) struct Queued {
 }
 
 impl Responses {
-    /// Queues an answer to this request.
+    /// Queues an answer to this authenticated request. One to somebody who has proved nothing gives way.
     #[inline]
     pub(crate) fn push(
         &mut self,
@@ -284,6 +309,7 @@ impl Responses {
         path: &FiveTuple,
         request: &Message<'_>,
     ) -> Result<(), DropReason> {
+        self.next.take_if(|next| next.answer.is_to_anybody());
         let plain = response.answer != Answer::UnknownAttributes;
         let waiting = passing.answers();
         if plain && self.next.is_none() && waiting == 0 {
@@ -302,6 +328,32 @@ impl Responses {
             unknown: unknown.take(MAX_UNKNOWN_ATTRIBUTES).collect(),
         });
         Ok(())
+    }
+
+    /// Whether nothing waits, so that somebody who has proved nothing may be answered.
+    pub(crate) fn are_empty(&self, passing: &Passing) -> bool {
+        self.next.is_none() && passing.answers() == 0
+    }
+
+    /// Takes an answer to somebody who has proved nothing, when the others [are empty](Self::are_empty) and if its path has room
+    /// without asking for any: as it is, or as a pair has it. Says whether it did.
+    pub(crate) fn offer(
+        &mut self,
+        response: Response,
+        path: &FiveTuple,
+        known: Option<&Packed>,
+    ) -> bool {
+        let in_place = match &self.path {
+            Some(place) => place.has_room_for(path),
+            None => path.local.is_ipv4() && path.remote.is_ipv4(),
+        };
+        match known {
+            _ if in_place => self.set_path(path),
+            Some(known) => self.path = Some(known.clone()),
+            None => return false,
+        }
+        self.next = Some(response);
+        true
     }
 
     /// Takes the next one out, with the attributes that it lists; it goes to the [`path`](Self::path).

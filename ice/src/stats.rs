@@ -16,7 +16,7 @@ pub struct Stats {
     pub requests_sent: u64,
     /// Authenticated requests received.
     pub requests_received: u64,
-    /// Answers sent.
+    /// Answers sent to authenticated requests.
     pub responses_sent: u64,
     /// Authenticated answers to our checks.
     pub responses_received: u64,

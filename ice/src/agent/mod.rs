@@ -2,6 +2,7 @@
 
 mod commands;
 mod outbound;
+mod refusal;
 mod report;
 mod restart;
 mod rulings;
@@ -43,7 +44,8 @@ pub enum Received {
     Handled,
     /// It is not STUN: DTLS, SRTP or something else.
     NotMine,
-    /// It had no effect but on a counter.
+    /// It had no effect but on a counter. A request without credentials or with the wrong ones may have an error answer besides,
+    /// one in a second at most (RFC 8489 §9.1.3).
     Dropped(DropReason),
 }
 
@@ -278,7 +280,9 @@ impl Agent {
             return Err(DropReason::UnknownMethod);
         }
         match message.class() {
-            Class::Request => self.receive_request(now, path, message),
+            Class::Request => self
+                .receive_request(now, path, message)
+                .inspect_err(|reason| self.answer_unproven(now, path, message, *reason)),
             // A keepalive: it opens what it opens on its way, and means nothing here (RFC 8445 §11).
             Class::Indication => {
                 intact(message)?;

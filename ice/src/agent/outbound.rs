@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use floe_stun::{AttributeType, ErrorCode, IntegrityKey, Method, TransactionId, Writer};
+use floe_stun::{AttributeType, IntegrityKey, Method, TransactionId, Writer};
 
 use super::Agent;
 use crate::address::Transmit;
@@ -36,8 +36,10 @@ impl Agent {
             let Some(len) = write_response(response, path.remote(), &unknown, key, buf) else {
                 continue;
             };
-            shared.stats.responses_sent += 1;
-            generation.count_response(shared, path);
+            if !response.answer.is_to_anybody() {
+                shared.stats.responses_sent += 1;
+                generation.count_response(shared, path);
+            }
             let path = path.unpack();
             return Some(Transmit { path, len });
         }
@@ -187,17 +189,14 @@ fn write_response(
         answer,
         ..
     } = response;
-    let code = match answer {
-        Answer::Success => {
-            let writer = Writer::success(buf, Method::BINDING, id).xor_mapped_address(to);
-            return writer.integrity_as(algorithm, key).fingerprint().ok();
-        }
-        Answer::BadRequest => ErrorCode::BAD_REQUEST,
-        Answer::RoleConflict => ErrorCode::ROLE_CONFLICT,
-        Answer::Forbidden => ErrorCode::FORBIDDEN,
-        Answer::UnknownAttributes => ErrorCode::UNKNOWN_ATTRIBUTE,
+    let Some(code) = answer.error_code() else {
+        let writer = Writer::success(buf, Method::BINDING, id).xor_mapped_address(to);
+        return writer.integrity_as(algorithm, key).fingerprint().ok();
     };
     let mut writer = Writer::error(buf, Method::BINDING, id, code);
+    if answer.is_to_anybody() {
+        return writer.fingerprint().ok();
+    }
     if answer == Answer::UnknownAttributes {
         writer = writer.unknown_attributes(unknown.iter().copied());
     }

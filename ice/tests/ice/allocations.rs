@@ -8,7 +8,7 @@ use floe_ice::{Agent, FiveTuple, Received};
 use floe_stun::{Class, IntegrityKey, Message, Method, Writer};
 
 use crate::support::solo::{Solo, in_a_call, local, remote};
-use crate::support::{Peer, connected, full_and_lite, secs, signal};
+use crate::support::{Peer, connected, full_and_lite, ms, secs, signal};
 
 // req: I20 I50
 #[test]
@@ -116,19 +116,26 @@ fn what_is_dropped_costs_no_allocation() {
     let stranger = stranger.bytes();
     let response =
         crate::support::solo::success(floe_stun::TransactionId::from_bytes([1; 12]), local(), "x");
-    let (agent, now) = (&mut solo.agent, solo.now);
+    let (agent, start) = (&mut solo.agent, solo.now);
+    let (mut answers, mut buf) = (0, [0; 1200]);
     let allocations = measure(|| {
-        for n in 0..100 {
+        for n in 0..300 {
+            let now = start + ms(10) * n.into();
             for bytes in [&forged, &stranger, &response] {
                 let path = FiveTuple::udp(local(), remote(n));
                 assert!(matches!(
                     agent.handle_datagram(now, path, bytes),
                     Received::Dropped(_)
                 ));
+                while let Some(transmit) = agent.poll_transmit(&mut buf) {
+                    assert!(transmit.path == path && transmit.len <= bytes.len());
+                    answers += 1;
+                }
             }
         }
     });
     assert_eq!(allocations.count_total, 0);
+    assert_eq!(answers, 3, "one a second");
 }
 
 // req: I50

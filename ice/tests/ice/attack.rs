@@ -587,7 +587,9 @@ fn dtls_in_a_check_is_nothing_before_the_mac() {
         solo.receive(remote(0), &buf[..len]),
         Received::Dropped(DropReason::BadIntegrity)
     );
-    assert!(solo.take().is_empty());
+    let sent = solo.take();
+    let told: Vec<_> = sent.iter().map(crate::refusals::refusal).collect();
+    assert_eq!(told, [401]);
 }
 
 // req: I45

@@ -23,6 +23,7 @@ mod model;
 mod nat;
 mod nomination;
 mod policy;
+mod refusals;
 mod requests;
 mod restart;
 mod roles;

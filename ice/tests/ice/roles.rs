@@ -101,7 +101,9 @@ fn a_forged_conflict_changes_nothing() {
         Received::Dropped(DropReason::BadIntegrity)
     );
     assert_eq!(solo.agent.role(), Some(Role::Controlling));
-    assert!(solo.take().is_empty());
+    let sent = solo.take();
+    let told: Vec<_> = sent.iter().map(crate::refusals::refusal).collect();
+    assert_eq!(told, [401], "and no 487");
 }
 
 // req: I9

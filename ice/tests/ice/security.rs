@@ -30,9 +30,8 @@ fn picture(solo: &Solo) -> String {
 
 // req: I41
 #[test]
-fn what_is_not_authenticated_changes_nothing_and_is_not_answered() {
+fn what_is_not_authenticated_changes_nothing_whether_it_is_answered_or_not() {
     let mut solo = in_a_call();
-    let before = picture(&solo);
     let good = solo.check().nominating();
     let with = |change: &dyn Fn(&mut crate::support::solo::Check)| {
         let mut check = good.clone();
@@ -89,11 +88,23 @@ fn what_is_not_authenticated_changes_nothing_and_is_not_answered() {
     table[last].1 = DropReason::TooLong;
     table.push((unprotected(&good), DropReason::MissingIntegrity));
     for (bytes, reason) in table {
-        let counted = solo.agent.stats().dropped(reason);
+        // Each meets an agent that has answered nobody yet.
+        solo = in_a_call();
+        let (before, counted) = (picture(&solo), solo.agent.stats());
         assert_eq!(solo.receive(remote(0), &bytes), Received::Dropped(reason));
-        assert_eq!(solo.agent.stats().dropped(reason), counted + 1, "{reason}");
+        let after = solo.agent.stats();
+        assert_eq!(after.dropped(reason), 1, "{reason}");
+        assert_eq!(after.dropped_total(), 1, "{reason}");
+        assert_eq!(after.responses_sent, counted.responses_sent, "{reason}");
+        assert_eq!(after.requests_received, counted.requests_received);
         assert_eq!(picture(&solo), before, "{reason}");
-        assert!(solo.take().is_empty(), "{reason}");
+        let answers: Vec<_> = solo.take().iter().map(crate::refusals::refusal).collect();
+        let expected = match reason {
+            DropReason::MissingUsername | DropReason::MissingIntegrity => vec![400],
+            DropReason::BadIntegrity => vec![401],
+            _ => vec![],
+        };
+        assert_eq!(answers, expected, "{reason}");
     }
     assert_eq!(
         solo.receive(remote(0), &[0x16, 0xfe, 0xfd]),
