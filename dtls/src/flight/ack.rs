@@ -10,14 +10,11 @@ use super::LINGER;
 use crate::msgs::codec::Codec;
 use crate::msgs::post_handshake::{Ack, AckNumber};
 use crate::record::RecordLayer;
-use crate::record::header::{ContentType, Epoch, RecordNumber};
+use crate::record::header::{ContentType, RecordNumber};
 use crate::timer::{Second, Timer, TimerTable};
 
 /// Record numbers in an ACK, the newest ones.
 const MOST: usize = 32;
-
-/// Record numbers of data's epochs that are kept when they were told.
-const FEW: usize = 8;
 
 /// Records of a usual flight.
 const USUAL: usize = 8;
@@ -46,86 +43,16 @@ pub(crate) struct Arrival {
     pub(crate) is_repetition: bool,
 }
 
-/// What was acknowledged and may come again: an ACK of a repetition names it (RFC 9147 §7). Records of the handshake's
+/// What was acknowledged and may come again: an ACK of a repetition names all of it (RFC 9147 §7). Records of the handshake's
 /// epoch are in the care of the record layer, which knows how long they can come again.
-///
-/// However many ACKs are lost, it takes 16 bytes: of the three newest epochs, which changes of keys are repeated in, the newest
-/// record and which of the eight before it. Nothing is kept of numbers that do not fit into 16 bits. A repetition is
-/// acknowledged in any case, and who hears that has an ACK for all that it says.
 #[derive(Debug)]
 pub(crate) struct Told {
+    numbers: Box<[RecordNumber]>,
     newest_at: Second,
-    epoch: Epoch,
-    /// Of this epoch and of the two before it.
-    few: [Few; EPOCHS],
     has_repetition: bool,
 }
 
-/// The epochs of which numbers are kept when they were told.
-const EPOCHS: usize = 3;
-
-/// Numbers of one epoch, in three bytes.
-#[derive(Clone, Copy, Debug)]
-struct Few {
-    /// Plus one; 0 if there is none.
-    newest: [u8; 2],
-    /// The eight numbers before it: a bit for each, the nearest first.
-    near: u8,
-}
-
-impl Few {
-    fn of(epoch: Option<Epoch>, numbers: &[RecordNumber]) -> Self {
-        let of_epoch = numbers
-            .iter()
-            .filter(|number| Some(number.epoch()) == epoch);
-        let sequences = of_epoch.filter_map(|number| u16::try_from(number.sequence()).ok());
-        let newest = sequences
-            .clone()
-            .filter_map(|sequence| sequence.checked_add(1))
-            .max();
-        let newest = newest.unwrap_or(0);
-        let behind = sequences.filter_map(|sequence| newest.checked_sub(sequence)?.checked_sub(1));
-        let near = behind.filter(|by| (1..=8).contains(by));
-        Self {
-            newest: newest.to_be_bytes(),
-            near: near.fold(0, |near, by| near | 1 << (by - 1)),
-        }
-    }
-
-    /// The oldest first.
-    fn sequences(self) -> impl Iterator<Item = u64> {
-        let newest = u16::from_be_bytes(self.newest).checked_sub(1);
-        let behind = (1..=8)
-            .rev()
-            .filter(move |by| self.near >> (by - 1) & 1 == 1);
-        let number = move |by: u16| newest.and_then(|newest| newest.checked_sub(by));
-        behind.chain([0]).filter_map(number).map(u64::from)
-    }
-}
-
 impl Told {
-    /// `None` if there is nothing to be kept.
-    fn of(acks: &Acks) -> Option<Self> {
-        let epoch = acks.numbers.iter().map(|number| number.epoch()).max()?;
-        let before = |by| epoch.0.checked_sub(by).map(Epoch);
-        Some(Self {
-            newest_at: acks.newest_at?,
-            epoch,
-            few: [0, 1, 2].map(|by| Few::of(before(by), &acks.numbers)),
-            has_repetition: acks.has_repetition,
-        })
-    }
-
-    /// The oldest first.
-    fn numbers(&self) -> impl Iterator<Item = RecordNumber> {
-        let of_epoch = |(few, by): (&Few, u16)| {
-            let epoch = Epoch(self.epoch.0.saturating_sub(by));
-            let number = move |sequence| RecordNumber::new(epoch, sequence);
-            few.sequences().map(number)
-        };
-        self.few.iter().zip([0, 1, 2]).rev().flat_map(of_epoch)
-    }
-
     /// Whether the peer would have repeated by `now` what it lacks an ACK for.
     pub(super) fn is_over(&self, now: Second) -> bool {
         now >= self.newest_at.end_of(KEPT)
@@ -139,13 +66,11 @@ impl Told {
 
 impl From<Told> for Acks {
     fn from(told: Told) -> Self {
-        let mut numbers = Vec::with_capacity(4);
-        numbers.extend(told.numbers());
         Self {
-            numbers,
+            numbers: told.numbers.into_vec(),
             state: AckState::Idle,
             newest_at: Some(told.newest_at),
-            has_repetition: told.may_come_again(),
+            has_repetition: told.has_repetition,
         }
     }
 }
@@ -206,7 +131,12 @@ impl Acks {
     /// What is kept when all was told, besides what `records` keeps.
     pub(super) fn told(mut self, records: &mut RecordLayer) -> Option<Told> {
         self.numbers.retain(|number| !records.acknowledge(*number));
-        Told::of(&self)
+        let newest_at = self.newest_at.filter(|_| !self.numbers.is_empty())?;
+        Some(Told {
+            numbers: self.numbers.into_boxed_slice(),
+            newest_at,
+            has_repetition: self.has_repetition,
+        })
     }
 
     /// The peer is known to have been told. What it said once does not come again.
@@ -250,20 +180,7 @@ impl Acks {
         let mut body = Vec::with_capacity(2 + told.len() * AckNumber::LEN);
         Ack::Items(&told).encode(&mut body);
         let sealed = records.seal(epoch, ContentType::Ack, [&body, &[]], out);
-        self.forget_oldest();
         sealed.ok().map(|sealed| sealed.len)
-    }
-
-    /// Of what came in epochs of data and was told, a few numbers stay.
-    fn forget_oldest(&mut self) {
-        let is_data = |number: &RecordNumber| number.epoch() > Epoch::HANDSHAKE;
-        let count = self.numbers.iter().filter(|number| is_data(number)).count();
-        let mut spare = count.saturating_sub(FEW);
-        self.numbers.retain(|number| {
-            let goes = spare > 0 && is_data(number);
-            spare -= usize::from(goes);
-            !goes
-        });
     }
 }
 
@@ -271,7 +188,7 @@ impl Acks {
 mod tests {
     use super::*;
     use crate::msgs::codec::Reader;
-    use crate::record::header::Header;
+    use crate::record::header::{Epoch, Header};
 
     fn now() -> Instant {
         #[expect(
@@ -389,53 +306,6 @@ mod tests {
         let mut acks = Acks::from(kept);
         acks.forget(&mut timers);
         assert!(acks.told(&mut records).is_none(), "our flight told it");
-    }
-
-    // req: T21 T52
-    #[test]
-    fn of_what_was_told_what_is_near_in_the_three_newest_epochs_is_kept_in_sixteen_bytes() {
-        assert_eq!(size_of::<Told>(), 16);
-        let number = |epoch, sequence| RecordNumber::new(Epoch(epoch), sequence);
-        let kept = |numbers: &[RecordNumber]| {
-            let told = Told::of(&Acks {
-                numbers: numbers.to_vec(),
-                newest_at: Some(Second::START),
-                ..Acks::default()
-            })?;
-            assert!(!told.may_come_again());
-            Some(Acks::from(told).numbers)
-        };
-        assert_eq!(kept(&[]), None);
-        let mut all: Vec<_> = (0..40).map(|by| number(3, 1000 + 4 * by)).collect();
-        assert_eq!(kept(&all).unwrap(), all[37..]);
-        // In whatever order they came.
-        let newest = all[37..].to_vec();
-        all.reverse();
-        assert_eq!(kept(&all), Some(newest));
-        // A change of keys is repeated in the epochs before, too.
-        let mut mixed: Vec<_> = [1, 2, 3, 5, 7].map(|sequence| number(3, sequence)).into();
-        mixed.extend([number(4, 0), number(4, 8), number(5, 0)]);
-        assert_eq!(kept(&mixed), Some(mixed.clone()));
-        mixed.insert(0, number(2, 6));
-        assert_eq!(kept(&mixed).unwrap(), mixed[1..]);
-        let apart = [number(3, 5), number(5, 6), number(9, 0)];
-        assert_eq!(kept(&apart[..2]).unwrap(), apart[..2]);
-        assert_eq!(kept(&apart).unwrap(), apart[2..]);
-        let far = [number(3, 0), number(3, 1), number(3, 9)];
-        assert_eq!(kept(&far).unwrap(), far[1..]);
-        let highest = [
-            number(u16::MAX - 2, 0),
-            number(u16::MAX, u64::from(u16::MAX) - 1),
-        ];
-        assert_eq!(kept(&highest).unwrap(), highest);
-        assert_eq!(kept(&[number(0, 3)]), Some(vec![number(0, 3)]));
-        // What does not fit says nothing of the rest.
-        let high = [
-            number(3, 5),
-            number(4, u64::from(u16::MAX)),
-            number(4, 1 << 16),
-        ];
-        assert_eq!(kept(&high).unwrap(), high[..1]);
     }
 
     // req: T21 T23
