@@ -5,7 +5,7 @@
 //! it is here, but as many in the floor as in what is measured by it: the difference is floe's own.
 //!
 //! [`run`] is what happens under [`callgrind`]. Each row first does its floor and then itself; what is counted is what happens in
-//! [`seen_by_callgrind`], and [`part_ends`] closes the account.
+//! [`seen_by_callgrind`], and `part_ends` closes the account.
 
 pub mod callgrind;
 mod endpoint;

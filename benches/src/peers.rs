@@ -93,6 +93,7 @@ pub trait Peer: Sized {
 }
 
 /// The priority of the `index`th host candidate (RFC 8445 §5.1.2).
+#[cfg(feature = "peers")]
 const fn priority(index: usize) -> u32 {
     126 << 24 | preference(index) << 8 | 255
 }

@@ -129,7 +129,7 @@ impl<E: End> Records for Pair<E> {
     }
 }
 
-/// The least that records of this version cost with this backend: see [`Floor`].
+/// The least that records of this version cost with this backend: see `floor.rs`.
 #[must_use]
 pub fn floor(version: ProtocolVersion, backend: CryptoBackend, size: usize) -> Box<dyn Records> {
     let ends = [(); 2].map(|()| Floor::new(version, backend));

@@ -33,7 +33,7 @@ impl FromStr for Candidate {
         let priority = priority.ok_or(InvalidCandidate::Priority)?;
         let host = next()?;
         let port = next()?.parse().map_err(|_| InvalidCandidate::Port)?;
-        if next()? != "typ" {
+        if !next()?.eq_ignore_ascii_case("typ") {
             return Err(InvalidCandidate::Type);
         }
         let kind = kind(next()?)?;
@@ -81,7 +81,7 @@ impl Facts {
         let (mut related_ip, mut related): (Option<IpAddr>, _) = (None, None);
         while let Some(name) = fields.next() {
             let value = fields.next().ok_or(InvalidCandidate::Extension)?;
-            match name {
+            match name.to_ascii_lowercase().as_str() {
                 "raddr" => {
                     related_ip = Some(
                         value
@@ -126,8 +126,9 @@ fn protocol(token: &str) -> Result<Protocol, InvalidCandidate> {
         .ok_or(InvalidCandidate::Transport)
 }
 
+/// What the grammar quotes is meant in either case (RFC 5234 §2.3).
 fn kind(token: &str) -> Result<CandidateType, InvalidCandidate> {
-    match token {
+    match token.to_ascii_lowercase().as_str() {
         "host" => Ok(CandidateType::Host),
         "srflx" => Ok(CandidateType::ServerReflexive),
         "prflx" => Ok(CandidateType::PeerReflexive),
@@ -137,7 +138,7 @@ fn kind(token: &str) -> Result<CandidateType, InvalidCandidate> {
 }
 
 fn tcp_type(token: &str) -> Result<TcpType, InvalidCandidate> {
-    match token {
+    match token.to_ascii_lowercase().as_str() {
         "active" => Ok(TcpType::Active),
         "passive" => Ok(TcpType::Passive),
         "so" => Ok(TcpType::SimultaneousOpen),

@@ -797,3 +797,16 @@ fn a_better_candidate_of_the_same_base_takes_over_pairs_that_wait_and_no_others(
     assert_eq!(pairs(&solo)[..2], before[..2]);
     assert_eq!(pairs(&solo)[2].pair.local, before[2].pair.local);
 }
+
+// req: I2
+#[test]
+fn the_words_of_a_candidate_line_are_read_in_either_case() {
+    let lower =
+        "candidate:1 1 tcp 2105458943 192.0.2.4 9 typ srflx raddr 10.0.0.1 rport 9 tcptype active";
+    let upper =
+        "candidate:1 1 TCP 2105458943 192.0.2.4 9 TYP SRFLX RADDR 10.0.0.1 RPORT 9 TCPTYPE ACTIVE";
+    let [lower, upper]: [Candidate; 2] = [lower, upper].map(|line| line.parse().unwrap());
+    assert_eq!(upper, lower);
+    assert_eq!(upper.to_string(), lower.to_string());
+    assert!(upper.related().is_some() && upper.tcp_type().is_some());
+}
