@@ -14,6 +14,19 @@ use std::time::Duration;
 /// The first bytes of DTLS (RFC 7983 §7).
 const DTLS: std::ops::RangeInclusive<u8> = 20..=63;
 
+/// Who is called so, with a password of its own.
+fn called(name: &str) -> floe::TransportOptions {
+    let parameters =
+        ice::LocalParameters::with_username_fragment(name).expect("it was a name before");
+    floe::TransportOptions {
+        mode: ice::Mode::Full,
+        initiation: ice::Initiation::Responding,
+        setup: dtls::Setup::Active,
+        remote_identity: dtls::RemoteIdentity::Later,
+        local_parameters: Some(parameters),
+    }
+}
+
 /// What `b` answers to `request` that arrives from `a`'s address: the datagrams it sends at once.
 fn answers(pair: &mut Pair<Host, Host>, request: &[u8]) -> Vec<Vec<u8>> {
     let wire = pair.network.wiretap();
@@ -109,14 +122,7 @@ fn a_name_that_ends_twice_is_remembered_from_its_second_end_and_with_its_second_
     pair.run_for(half);
     // The name lives again for a moment.
     let name = first.username_fragment();
-    let again = ice::LocalParameters::with_username_fragment(name).unwrap();
-    let again = floe::TransportOptions {
-        mode: ice::Mode::Full,
-        initiation: ice::Initiation::Responding,
-        setup: dtls::Setup::Active,
-        remote_identity: dtls::RemoteIdentity::Later,
-        local_parameters: Some(again),
-    };
+    let again = called(name);
     let now = pair.now();
     let id = pair.b.endpoint.create(now, again).unwrap();
     let second = pair.b.transport(id).local_parameters().clone();
@@ -234,14 +240,7 @@ fn a_username_fragment_that_lives_again_is_nobodys_past() {
     let (mut pair, (_, b), credentials) = removed(25);
     let now = pair.now();
     let name = credentials.username_fragment();
-    let again = ice::LocalParameters::with_username_fragment(name).unwrap();
-    let again = floe::TransportOptions {
-        mode: ice::Mode::Full,
-        initiation: ice::Initiation::Responding,
-        setup: dtls::Setup::Active,
-        remote_identity: dtls::RemoteIdentity::Later,
-        local_parameters: Some(again),
-    };
+    let again = called(name);
     let id = pair.b.endpoint.create(now, again).unwrap();
     let of_now = pair.b.endpoint.transport(id).unwrap();
     let of_now = of_now.local_parameters().clone();

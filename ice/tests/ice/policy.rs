@@ -969,21 +969,3 @@ fn no_vetoed_pair_takes_over_and_the_best_of_the_others_does() {
     let _ = solo.agent.remove_remote_candidate(solo.now, remote(0));
     assert_eq!(selected(&solo), Some((remote(2), false)), "at once");
 }
-
-// req: I10
-#[test]
-fn an_address_that_an_answer_names_is_on_the_network_of_its_base() {
-    let mut solo = Solo::new(Mode::Full, Initiation::Initiating, Config::default());
-    let host = Candidate::host(local()).with_epoch(3);
-    solo.agent.add_local_candidate(solo.now, host).unwrap();
-    solo.meet();
-    let theirs = Candidate::host(remote(0));
-    solo.agent.add_remote_candidate(solo.now, theirs).unwrap();
-    let check = solo.take_requests().remove(0);
-    let outside = address(7, 0);
-    let response = solo.success_to(&check, outside);
-    let _ = solo.receive(remote(0), &response);
-    let mut ours = solo.agent.local_candidates();
-    let found = ours.find(|ours| ours.address() == Some(outside));
-    assert_eq!(found.map(Candidate::epoch), Some(3));
-}
