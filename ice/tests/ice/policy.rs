@@ -14,7 +14,7 @@ use floe_ice::{
 use floe_stun::{Class, Message};
 use sim::{End, Link, Wiretap};
 
-use crate::support::solo::{Solo, controlled_with_pairs, local, remote};
+use crate::support::solo::{Solo, controlled_with_pairs, remote};
 use crate::support::talker::{Call, talking};
 use crate::support::{
     Peer, Story, address, addresses, assert_completed, between, both_in_use, ms, secs, signal,
