@@ -11,6 +11,7 @@ use crate::srtp::SrtpProfile;
 
 /// The states of an `RTCDtlsTransport` (W3C webrtc-pc §5.5.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum State {
     /// Not started.
     New,
@@ -39,6 +40,7 @@ impl fmt::Display for State {
 /// Why a state changed.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Reason {
     /// The path is usable and [`crate::Connection::start`] was called.
     Started,

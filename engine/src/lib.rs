@@ -175,6 +175,8 @@
 //! | W3C webrtc-pc §4.3 | [`PeerConnection`] and the three derivations |
 
 mod aggregate;
+#[cfg(feature = "signaling")]
+pub mod close;
 mod config;
 pub mod demux;
 mod endpoint;
@@ -182,8 +184,16 @@ mod error;
 mod event;
 mod explain;
 mod id;
+#[cfg(feature = "signaling")]
+pub mod journal;
+#[cfg(feature = "signaling")]
+pub mod liveness;
 mod peer;
 mod peer_event;
+#[cfg(feature = "signaling")]
+pub mod recovery;
+#[cfg(feature = "signaling")]
+pub mod signaling;
 mod stats;
 pub mod steering;
 mod transport;

@@ -18,6 +18,7 @@ use std::time::Instant;
 
 /// `RTCIceTransportState`. Displays in W3C's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum State {
     /// No check has begun.
     New,
@@ -68,6 +69,7 @@ impl fmt::Display for State {
 
 /// `RTCIceGathererState`. Displays in W3C's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum GatheringState {
     /// No local candidate yet.
     New,
@@ -105,6 +107,7 @@ pub struct Transition {
 /// Why a state changed. Displays as a sentence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Reason {
     /// The peer's credentials and a candidate of theirs are known.
     ChecksBegan,

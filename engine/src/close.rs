@@ -1,0 +1,1 @@
+//! Why a session ended, and what its participant is told.

@@ -1,0 +1,1 @@
+//! The journal: what happened, in an order that can be replayed.

@@ -1,0 +1,1 @@
+//! Recovery: from a flap to a restart, within bounds.

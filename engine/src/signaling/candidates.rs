@@ -1,0 +1,1 @@
+//! Remote candidates that came before their description.

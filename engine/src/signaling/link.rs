@@ -1,0 +1,1 @@
+//! The signaling channel: numbers, acknowledgements, order, and coming back after a loss.

@@ -1,0 +1,1 @@
+//! The four descriptions of a connection, pending and current, local and remote.

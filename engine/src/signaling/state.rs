@@ -1,0 +1,1 @@
+//! RTCSignalingState, and which description may be applied in which state.

@@ -1,0 +1,8 @@
+//! Recovery, liveness, close reasons and the journal, in virtual time.
+
+mod closing;
+mod drift;
+mod journal;
+mod recovering;
+mod reducer;
+mod replay;

@@ -1,0 +1,6 @@
+//! Signaling as stories: the state table, the queue of operations, glare, candidates, and a channel that comes and goes.
+
+mod candidates;
+mod jsep;
+mod link;
+mod negotiation;
