@@ -12,6 +12,7 @@ use crate::srtp::SrtpProfile;
 /// The states of an `RTCDtlsTransport` (W3C webrtc-pc §5.5.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 pub enum State {
     /// Not started.
     New,
@@ -41,6 +42,7 @@ impl fmt::Display for State {
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 pub enum Reason {
     /// The path is usable and [`crate::Connection::start`] was called.
     Started,

@@ -57,6 +57,8 @@ pub enum Life {
 
 /// RTCIceConnectionState: every ICE transport of a connection, in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 pub enum IceConnectionState {
     /// The connection is closed.
     Closed,
@@ -77,6 +79,8 @@ pub enum IceConnectionState {
 /// RTCPeerConnectionState: every ICE and DTLS transport of a connection, in one word. Only
 /// [`Connected`](Self::Connected) means that media may flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 pub enum PeerConnectionState {
     /// The connection is closed.
     Closed,
@@ -94,6 +98,8 @@ pub enum PeerConnectionState {
 
 /// RTCIceGatheringState: the gathering of every ICE transport of a connection, in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 pub enum IceGatheringState {
     /// At least one transport has not begun and none is at it, or there is none.
     New,

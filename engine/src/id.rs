@@ -40,6 +40,21 @@ impl TransportId {
     }
 }
 
+/// As [`to_bits`](TransportId::to_bits).
+#[cfg(feature = "serde")]
+impl serde::Serialize for TransportId {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(self.to_bits())
+    }
+}
+
+#[cfg(feature = "serde")]
+impl<'de> serde::Deserialize<'de> for TransportId {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        u64::deserialize(deserializer).map(Self::from_bits)
+    }
+}
+
 /// `slot.generation`.
 impl fmt::Display for TransportId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -176,6 +176,8 @@
 
 mod aggregate;
 #[cfg(feature = "signaling")]
+mod clock;
+#[cfg(feature = "signaling")]
 pub mod close;
 mod config;
 pub mod demux;

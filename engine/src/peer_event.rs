@@ -47,6 +47,8 @@ pub struct Change<S> {
 
 /// What made an aggregate change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 pub enum Cause {
     /// This transport changed state.
     Transport(TransportId),

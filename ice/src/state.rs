@@ -19,6 +19,7 @@ use std::time::Instant;
 /// `RTCIceTransportState`. Displays in W3C's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 pub enum State {
     /// No check has begun.
     New,
@@ -70,6 +71,7 @@ impl fmt::Display for State {
 /// `RTCIceGathererState`. Displays in W3C's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 pub enum GatheringState {
     /// No local candidate yet.
     New,
@@ -108,6 +110,7 @@ pub struct Transition {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 pub enum Reason {
     /// The peer's credentials and a candidate of theirs are known.
     ChecksBegan,
