@@ -72,11 +72,16 @@ impl Parameters {
         text(self.halves().1)
     }
 
+    /// The username fragment, for the wire.
+    #[inline]
+    pub(crate) fn fragment_bytes(&self) -> &[u8] {
+        self.halves().0
+    }
+
+    #[inline]
     fn halves(&self) -> (&[u8], &[u8]) {
         let credentials = self.credentials.as_bytes();
-        // One byte after the other: most fragments are shorter than what a search for longer ones begins with.
-        let colon = credentials.iter().position(|byte| *byte == b':');
-        let halves = colon.and_then(|colon| {
+        let halves = colon_of(credentials).and_then(|colon| {
             let (fragment, rest) = credentials.split_at_checked(colon)?;
             Some((fragment, rest.get(1..)?))
         });
@@ -95,20 +100,26 @@ impl Parameters {
         self.credentials.as_bytes()
     }
 
-    /// Whether a USERNAME that begins so names us; see [`split_username`].
-    pub(crate) fn are_named(&self, front: &[u8]) -> bool {
-        self.credentials.as_bytes().starts_with(front)
+    /// The sender's fragment in a USERNAME (RFC 8445 §7.2.2), if it is we who are named before it.
+    #[inline]
+    pub(crate) fn sender_in<'a>(&self, username: &'a [u8]) -> Option<&'a [u8]> {
+        username
+            .strip_prefix(self.fragment_bytes())?
+            .strip_prefix(b":")
     }
+}
+
+/// Where the colon is in credentials, of which neither half has another.
+#[inline]
+fn colon_of(credentials: &[u8]) -> Option<usize> {
+    // Before a password of ours, whose length is known. Others are searched for.
+    let ours = credentials.len().checked_sub(PASSWORD_LENGTH + 1);
+    ours.filter(|at| credentials.get(*at) == Some(&b':'))
+        .or_else(|| credentials.iter().position(|byte| *byte == b':'))
 }
 
 fn text(half: &[u8]) -> &str {
     std::str::from_utf8(half).expect("the credentials are text, and so are both halves of them")
-}
-
-/// The two halves of a USERNAME: the receiver's fragment, with the colon, and the sender's (RFC 8445 §7.2.2).
-pub(crate) fn split_username(username: &[u8]) -> Option<(&[u8], &[u8])> {
-    let colon = username.iter().position(|byte| *byte == b':')?;
-    username.split_at_checked(colon + 1)
 }
 
 impl fmt::Debug for Parameters {
@@ -338,15 +349,17 @@ mod tests {
 
     #[test]
     fn only_the_whole_fragment_is_found_in_a_username() {
-        let parameters = Parameters::new("abcd", "0123456789012345678901").unwrap();
-        let behind = |username: &'static str| {
-            let (front, behind) = split_username(username.as_bytes())?;
-            parameters.are_named(front).then_some(behind)
-        };
-        assert_eq!(behind("abcd:theirs"), Some(&b"theirs"[..]));
-        assert_eq!(behind("abcd:"), Some(&b""[..]));
-        for username in ["abc:theirs", "abcde:theirs", ":theirs", "abcd", ""] {
-            assert_eq!(behind(username), None, "{username}");
+        // The length of a password of ours, and others.
+        for length in [22, 23, 24, 25, 26, 200] {
+            let parameters = Parameters::new("abcd", &"p".repeat(length)).unwrap();
+            let halves = (parameters.username_fragment(), parameters.password().len());
+            assert_eq!(halves, ("abcd", length));
+            let behind = |username: &'static str| parameters.sender_in(username.as_bytes());
+            assert_eq!(behind("abcd:theirs"), Some(&b"theirs"[..]));
+            assert_eq!(behind("abcd:"), Some(&b""[..]));
+            for username in ["abc:theirs", "abcde:theirs", ":theirs", "abcd", ""] {
+                assert_eq!(behind(username), None, "{username}");
+            }
         }
     }
 

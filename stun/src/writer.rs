@@ -88,10 +88,11 @@ impl<'b> Writer<'b, Open> {
 
     /// USERNAME from the two fragments of an ICE check, `remote:local` (RFC 8445 §7.2.2).
     #[inline]
-    pub fn ice_username(mut self, remote: &str, local: &str) -> Self {
+    pub fn ice_username(mut self, remote: impl AsRef<[u8]>, local: impl AsRef<[u8]>) -> Self {
+        let (remote, local) = (remote.as_ref(), local.as_ref());
         let len = remote.len() + 1 + local.len();
         if let Some(value) = self.space(AttributeType::USERNAME, len) {
-            join(value, remote.as_bytes(), local.as_bytes());
+            join(value, remote, local);
         }
         self
     }

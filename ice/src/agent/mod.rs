@@ -26,7 +26,7 @@ use crate::local::LocalCandidates;
 use crate::moment::Moment;
 use crate::packed::Packed;
 use crate::pair::{CandidatePair, Pair, PairId};
-use crate::parameters::{LocalParameters, Parameters, split_username};
+use crate::parameters::{LocalParameters, Parameters};
 #[cfg(feature = "deterministic")]
 use crate::random::Random;
 use crate::random::{Jitter, Label, Source};
@@ -302,9 +302,10 @@ impl Agent {
         message: &Message<'_>,
     ) -> Result<(), DropReason> {
         let username = message.username().ok_or(DropReason::MissingUsername)?;
-        let (ours, theirs) = split_username(username).ok_or(DropReason::UnknownUsername)?;
-        let (shared, generation) = self.split_by(|g| g.local.are_named(ours));
+        let (shared, generation) = self.split_by(|g| g.local.sender_in(username).is_some());
         let generation = generation.ok_or(DropReason::UnknownUsername)?;
+        let theirs = generation.local.sender_in(username);
+        let theirs = theirs.ok_or(DropReason::UnknownUsername)?;
         // Where it was heard it has passed, and what the budgets do not hold up does not use them up either.
         let stranger = !generation.has_heard(shared, path);
         if stranger && !shared.config.addresses.allows(path.remote) {

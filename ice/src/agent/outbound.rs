@@ -140,8 +140,8 @@ fn write_request(
     let pending = generation.pending_nomination(request.pair);
     let pair = generation.checklist.get_mut(request.pair)?;
     let (remote, local) = (
-        peer.username_fragment.as_str(),
-        generation.local.username_fragment(),
+        peer.username_fragment.as_bytes(),
+        generation.local.fragment_bytes(),
     );
     let writer = Writer::request(buf, Method::BINDING, request.id)
         .ice_username(remote, local)
