@@ -56,7 +56,8 @@ pub(super) struct Work {
     pub(super) alerts: Queue<(Epoch, Alert)>,
     /// The state that the last event said.
     pub(super) announced: State,
-    pub(super) opening: Opening,
+    /// Until the peer is known.
+    pub(super) opening: Option<Box<Opening>>,
     pub(super) key_updates: KeyUpdates,
     pub(super) spare_ids: SpareIds,
 }
@@ -72,6 +73,18 @@ pub(super) struct Opening {
     pub(super) suspected_alert: Option<AlertDescription>,
 }
 
+impl Opening {
+    /// With somebody of whom nothing is known.
+    pub(super) fn new(random: Randomness, remote: RemoteIdentity) -> Self {
+        Self {
+            remote,
+            random,
+            amplification: Amplification::START,
+            suspected_alert: None,
+        }
+    }
+}
+
 impl Affairs {
     pub(super) fn new(config: &Config, mut opening: Opening) -> Self {
         let sender = Sender::new(config, &mut opening.random);
@@ -81,7 +94,7 @@ impl Affairs {
             timers: TimerTable::default(),
             events: Queue::default(),
             alerts: Queue::default(),
-            opening,
+            opening: Some(Box::new(opening)),
             announced: State::New,
             key_updates: KeyUpdates::default(),
             spare_ids: SpareIds::default(),
@@ -95,6 +108,14 @@ impl Affairs {
             Self::Busy(work) => Some(work),
             Self::Idle(_) => None,
         }
+    }
+
+    pub(super) fn opening(&self) -> Option<&Opening> {
+        self.work()?.opening.as_deref()
+    }
+
+    pub(super) fn opening_mut(&mut self) -> Option<&mut Opening> {
+        self.work_mut()?.opening.as_deref_mut()
     }
 
     /// The work there is, to go on with it.
@@ -213,12 +234,7 @@ impl Rest {
             timers: TimerTable::default(),
             events: Queue::default(),
             alerts: Queue::default(),
-            opening: Opening {
-                remote: RemoteIdentity::Later,
-                random: Randomness::Backend(config.backend),
-                amplification: Amplification::Unlimited,
-                suspected_alert: None,
-            },
+            opening: None,
             // No other state rests.
             announced: State::Connected,
             key_updates: KeyUpdates::default(),

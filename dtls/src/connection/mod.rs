@@ -169,18 +169,12 @@ impl Connection {
         remote: RemoteIdentity,
     ) -> Result<Self, ApiMisuse> {
         config.check(&remote)?;
-        let opening = Opening {
-            remote,
-            random,
-            amplification: Amplification::START,
-            suspected_alert: None,
-        };
         Ok(Self {
             association: AssociationId::default(),
             setup,
             side: setup.side(),
             phase: Phase::New(Queue::default()),
-            affairs: Affairs::new(&config, opening),
+            affairs: Affairs::new(&config, Opening::new(random, remote)),
             records: RecordLayer::default(),
             negotiated: None,
             verified: None,
@@ -256,7 +250,8 @@ impl Connection {
                 false => Err(ApiMisuse::FingerprintsAlreadySet),
             };
         }
-        let remote = &mut self.work().opening.remote;
+        let opening = self.affairs.opening_mut();
+        let remote = &mut opening.ok_or(ApiMisuse::FingerprintsAlreadySet)?.remote;
         match remote {
             RemoteIdentity::Fingerprints(set) if *set == fingerprints => return Ok(()),
             RemoteIdentity::Fingerprints(_) | RemoteIdentity::AcceptAny => {
@@ -301,16 +296,16 @@ impl Connection {
     /// authenticated, a server sends no more than three times the bytes it received (RFC 9147 §5.1). A client is asked by
     /// nobody and so is not limited.
     pub fn set_path_validated(&mut self) {
-        if !self.is_path_validated() {
-            self.work().opening.amplification = Amplification::Unlimited;
+        if let Some(opening) = self.affairs.opening_mut() {
+            opening.amplification = Amplification::Unlimited;
         }
     }
 
     /// Whether nothing limits what is sent: see [`Connection::set_path_validated`].
     #[must_use]
     pub fn is_path_validated(&self) -> bool {
-        let work = self.affairs.work();
-        work.is_none_or(|work| work.opening.amplification == Amplification::Unlimited)
+        let opening = self.affairs.opening();
+        opening.is_none_or(|opening| opening.amplification == Amplification::Unlimited)
     }
 
     /// Begins the handshake if path and side are known.
@@ -352,11 +347,14 @@ impl Connection {
 
     fn context(&mut self, now: Instant) -> Context<'_> {
         let work = self.affairs.wake(&self.config);
+        let Some(opening) = &mut work.opening else {
+            unreachable!("the peer is not known before its handshake is complete");
+        };
         Context {
             now,
             config: &self.config,
-            random: &mut work.opening.random,
-            remote: &work.opening.remote,
+            random: &mut opening.random,
+            remote: &opening.remote,
             records: &mut self.records,
             flight: &mut work.flight,
             timers: &mut work.timers,
@@ -403,7 +401,11 @@ impl Connection {
     /// The gate: only a matching fingerprint leads to `Connected`.
     fn identify(&mut self, now: Instant, completed: Completed) {
         let keeping = self.config.peer_certificates;
-        let remote = &self.work().opening.remote;
+        let later = RemoteIdentity::Later;
+        let remote = self
+            .affairs
+            .opening()
+            .map_or(&later, |opening| &opening.remote);
         let verified = Verified::of(remote);
         match Established::admit(completed, remote, keeping) {
             Ok(Gate::Open(negotiated, established, certificate)) => {
@@ -414,6 +416,7 @@ impl Connection {
                 self.verified = verified;
                 self.enter(now, Phase::Connected(established), Reason::PeerVerified);
                 let work = self.work();
+                work.opening = None;
                 work.timers.stop(Timer::Fingerprints);
                 work.events
                     .extend(negotiated.srtp_profile.map(Event::SrtpReady));

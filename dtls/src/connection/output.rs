@@ -47,7 +47,10 @@ impl Connection {
             Timer::Handshake => self.fail(now, Error::HandshakeTimedOut),
             Timer::Fingerprints => self.fail(now, Error::FingerprintTimedOut),
             Timer::Alert => {
-                if let Some(description) = work.opening.suspected_alert.take() {
+                let opening = work.opening.as_mut();
+                if let Some(description) =
+                    opening.and_then(|opening| opening.suspected_alert.take())
+                {
                     self.fail(now, Error::AlertReceived(description));
                 }
             }
@@ -67,13 +70,16 @@ impl Connection {
         let Affairs::Busy(work) = &mut self.affairs else {
             return None;
         };
-        let room = work.opening.amplification.room().min(buf.len());
-        let (buf, _) = buf.split_at_mut(room);
+        let opening = work.opening.as_ref();
+        let room = opening.map_or(usize::MAX, |opening| opening.amplification.room());
+        let (buf, _) = buf.split_at_mut(room.min(buf.len()));
         let written = work
             .flight
             .write_datagram(&mut self.records, buf)
             .or_else(|| work.write_alert(&mut self.records, buf));
-        work.opening.amplification.on_sent(written.unwrap_or(0));
+        if let Some(opening) = &mut work.opening {
+            opening.amplification.on_sent(written.unwrap_or(0));
+        }
         match written {
             Some(_) => self.counters.sent_datagram(),
             None => self.rest(),

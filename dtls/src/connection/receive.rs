@@ -5,7 +5,6 @@
 
 use std::time::Instant;
 
-use super::affairs::Affairs;
 use super::{Connection, Phase, Received};
 use crate::config::{PlaintextAcks, PlaintextAlerts, Side};
 use crate::error::{Error, InvalidMessage, PeerMisbehaved};
@@ -52,8 +51,8 @@ impl Connection {
             return Received::NotMine;
         }
         self.let_go_in_time(now);
-        if let Affairs::Busy(work) = &mut self.affairs {
-            work.opening.amplification.on_received(datagram.len());
+        if let Some(opening) = self.affairs.opening_mut() {
+            opening.amplification.on_received(datagram.len());
         }
         let received = match self.phase {
             Phase::New(_) | Phase::Started(_) => self.on_early_datagram(now, datagram),
@@ -208,10 +207,10 @@ impl Connection {
 
     /// The peer goes on: what was said in plaintext was not by it.
     fn dismiss_suspicion(&mut self) {
-        if let Affairs::Busy(work) = &mut self.affairs
-            && work.opening.suspected_alert.take().is_some()
+        if let Some(opening) = self.affairs.opening_mut()
+            && opening.suspected_alert.take().is_some()
         {
-            work.timers.stop(Timer::Alert);
+            self.work().timers.stop(Timer::Alert);
         }
     }
 
@@ -236,8 +235,10 @@ impl Connection {
     /// The handshake ends by this alert if it stands still from now on.
     fn suspect(&mut self, now: Instant, description: AlertDescription) {
         let work = self.work();
-        if work.opening.suspected_alert.is_none() {
-            work.opening.suspected_alert = Some(description);
+        if let Some(opening) = &mut work.opening
+            && opening.suspected_alert.is_none()
+        {
+            opening.suspected_alert = Some(description);
             work.timers.set(Timer::Alert, now + work.flight.timeout());
         }
     }

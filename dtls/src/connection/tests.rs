@@ -277,7 +277,7 @@ fn a_message_of_a_later_epoch_than_its_turn_is_fatal_to_a_client() {
 fn a_connection_whose_fingerprints_came_late_is_not_ended_by_the_deadline_for_them() {
     let mut ends = Ends::new(|_, _| ());
     let expected = std::mem::replace(
-        &mut ends.client.work().opening.remote,
+        &mut ends.client.affairs.opening_mut().unwrap().remote,
         RemoteIdentity::Later,
     );
     ends.run();

@@ -7,17 +7,16 @@
 use std::time::{Duration, Instant};
 
 use super::LINGER;
+use super::again::BURST;
+use super::numbers::RecordNumbers;
 use crate::msgs::codec::Codec;
 use crate::msgs::post_handshake::{Ack, AckNumber};
 use crate::record::RecordLayer;
 use crate::record::header::{ContentType, RecordNumber};
 use crate::timer::{Second, Timer, TimerTable};
 
-/// Record numbers in an ACK, the newest ones.
-const MOST: usize = 32;
-
-/// Records of a usual flight.
-const USUAL: usize = 8;
+/// Record numbers in an ACK, the newest ones: nobody should send more records before there is an ACK (RFC 9147 §5.8.2).
+const MOST: usize = BURST as usize;
 
 /// How long after the newest record the list is kept at rest. An epoch is opened for [`LINGER`] after something came in the
 /// next one, which may be about as late itself.
@@ -25,8 +24,7 @@ const KEPT: Duration = LINGER.saturating_mul(2);
 
 #[derive(Debug, Default)]
 pub(super) struct Acks {
-    /// In the order they came.
-    numbers: Vec<RecordNumber>,
+    numbers: RecordNumbers<40>,
     state: AckState,
     /// When the newest of them came.
     newest_at: Option<Second>,
@@ -43,11 +41,14 @@ pub(crate) struct Arrival {
     pub(crate) is_repetition: bool,
 }
 
-/// What was acknowledged and may come again: an ACK of a repetition names all of it (RFC 9147 §7). Records of the handshake's
+/// What was acknowledged and may come again: an ACK of a repetition names it too (RFC 9147 §7). Records of the handshake's
 /// epoch are in the care of the record layer, which knows how long they can come again.
+///
+/// In 16 bytes, however much the peer repeats: the newest, which are the most that an ACK names unless many others came between
+/// them.
 #[derive(Debug)]
 pub(crate) struct Told {
-    numbers: Box<[RecordNumber]>,
+    numbers: RecordNumbers<11>,
     newest_at: Second,
     has_repetition: bool,
 }
@@ -67,7 +68,7 @@ impl Told {
 impl From<Told> for Acks {
     fn from(told: Told) -> Self {
         Self {
-            numbers: told.numbers.into_vec(),
+            numbers: told.numbers.iter().collect(),
             state: AckState::Idle,
             newest_at: Some(told.newest_at),
             has_repetition: told.has_repetition,
@@ -91,12 +92,6 @@ impl Acks {
     pub(super) fn received(&mut self, arrival: Arrival) {
         self.newest_at = Some(arrival.at);
         self.has_repetition |= arrival.is_repetition;
-        if self.numbers.len() == MOST {
-            self.numbers.remove(0);
-        }
-        if self.numbers.capacity() == 0 {
-            self.numbers.reserve_exact(USUAL);
-        }
         self.numbers.push(arrival.number);
     }
 
@@ -118,7 +113,7 @@ impl Acks {
     /// What was received is told with the next datagram.
     pub(super) fn hurry(&mut self, timers: &mut TimerTable) {
         timers.stop(Timer::Ack);
-        if !self.numbers.is_empty() {
+        if self.numbers.iter().next().is_some() {
             self.state = AckState::Due;
         }
     }
@@ -129,11 +124,12 @@ impl Acks {
     }
 
     /// What is kept when all was told, besides what `records` keeps.
-    pub(super) fn told(mut self, records: &mut RecordLayer) -> Option<Told> {
-        self.numbers.retain(|number| !records.acknowledge(*number));
-        let newest_at = self.newest_at.filter(|_| !self.numbers.is_empty())?;
+    pub(super) fn told(self, records: &mut RecordLayer) -> Option<Told> {
+        let all = self.numbers.iter();
+        let rest: Vec<_> = all.filter(|number| !records.acknowledge(*number)).collect();
+        let newest_at = self.newest_at.filter(|_| !rest.is_empty())?;
         Some(Told {
-            numbers: self.numbers.into_boxed_slice(),
+            numbers: rest.into_iter().collect(),
             newest_at,
             has_repetition: self.has_repetition,
         })
@@ -142,14 +138,14 @@ impl Acks {
     /// The peer is known to have been told. What it said once does not come again.
     pub(super) fn on_heard(&mut self) {
         if self.is_told() && !self.has_repetition {
-            self.numbers = Vec::new();
+            self.numbers = RecordNumbers::default();
         }
     }
 
     /// Our flight says that the peer's was received.
     pub(super) fn forget(&mut self, timers: &mut TimerTable) {
         timers.stop(Timer::Ack);
-        self.numbers.clear();
+        self.numbers = RecordNumbers::default();
         self.has_repetition = false;
         self.state = AckState::Idle;
     }
@@ -167,8 +163,9 @@ impl Acks {
             return None;
         }
         self.state = AckState::Idle;
-        let newest = self.numbers.iter().rev().copied();
-        let mut told: Vec<AckNumber> = newest
+        let mut told: Vec<AckNumber> = self
+            .numbers
+            .iter()
             .chain(records.acknowledged())
             .take(room.min(MOST))
             .map(|number| AckNumber {
@@ -231,8 +228,8 @@ mod tests {
         let mut timers = TimerTable::default();
         acks.hurry(&mut timers);
         assert_eq!(told(&mut acks, 1200), None, "nothing to tell");
-        // Every other record comes late, and the first ones are older than 32.
-        let order: Vec<u64> = (0..40).map(|sequence| sequence ^ 1).collect();
+        // Every other record comes late, and the first ones are older than ten.
+        let order: Vec<u64> = (0..14).map(|sequence| sequence ^ 1).collect();
         for sequence in &order {
             acks.received(first(2, *sequence));
         }
@@ -244,7 +241,7 @@ mod tests {
             let encrypted = newest.into_iter().map(|sequence| 2 << 48 | sequence);
             [7].into_iter().chain(encrypted).collect::<Vec<_>>()
         };
-        assert_eq!(told(&mut acks, 1200), Some(newest(31)));
+        assert_eq!(told(&mut acks, 1200), Some(newest(9)));
         assert_eq!(told(&mut acks, 1200), None, "told once");
         // A smaller datagram has room for fewer, and those are the newest.
         acks.hurry(&mut timers);
@@ -306,6 +303,27 @@ mod tests {
         let mut acks = Acks::from(kept);
         acks.forget(&mut timers);
         assert!(acks.told(&mut records).is_none(), "our flight told it");
+    }
+
+    // req: T21 T52
+    #[test]
+    fn what_was_told_is_kept_in_sixteen_bytes_and_is_all_of_an_ack() {
+        assert_eq!(size_of::<Told>(), 16);
+        assert_eq!(size_of::<super::super::Kept>(), 16);
+        let mut acks = Acks::default();
+        let mut timers = TimerTable::default();
+        // Changes of keys that are said three times each, with some data between.
+        for epoch in 3..10 {
+            for sequence in [2, 5, 9] {
+                acks.received(first(epoch, sequence));
+            }
+        }
+        acks.hurry(&mut timers);
+        let before = told(&mut acks, 1200).unwrap();
+        assert_eq!(before.len(), 10);
+        let mut acks = Acks::from(acks.told(&mut RecordLayer::default()).unwrap());
+        acks.hurry(&mut timers);
+        assert_eq!(told(&mut acks, 1200), Some(before));
     }
 
     // req: T21 T23

@@ -14,7 +14,7 @@ use crate::timer::{Timer, TimerTable};
 const LOSSES_UNTIL_FALLBACK: u16 = 2;
 
 /// Records sent at a time where acknowledgements can ask for more (RFC 9147 §5.8.2).
-const BURST: u16 = 10;
+pub(super) const BURST: u16 = 10;
 
 impl Flight {
     /// [`Timer::Retransmit`] expired: sends again, if there are tries left. Says whether it does.

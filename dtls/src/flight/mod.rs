@@ -27,7 +27,7 @@
 //! - `sending`: from messages to records and datagrams;
 //! - `sent`: what of the flight the peer has;
 //! - `heard`: what the peer lets us know of it;
-//! - `ack`: what we acknowledge of the peer's;
+//! - `ack`: what we acknowledge of the peer's, and `numbers`: in how few bytes that is remembered;
 //! - `pacing`: the flight as datagrams that somebody else carries.
 
 mod ack;
@@ -35,6 +35,7 @@ mod again;
 mod air;
 mod heard;
 mod kept;
+mod numbers;
 mod pacing;
 mod schedule;
 mod sender;

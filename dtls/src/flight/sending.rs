@@ -99,7 +99,7 @@ impl Load {
     /// Marks what the record of this number carried; says whether any of it was new.
     pub(super) fn acknowledge(&mut self, number: RecordNumber) -> bool {
         self.sent
-            .take(number)
+            .take(number, self.bytes.len())
             .is_some_and(|carried| self.unacked.acknowledge(&carried))
     }
 
@@ -165,7 +165,7 @@ impl Load {
             .seal(epoch, content_type, [&self.staged, &[]], room)
             .ok()?;
         if let (Tracking::On, Some(carried)) = (tracking, carried) {
-            self.sent.remember(number, carried);
+            self.sent.remember(number, carried, self.bytes.len());
         }
         Some(len)
     }

@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
+use super::numbers::RecordNumbers;
 use crate::record::header::RecordNumber;
 
 /// Records whose contents are remembered, the newest. Acknowledgements of older ones have no effect.
@@ -55,28 +56,40 @@ impl Unacked {
     }
 }
 
-/// What the newest records carried.
+/// What the newest records of a flight carried.
 #[derive(Debug, Default)]
-pub(super) struct SentRecords(VecDeque<(RecordNumber, Range<u32>)>);
+pub(super) struct SentRecords {
+    /// Those that carried all of it, as each does of a short one: it may be sent again for minutes, and takes no more bytes.
+    whole: RecordNumbers<40>,
+    parts: VecDeque<(RecordNumber, Range<u32>)>,
+}
 
 impl SentRecords {
     pub(super) fn clear(&mut self) {
-        self.0.clear();
+        self.whole = RecordNumbers::default();
+        self.parts.clear();
     }
 
-    pub(super) fn remember(&mut self, number: RecordNumber, carried: Range<usize>) {
-        if self.0.len() == REMEMBERED {
-            self.0.pop_front();
+    /// A record carried this stretch of a flight of `len` bytes.
+    pub(super) fn remember(&mut self, number: RecordNumber, carried: Range<usize>, len: usize) {
+        if carried == (0..len) {
+            return self.whole.push(number);
+        }
+        if self.parts.len() == REMEMBERED {
+            self.parts.pop_front();
         }
         // No flight is as long as four bytes can say.
         let carried = carried.start as u32..carried.end as u32;
-        self.0.push_back((number, carried));
+        self.parts.push_back((number, carried));
     }
 
-    /// What the record of this number carried, asked for once.
-    pub(super) fn take(&mut self, number: RecordNumber) -> Option<Range<usize>> {
-        let place = self.0.iter().position(|(sent, _)| *sent == number)?;
-        let (_, carried) = self.0.remove(place)?;
+    /// What the record of this number carried of a flight of `len` bytes, asked for once.
+    pub(super) fn take(&mut self, number: RecordNumber, len: usize) -> Option<Range<usize>> {
+        if self.whole.take(number) {
+            return Some(0..len);
+        }
+        let place = self.parts.iter().position(|(sent, _)| *sent == number)?;
+        let (_, carried) = self.parts.remove(place)?;
         Some(carried.start as usize..carried.end as usize)
     }
 }
@@ -122,12 +135,32 @@ mod tests {
         let mut sent = SentRecords::default();
         for sequence in 0..40 {
             let at = sequence as usize;
-            sent.remember(number(sequence), at..at + 1);
+            sent.remember(number(sequence), at..at + 1, 40);
         }
-        assert_eq!(sent.take(number(7)), None);
-        assert_eq!(sent.take(number(8)), Some(8..9));
-        assert_eq!(sent.take(number(8)), None);
-        assert_eq!(sent.take(number(39)), Some(39..40));
-        assert_eq!(sent.take(RecordNumber::new(Epoch(3), 20)), None);
+        assert_eq!(sent.take(number(7), 40), None);
+        assert_eq!(sent.take(number(8), 40), Some(8..9));
+        assert_eq!(sent.take(number(8), 40), None);
+        assert_eq!(sent.take(number(39), 40), Some(39..40));
+        assert_eq!(sent.take(RecordNumber::new(Epoch(3), 20), 40), None);
+    }
+
+    // req: T21 T52
+    #[test]
+    fn records_that_carried_all_are_remembered_in_no_more_memory() {
+        let number = |sequence| RecordNumber::new(Epoch(3), sequence);
+        let mut sent = SentRecords::default();
+        for sequence in 0..100 {
+            sent.remember(number(3 * sequence), 0..13, 13);
+        }
+        assert_eq!(sent.parts.capacity(), 0);
+        for newest in 70..100 {
+            assert_eq!(sent.take(number(3 * newest), 13), Some(0..13), "{newest}");
+            assert_eq!(sent.take(number(3 * newest), 13), None, "{newest}");
+        }
+        sent.remember(number(400), 0..12, 13);
+        sent.remember(number(401), 0..13, 13);
+        assert_eq!(sent.take(number(400), 13), Some(0..12));
+        sent.clear();
+        assert_eq!(sent.take(number(401), 13), None);
     }
 }

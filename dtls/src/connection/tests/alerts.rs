@@ -2,6 +2,10 @@
 
 use super::*;
 
+fn suspected(connection: &Connection) -> Option<AlertDescription> {
+    connection.affairs.opening()?.suspected_alert
+}
+
 // req: T32
 #[test]
 fn plaintext_alerts_end_a_handshake_at_once_if_so_configured() {
@@ -45,7 +49,7 @@ fn an_alert_is_suspected_anew_after_it_was_disproved() {
     let _ = ends.server.handle_datagram(ends.now, &mut buf[..len]);
     let len = ends.server.poll_transmit(&mut buf).unwrap();
     let _ = ends.client.handle_datagram(ends.now, &mut buf[..len]);
-    assert_eq!(ends.client.work().opening.suspected_alert, None);
+    assert_eq!(suspected(&ends.client), None);
     let _ = ends.client.handle_datagram(ends.now, &mut ALERT.clone());
     let grace = ends.client.poll_timeout().unwrap();
     ends.client.handle_timeout(grace);
@@ -72,7 +76,7 @@ fn a_server_of_dtls_1_3_alerts_under_keys_so_what_is_plain_is_not_even_suspected
     let dropped = Received::Dropped(DropReason::UnauthenticatedAlert);
     let received = ends.client.handle_datagram(ends.now, &mut ALERT.clone());
     assert_eq!(received, dropped);
-    assert_eq!(ends.client.work().opening.suspected_alert, None);
+    assert_eq!(suspected(&ends.client), None);
     let _ = ends.client.handle_datagram(ends.now, &mut buf[..len]);
     ends.run();
     assert_eq!(ends.client.version(), Some(ProtocolVersion::DTLS1_3));
@@ -153,14 +157,11 @@ fn a_client_of_dtls_1_3_that_has_used_its_keys_says_nothing_in_plaintext() {
         let received = ends.server.handle_datagram(ends.now, &mut ALERT.clone());
         let dropped = Received::Dropped(DropReason::UnauthenticatedAlert);
         assert_eq!(received, dropped);
-        assert_eq!(
-            ends.server.work().opening.suspected_alert.is_some(),
-            alert_first
-        );
+        assert_eq!(suspected(&ends.server).is_some(), alert_first);
         if alert_first {
             begins(&mut ends, &mut buf);
         }
-        assert_eq!(ends.server.work().opening.suspected_alert, None);
+        assert_eq!(suspected(&ends.server), None);
         assert!(!ends.server.work().timers.runs(Timer::Alert));
         ends.now += Duration::from_secs(2);
         ends.server.handle_timeout(ends.now);
@@ -174,7 +175,8 @@ fn a_client_of_dtls_1_3_that_has_used_its_keys_says_nothing_in_plaintext() {
 fn an_alert_waits_until_there_is_room_for_it() {
     let mut ends = Ends::new(|_, _| ());
     let mut buf = [0; 1500];
-    ends.server.work().opening.amplification = Amplification::START;
+    let opening = ends.server.affairs.opening_mut().unwrap();
+    opening.amplification = Amplification::START;
     ends.server.close(ends.now);
     assert_eq!(ends.server.poll_transmit(&mut buf), None);
     // Three bytes for each that comes, and one is missing.
