@@ -111,6 +111,41 @@ pub struct Transition {
     pub coalesced: bool,
 }
 
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Transition(transition) => transition.fmt(f),
+            Self::Ignored { state, trigger, .. } => write!(f, "ignored {trigger} in {state}"),
+            Self::Drift(drift) => drift.fmt(f),
+            Self::Stats { state, sample, .. } => write!(f, "{sample} while {state}"),
+        }
+    }
+}
+
+impl fmt::Display for Transition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            from,
+            to,
+            trigger,
+            cause,
+            ..
+        } = self;
+        write!(f, "{from} → {to}: {trigger}, {cause}")
+    }
+}
+
+impl fmt::Display for StatsSample {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lost = f64::from(self.fraction_lost) / 2.56;
+        write!(f, "{lost:.1} % lost")?;
+        match self.rtt {
+            Some(rtt) => write!(f, ", round trip {:.1} ms", rtt.as_secs_f64() * 1000.0),
+            None => Ok(()),
+        }
+    }
+}
+
 impl Transition {
     /// Whether it is an edge of the table. Closing in a state in which the table ignores CLOSE is not.
     #[must_use]

@@ -545,9 +545,11 @@ impl Recovery {
 
     fn check(&mut self, now: Time) {
         let (fsm, native) = (self.state, self.native.state);
-        let excused = match self.phase {
-            Phase::Grace | Phase::Joining => true,
-            Phase::Plain | Phase::OfferDue => self.restarted_from == Some(native),
+        let excused = match (fsm, self.phase) {
+            (_, Phase::Grace | Phase::Joining) => true,
+            // New pairs are being checked; the restart window bounds that.
+            (State::Disconnected, _) => native == PeerConnectionState::Connecting,
+            _ => self.restarted_from == Some(native),
         };
         if excused || agree(fsm, native) {
             self.warned = None;

@@ -42,8 +42,9 @@
 //! - Closing, in any state: back to `new`, where the table ignores CLOSE too. No action and no timer survives it; the
 //!   record of it is the last event. A fresh connection begins with [`Recovery::reopen`].
 //! - The drift check ([`agree`]), after each input. It is silent while the grace time runs; while a restart has not yet
-//!   moved the native connection; and for one connect timeout while a connected session's native connection is `new`
-//!   or `connecting`, as it is when a transport joins.
+//!   moved the native connection; for one connect timeout while a connected session's native connection is `new`
+//!   or `connecting`, as it is when a transport joins; and while that of a disconnected one is `connecting`, which
+//!   the restart window bounds.
 //!
 //! Nothing that happens to signaling gets here, but for one thing: when the offer of a restart has left. So a lost channel
 //! never restarts ICE, and a lost path never touches the channel.

@@ -6,3 +6,4 @@ mod journal;
 mod recovering;
 mod reducer;
 mod replay;
+mod support;
