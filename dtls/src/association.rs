@@ -13,6 +13,7 @@ use crate::config::{Setup, Side};
 /// Which association of a transport a connection or a set of keys belongs to: 0 for the first, one more for each
 /// successor, and 0 again after 65 535.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct AssociationId(u16);
 
 impl AssociationId {

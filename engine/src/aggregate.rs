@@ -47,6 +47,8 @@ use std::{fmt, marker::PhantomData};
 
 /// Whether `close()` was called: webrtc-pc's `[[IsClosed]]`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 pub enum Life {
     /// Not closed.
     #[default]
@@ -218,6 +220,15 @@ impl Bit for dtls::State {
 impl Bit for ice::GatheringState {
     fn position(self) -> u8 {
         self as u8
+    }
+}
+
+impl fmt::Display for Life {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Open => "open",
+            Self::Closed => "closed",
+        })
     }
 }
 

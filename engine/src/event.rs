@@ -25,6 +25,11 @@ pub enum Event {
     RoleChange(ice::Role),
     /// An own check was answered on this path for the first time.
     PathValidated(FiveTuple),
+    /// No more local candidates are to come in this ICE generation, and the peer may be told so. Comes before the change
+    /// of the gathering state, which there is for the newest generation alone.
+    EndOfCandidates(ice::GatheredGeneration),
+    /// An ICE restart began: a new generation of candidates is gathered and checked.
+    RestartBegan,
     /// The new generation of an ICE restart has its pair; the old one is going.
     RestartConfirmed,
     /// The new generation of an ICE restart was given up; the old one goes on.

@@ -1,6 +1,6 @@
 //! Why a connection is in the state it is in: the transports responsible, and the reason each of them gave.
 
-use crate::{PeerConnectionState, TransportId, peer::Member};
+use crate::{PeerConnectionState, TransportId, member::Member};
 use floe_dtls as dtls;
 use floe_ice as ice;
 use std::fmt;
@@ -44,9 +44,7 @@ pub enum Fault {
 
 pub(crate) fn explain(state: PeerConnectionState, members: &[Member]) -> Explanation {
     let culprits = members.iter().flat_map(|member| {
-        let ice = Fault::Ice(member.states.ice, member.ice);
-        let dtls = Fault::Dtls(member.states.dtls, member.dtls);
-        let guilty = [ice, dtls]
+        let guilty = [member.ice(), member.dtls()]
             .into_iter()
             .filter(move |fault| fault.holds_in(state));
         guilty.map(|fault| Culprit {

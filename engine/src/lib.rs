@@ -188,10 +188,13 @@ mod explain;
 mod id;
 #[cfg(feature = "signaling")]
 pub mod journal;
+pub mod legal;
 #[cfg(feature = "signaling")]
 pub mod liveness;
+mod member;
 mod peer;
 mod peer_event;
+mod peer_queue;
 #[cfg(feature = "signaling")]
 pub mod recovery;
 #[cfg(feature = "signaling")]
@@ -199,6 +202,7 @@ pub mod signaling;
 mod stats;
 pub mod steering;
 mod transport;
+mod transport_input;
 
 pub use floe_dtls as dtls;
 pub use floe_ice as ice;
@@ -215,10 +219,12 @@ pub use error::{ApiMisuse, SealError};
 pub use event::{DropReason, Event, Outcome, Received};
 pub use explain::{Culprit, Explanation, Fault};
 pub use id::TransportId;
+pub use legal::Profile;
 pub use peer::{PeerConnection, TransportStates};
-pub use peer_event::{Cause, Change, PeerEvent};
+pub use peer_event::{Anomaly, Cause, Change, PeerEvent};
 pub use stats::{Drops, EndpointStats, TransportStats};
 pub use transport::{RemoteDtls, Transport};
+pub use transport_input::{Passage, TransportInput};
 
 /// The README's example, compiled and run with the documentation's.
 #[cfg(doctest)]

@@ -30,7 +30,11 @@ use crate::{
     TransportId, connection_state,
     explain::{Explanation, explain},
     ice_connection_state, ice_gathering_state,
-    peer_event::{Cause, Change, PeerEvent, Queue},
+    legal::Profile,
+    member::Member,
+    peer_event::{Cause, PeerEvent},
+    peer_queue::{Aggregates, Indication, Queue, What},
+    transport_input::TransportInput,
 };
 use floe_dtls as dtls;
 use floe_ice as ice;
@@ -54,13 +58,16 @@ use std::time::Instant;
 /// ```
 #[derive(Debug)]
 pub struct PeerConnection {
-    life: Life,
     members: Vec<Member>,
     events: Queue,
+    anomalies: u32,
+    life: Life,
+    profile: Profile,
 }
 
 /// The states of one transport, as far as an aggregate cares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct TransportStates {
     /// RTCIceTransport.state
     pub ice: ice::State,
@@ -70,31 +77,22 @@ pub struct TransportStates {
     pub dtls: dtls::State,
 }
 
-/// A transport that the connection refers to: its last-fed states and how it came to them.
-#[derive(Debug)]
-pub(crate) struct Member {
-    pub(crate) id: TransportId,
-    pub(crate) states: TransportStates,
-    pub(crate) ice: Option<ice::Transition>,
-    pub(crate) dtls: Option<dtls::Transition>,
-}
-
-/// What an input may change.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Aggregates {
-    ice_connection: IceConnectionState,
-    connection: PeerConnectionState,
-    ice_gathering: IceGatheringState,
-}
-
 impl PeerConnection {
     /// A connection that refers to no transport: every aggregate is `new`.
     #[must_use]
     pub fn new() -> Self {
+        Self::with_profile(Profile::default())
+    }
+
+    /// The same, in another profile.
+    #[must_use]
+    pub fn with_profile(profile: Profile) -> Self {
         Self {
-            life: Life::Open,
             members: Vec::new(),
-            events: Queue::new(),
+            events: Queue::default(),
+            anomalies: 0,
+            life: Life::Open,
+            profile,
         }
     }
 
@@ -109,14 +107,7 @@ impl PeerConnection {
         if self.life == Life::Closed || self.member(id).is_some() {
             return false;
         }
-        self.update(now, Cause::TransportSetChanged, |peer| {
-            peer.members.push(Member {
-                id,
-                states,
-                ice: None,
-                dtls: None,
-            });
-        });
+        self.change_set(now, |members| insert(members, id, states));
         true
     }
 
@@ -127,24 +118,57 @@ impl PeerConnection {
         if self.life == Life::Closed || self.member(id).is_none() {
             return false;
         }
-        self.update(now, Cause::TransportSetChanged, |peer| {
-            peer.members.retain(|member| member.id != id)
-        });
+        self.change_set(now, |members| members.retain(|member| member.id != id));
         true
+    }
+
+    /// Refers to the transports of these m-lines and to no others, as an applied description says: one item for each m-line that
+    /// is not stopped, on a transport of its own or on that of its BUNDLE group. Transports that are referred to
+    /// already keep the states they are known in; `states` is read for new ones only. All that this does to an aggregate
+    /// is one change.
+    pub fn set_transports<I>(&mut self, now: Instant, m_lines: I)
+    where
+        I: IntoIterator<Item = (TransportId, TransportStates), IntoIter: Clone>,
+    {
+        if self.life == Life::Closed {
+            return;
+        }
+        let m_lines = m_lines.into_iter();
+        self.change_set(now, |members| {
+            members.retain(|member| m_lines.clone().any(|(id, _)| id == member.id));
+            m_lines.for_each(|(id, states)| insert(members, id, states));
+        });
     }
 
     /// Takes one event of a transport. An agent reports a selected pair before the state that it leads to, so events fed
     /// as they come are told in the order above. Feed all that an endpoint has to tell before polling: then every getter
     /// has its new value when the first event of an indication is seen (webrtc-pc §5.6). Events that no aggregate
-    /// depends on are ignored, as are those of transports that the connection does not refer to.
+    /// depends on are ignored, as are those of transports that the connection does not refer to. A change of state that
+    /// is not [`legal`](crate::legal) is refused.
     pub fn handle_transport_event(&mut self, now: Instant, id: TransportId, event: &Event) {
+        if let Some(input) = TransportInput::new(now, event) {
+            self.handle_transport_input(now, id, &input);
+        }
+    }
+
+    /// [`handle_transport_event`](Self::handle_transport_event), from a journal.
+    pub fn handle_transport_input(
+        &mut self,
+        now: Instant,
+        id: TransportId,
+        input: &TransportInput,
+    ) {
         if self.life == Life::Closed {
             return;
         }
-        match self.members.iter().position(|member| member.id == id) {
-            Some(index) => self.update(now, Cause::Transport(id), |peer| peer.apply(index, event)),
-            None => self.tell_closing(id, event),
-        }
+        let index = self.members.iter().position(|member| member.id == id);
+        self.update(now, Cause::Transport(id), |peer| match index {
+            Some(index) => {
+                let profile = peer.profile;
+                peer.members.get_mut(index)?.take(profile, now, input)
+            }
+            None => closing(now, input),
+        });
     }
 
     /// Closes the connection: iceConnectionState and connectionState are `closed`, as are the transports as seen from
@@ -153,15 +177,24 @@ impl PeerConnection {
     pub fn close(&mut self, _now: Instant) {
         self.life = Life::Closed;
         self.events.clear();
-        for member in &mut self.members {
-            member.states.ice = ice::State::Closed;
-            member.states.dtls = dtls::State::Closed;
-        }
+        self.members.iter_mut().for_each(Member::close);
     }
 
     /// The next event, oldest first.
     pub fn poll_event(&mut self) -> Option<PeerEvent> {
         self.events.pop()
+    }
+
+    /// Which state machine is followed where there are two.
+    #[must_use]
+    pub fn profile(&self) -> Profile {
+        self.profile
+    }
+
+    /// How many changes were [refused](PeerEvent::Refused), for all its life.
+    #[must_use]
+    pub fn anomalies(&self) -> u32 {
+        self.anomalies
     }
 
     /// RTCPeerConnection.iceConnectionState, derived now.
@@ -210,79 +243,52 @@ impl PeerConnection {
         }
     }
 
-    /// Runs one input, and tells which aggregates it changed.
-    fn update(&mut self, at: Instant, cause: Cause, input: impl FnOnce(&mut Self)) {
+    fn change_set(&mut self, now: Instant, change: impl FnOnce(&mut Vec<Member>)) {
+        self.update(now, Cause::TransportSetChanged, |peer| {
+            change(&mut peer.members);
+            Some(What::SetChanged)
+        });
+    }
+
+    /// Runs one input, and keeps what is to be told of it.
+    fn update(
+        &mut self,
+        now: Instant,
+        cause: Cause,
+        input: impl FnOnce(&mut Self) -> Option<What>,
+    ) {
         let before = self.aggregates();
-        input(self);
-        let after = self.aggregates();
-        let changes = [
-            Change::between(before.ice_connection, after.ice_connection, cause, at)
-                .map(PeerEvent::IceConnectionStateChange),
-            Change::between(before.connection, after.connection, cause, at)
-                .map(PeerEvent::ConnectionStateChange),
-            Change::between(before.ice_gathering, after.ice_gathering, cause, at)
-                .map(PeerEvent::IceGatheringStateChange),
-        ];
-        changes
-            .into_iter()
-            .flatten()
-            .for_each(|change| self.events.push(change));
-    }
-
-    /// Brings a member up to date and passes on what changed about it.
-    fn apply(&mut self, index: usize, event: &Event) {
-        let Some(member) = self.members.get_mut(index) else {
+        let Some(what) = input(self) else { return };
+        if matches!(what, What::SetChanged) && before == self.aggregates() {
             return;
-        };
-        let (id, states) = (member.id, &mut member.states);
-        match event {
-            Event::SelectedCandidatePairChange(pair) => {
-                self.events
-                    .push(PeerEvent::SelectedCandidatePairChange(id, *pair));
-            }
-            Event::SendPathLost(reason) => {
-                if let Some(latest) = &mut member.ice {
-                    latest.reason = *reason;
-                }
-                self.events.push(PeerEvent::SendPathLost(id, *reason));
-            }
-            Event::IceStateChange(transition) if states.ice != transition.to => {
-                states.ice = transition.to;
-                member.ice = Some(*transition);
-                self.events
-                    .push(PeerEvent::IceTransportStateChange(id, *transition));
-            }
-            Event::GatheringStateChange(to) if states.gathering != *to => {
-                states.gathering = *to;
-                self.events.push(PeerEvent::GatheringStateChange(id, *to));
-            }
-            Event::DtlsStateChange(transition) if states.dtls != transition.to => {
-                states.dtls = transition.to;
-                member.dtls = Some(*transition);
-                if transition.to == dtls::State::Failed {
-                    self.events
-                        .push(PeerEvent::DtlsError(id, transition.reason));
-                }
-                self.events
-                    .push(PeerEvent::DtlsTransportStateChange(id, *transition));
-            }
-            _ => {}
         }
+        if matches!(what, What::Refused(_)) {
+            self.anomalies = self.anomalies.saturating_add(1);
+        }
+        let (at, after) = (self.events.no_earlier(now), self.aggregates());
+        self.events
+            .push(Indication::new(at, cause, what, before, after));
     }
+}
 
-    /// A transport that is no longer referred to has nothing to say but that it closed.
-    fn tell_closing(&mut self, id: TransportId, event: &Event) {
-        match event {
-            Event::IceStateChange(transition) if transition.to == ice::State::Closed => {
-                self.events
-                    .push(PeerEvent::IceTransportStateChange(id, *transition));
-            }
-            Event::DtlsStateChange(transition) if transition.to == dtls::State::Closed => {
-                self.events
-                    .push(PeerEvent::DtlsTransportStateChange(id, *transition));
-            }
-            _ => {}
+/// Adds a transport that is not among them, and room for nothing else: most connections have one for life.
+fn insert(members: &mut Vec<Member>, id: TransportId, states: TransportStates) {
+    if members.iter().all(|member| member.id != id) {
+        members.reserve_exact(1);
+        members.push(Member::new(id, states));
+    }
+}
+
+/// A transport that is not referred to has nothing to say but that it closed.
+fn closing(now: Instant, input: &TransportInput) -> Option<What> {
+    match input {
+        TransportInput::Ice(passage) if passage.to == ice::State::Closed => {
+            Some(What::Ice(passage.transition(now)))
         }
+        TransportInput::Dtls(passage) if passage.to == dtls::State::Closed => {
+            Some(What::Dtls(passage.transition(now)))
+        }
+        _ => None,
     }
 }
 

@@ -1,9 +1,9 @@
-//! What a `PeerConnection` tells, and the bounded queue it waits in.
+//! What a `PeerConnection` tells.
 
 use crate::{IceConnectionState, IceGatheringState, PeerConnectionState, TransportId};
 use floe_dtls as dtls;
 use floe_ice as ice;
-use std::{collections::VecDeque, mem::discriminant, time::Instant};
+use std::{fmt, time::Instant};
 
 /// What changed about a connection or a transport it refers to, named after the events of webrtc-pc.
 #[derive(Clone, Copy, Debug)]
@@ -15,6 +15,9 @@ pub enum PeerEvent {
     SendPathLost(TransportId, ice::Reason),
     /// RTCIceTransport: statechange.
     IceTransportStateChange(TransportId, ice::Transition),
+    /// RTCPeerConnection: icecandidate with an empty string. The candidates of this generation are all there: its
+    /// description ends with `a=end-of-candidates`, or the peer is sent that. The gathering state is still what it was.
+    EndOfCandidates(TransportId, ice::GatheredGeneration),
     /// RTCIceTransport: gatheringstatechange.
     GatheringStateChange(TransportId, ice::GatheringState),
     /// RTCDtlsTransport: error. The statechange to `failed` follows.
@@ -27,6 +30,11 @@ pub enum PeerEvent {
     ConnectionStateChange(Change<PeerConnectionState>),
     /// RTCPeerConnection: icegatheringstatechange.
     IceGatheringStateChange(Change<IceGatheringState>),
+    /// RTCPeerConnection: icecandidate with null. Every transport has gathered.
+    AllCandidatesGathered,
+    /// A transport was said to have changed as none can; its states stay. Counted in
+    /// [`PeerConnection::anomalies`](crate::PeerConnection::anomalies).
+    Refused(TransportId, Anomaly),
 }
 
 /// An aggregate that is no longer what it was. `from` and `to` always differ, unless the change was
@@ -39,7 +47,7 @@ pub struct Change<S> {
     pub to: S,
     /// What made it change.
     pub cause: Cause,
-    /// When.
+    /// When: the `now` of the input. Never before the change that was told last, even if the caller's clock goes back.
     pub at: Instant,
     /// Several changes in one, because nobody polled for so long that the queue was full.
     pub coalesced: bool,
@@ -56,6 +64,59 @@ pub enum Cause {
     TransportSetChanged,
 }
 
+/// A change that is not drawn in [`legal`](crate::legal), and was not made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
+pub enum Anomaly {
+    /// Of the ICE agent.
+    Ice {
+        /// The state it stays in.
+        held: ice::State,
+        /// The state it was said to be in.
+        reported: ice::State,
+        /// The reason it was said to have.
+        reason: ice::Reason,
+    },
+    /// Of its gathering.
+    Gathering {
+        /// The state it stays in.
+        held: ice::GatheringState,
+        /// The state it was said to be in.
+        reported: ice::GatheringState,
+    },
+    /// Of the DTLS connection.
+    Dtls {
+        /// The state it stays in.
+        held: dtls::State,
+        /// The state it was said to be in.
+        reported: dtls::State,
+        /// The reason it was said to have.
+        reason: dtls::Reason,
+    },
+}
+
+impl PeerEvent {
+    /// The transport that it is about; `None` for the aggregates.
+    #[must_use]
+    pub fn transport(&self) -> Option<TransportId> {
+        match self {
+            Self::SelectedCandidatePairChange(id, _)
+            | Self::SendPathLost(id, _)
+            | Self::IceTransportStateChange(id, _)
+            | Self::EndOfCandidates(id, _)
+            | Self::GatheringStateChange(id, _)
+            | Self::DtlsError(id, _)
+            | Self::DtlsTransportStateChange(id, _)
+            | Self::Refused(id, _) => Some(*id),
+            Self::IceConnectionStateChange(_)
+            | Self::ConnectionStateChange(_)
+            | Self::IceGatheringStateChange(_)
+            | Self::AllCandidatesGathered => None,
+        }
+    }
+}
+
 impl<S: PartialEq> Change<S> {
     pub(crate) fn between(from: S, to: S, cause: Cause, at: Instant) -> Option<Self> {
         (from != to).then_some(Self {
@@ -68,7 +129,7 @@ impl<S: PartialEq> Change<S> {
     }
 
     /// The change from where `self` began to where `later` ended.
-    fn then(self, later: Self) -> Self {
+    pub(crate) fn then(self, later: Self) -> Self {
         Self {
             from: self.from,
             coalesced: true,
@@ -77,92 +138,31 @@ impl<S: PartialEq> Change<S> {
     }
 }
 
-/// As many events wait as they come; beyond this many, an event takes the place of the last one of its kind.
-const FULL: usize = 256;
-
-/// Room made at birth, so that a queue that is drained never allocates.
-const ROOM: usize = 16;
-
-/// The events not yet polled, oldest first. Its length is bounded by [`FULL`] plus one of each kind and transport.
-#[derive(Debug)]
-pub(crate) struct Queue(VecDeque<PeerEvent>);
-
-impl Queue {
-    pub(crate) fn new() -> Self {
-        Self(VecDeque::with_capacity(ROOM))
-    }
-
-    pub(crate) fn push(&mut self, event: PeerEvent) {
-        let full = self.0.len() >= FULL;
-        match self
-            .0
-            .iter_mut()
-            .rev()
-            .find(|waiting| full && same_kind(waiting, &event))
-        {
-            Some(waiting) => *waiting = coalesce(*waiting, event),
-            None => self.0.push_back(event),
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Transport(id) => write!(f, "transport {id}"),
+            Self::TransportSetChanged => f.write_str("the set of transports"),
         }
-    }
-
-    pub(crate) fn pop(&mut self) -> Option<PeerEvent> {
-        self.0.pop_front()
-    }
-
-    pub(crate) fn clear(&mut self) {
-        self.0.clear();
     }
 }
 
-fn same_kind(one: &PeerEvent, other: &PeerEvent) -> bool {
-    discriminant(one) == discriminant(other) && transport_of(one) == transport_of(other)
-}
-
-fn transport_of(event: &PeerEvent) -> Option<TransportId> {
-    match event {
-        PeerEvent::SelectedCandidatePairChange(id, _)
-        | PeerEvent::SendPathLost(id, _)
-        | PeerEvent::IceTransportStateChange(id, _)
-        | PeerEvent::GatheringStateChange(id, _)
-        | PeerEvent::DtlsError(id, _)
-        | PeerEvent::DtlsTransportStateChange(id, _) => Some(*id),
-        _ => None,
-    }
-}
-
-/// Two events of one kind in one: begun where the first began, ended where the second ended. A DTLS transition has no flag
-/// for it: a connection's life is too short for the queue to fill with them.
-fn coalesce(earlier: PeerEvent, later: PeerEvent) -> PeerEvent {
-    use PeerEvent as E;
-    match (earlier, later) {
-        (E::IceTransportStateChange(id, earlier), E::IceTransportStateChange(_, later)) => {
-            E::IceTransportStateChange(
-                id,
-                ice::Transition {
-                    from: earlier.from,
-                    coalesced: true,
-                    ..later
-                },
-            )
+impl fmt::Display for Anomaly {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ice {
+                held,
+                reported,
+                reason,
+            } => write!(f, "ICE cannot go from {held} to {reported} ({reason})"),
+            Self::Gathering { held, reported } => {
+                write!(f, "gathering cannot go from {held} to {reported}")
+            }
+            Self::Dtls {
+                held,
+                reported,
+                reason,
+            } => write!(f, "DTLS cannot go from {held} to {reported} ({reason})"),
         }
-        (E::DtlsTransportStateChange(id, earlier), E::DtlsTransportStateChange(_, later)) => {
-            E::DtlsTransportStateChange(
-                id,
-                dtls::Transition {
-                    from: earlier.from,
-                    ..later
-                },
-            )
-        }
-        (E::IceConnectionStateChange(earlier), E::IceConnectionStateChange(later)) => {
-            E::IceConnectionStateChange(earlier.then(later))
-        }
-        (E::ConnectionStateChange(earlier), E::ConnectionStateChange(later)) => {
-            E::ConnectionStateChange(earlier.then(later))
-        }
-        (E::IceGatheringStateChange(earlier), E::IceGatheringStateChange(later)) => {
-            E::IceGatheringStateChange(earlier.then(later))
-        }
-        (_, later) => later,
     }
 }

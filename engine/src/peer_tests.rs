@@ -1,7 +1,7 @@
 //! The aggregator fed by hand: what it tells, in which order, and what it keeps to itself.
 
 use super::*;
-use crate::{Culprit, Fault};
+use crate::{Change, Culprit, Fault};
 use proptest::prelude::*;
 use std::time::Duration;
 
@@ -68,7 +68,10 @@ impl Story {
                 })
             }
             Input::Dtls(to) => {
-                let reason = dtls::Reason::HandshakeTimedOut;
+                let reason = match to {
+                    Dtls::Connected => dtls::Reason::PeerVerified,
+                    _ => dtls::Reason::HandshakeTimedOut,
+                };
                 Event::DtlsStateChange(dtls::Transition {
                     from: states.dtls,
                     to,
@@ -85,6 +88,13 @@ impl Story {
         let event = self.event(number, input);
         self.peer
             .handle_transport_event(self.now, transport(number), &event);
+    }
+
+    /// A path is found, and the handshake on it begins.
+    fn bring_up(&mut self, number: u64) {
+        self.feed(number, Input::Ice(Ice::Checking));
+        self.feed(number, Input::Ice(Ice::Connected));
+        self.feed(number, Input::Dtls(Dtls::Connecting));
     }
 
     /// Feeds, and gives what was told.
@@ -115,6 +125,11 @@ fn in_words(event: &PeerEvent) -> String {
         PeerEvent::DtlsTransportStateChange(id, transition) => {
             format!("{} dtls {}", number(id), transition.to)
         }
+        PeerEvent::EndOfCandidates(id, of) => {
+            format!("{} end of {of:?}", number(id)).to_lowercase()
+        }
+        PeerEvent::AllCandidatesGathered => "all gathered".to_owned(),
+        PeerEvent::Refused(id, anomaly) => format!("{} refused: {anomaly}", number(id)),
         PeerEvent::IceConnectionStateChange(change) => aggregate("iceConnection", change),
         PeerEvent::ConnectionStateChange(change) => aggregate("connection", change),
         PeerEvent::IceGatheringStateChange(change) => aggregate("iceGathering", change),
@@ -156,7 +171,11 @@ fn a_connection_comes_up_in_the_order_of_the_specification() {
     );
     assert_eq!(
         story.hear(1, Input::Gathering(Gathering::Complete)),
-        ["1 gathering complete", "iceGathering complete"]
+        [
+            "1 gathering complete",
+            "iceGathering complete",
+            "all gathered"
+        ]
     );
     assert_eq!(
         story.hear(1, Input::Ice(Ice::Connected)),
@@ -216,8 +235,7 @@ fn what_is_already_so_is_not_told_again() {
 #[test]
 fn a_dtls_error_is_told_before_its_state_and_only_once() {
     let mut story = Story::with_transports(1);
-    story.feed(1, Input::Ice(Ice::Connected));
-    story.feed(1, Input::Dtls(Dtls::Connecting));
+    story.bring_up(1);
     story.tell();
     assert_eq!(
         story.hear(1, Input::Dtls(Dtls::Failed)),
@@ -328,8 +346,7 @@ fn a_transport_bundled_away_counts_no_more_but_its_closing_is_told() {
 fn explain_names_exactly_the_transports_responsible_and_their_reasons() {
     let mut story = Story::with_transports(4);
     for number in 1..=4 {
-        story.feed(number, Input::Ice(Ice::Connected));
-        story.feed(number, Input::Dtls(Dtls::Connecting));
+        story.bring_up(number);
     }
     for number in 1..=3 {
         story.feed(number, Input::Dtls(Dtls::Connected));
@@ -396,8 +413,8 @@ fn explain_names_exactly_the_transports_responsible_and_their_reasons() {
 #[test]
 fn explain_gives_the_reason_that_a_path_ended_for_while_the_state_stays() {
     let mut story = Story::with_transports(1);
+    story.bring_up(1);
     story.feed(1, Input::Dtls(Dtls::Connected));
-    story.feed(1, Input::Ice(Ice::Connected));
     story.feed(1, Input::Ice(Ice::Disconnected));
     story.tell();
     let lost = Event::SendPathLost(ice::Reason::ConsentRevoked);
@@ -440,8 +457,14 @@ fn close_closes_everything_at_once_and_in_silence() {
         peer: PeerConnection::new(),
         now: sim::Clock::epoch(),
     };
-    story.add(1, connected());
-    story.feed(1, Input::Gathering(Gathering::Gathering));
+    let gathering = Gathering::Gathering;
+    story.add(
+        1,
+        TransportStates {
+            gathering,
+            ..connected()
+        },
+    );
     story.feed(1, Input::Ice(Ice::Disconnected));
     story.peer.close(story.now);
 
@@ -499,14 +522,10 @@ fn a_remote_close_notify_is_an_event_of_the_transport_and_not_of_the_connection(
 #[test]
 fn a_queue_that_nobody_polls_coalesces_and_never_drops() {
     let mut story = Story::with_transports(2);
+    story.bring_up(1);
     for round in 0..1000 {
-        let (ice, dtls) = if round % 2 == 0 {
-            (Ice::Checking, Dtls::Connecting)
-        } else {
-            (Ice::Connected, Dtls::New)
-        };
-        story.feed(1, Input::Ice(ice));
-        story.feed(1, Input::Dtls(dtls));
+        let [away, back] = [Ice::Checking, Ice::Connected];
+        story.feed(1, Input::Ice(if round % 2 == 0 { away } else { back }));
     }
     story.feed(2, Input::Ice(Ice::Failed));
     story.feed(2, Input::Dtls(Dtls::Failed));
@@ -636,10 +655,13 @@ fn rank(event: &PeerEvent) -> u8 {
         | PeerEvent::DtlsError(..) => 0,
         PeerEvent::IceTransportStateChange(..)
         | PeerEvent::DtlsTransportStateChange(..)
+        | PeerEvent::EndOfCandidates(..)
+        | PeerEvent::Refused(..)
         | PeerEvent::GatheringStateChange(..) => 1,
         PeerEvent::IceConnectionStateChange(_) => 2,
         PeerEvent::ConnectionStateChange(_) => 3,
         PeerEvent::IceGatheringStateChange(_) => 4,
+        PeerEvent::AllCandidatesGathered => 5,
     }
 }
 

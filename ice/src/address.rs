@@ -9,6 +9,8 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 /// The transport protocol of a candidate or a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 pub enum Protocol {
     /// UDP.
     Udp,
@@ -31,6 +33,7 @@ impl fmt::Display for Protocol {
 /// The agent answers in canonical addresses (IPv4-mapped addresses become IPv4): the owner of a dual-stack socket maps
 /// them back when it sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct FiveTuple {
     /// The transport protocol.
     pub protocol: Protocol,

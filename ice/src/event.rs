@@ -26,10 +26,26 @@ pub enum Event {
     PathValidated(FiveTuple),
     /// A role conflict was settled against us, or a restart found a peer of another mode.
     RoleChange(Role),
+    /// No more local candidates are to come in this generation, and the peer may be told so (RFC 8838 §8.2). Comes before
+    /// the change of the gathering state; for a generation that a restart has replaced there is none.
+    EndOfCandidates(GatheredGeneration),
+    /// A restart began: a new generation of candidates is gathered and checked.
+    RestartBegan,
     /// The new generation of a restart has its pair; the old generation is going.
     RestartConfirmed,
     /// The new generation of a restart was given up; the old one goes on.
     RestartRolledBack(Reason),
+}
+
+/// Which generation has all its local candidates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
+pub enum GatheredGeneration {
+    /// The newest: gathering is complete.
+    Newest,
+    /// The one that an unconfirmed restart would go back to: the newest one goes on gathering.
+    Former,
 }
 
 /// Events wait here until polled.

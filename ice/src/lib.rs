@@ -175,7 +175,7 @@ pub use agent::{Agent, Received, RemoteParameters, Removal};
 pub use candidate::{Candidate, CandidateId, CandidateType, Foundation, TcpType};
 pub use config::{Config, Freezing, Trickle, UsernameFragments, Validation};
 pub use error::{ApiMisuse, DropReason, InvalidCandidate, InvalidParameters};
-pub use event::Event;
+pub use event::{Event, GatheredGeneration};
 pub use filter::{Access, AddressFilter};
 pub use pacer::Pacer;
 pub use pair::{CandidatePair, PairId, PairState};

@@ -22,6 +22,7 @@ use crate::stats::Counter;
 
 /// Names a pair of one agent. Kept when a peer-reflexive candidate turns out to be a signalled one; never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct PairId(NonZeroU32);
 
 impl PairId {
@@ -78,6 +79,7 @@ impl PairState {
 /// A pair, as it is reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct CandidatePair {
     /// Its name.
     pub id: PairId,

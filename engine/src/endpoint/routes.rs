@@ -245,7 +245,7 @@ mod tests {
             heirs.map(TransportId::slot).collect::<Vec<_>>()
         };
         assert_eq!(heirs(&routes, now), [5, 4, 3, 2]);
-        assert_eq!(heirs(&routes, now + TRANSACTION_LIFETIME), []);
+        assert_eq!(heirs(&routes, now + TRANSACTION_LIFETIME), [0; 0]);
         for (gone, left) in [(4, &[5, 3, 2][..]), (5, &[3, 2]), (0, &[3, 2]), (2, &[3])] {
             routes.dismiss_from(id(gone), &route);
             assert_eq!(heirs(&routes, now), left);

@@ -45,6 +45,14 @@ impl Transport {
         self.settle(now);
     }
 
+    /// No more local candidates are to come in the generation of this username fragment of this side: for who still gathers
+    /// for one generation when a restart begins the next; see [`Agent::local_candidates_complete_of`].
+    pub fn local_candidates_complete_of(&mut self, now: Instant, username_fragment: &str) {
+        self.ice
+            .local_candidates_complete_of(now, username_fragment);
+        self.settle(now);
+    }
+
     /// The `a=setup` to answer an offer with: the established side if the association may go on, else `preferred` where the
     /// offer leaves the choice (RFC 8842 §5.3). An offer of this side always says `actpass`.
     ///

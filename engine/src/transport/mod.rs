@@ -336,6 +336,8 @@ impl Transport {
                 ice::Event::SendPathLost(reason) => Event::SendPathLost(reason),
                 ice::Event::RoleChange(role) => Event::RoleChange(role),
                 ice::Event::PathValidated(path) => Event::PathValidated(path),
+                ice::Event::EndOfCandidates(of) => Event::EndOfCandidates(of),
+                ice::Event::RestartBegan => Event::RestartBegan,
                 ice::Event::RestartConfirmed => Event::RestartConfirmed,
                 ice::Event::RestartRolledBack(reason) => Event::RestartRolledBack(reason),
                 _ => continue,

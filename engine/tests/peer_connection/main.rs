@@ -7,5 +7,6 @@ mod chance;
 mod coming_up;
 mod going_down;
 mod leg;
+mod memory;
 mod side;
 mod the_set;

@@ -11,7 +11,7 @@ use crate::address::Protocol;
 use crate::candidate::{Candidate, CandidateId, CandidateType};
 use crate::config::Config;
 use crate::error::ApiMisuse;
-use crate::event::Event;
+use crate::event::{Event, GatheredGeneration};
 use crate::generation::Peer;
 use crate::local::Local;
 use crate::moment::Moment;
@@ -184,8 +184,32 @@ impl Agent {
             if self.shared.gathering == GatheringState::New {
                 self.set_gathering(GatheringState::Gathering);
             }
+            if self.shared.gathering != GatheringState::Complete {
+                let newest = Event::EndOfCandidates(GatheredGeneration::Newest);
+                self.shared.tell(newest);
+            }
             self.set_gathering(GatheringState::Complete);
             self.update(now);
+        }
+    }
+
+    /// No more local candidates are to come in the generation of this username fragment of ours: for who gathers for a
+    /// generation while a restart begins the next one. The end of the older of two completes nothing but that one, which
+    /// is what a rollback goes back to (W3C webrtc-pc §5.6). Of any other, nothing happens.
+    pub fn local_candidates_complete_of(&mut self, now: Instant, username_fragment: &str) {
+        if self.current.local.username_fragment() == username_fragment {
+            return self.local_candidates_complete(now);
+        }
+        let restarting = self.is_restarting();
+        let former = self
+            .previous
+            .as_deref_mut()
+            .filter(|former| restarting && former.local.username_fragment() == username_fragment);
+        if let Some(former) = former
+            && !std::mem::replace(&mut former.search.waits().gathered, true)
+        {
+            let former = Event::EndOfCandidates(GatheredGeneration::Former);
+            self.shared.tell(former);
         }
     }
 

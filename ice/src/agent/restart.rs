@@ -88,6 +88,7 @@ impl Agent {
             self.current.await_answer(now);
         }
         self.restarted = Some(Reason::Restarted);
+        self.shared.tell(Event::RestartBegan);
         self.set_gathering(if self.shared.locals.is_empty() {
             GatheringState::New
         } else {

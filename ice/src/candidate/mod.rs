@@ -28,6 +28,8 @@ impl fmt::Display for CandidateId {
 
 /// How a candidate was found (RFC 8445 §5.1.1). Displays as `host`, `srflx`, `prflx` or `relay`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 pub enum CandidateType {
     /// An address of our own interface.
     Host,
