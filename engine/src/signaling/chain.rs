@@ -129,6 +129,14 @@ impl Busy {
 }
 
 impl Stage {
+    pub(super) fn apply(side: Side, description: Arc<Description>, changes: u32) -> Self {
+        Self::Apply {
+            side,
+            description,
+            changes,
+        }
+    }
+
     fn may_end_with(&self, result: &Result<Completed, Failure>) -> bool {
         match (self, result) {
             (_, Err(_)) => true,

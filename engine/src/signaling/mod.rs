@@ -20,6 +20,8 @@ pub use candidates::{
 pub use config::{Config, ConfigError, ForeignDescriptions};
 pub use description::{Description, Media, MediaLife, OfferId, SdpType, Side};
 pub use jsep::Signaling;
+#[cfg(feature = "serde")]
+pub use jsep::{RestoreError, SavedSignaling};
 pub use operation::{
     Action, Attempt, CandidateDropped, Completed, Event, Failure, IceRestart, NotAwaited,
     OperationError, OperationId, Refused, Transition,

@@ -22,8 +22,6 @@ pub(super) struct Needed {
     pub(super) changes: u32,
     /// How many of them are negotiated.
     settled: u32,
-    /// How many of them the local offer takes in, the pending one or the last.
-    offered: u32,
     check: Check,
     /// `[[NegotiationNeeded]]`: what was told since the state was last stable.
     told: Need,
@@ -67,17 +65,11 @@ impl Needed {
     /// Everything is negotiated as it is.
     pub(super) fn settle(&mut self) {
         self.settled = self.changes;
-        self.offered = self.changes;
     }
 
-    /// A local offer is pending that takes in so many changes.
-    pub(super) fn offer(&mut self, changes: u32) {
-        self.offered = changes;
-    }
-
-    /// The peer has accepted the pending local offer.
-    pub(super) fn accepted(&mut self) {
-        self.settled = self.offered;
+    /// The peer has accepted an offer that takes in so many changes.
+    pub(super) fn accepted(&mut self, changes: u32) {
+        self.settled = changes;
     }
 
     pub(super) fn is_open(&self) -> bool {

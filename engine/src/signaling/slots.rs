@@ -28,6 +28,8 @@ pub(super) struct Slots {
 struct Exchange {
     local: Option<Arc<Description>>,
     remote: Option<Arc<Description>>,
+    /// How many changes the pending local offer takes in.
+    offered: u32,
     created_offer: Option<CreatedOffer>,
     created_answer: Option<Arc<Description>>,
 }
@@ -77,6 +79,17 @@ impl Slots {
 
     pub(super) fn created_answer(&self) -> Option<&Arc<Description>> {
         self.exchange.as_deref()?.created_answer.as_ref()
+    }
+
+    /// How many changes the pending local offer takes in.
+    pub(super) fn offered(&self) -> u32 {
+        self.exchange
+            .as_deref()
+            .map_or(0, |exchange| exchange.offered)
+    }
+
+    pub(super) fn set_offered(&mut self, changes: u32) {
+        self.exchange().offered = changes;
     }
 
     pub(super) fn keep_offer(&mut self, offer: CreatedOffer) {

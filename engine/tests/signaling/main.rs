@@ -3,4 +3,9 @@
 mod candidates;
 mod jsep;
 mod link;
+mod needed;
 mod negotiation;
+mod operations;
+mod party;
+mod table;
+mod takeover;

@@ -1,0 +1,223 @@
+//! The operations chain: one at a time, in order, whatever becomes of each.
+
+use crate::party::{Party, invalid_state, remote};
+use floe::signaling::{
+    Action, CandidateInit, Config, Description, Event, Failure, OperationError, Refused, SdpType,
+    SignalingState,
+};
+
+// req: W65 E12
+#[test]
+fn two_that_are_not_awaited_run_one_after_the_other() {
+    let mut party = Party::new();
+    let now = party.now;
+    let local = party.signaling.set_implied_description(now).unwrap();
+    let theirs = remote(SdpType::Offer, "theirs", "r1");
+    let remote = party.signaling.set_remote_description(now, theirs).unwrap();
+    assert_eq!(party.signaling.state(), SignalingState::Stable);
+    party.settle();
+    assert_eq!(
+        party.states(),
+        ["have-local-offer", "stable", "have-remote-offer"]
+    );
+    assert_eq!(party.outcome(local), Some(Ok(())));
+    assert_eq!(party.outcome(remote), Some(Ok(())));
+}
+
+// req: W69
+#[test]
+fn every_operation_waits_for_the_one_before() {
+    let mut party = Party::new();
+    let now = party.now;
+    let candidate = |text: &str| CandidateInit::new(text, "0", "r1");
+    let early = party.signaling.add_candidate(now, candidate("c1")).unwrap();
+    let signaling = &mut party.signaling;
+    let ids = [
+        signaling
+            .set_remote_description(now, remote(SdpType::Offer, "theirs", "r1"))
+            .unwrap(),
+        signaling.create_answer(now).unwrap(),
+        signaling.add_candidate(now, candidate("c2")).unwrap(),
+        signaling.set_implied_description(now).unwrap(),
+        signaling.create_offer(now, Default::default()).unwrap(),
+    ];
+    // None of them has done anything: each is asked for when the one before has ended.
+    for done in 0..ids.len() {
+        let ended = ids.iter().filter(|id| party.outcome(**id).is_some());
+        assert!(ended.count() <= done + 1);
+        assert!(party.act());
+    }
+    party.settle();
+    let kinds: Vec<_> = party
+        .asked
+        .iter()
+        .map(|action| match action {
+            Action::CreateOffer { .. } => "create offer",
+            Action::CreateAnswer { .. } => "create answer",
+            Action::Apply { .. } => "apply",
+            Action::AddCandidate { .. } => "candidate",
+            _ => "?",
+        })
+        .collect();
+    assert_eq!(
+        kinds,
+        [
+            "apply",
+            "candidate", // the one that was held goes first
+            "create answer",
+            "candidate",
+            "apply", // the answer that was created
+            "create offer"
+        ]
+    );
+    for id in ids.into_iter().chain([early]) {
+        assert_eq!(party.outcome(id), Some(Ok(())));
+    }
+}
+
+// req: W69
+#[test]
+fn a_state_error_comes_at_once_if_nothing_waits_and_in_turn_if_something_does() {
+    let mut party = Party::new();
+    let now = party.now;
+    let id = party.signaling.create_answer(now).unwrap();
+    let Some(Event::Failed(failed, OperationError::InvalidState { .. })) =
+        party.signaling.poll_event()
+    else {
+        panic!("it is known at once");
+    };
+    assert_eq!(failed, id);
+    assert_eq!(party.signaling.poll_action(), None);
+
+    let offer = remote(SdpType::Offer, "theirs", "r1");
+    party.signaling.set_remote_description(now, offer).unwrap();
+    let id = party.signaling.create_answer(now).unwrap();
+    assert_eq!(party.signaling.poll_event(), None, "not known yet");
+    party.settle();
+    assert_eq!(
+        party.outcome(id),
+        Some(Ok(())),
+        "the state was another when its turn came"
+    );
+}
+
+// req: W69
+#[test]
+fn negotiationneeded_takes_no_turn_in_the_chain() {
+    let mut party = Party::new();
+    party.signaling.negotiation_wanted(party.now);
+    party.signaling.handle_timeout(party.now);
+    assert!(party.signaling.is_chain_empty());
+    party
+        .signaling
+        .create_offer(party.now, Default::default())
+        .unwrap();
+    assert!(
+        matches!(
+            party.signaling.poll_action(),
+            Some(Action::CreateOffer { .. })
+        ),
+        "it runs, although the event was not even taken"
+    );
+    assert_eq!(party.signaling.poll_event(), Some(Event::NegotiationNeeded));
+}
+
+// req: W70 E9
+#[test]
+fn they_end_in_order_and_our_candidates_come_after_their_description() {
+    let mut party = Party::new();
+    party.exchange("r1");
+    party.told.clear();
+    let now = party.now;
+    let signaling = &mut party.signaling;
+    let first = signaling.set_implied_description(now).unwrap();
+    let second = signaling.set_implied_description(now).unwrap();
+    let third = signaling
+        .add_candidate(now, CandidateInit::new("c1", "0", "r1"))
+        .unwrap();
+    party.settle();
+    let ends: Vec<_> = party
+        .told
+        .iter()
+        .filter_map(|event| match event {
+            Event::Done(id) => Some(*id),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(ends, [first, second, third]);
+
+    for offers in [true, false] {
+        let mut party = Party::new();
+        let now = party.now;
+        if !offers {
+            party.srd(remote(SdpType::Offer, "theirs", "r1")).unwrap();
+        }
+        party.told.clear();
+        let id = party.signaling.set_implied_description(now).unwrap();
+        // Gathering begins while the description is being applied.
+        assert!(party.act(), "it is created");
+        let ufrag = party.ufrag();
+        for text in ["host", "srflx", ""] {
+            let candidate = CandidateInit::new(text, "0", ufrag.clone());
+            party.signaling.handle_local_candidate(now, candidate);
+            party.listen();
+            assert!(party.told.is_empty(), "{:?}", party.told);
+        }
+        party.settle();
+        let [Event::SignalingStateChange(_), Event::Done(done), rest @ ..] = &party.told[..] else {
+            panic!("{:?}", party.told);
+        };
+        assert_eq!((*done, rest.len()), (id, 3));
+        assert_eq!(party.gathered(), ["host", "srflx", ""]);
+    }
+}
+
+#[test]
+fn one_that_fails_does_not_stop_the_next() {
+    let mut party = Party::new();
+    party.refuses.push(("nonsense", Failure::InvalidAccess));
+    let now = party.now;
+    let signaling = &mut party.signaling;
+    let refused = signaling
+        .set_remote_description(now, remote(SdpType::Offer, "nonsense", "r1"))
+        .unwrap();
+    let illegal = signaling
+        .set_remote_description(now, Description::rollback())
+        .unwrap();
+    let fine = signaling
+        .set_remote_description(now, remote(SdpType::Offer, "theirs", "r1"))
+        .unwrap();
+    party.settle();
+    let failure = Err(OperationError::Failed(Failure::InvalidAccess));
+    assert_eq!(party.outcome(refused), Some(failure));
+    assert!(invalid_state(&party.outcome(illegal).unwrap()));
+    assert_eq!(party.outcome(fine), Some(Ok(())));
+    assert_eq!(party.states(), ["have-remote-offer"]);
+}
+
+#[test]
+fn as_many_wait_as_may() {
+    let mut config = Config::default();
+    config.max_operations = 2;
+    let mut party = Party::with(config);
+    let now = party.now;
+    let ids: Vec<_> = (0..4)
+        .map(|_| party.signaling.create_offer(now, Default::default()))
+        .collect();
+    assert_eq!(
+        ids[3],
+        Err(Refused::TooManyOperations),
+        "one runs, two wait"
+    );
+    party.settle();
+    for id in &ids[..3] {
+        assert_eq!(party.outcome(id.unwrap()), Some(Ok(())));
+    }
+    assert!(
+        party
+            .signaling
+            .create_offer(now, Default::default())
+            .is_ok(),
+        "there is room again"
+    );
+}
