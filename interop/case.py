@@ -15,11 +15,11 @@ class Failure(Exception):
     """The peers did not behave as the row says."""
 
 
-def row(peer, role, seconds=30):
+def row(peer, role, seconds=30, name=None):
     """Declares a row of the table. The function prints what happens and returns the versions that were agreed."""
 
     def declare(function):
-        ROWS[function.__name__] = (peer, role, seconds, function)
+        ROWS[name or function.__name__] = (peer, role, seconds, function)
         return function
 
     return declare

@@ -7,15 +7,13 @@ states of a connection after its own `close()`.
 
 import contextlib
 import json
-import os
 import subprocess
 import time
-import urllib.request
 
-from case import TOP, Program, check, equal, eventually, row
+from case import check, equal, eventually, row
+from media_server import MediaServer
 from webdriver import Browser
 
-SERVER = os.path.join(TOP, "target/release/examples/media_server")
 CONSENT_INTERVAL_MS = 6_000  # the longest time between two checks, RFC 7675 §5.1
 CONSENT_EXPIRES = 30  # seconds without an answer, RFC 7675 §5.1
 POST_QUANTUM = "X25519MLKEM768"
@@ -100,18 +98,14 @@ ROLES = {"controlling": "controlled", "controlled": "controlling"}
 class Call:
     """A media server and a browser whose page is open; `start` makes the one session between them."""
 
-    def __init__(self, *options, flags=(), default_bind=True):
-        bind = ("--bind", "127.0.0.1") if default_bind else ()
-        self.options, self.flags = (*bind, *options), flags
+    def __init__(self, *options, flags=(), bind=("127.0.0.1",)):
+        self.options, self.flags, self.bind = options, flags, bind
 
     def __enter__(self):
-        self.server = Program(
-            "floe", SERVER, "--http-port", 0, "--udp-port", 0, "--expiry", 600, *self.options
-        ).__enter__()
+        self.server = MediaServer(*self.options, bind=self.bind).__enter__()
         try:
-            self.url = self.server.line(r"http://127\.0\.0\.1:\d+/?")[0].rstrip("/")
             self.browser = Browser(*self.flags)
-            self.browser.open(self.url + "/")
+            self.browser.open(self.server.url + "/")
         except BaseException:
             self.server.__exit__()
             raise
@@ -119,7 +113,7 @@ class Call:
 
     def __exit__(self, *_):
         print("page:", self._quietly(self.page))
-        print("floe:", self._quietly(lambda: json.dumps(self.sessions(), indent=1)))
+        print("floe:", self._quietly(lambda: json.dumps(self.server.sessions(), indent=1)))
         self.browser.close()
         self.server.__exit__()
 
@@ -138,26 +132,15 @@ class Call:
     def selected_pair(self):
         return self.browser.run(SELECTED_PAIR)
 
-    def sessions(self):
-        with urllib.request.urlopen(self.url + "/sessions", timeout=5) as response:
-            return json.load(response)["sessions"]
-
     def session(self):
-        """The one that lives, or else the one that ended last, or an empty one while there is none yet."""
-        sessions = self.sessions()
-        live = [session for session in sessions if not session["end_reason"]]
-        check(len(live) <= 1, f"{len(live)} sessions live")
-        return (live or sessions)[0] if sessions else {"ice": None, "dtls": None, "connection": None, "timeline": []}
+        return self.server.session()
 
     def floe(self, what):
         """Every state floe was in, oldest first."""
-        entries = [entry for entry in self.session()["timeline"] if entry["what"] == what]
-        return [entry["from"] for entry in entries[:1]] + [entry["to"] for entry in entries]
+        return self.server.states(what)
 
     def versions(self):
-        session = self.session()
-        agreed = " ".join(session[key] for key in ("dtls_version", "cipher_suite", "group"))
-        return f"{self.browser.version}, {agreed}"
+        return f"{self.browser.version}, {self.server.agreed()}"
 
     @staticmethod
     def _quietly(probe):
@@ -294,17 +277,13 @@ def restarts(mode):
             )["usernameFragment"]
             print(f"restart {generation}: {old} -> {new}")
             old = new
-            eventually("the new generation is confirmed", lambda: restarts_confirmed(call) >= generation)
+            eventually("the new generation is confirmed", lambda: call.server.restarts_confirmed() >= generation)
         stays(call, 3)
         equal("page connection", call.page()["connection"], ["new", "connecting", "connected"])
         equal("floe connection", call.floe("connection"), ["new", "connecting", "connected"])
         equal("page DTLS", call.page()["dtls"], ["new", "connecting", "connected"])
         equal("floe DTLS", call.floe("dtls"), ["new", "connecting", "connected"])
         return call.versions()
-
-
-def restarts_confirmed(call):
-    return sum((entry["what"], entry["to"]) == ("ice_restart", "confirmed") for entry in call.session()["timeline"])
 
 
 # req: I15
@@ -405,7 +384,7 @@ def chromium_renegotiates_with_floe_lite():
 def network_changes(mode, first, moves):
     """The server has two addresses and tells the page of one. The path to it goes away; `moves` is what the page does about it."""
     addresses = [f"127.0.{first}.1", f"127.0.{first}.2"]
-    with Call("--bind", addresses[0], "--bind", addresses[1], "--ice", mode, default_bind=False) as call:
+    with Call("--ice", mode, bind=addresses) as call:
         call.browser.run(HOLD_BACK, addresses[1])
         call.connect()
         eventually("floe has completed", lambda: call.session()["ice"] == "completed")
@@ -584,6 +563,6 @@ def chromium_stops():
         call.connect()
         versions = call.versions()
         call.browser.run("return window.floe.stop()")
-        ended = eventually("floe ended the session", lambda: not call.sessions() or call.session()["end_reason"])
+        ended = eventually("floe ended the session", lambda: call.session()["end_reason"])
         print("end reason:", ended)
         return versions

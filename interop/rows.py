@@ -15,6 +15,7 @@ import traceback
 import boring  # declares its rows when imported, as do the next
 import chromium
 import gnutls
+import node
 import openssl
 from case import ROWS, TOP, Failure
 
