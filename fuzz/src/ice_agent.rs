@@ -59,8 +59,10 @@ enum Operation {
     RemoveLocal { at: u8 },
     LocalComplete,
     AddRemote { at: u8, priority: u32 },
+    AddRemoteOf { at: u8, generation: u8 },
     RemoveRemote { at: u8 },
     RemoteComplete,
+    RemoteCompleteOf { generation: u8 },
     SetRemoteParameters,
     Restart(Knowledge),
     Rollback,
@@ -209,10 +211,21 @@ impl World {
                 let candidate = Candidate::host(remote(at)).with_priority(priority.max(1));
                 ignore(self.agent.add_remote_candidate(now, candidate));
             }
+            Operation::AddRemoteOf { at, generation } => {
+                let of = peer_parameters(generation);
+                let candidate = Candidate::host(remote(at));
+                let candidate = candidate.with_username_fragment(of.username_fragment());
+                ignore(self.agent.add_remote_candidate(now, candidate));
+            }
             Operation::RemoveRemote { at } => {
                 ignore(self.agent.remove_remote_candidate(now, remote(at)))
             }
             Operation::RemoteComplete => self.agent.remote_candidates_complete(now),
+            Operation::RemoteCompleteOf { generation } => {
+                let of = peer_parameters(generation);
+                let fragment = of.username_fragment();
+                self.agent.remote_candidates_complete_of(now, fragment);
+            }
             Operation::SetRemoteParameters => {
                 let parameters = self.remote_parameters();
                 ignore(self.agent.set_remote_parameters(now, parameters));

@@ -5,7 +5,7 @@ use crate::candidate::{Foundation, TcpType};
 use crate::config::Freezing;
 use crate::few::Few;
 use crate::left_out::Rank;
-use crate::local::Local;
+use crate::local::{Local, LocalCandidates};
 use crate::moment::{Clock, Moment};
 use crate::pair::{Pair, PairId, PairState, Ruling};
 use crate::remote::Remote;
@@ -204,6 +204,18 @@ impl Checklist {
             PairState::Frozen
         } else {
             PairState::Waiting
+        }
+    }
+
+    /// Pairs whose candidate of ours has gone stand on the best that is left of its base, if any is.
+    pub(crate) fn rename_ends(&mut self, locals: &LocalCandidates) {
+        for pair in self.pairs.iter_mut() {
+            let path = pair.path();
+            if locals.iter().all(|local| local.id != pair.local.id)
+                && let Some(best) = locals.best_of(path.protocol, path.local)
+            {
+                pair.local = best.end();
+            }
         }
     }
 

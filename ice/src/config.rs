@@ -55,7 +55,7 @@ pub struct Config {
     pub max_remote_candidates: usize,
     /// The most local candidates that are added, and as many peer-reflexive ones besides. Default: 64.
     pub max_local_candidates: usize,
-    /// The most peer-reflexive remote candidates that have not answered. Default: 8.
+    /// The most peer-reflexive remote candidates that have not answered; with 0 none is taken. Default: 8.
     pub max_peer_reflexive: usize,
     /// What the moments of all its agents count from.
     pub(crate) clock: Clock,

@@ -48,10 +48,54 @@ pub enum GatheredGeneration {
     Former,
 }
 
+/// What a change is a change of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    State,
+    Gathering,
+    Pair,
+    Loss,
+    Role,
+    End(GatheredGeneration),
+    RestartBegan,
+    RestartEnded,
+}
+
+impl Event {
+    /// `None` for what is no change.
+    fn kind(&self) -> Option<Kind> {
+        match self {
+            Self::StateChange(_) => Some(Kind::State),
+            Self::GatheringStateChange(_) => Some(Kind::Gathering),
+            Self::SelectedCandidatePairChange(_) => Some(Kind::Pair),
+            Self::SendPathLost(_) => Some(Kind::Loss),
+            Self::RoleChange(_) => Some(Kind::Role),
+            Self::EndOfCandidates(of) => Some(Kind::End(*of)),
+            Self::RestartBegan => Some(Kind::RestartBegan),
+            Self::RestartConfirmed | Self::RestartRolledBack(_) => Some(Kind::RestartEnded),
+            Self::PathValidated(_) => None,
+        }
+    }
+
+    /// Both as one.
+    fn instead_of(self, earlier: Option<Self>) -> Self {
+        match (self, earlier) {
+            (Self::StateChange(later), Some(Self::StateChange(earlier))) => {
+                Self::StateChange(Transition {
+                    from: earlier.from,
+                    coalesced: true,
+                    ..later
+                })
+            }
+            (later, _) => later,
+        }
+    }
+}
+
 /// Events wait here until polled.
 ///
-/// At the cap, changes of state, of the selected pair and its losses merge with the latest of their kind, so that what is reported
-/// last is always true; the rest is dropped and counted.
+/// At the cap, what changes takes the place of the latest change of its kind, and stands last, so that what is reported last is always
+/// true; paths that answered are dropped and counted.
 #[derive(Debug, Default)]
 pub(crate) struct EventQueue(VecDeque<Event>);
 
@@ -63,30 +107,16 @@ impl EventQueue {
             self.0.push_back(event);
             return true;
         }
-        let same_kind = |queued: &&mut Event| {
-            std::mem::discriminant(&**queued) == std::mem::discriminant(&event)
+        let Some(kind) = event.kind() else {
+            return false;
         };
-        match (self.0.iter_mut().rev().find(same_kind), event) {
-            (Some(Event::StateChange(earlier)), Event::StateChange(later)) => {
-                *earlier = Transition {
-                    from: earlier.from,
-                    coalesced: true,
-                    ..later
-                };
-            }
-            (
-                Some(earlier @ (Event::SelectedCandidatePairChange(_) | Event::SendPathLost(_))),
-                later,
-            ) => *earlier = later,
-            // The first of a kind that must not be lost: the queue grows by one, and only once per kind.
-            (
-                None,
-                Event::StateChange(_)
-                | Event::SelectedCandidatePairChange(_)
-                | Event::SendPathLost(_),
-            ) => self.0.push_back(event),
-            _ => return false,
-        }
+        // The first of its kind has none to take the place of: so much longer than the cap the queue may be.
+        let earlier = self
+            .0
+            .iter()
+            .rposition(|queued| queued.kind() == Some(kind));
+        let earlier = earlier.and_then(|position| self.0.remove(position));
+        self.0.push_back(event.instead_of(earlier));
         true
     }
 
@@ -129,7 +159,6 @@ mod tests {
             assert!(queue.push(change(State::Disconnected, State::Connected)));
         }
         assert!(queue.push(change(State::Connected, State::Failed)));
-        assert!(!queue.push(Event::RestartConfirmed));
         let events: Vec<Event> = std::iter::from_fn(|| queue.pop()).collect();
         assert_eq!(events.len(), MAX_EVENTS);
         let Some(Event::StateChange(last)) = events.last() else {
@@ -146,5 +175,44 @@ mod tests {
             assert_eq!(transition.from, previous);
             previous = transition.to;
         }
+    }
+    // req: I14 I43
+    #[test]
+    fn at_the_cap_what_is_told_last_of_each_kind_is_true_and_stands_in_its_order() {
+        let path = FiveTuple::udp(([192, 0, 2, 1], 1).into(), ([192, 0, 2, 2], 2).into());
+        let mut queue = EventQueue::default();
+        for _ in 0..MAX_EVENTS {
+            assert!(queue.push(Event::PathValidated(path)));
+        }
+        assert!(
+            !queue.push(Event::PathValidated(path)),
+            "it can be asked for"
+        );
+        let changes = [
+            Event::RoleChange(Role::Controlling),
+            Event::RestartBegan,
+            Event::RestartConfirmed,
+            Event::GatheringStateChange(GatheringState::Gathering),
+            Event::SendPathLost(Reason::PairsFailed),
+            Event::RestartRolledBack(Reason::RolledBack),
+            Event::EndOfCandidates(GatheredGeneration::Former),
+            Event::RestartBegan,
+            Event::RoleChange(Role::Controlled),
+            Event::EndOfCandidates(GatheredGeneration::Newest),
+            Event::GatheringStateChange(GatheringState::Complete),
+            Event::RestartConfirmed,
+            Event::SendPathLost(Reason::ConsentExpired),
+        ];
+        for _ in 0..100 {
+            assert!(changes.iter().all(|change| queue.push(*change)));
+        }
+        let told: Vec<Event> = std::iter::from_fn(|| queue.pop()).collect();
+        let (paths, last) = told.split_at(MAX_EVENTS);
+        assert!(
+            paths
+                .iter()
+                .all(|event| *event == Event::PathValidated(path))
+        );
+        assert_eq!(last, &changes[6..]);
     }
 }

@@ -51,7 +51,8 @@ impl Generation {
         if self.selected.is_some() || !busy {
             *since = None;
         }
-        now < *since.get_or_insert(now) + shared.config.timing.patience
+        let patient = now < *since.get_or_insert(now) + shared.config.timing.patience;
+        patient && shared.config.max_peer_reflexive > 0
     }
 
     /// Whether everything that could give us a pair is over, and why (W3C webrtc-pc §5.6.3, RFC 8863 §4).

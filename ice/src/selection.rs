@@ -232,17 +232,25 @@ impl Generation {
         self.checklist.retain(|pair| !dropped.contains(&pair.id));
     }
 
-    /// With the first consent check go the pairs that were kept in case they are nominated (RFC 7675 §11: nothing is
-    /// kept alive that is not used), except backups.
+    /// With the first consent check go the pairs that were kept in case they are nominated (RFC 7675 §11: nothing is kept alive that is
+    /// not used), except backups. Those whose own checks end after that may be needed yet while the pair in use is silent: they go
+    /// when it has answered since.
     pub(crate) fn settle(&mut self, shared: &mut Shared, now: Moment) {
-        let Some(selected) = self.selected.as_mut().filter(|s| s.nominated && !s.settled) else {
+        let Some(selected) = self.selected.as_mut().filter(|s| s.nominated) else {
             return;
         };
-        selected.settled = true;
-        if self.checklist.pairs.len() > 1 {
+        let first = !std::mem::replace(&mut selected.settled, true);
+        let (fresh, before) = (selected.consent.fresh(), self.checklist.pairs.len());
+        if before > 1 {
+            let switch = self.search.deferred.map(|(_, target)| target);
             self.drop_others(shared, now, |pair, keep| {
-                pair.state().is_unfinished() || matches!(keep, Keep::Backup(_))
+                pair.state().is_unfinished()
+                    || matches!(keep, Keep::Backup(_))
+                    || Some(pair.id) == switch
+                    || (!first && pair.answered > Some(fresh))
             });
+        }
+        if self.checklist.pairs.len() < before {
             self.compact(shared);
         }
     }

@@ -90,19 +90,17 @@ impl Agent {
             _ if self.mode() == Mode::Lite => return Err(ApiMisuse::LiteTakesHostCandidatesOnly),
             _ => {}
         }
+        let known = self.shared.locals.find(candidate.protocol(), address, base);
+        let known = known.map(|known| known.id);
+        if known.is_none() {
+            self.check_room_for(candidate.protocol(), address)?;
+        }
         if self.shared.gathering == GatheringState::New {
             self.set_gathering(GatheringState::Gathering);
         }
-        if let Some(known) = self.shared.locals.find(candidate.protocol(), address, base) {
-            let id = known.id;
+        if let Some(id) = known {
             self.raise_epoch(now, base, candidate.epoch());
             return Ok(id);
-        }
-        if self.shared.locals.added() >= self.shared.config.max_local_candidates {
-            return Err(ApiMisuse::TooManyLocalCandidates);
-        }
-        if self.mode() == Mode::Lite {
-            self.check_lite_candidate(candidate.protocol(), address)?;
         }
         let id = self.shared.next_candidate_id();
         self.shared.locals.push(Local::new(id, candidate));
@@ -134,6 +132,17 @@ impl Agent {
             }
         }
         self.update(now);
+    }
+
+    /// Whether a new candidate of ours may stand there.
+    fn check_room_for(&self, protocol: Protocol, address: SocketAddr) -> Result<(), ApiMisuse> {
+        if self.shared.locals.added() >= self.shared.config.max_local_candidates {
+            return Err(ApiMisuse::TooManyLocalCandidates);
+        }
+        match self.mode() {
+            Mode::Full => Ok(()),
+            Mode::Lite => self.check_lite_candidate(protocol, address),
+        }
     }
 
     fn check_lite_candidate(
@@ -169,6 +178,9 @@ impl Agent {
             .filter(|(protocol, base)| self.shared.locals.best_of(*protocol, *base).is_none())
             .map(|(_, base)| *base)
             .collect();
+        for generation in std::iter::once(&mut self.current).chain(self.previous.as_deref_mut()) {
+            generation.checklist.rename_ends(&self.shared.locals);
+        }
         let removal = self.remove_pairs(now, |path| orphaned.contains(&path.local));
         if bases.is_empty() {
             Removal::NotFound

@@ -395,7 +395,8 @@ impl Candidate {
         base.map_or_else(|| self.address(), |base| Some(base.unpack()))
     }
 
-    /// The related address that is signalled beside a reflexive or relayed candidate.
+    /// The related address that is signalled beside a reflexive or relayed candidate: 0.0.0.0 or `::` if it is not to be known, and
+    /// where the peer signals a name.
     pub fn related(&self) -> Option<SocketAddr> {
         self.more()?.related.as_ref().map(PackedAddress::unpack)
     }

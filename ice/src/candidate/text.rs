@@ -3,7 +3,7 @@
 //! Extensions we do not know are skipped; they are not kept.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::{FromStr, SplitAsciiWhitespace};
 use std::sync::Arc;
 
@@ -61,16 +61,23 @@ impl FromStr for Candidate {
 
 impl Facts {
     fn read_host(&mut self, host: &str, port: u16) -> Result<(), InvalidCandidate> {
-        if let Ok(ip) = host.parse() {
-            self.set_address(canonical(SocketAddr::new(ip, port)));
-            return Ok(());
+        match host.parse() {
+            Ok(ip) => self.set_address(canonical(SocketAddr::new(ip, port))),
+            Err(_) if is_name(host) => self.set_name(host, port),
+            Err(_) => return Err(InvalidCandidate::Address),
         }
-        let name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
-        let numeric = host.bytes().all(|b| b.is_ascii_digit() || b == b'.');
-        if host.len() > 253 || numeric || !host.bytes().all(name) {
-            return Err(InvalidCandidate::Address);
-        }
-        self.set_name(host, port);
+        Ok(())
+    }
+
+    /// The related address is for diagnosis. It may be a name, too: that stands for an address which is not to be known, and is
+    /// kept as what is signalled instead of one (RFC 8839 §5.1).
+    fn read_related(&mut self, host: &str, port: u16) -> Result<(), InvalidCandidate> {
+        let related = match host.parse() {
+            Ok(ip) => canonical(SocketAddr::new(ip, port)),
+            Err(_) if is_name(host) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 9)),
+            Err(_) => return Err(InvalidCandidate::RelatedAddress),
+        };
+        self.more().related = Some(related.into());
         Ok(())
     }
 
@@ -78,23 +85,14 @@ impl Facts {
         &mut self,
         mut fields: SplitAsciiWhitespace<'_>,
     ) -> Result<(), InvalidCandidate> {
-        let (mut related_ip, mut related): (Option<IpAddr>, _) = (None, None);
+        let (mut related, mut port): (Option<&str>, Option<u16>) = (None, None);
         while let Some(name) = fields.next() {
             let value = fields.next().ok_or(InvalidCandidate::Extension)?;
             match name.to_ascii_lowercase().as_str() {
-                "raddr" => {
-                    related_ip = Some(
-                        value
-                            .parse()
-                            .map_err(|_| InvalidCandidate::RelatedAddress)?,
-                    )
-                }
+                "raddr" => related = Some(value),
                 "rport" => {
-                    let port = value
-                        .parse()
-                        .map_err(|_| InvalidCandidate::RelatedAddress)?;
-                    let ip = related_ip.ok_or(InvalidCandidate::RelatedAddress)?;
-                    related = Some(canonical(SocketAddr::new(ip, port)).into());
+                    let number = value.parse();
+                    port = Some(number.map_err(|_| InvalidCandidate::RelatedAddress)?);
                 }
                 "tcptype" => self.more().tcp_type = Some(tcp_type(value)?),
                 "ufrag" if (4..=256).contains(&value.len()) => {
@@ -104,14 +102,19 @@ impl Facts {
                 _ => {}
             }
         }
-        if related_ip.is_some() && related.is_none() {
-            return Err(InvalidCandidate::RelatedAddress);
+        match (related, port) {
+            (None, None) => Ok(()),
+            (Some(host), Some(port)) => self.read_related(host, port),
+            _ => Err(InvalidCandidate::RelatedAddress),
         }
-        if related.is_some() {
-            self.more().related = related;
-        }
-        Ok(())
     }
+}
+
+/// Whether it may be a host's name, and is no address that was mistyped.
+fn is_name(host: &str) -> bool {
+    let of_names = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
+    let numeric = host.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    host.len() <= 253 && !numeric && host.bytes().all(of_names)
 }
 
 fn protocol(token: &str) -> Result<Protocol, InvalidCandidate> {

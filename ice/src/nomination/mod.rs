@@ -76,8 +76,8 @@ pub trait Policy: fmt::Debug + Send + Sync {
         Some(latest_wish(wished, situation))
     }
 
-    /// What becomes of a pair that is not the nominated one. Asked about each when a pair is nominated, when its first
-    /// consent check leaves, and about those that succeeded from then on. Default: [`contending`], so that nothing is
+    /// What becomes of a pair that is not the nominated one. Asked about each when a pair is nominated, when a consent
+    /// check of it leaves, and about those that succeeded from then on. Default: [`contending`], so that nothing is
     /// sent on other pairs for long (RFC 7675 §11).
     fn keep(&self, pair: &Contender, situation: &Situation<'_>) -> Keep {
         contending(pair, situation)
@@ -104,10 +104,10 @@ pub enum Decision {
 /// What becomes of a pair beside the nominated one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keep {
-    /// It is dropped: nothing more is sent there. (At the first consent check, not before its own check under way has ended.)
+    /// It is dropped: nothing more is sent there. (At the first consent check; if its own check ends after that, at one before which
+    /// the nominated pair has answered again.)
     Drop,
-    /// It stays until the nominated pair's first consent check, or until its own check that is to come or under way has
-    /// ended.
+    /// It stays until the nominated pair's first consent check, or as long as what is to be dropped stays after that.
     ForNow,
     /// It stays, and is checked whenever this long has passed since it last answered. One that stops answering fails.
     Backup(Duration),

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 
 use allocation_counter::measure;
 use floe_ice::{
-    Agent, Candidate, CandidateType, Config, DropReason, FiveTuple, Initiation, Received, State,
-    TcpType,
+    Agent, Candidate, CandidateType, Config, DropReason, Event, FiveTuple, Initiation, Received,
+    State, TcpType,
 };
 use floe_stun::{
     AttributeType, ErrorCode, IntegrityAlgorithm, IntegrityKey, Message, Method, RoleAttribute,
@@ -383,14 +383,14 @@ fn early_requests_and_answers_that_wait_are_bounded_and_counted() {
     assert_eq!(solo.agent.stats().dropped(DropReason::Overloaded), 35);
 }
 
-// req: I43
+// req: I14 I43
 #[test]
-fn events_that_nobody_polls_are_bounded_and_counted() {
+fn events_that_nobody_polls_are_bounded_and_the_last_of_each_kind_is_told() {
     let mut solo = in_a_call();
     let path = FiveTuple::udp(local(), remote(0));
     let mut buf = [0; 1200];
     // A peer that claims our role, whichever it is, with a tie-breaker that makes us give way.
-    for _ in 0..100 {
+    for _ in 0..101 {
         let mut check = solo.check();
         check.role = Some(match solo.agent.role() {
             Some(floe_ice::Role::Controlling) => RoleAttribute::Controlling(u64::MAX),
@@ -400,10 +400,53 @@ fn events_that_nobody_polls_are_bounded_and_counted() {
         while solo.agent.poll_transmit(&mut buf).is_some() {}
     }
     let stats = solo.agent.stats();
-    assert_eq!(stats.role_conflicts, 100);
-    let polled = std::iter::from_fn(|| solo.agent.poll_event()).count() as u64;
-    assert!(polled <= 34, "{polled}");
-    assert!(stats.events_dropped >= 100 - polled);
+    assert_eq!((stats.role_conflicts, stats.events_dropped), (101, 0));
+    let polled: Vec<_> = std::iter::from_fn(|| solo.agent.poll_event()).collect();
+    assert!(polled.len() <= 34, "{}", polled.len());
+    let role = solo.agent.role().unwrap();
+    assert_eq!(polled.last(), Some(&Event::RoleChange(role)));
+}
+
+// req: I43
+#[test]
+fn paths_that_answered_and_that_nobody_polls_are_bounded_and_counted() {
+    let remotes: Vec<_> = (0..60).map(remote).collect();
+    let mut solo = Solo::checking(Initiation::Responding, Config::default(), &remotes);
+    solo.events.clear();
+    let mut buf = [0; 1200];
+    let mut answered = 0;
+    while answered < 60 {
+        solo.now = solo.agent.poll_timeout().unwrap();
+        solo.agent.handle_timeout(solo.now);
+        while let Some(transmit) = solo.agent.poll_transmit(&mut buf) {
+            let id = Message::parse(&buf[..transmit.len])
+                .unwrap()
+                .transaction_id();
+            let answer = success(id, local(), solo.peer.password());
+            let _ = solo.agent.handle_datagram(solo.now, transmit.path, &answer);
+            answered += 1;
+        }
+    }
+    let dropped = solo.agent.stats().events_dropped;
+    solo.drain();
+    let told = |event: &&Event| matches!(event, Event::PathValidated(_));
+    let told = solo.events.iter().filter(told).count() as u64;
+    assert_eq!(told + dropped, 60);
+    assert!(
+        told > 20 && solo.events.len() <= 38,
+        "{} of {}",
+        told,
+        solo.events.len()
+    );
+    // What is told last of the pair in use is true.
+    let pair = solo.events.iter().rev().find_map(|event| match event {
+        Event::SelectedCandidatePairChange(pair) => Some(pair.id),
+        _ => None,
+    });
+    assert_eq!(
+        pair,
+        solo.agent.selected_candidate_pair().map(|pair| pair.id)
+    );
 }
 
 // req: I43

@@ -3,8 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use floe_ice::{
-    ApiMisuse, Candidate, CandidateType, Config, Foundation, Initiation, InvalidCandidate, Mode,
-    PairState, Protocol, Reason, Removal, State, TcpType,
+    ApiMisuse, Candidate, CandidateType, Config, Foundation, GatheringState, Initiation,
+    InvalidCandidate, Mode, PairState, Protocol, Reason, Removal, State, TcpType,
 };
 use proptest::prelude::*;
 
@@ -809,4 +809,109 @@ fn the_words_of_a_candidate_line_are_read_in_either_case() {
     assert_eq!(upper, lower);
     assert_eq!(upper.to_string(), lower.to_string());
     assert!(upper.related().is_some() && upper.tcp_type().is_some());
+}
+
+// req: I2
+#[test]
+fn a_related_address_of_any_form_is_read_and_one_that_says_nothing_is_printed_as_such() {
+    let line = |related: &str| {
+        format!("candidate:1 1 udp 1677729535 203.0.113.5 46154 typ srflx raddr {related}")
+    };
+    let kept = [
+        "10.0.0.17 rport 46154",
+        "0.0.0.0 rport 0",
+        ":: rport 9",
+        "fd00::7 rport 1",
+    ];
+    for related in kept {
+        let candidate = parse(&line(related)).unwrap();
+        assert_eq!(candidate.to_string(), line(related));
+    }
+    let names = [
+        "1f4712db-ea17-4bcf-a596-105139dfd8bf.local",
+        "host.example",
+        "localhost",
+    ];
+    for name in names {
+        let candidate = parse(&line(&format!("{name} rport 50000"))).unwrap();
+        assert_eq!(
+            candidate.address(),
+            Some("203.0.113.5:46154".parse().unwrap())
+        );
+        assert_eq!(candidate.host_name(), None, "that of the candidate");
+        assert_eq!(candidate.to_string(), line("0.0.0.0 rport 9"));
+    }
+    // In either order, and not without the other; what is neither an address nor a name is malformed.
+    let turned = line("10.0.0.17 rport 46154")
+        .replace("raddr 10.0.0.17 rport 46154", "rport 46154 raddr 10.0.0.17");
+    assert_eq!(parse(&turned), parse(&line("10.0.0.17 rport 46154")));
+    for related in [
+        "na/me rport 1",
+        "10.0.0.300 rport 1",
+        "10.0.0.1 rport 65536",
+        "10.0.0.1",
+        "a.local",
+    ] {
+        assert_eq!(
+            parse(&line(related)),
+            Err(InvalidCandidate::RelatedAddress),
+            "{related}"
+        );
+    }
+}
+
+// req: I13 I25
+#[test]
+fn a_pair_whose_candidate_is_removed_stands_on_another_of_its_base() {
+    let mut solo = Solo::new(Mode::Full, Initiation::Responding, Config::default());
+    let public = address(7, 0);
+    let [host, _] = [
+        Candidate::host(local()),
+        Candidate::server_reflexive(public, local()),
+    ]
+    .map(|own| solo.agent.add_local_candidate(solo.now, own).unwrap());
+    solo.meet();
+    let peer = Candidate::host(remote(0));
+    solo.agent.add_remote_candidate(solo.now, peer).unwrap();
+    let check = solo.take_requests().remove(0);
+    let answer = solo.success_to(&check, public);
+    let _ = solo.receive(remote(0), &answer);
+    let pair = |solo: &Solo| solo.agent.candidate_pairs().next().unwrap();
+    let before = pair(&solo);
+    assert_eq!(
+        before.pair.local,
+        CandidateType::ServerReflexive,
+        "as the peer sees it"
+    );
+    let removal = solo.agent.remove_local_candidate(solo.now, public);
+    assert_eq!(removal, Removal::Removed);
+    let after = pair(&solo);
+    assert_eq!(
+        (after.pair.local, after.local_candidate),
+        (CandidateType::Host, host)
+    );
+    assert_eq!(
+        (after.pair.id, after.state),
+        (before.pair.id, PairState::Succeeded)
+    );
+    assert_eq!(
+        solo.agent.send_path(),
+        Some(after.pair.path),
+        "it is still in use"
+    );
+}
+
+// req: I13 I43
+#[test]
+fn a_candidate_that_finds_no_room_begins_nothing() {
+    let mut config = Config::default();
+    config.max_local_candidates = 0;
+    let mut solo = Solo::new(Mode::Full, Initiation::Responding, config);
+    let refused = solo
+        .agent
+        .add_local_candidate(solo.now, Candidate::host(local()));
+    assert_eq!(refused, Err(ApiMisuse::TooManyLocalCandidates));
+    solo.drain();
+    assert_eq!(solo.agent.gathering_state(), GatheringState::New);
+    assert_eq!(solo.events, []);
 }

@@ -969,3 +969,75 @@ fn no_vetoed_pair_takes_over_and_the_best_of_the_others_does() {
     let _ = solo.agent.remove_remote_candidate(solo.now, remote(0));
     assert_eq!(selected(&solo), Some((remote(2), false)), "at once");
 }
+
+/// Time passes, and all checks are answered.
+fn answering(solo: &mut Solo, tenths: u32) -> Vec<SocketAddr> {
+    let mut asked = Vec::new();
+    for _ in 0..tenths {
+        solo.run_for(ms(100));
+        for check in solo.take_requests() {
+            asked.push(check.path.remote);
+            let _ = solo.answer(&check);
+        }
+    }
+    asked
+}
+
+// req: I23
+#[test]
+fn a_pair_that_succeeds_late_is_dropped_when_the_one_in_use_has_answered_again() {
+    let mut solo = crate::support::solo::in_a_call();
+    answering(&mut solo, 70);
+    assert!(
+        solo.agent.stats().consent_requests_sent > 0,
+        "the others have been dropped"
+    );
+    let check = solo.check().bytes();
+    let _ = solo.receive(remote(5), &check);
+    let asked = answering(&mut solo, 2);
+    assert!(asked.contains(&remote(5)));
+    let states: Vec<_> = solo
+        .agent
+        .candidate_pairs()
+        .map(|pair| pair.state)
+        .collect();
+    assert_eq!(
+        states,
+        [PairState::Succeeded; 2],
+        "the peer may nominate it yet"
+    );
+    let asked = answering(&mut solo, 300);
+    assert!(
+        asked.len() > 4 && asked.iter().all(|to| *to == remote(0)),
+        "{asked:?}"
+    );
+    assert_eq!(solo.agent.candidate_pairs().count(), 1);
+    // It is no worse off than one that was never heard of.
+    let check = solo.check().nominating().bytes();
+    let _ = solo.receive(remote(5), &check);
+    answering(&mut solo, 2);
+    assert_eq!(solo.agent.send_path().unwrap().remote, remote(5));
+}
+
+// req: I10 I23
+#[test]
+fn a_switch_that_waits_for_its_round_trip_outlasts_the_consent_check() {
+    let mut solo = controlled_with_pairs(2);
+    answering(&mut solo, 70);
+    // That of the second pair leaves at once: it was answered long ago.
+    for n in [1, 0] {
+        let check = solo.check().nominating().bytes();
+        let _ = solo.receive(remote(n), &check);
+        assert_eq!(
+            solo.agent.send_path().unwrap().remote,
+            remote(1),
+            "one switch in a round trip"
+        );
+    }
+    let checks = solo.agent.stats().consent_requests_sent;
+    solo.run_for(ms(10));
+    assert!(solo.agent.stats().consent_requests_sent > checks);
+    answering(&mut solo, 3);
+    assert_eq!(solo.agent.send_path().unwrap().remote, remote(0));
+    assert!(solo.agent.selected_candidate_pair().unwrap().nominated);
+}

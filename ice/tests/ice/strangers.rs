@@ -155,3 +155,22 @@ fn an_address_that_an_answer_names_is_on_the_network_of_its_base() {
     assert_eq!(found.kind(), CandidateType::PeerReflexive);
     assert_eq!((found.address(), found.epoch()), (Some(address(7, 7)), 3));
 }
+
+// req: I43
+#[test]
+fn with_room_for_no_stranger_none_is_taken_and_all_are_answered() {
+    let mut config = Config::default();
+    config.max_peer_reflexive = 0;
+    let mut solo = Solo::checking(Initiation::Responding, config, &[remote(0)]);
+    for n in 1..5 {
+        let check = solo.check().bytes();
+        let _ = solo.receive(remote(n), &check);
+    }
+    let stats = solo.agent.stats();
+    assert_eq!((stats.responses_sent, stats.candidates_ignored), (4, 4));
+    assert_eq!(solo.agent.candidate_pairs().count(), 1);
+    // Who is signalled is no stranger.
+    let peer = Candidate::host(remote(1));
+    solo.agent.add_remote_candidate(solo.now, peer).unwrap();
+    assert_eq!(solo.agent.candidate_pairs().count(), 2);
+}
