@@ -1,1 +1,0 @@
-//! Perfect negotiation: one offer at a time, and who yields when two cross.
