@@ -173,6 +173,7 @@
 //! | RFC 7675 §5.2, RFC 9725 | 403 for closed sessions: [`Endpoint::close`], [`Outcome::Refused`] |
 //! | RFC 8842, RFC 9429 §5.11 | new associations: [`Transport::set_remote_dtls`] |
 //! | W3C webrtc-pc §4.3 | [`PeerConnection`] and the three derivations |
+//! | W3C webrtc-pc §5.5, §5.6 | the changes of state that can be: [`legal`] |
 
 mod aggregate;
 #[cfg(feature = "signaling")]

@@ -11,9 +11,8 @@ use std::{collections::BTreeSet, time::Duration};
 /// Enough for every edge to be taken several times.
 const STORIES: u64 = 1000;
 
-/// Drawn, but not asked for here. The first two take more luck than a thousand stories have: consent revoked in the middle
-/// of a restart, a restart whose old pair is lost at once. The last floe does not take: a DTLS connection that cannot be
-/// set up is an error to its creator.
+/// Drawn, but not asked for here. The first two take more luck than a thousand stories have, and are stories of their own in
+/// `restarts.rs`. The last floe does not take: a DTLS connection that cannot be set up is an error to its creator.
 const NOT_ASKED_FOR: [&str; 3] = [
     "ICE connected failed",
     "ICE completed checking",

@@ -85,8 +85,16 @@ impl Leg {
         Ok(leg)
     }
 
-    /// Offer and answer of an ICE restart, with the same candidates.
+    /// Offer and answer of an ICE restart, with the same candidates, and no more to come.
     pub(crate) fn restart(&self, call: &mut Call) -> Result<(), ApiMisuse> {
+        self.signal_restart(call)?;
+        self.trickle(call)?;
+        self.complete(call);
+        Ok(())
+    }
+
+    /// Offer and answer of an ICE restart, without candidates.
+    pub(crate) fn signal_restart(&self, call: &mut Call) -> Result<(), ApiMisuse> {
         let now = call.now();
         let offer = call.a.with(now, self.a, |transport| {
             transport.restart(now, None, None)?;
@@ -98,10 +106,7 @@ impl Leg {
         })?;
         call.a.with(now, self.a, |transport| {
             transport.set_remote_parameters(now, RemoteParameters::new(answer))
-        })?;
-        self.trickle(call)?;
-        self.complete(call);
-        Ok(())
+        })
     }
 }
 

@@ -8,5 +8,7 @@ mod coming_up;
 mod going_down;
 mod leg;
 mod memory;
+mod restarts;
 mod side;
 mod the_set;
+mod w3c;

@@ -65,6 +65,7 @@ const TRICKLE: &str = "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:0\r\na=ice-ufrag
 const RESTART: &str = "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:0\r\na=ice-ufrag:fresh\r\na=ice-pwd:freshfreshfreshfreshfresh\r\n\
                        a=candidate:1 1 udp 2122260223 127.0.0.1 61764 typ host\r\na=end-of-candidates\r\n";
 
+// req: W25
 #[tokio::test]
 async fn an_offer_makes_a_session() {
     let server = TestServer::start().await;
