@@ -51,8 +51,9 @@ impl Clock {
         self.base + time.since(Time::START)
     }
 
-    fn read(&self, now: Instant) -> Time {
-        Time::START.after(now.saturating_duration_since(self.base))
+    /// What `then` is on this clock, whatever was seen.
+    pub(crate) fn read(&self, then: Instant) -> Time {
+        Time::START.after(then.saturating_duration_since(self.base))
     }
 }
 

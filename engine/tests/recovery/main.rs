@@ -1,5 +1,6 @@
 //! Recovery, liveness, close reasons and the journal, in virtual time.
 
+mod call;
 mod closing;
 mod drift;
 mod journal;
