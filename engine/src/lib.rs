@@ -183,6 +183,7 @@ pub mod close;
 mod config;
 pub mod demux;
 mod endpoint;
+mod entropy;
 mod error;
 mod event;
 mod explain;

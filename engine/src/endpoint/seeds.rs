@@ -1,7 +1,7 @@
 //! Where an endpoint's secrets come from: the operating system, or one seed.
 
 use super::{keyed::Keyed, names::Minter};
-use crate::{ApiMisuse, Transport, TransportConfig, TransportOptions};
+use crate::{ApiMisuse, Transport, TransportConfig, TransportOptions, entropy};
 use floe_ice::{InvalidParameters, LocalParameters};
 use floe_stun::RouteKey;
 use std::fmt;
@@ -15,14 +15,9 @@ pub(super) struct Seeds {
 }
 
 impl Seeds {
-    /// The one place where the operating system's entropy enters this crate.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "secrets come from the operating system, here and nowhere else"
-    )]
     pub(super) fn from_entropy() -> Self {
         let mut root = Zeroizing::new([0; 32]);
-        getrandom::fill(root.as_mut()).expect("the operating system provides entropy");
+        entropy::fill(root.as_mut());
         Self {
             root,
             #[cfg(feature = "deterministic")]

@@ -22,6 +22,7 @@ pub use description::{Description, Media, MediaLife, OfferId, SdpType, Side};
 pub use jsep::Signaling;
 #[cfg(feature = "serde")]
 pub use jsep::{RestoreError, SavedSignaling};
+pub use link::Link;
 pub use operation::{
     Action, Attempt, CandidateDropped, Completed, Event, Failure, IceRestart, NotAwaited,
     OperationError, OperationId, Refused, Transition,

@@ -16,6 +16,7 @@ mod flood;
 mod herd;
 mod hostile;
 mod laws;
+mod liveness;
 mod restart;
 mod routable;
 mod scale;
