@@ -1,4 +1,23 @@
 //! Signaling: which offers and answers may go which way, in what order, and how messages survive a channel that comes and goes.
+//!
+//! ```text
+//!            what to do, and how it went                    messages                       bytes
+//!  caller ◀──────────────────────────────▶ Signaling ◀───▶ Negotiation ◀───▶ Link ◀───▶ WebSocket, …
+//!  (SDP, media, transports)                 one side's       who yields,      ids, order,
+//!                                           states and       what is sent     resending
+//!                                           descriptions
+//! ```
+//!
+//! | part | its question | follows |
+//! |---|---|---|
+//! | [`state`] | which description is allowed in which state? | webrtc-pc §4.3.1, RFC 9429 §4.1.10 |
+//! | [`Signaling`] | what is done next, and what does it change? | webrtc-pc §4.4.1, §4.7.3; RFC 9429 §4.1 |
+//! | [`candidates`] | has the description of this candidate been applied? | webrtc-pc §4.4.1.11, RFC 9429 §4.1.20 |
+//! | [`negotiation`] | both offered: who yields? | webrtc-pc §10.7 |
+//! | [`link`] | has the peer got it? | |
+//!
+//! Descriptions are [opaque](description) but for a few facts. Nothing here knows of a transport's state, and no transport knows of
+//! this: `stable` says that the two sides have agreed, not that anything works.
 
 pub mod candidates;
 mod chain;
