@@ -15,16 +15,20 @@
 use std::ops::Range;
 
 use super::header::{ContentType, Epoch, Header, MAX_PLAINTEXT, RecordNumber};
+use super::outcome::{Opened, Record, SealError, Sealed, Unsealed};
 use super::protect::{Forged, Forgeries, KeyV13, Protection, RecordKey, RecordSecrets};
 use super::replay::ReplayWindow;
 use super::unified::UnifiedHeader;
-use super::{Opened, RESERVED_FOR_CLOSE, Record, SealError, Sealed, Unsealed, v12, v13};
+use super::{v12, v13};
 use crate::crypto::SuiteV13;
 use crate::error::PeerMisbehaved;
 use crate::event::AeadLimit;
 use crate::key_schedule::v13::TrafficSecret;
 use crate::stats::DropReason;
 use crate::timer::Second;
+
+/// Record numbers kept back at the end of an epoch so that its end can be said.
+pub(super) const RESERVED_FOR_CLOSE: u64 = 16;
 
 /// The newest epoch that is read.
 #[derive(Debug)]

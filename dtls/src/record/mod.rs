@@ -2,32 +2,43 @@
 //!
 //! One layer for both versions: an epoch is a number and a key, whoever derived it, and the key knows what the epoch's
 //! records look like. Plaintext records pass through as they are; what may be believed of them is the connection's question.
+//!
+//! - `epochs`: what is known of an epoch that is protected, `plaintext`: of the one that is not;
+//! - `opening`: which of them a record is of;
+//! - `aside`: what few connections have, or not for long;
+//! - `outcome`: a record on its way, and what became of it;
+//! - `header`, `unified`: what records begin with; `v12`, `v13`: how each version protects them;
+//! - `protect`, `cipher`: keys; `replay`: which records came.
 
+mod aside;
 mod cipher;
 mod epochs;
 pub(crate) mod header;
+mod opening;
+mod outcome;
+mod plaintext;
 pub(crate) mod protect;
 pub(crate) mod replay;
+#[cfg(test)]
+mod testing;
 mod unified;
 mod v12;
 mod v13;
 
-use std::ops::Range;
-
+use self::aside::Aside;
+pub(crate) use self::aside::ConnectionIds;
 use self::epochs::{EndedHandshake, OldEpoch, ReadEpoch, WriteEpoch};
 use self::header::{ContentType, Epoch, Header, MAX_PLAINTEXT, RecordNumber};
+pub(crate) use self::opening::Neighbour;
+pub(crate) use self::outcome::{Opened, Record, SealError, Sealed};
+use self::plaintext::Plaintext;
 use self::protect::{RecordKey, RecordSecrets, TAG_LEN};
 use self::unified::UnifiedHeader;
 use crate::connection_id::ConnectionId;
-use crate::error::PeerMisbehaved;
 use crate::event::AeadLimit;
 use crate::key_schedule::v13::TrafficSecret;
 use crate::msgs::enums::ProtocolVersion;
-use crate::stats::DropReason;
 use crate::timer::Second;
-
-/// Record numbers kept back at the end of an epoch so that its end can be said.
-const RESERVED_FOR_CLOSE: u64 = 16;
 
 #[derive(Debug)]
 pub(crate) struct RecordLayer {
@@ -39,52 +50,6 @@ pub(crate) struct RecordLayer {
     write: Option<WriteEpoch>,
     aside: Option<Box<Aside>>,
     written: u64,
-}
-
-/// What most established connections do not have.
-#[derive(Debug, Default)]
-struct Aside {
-    /// `None` when nothing is ever written in plaintext again.
-    plaintext: Option<Plaintext>,
-    /// The epoch before the newest that can be written, while the handshake still speaks in it.
-    write_before: Option<WriteEpoch>,
-    connection_ids: Option<Box<ConnectionIds>>,
-}
-
-/// An epoch whose secrets are not kept here, by its distance to one that something came in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Neighbour {
-    Previous,
-    Next,
-}
-
-impl Aside {
-    fn is_empty(&self) -> bool {
-        self.plaintext.is_none() && self.write_before.is_none() && self.connection_ids.is_none()
-    }
-
-    /// What the peer is called; nothing while nothing was negotiated.
-    fn their_id(&self) -> &[u8] {
-        their_id(&self.connection_ids)
-    }
-
-    /// As [`RecordLayer::seal`], in an epoch before the newest.
-    fn seal(
-        &mut self,
-        epoch: Epoch,
-        content_type: ContentType,
-        parts: [&[u8]; 2],
-        out: &mut [u8],
-    ) -> Result<Sealed, SealError> {
-        if let (Some(plaintext), Epoch::PLAINTEXT) = (&mut self.plaintext, epoch) {
-            return plaintext.write(content_type, parts, out);
-        }
-        let before = self.write_before.as_mut();
-        let before = before.filter(|before| before.epoch() == epoch);
-        let id = their_id(&self.connection_ids);
-        let before = before.ok_or(SealError::NoKeys)?;
-        before.seal(content_type, id, parts, out)
-    }
 }
 
 impl Default for RecordLayer {
@@ -103,102 +68,11 @@ impl Default for RecordLayer {
     }
 }
 
-/// What stands in protected records (RFC 9146 §3): each end chooses what it is called.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct ConnectionIds {
-    pub(crate) ours: ConnectionId,
-    pub(crate) theirs: ConnectionId,
-}
-
-#[derive(Debug)]
-struct Plaintext {
-    next: u64,
-    refused: bool,
-    /// What the headers of ours say.
-    version: ProtocolVersion,
-}
-
-impl Default for Plaintext {
-    fn default() -> Self {
-        Self {
-            next: 0,
-            refused: false,
-            version: ProtocolVersion::DTLS1_2,
-        }
-    }
-}
-
-/// A record that passed every check of its epoch.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Record {
-    pub(crate) content_type: ContentType,
-    pub(crate) number: RecordNumber,
-    /// Where its plaintext stands in the datagram.
-    pub(crate) payload: Range<usize>,
-}
-
-/// A record to be protected.
-struct Unsealed<'a> {
-    number: RecordNumber,
-    content_type: ContentType,
-    /// What the receiver is called.
-    id: &'a [u8],
-    /// The plaintext: one part after the other.
-    parts: [&'a [u8]; 2],
-}
-
-impl Unsealed<'_> {
-    /// Bytes of the plaintext.
-    fn len(&self) -> usize {
-        self.parts.iter().map(|part| part.len()).sum()
-    }
-}
-
-/// A record that was written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Sealed {
-    /// Bytes of the whole record.
-    pub(crate) len: usize,
-    pub(crate) number: RecordNumber,
-}
-
-/// Why a record was not written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum SealError {
-    /// No keys for this epoch.
-    NoKeys,
-    /// The record numbers of the epoch are used up.
-    Exhausted,
-    /// More than a record may hold.
-    TooLong,
-    /// `out` is shorter than the record.
-    BufferTooSmall,
-}
-
-/// The outcome of [`RecordLayer::open`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Opened {
-    pub(crate) record: Result<Record, DropReason>,
-    /// Where the next record of the datagram starts: its end if none can be found.
-    pub(crate) next: usize,
-    pub(crate) limit: Option<AeadLimit>,
-    /// What is wrong with a record that only the peer can have made.
-    pub(crate) fault: Option<PeerMisbehaved>,
-}
-
-impl Opened {
-    #[inline]
-    fn dropped(reason: DropReason, next: usize) -> Self {
-        Self {
-            record: Err(reason),
-            next,
-            limit: None,
-            fault: None,
-        }
-    }
-}
-
 impl RecordLayer {
+    /// The most bytes that a protected record adds to its plaintext but for a connection id: a header, an explicit nonce, the
+    /// type and a tag.
+    pub(crate) const MOST_OVERHEAD: usize = Header::LEN + 8 + 1 + TAG_LEN;
+
     /// The next plaintext record is written with this sequence number.
     pub(crate) fn begin_plaintext_at(&mut self, sequence: u64) {
         if let Some(plaintext) = self.plaintext() {
@@ -399,116 +273,6 @@ impl RecordLayer {
         }
     }
 
-    /// Opens the record at `from`, in place. Nothing changes unless it authenticates. `secrets` are those of an epoch whose
-    /// secrets are not kept here: the one [after](Neighbour::Next) the newest that something came in, or the one before.
-    #[inline]
-    pub(crate) fn open(
-        &mut self,
-        datagram: &mut [u8],
-        from: usize,
-        secrets: impl FnOnce(Neighbour) -> Option<RecordSecrets>,
-    ) -> Opened {
-        let end = datagram.len();
-        let Some(bytes) = datagram.get_mut(from..) else {
-            return Opened::dropped(DropReason::TruncatedRecord, end);
-        };
-        match bytes.first() {
-            Some(first) if UnifiedHeader::starts_with(*first) => {
-                self.open_unified(bytes, from, secrets)
-            }
-            _ => self.open_long(bytes, from),
-        }
-    }
-
-    /// Opens the record with a long header that `bytes`, which stand at `from`, begin with.
-    #[inline]
-    fn open_long(&mut self, bytes: &mut [u8], from: usize) -> Opened {
-        let id = own_id(&self.aside);
-        let header = match Header::read(bytes, id) {
-            Ok(header) => header,
-            Err(reason) => return Opened::dropped(reason, from + bytes.len()),
-        };
-        let len = header.len(id) + header.length;
-        let next = from + len;
-        let epoch = header.number.epoch();
-        if epoch == Epoch::PLAINTEXT {
-            return match self.plaintext() {
-                Some(plaintext) => plaintext.open(&header, from),
-                None => Opened::dropped(DropReason::PlaintextAfterKeys, next),
-            };
-        }
-        let Some(read) = self.read.as_mut().filter(|read| read.epoch() == epoch) else {
-            return Opened::dropped(DropReason::UnknownEpoch, next);
-        };
-        let (record, _) = bytes.split_at_mut(len);
-        read.open_long(&header, id, record, from)
-    }
-
-    /// Opens the record with a unified header that `bytes`, which stand at `from`, begin with.
-    #[inline]
-    fn open_unified(
-        &mut self,
-        bytes: &mut [u8],
-        from: usize,
-        secrets: impl FnOnce(Neighbour) -> Option<RecordSecrets>,
-    ) -> Opened {
-        let header = match UnifiedHeader::read(bytes, own_id(&self.aside)) {
-            Ok(header) => header,
-            Err(reason) => return Opened::dropped(reason, from + bytes.len()),
-        };
-        let (record, _) = bytes.split_at_mut(header.len + header.length);
-        match &mut self.read {
-            Some(read) if header.is_of(read.epoch()) => read.open_unified(&header, record, from),
-            _ => self.open_neighbour(&header, record, from, secrets),
-        }
-    }
-
-    /// Opens a record that is not of the newest epoch that something came in, but of one beside it: the newest that ends in
-    /// the bits of the header (RFC 9147 §4.2.2).
-    #[cold]
-    fn open_neighbour(
-        &mut self,
-        header: &UnifiedHeader,
-        record: &mut [u8],
-        from: usize,
-        secrets: impl FnOnce(Neighbour) -> Option<RecordSecrets>,
-    ) -> Opened {
-        let unknown = Opened::dropped(DropReason::UnknownEpoch, from + record.len());
-        let Some(read) = &mut self.read else {
-            return unknown;
-        };
-        if let Some(epoch) = read.announced().filter(|epoch| header.is_of(*epoch)) {
-            let Some(secrets) = secrets(Neighbour::Next) else {
-                return unknown;
-            };
-            let (opened, before) = read.open_next(epoch, secrets, header, record, from);
-            if read.epoch() == epoch {
-                // The peer knows that we know, and so of all else that we have: nothing of the handshake comes again.
-                self.old = before.map(OldEpoch::Data);
-            }
-            return opened;
-        }
-        match &mut self.old {
-            Some(OldEpoch::Data(ended)) => {
-                let epoch = Epoch(read.epoch().0.saturating_sub(1));
-                if !header.is_of(epoch) {
-                    return unknown;
-                }
-                match secrets(Neighbour::Previous) {
-                    Some(secrets) => {
-                        let secrets = secrets.of_epoch(epoch);
-                        ended.open(read, &secrets, header, record, from)
-                    }
-                    None => unknown,
-                }
-            }
-            Some(OldEpoch::Handshake(handshake, _)) if header.is_of(Epoch::HANDSHAKE) => {
-                handshake.open(read.means(), header, record, from)
-            }
-            _ => unknown,
-        }
-    }
-
     /// Writes one record of `epoch` that holds `parts` one after the other, and says its length and its number.
     pub(crate) fn seal(
         &mut self,
@@ -550,115 +314,6 @@ impl RecordLayer {
     pub(crate) fn reached_limit(&mut self) -> Option<AeadLimit> {
         let reached = self.write.as_mut()?.reaches_limit();
         reached.then_some(AeadLimit::Confidentiality)
-    }
-}
-
-/// What the peer is called.
-fn their_id(ids: &Option<Box<ConnectionIds>>) -> &[u8] {
-    ids.as_ref().map_or(&[], |ids| ids.theirs.as_bytes())
-}
-
-/// What we are called; nothing while nothing was negotiated.
-#[inline]
-fn own_id(aside: &Option<Box<Aside>>) -> &[u8] {
-    let ids = aside
-        .as_ref()
-        .and_then(|aside| aside.connection_ids.as_deref());
-    ids.map_or(&[], |ids| ids.ours.as_bytes())
-}
-
-impl Plaintext {
-    fn open(&self, header: &Header, from: usize) -> Opened {
-        let body = from + Header::LEN;
-        let next = body + header.length;
-        let record = match header.content_type {
-            _ if self.refused => Err(DropReason::PlaintextAfterKeys),
-            None => Err(DropReason::WrongConnectionId),
-            Some(content_type) => Ok(Record {
-                content_type,
-                number: header.number,
-                payload: body..next,
-            }),
-        };
-        Opened {
-            record,
-            next,
-            limit: None,
-            fault: None,
-        }
-    }
-
-    fn write(
-        &mut self,
-        content_type: ContentType,
-        parts: [&[u8]; 2],
-        out: &mut [u8],
-    ) -> Result<Sealed, SealError> {
-        let header = Header {
-            content_type: Some(content_type),
-            version: self.version,
-            number: RecordNumber::new(Epoch::PLAINTEXT, self.next),
-            length: parts.iter().map(|part| part.len()).sum(),
-        };
-        let (head, body) = header.split(out, &[])?;
-        header.write(head, &[]);
-        fill(body, parts);
-        self.next += 1;
-        Ok(Sealed {
-            len: Header::LEN + header.length,
-            number: header.number,
-        })
-    }
-}
-
-/// Fills the start of `out`.
-#[inline]
-fn fill(out: &mut [u8], [first, second]: [&[u8]; 2]) {
-    let (start, rest) = out.split_at_mut(first.len());
-    let (middle, _) = rest.split_at_mut(second.len());
-    start.copy_from_slice(first);
-    middle.copy_from_slice(second);
-}
-
-#[cfg(test)]
-impl RecordLayer {
-    /// As if this many records of the newest epoch had been written.
-    pub(crate) fn skip_to(&mut self, sequence: u64) {
-        self.write.as_mut().unwrap().next = sequence;
-    }
-
-    /// As if so many epochs more had been written before the newest.
-    pub(crate) fn skip_write_epochs(&mut self, count: u16) {
-        let write = self.write.take().unwrap();
-        let epoch = Epoch(write.epoch().0 + count);
-        let key = write.key.of_epoch(epoch);
-        self.write = Some(WriteEpoch { key, ..write });
-    }
-
-    /// As if so many epochs more had been read before the newest.
-    pub(crate) fn skip_read_epochs(&mut self, count: u16) {
-        let read = self.read.take().unwrap();
-        let epoch = Epoch(read.epoch().0 + count);
-        let key = read.key.of_epoch(epoch);
-        self.read = Some(ReadEpoch { key, ..read });
-    }
-
-    /// Whether that of a handshake that is over can be opened.
-    pub(crate) fn has_handshake(&self) -> bool {
-        self.handshake().is_some()
-    }
-
-    /// As if this record of the newest epoch had come.
-    pub(crate) fn received(&mut self, sequence: u64) {
-        self.read.as_mut().unwrap().window.mark(sequence);
-    }
-
-    /// As if so many records of the newest epoch had been forged.
-    pub(crate) fn forged(&mut self, count: u32) {
-        let (RecordKey::V12(_, forgeries)
-        | RecordKey::V13(_, forgeries)
-        | RecordKey::Packed(_, forgeries)) = &mut self.read.as_mut().unwrap().key;
-        forgeries.0 = count;
     }
 }
 

@@ -1,8 +1,11 @@
 use proptest::prelude::*;
 
+use super::epochs::RESERVED_FOR_CLOSE;
+use super::outcome::Unsealed;
 use super::protect::{Aead, Forgeries, KeyV12, KeyV13, Protection, RecordSecrets};
 use super::*;
 use crate::crypto::{CryptoBackend, SuiteV13};
+use crate::stats::DropReason;
 
 const CIPHERS: [Aead; 3] = [Aead::Aes128Gcm, Aead::Aes256Gcm, Aead::ChaCha20Poly1305];
 

@@ -4,8 +4,8 @@
 use std::ops::Range;
 
 use super::header::Header;
+use super::outcome::{SealError, Unsealed, fill};
 use super::protect::{Forged, KeyV12, TAG_LEN};
-use super::{SealError, Unsealed, fill};
 use crate::connection_id::ConnectionId;
 use crate::msgs::enums::ProtocolVersion;
 

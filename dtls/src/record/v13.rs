@@ -6,9 +6,9 @@
 use std::ops::Range;
 
 use super::header::RecordNumber;
+use super::outcome::{SealError, Unsealed, fill};
 use super::protect::{Forged, KeyV13, TAG_LEN};
 use super::unified::UnifiedHeader;
-use super::{SealError, Unsealed, fill};
 
 /// Writes one record into `out` and says its length.
 #[inline]
