@@ -9,7 +9,7 @@ use std::time::Instant;
 use crate::error::{Error, IdentityRefused, PeerMisbehaved};
 use crate::srtp::SrtpProfile;
 
-/// The states of an `RTCDtlsTransport` (W3C webrtc-pc §5.5.1).
+/// The states of an `RTCDtlsTransport` (W3C webrtc-pc §5.5.1); [drawn](crate::states#a-connection).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]

@@ -19,6 +19,8 @@
 //!                                   ◀────────   {ACK}
 //! ```
 //!
+//! [`states`] has the diagrams of what either end waits for, and when it is `Connected`.
+//!
 //! A server that wants another key share asks with HelloRetryRequest and gets a second ClientHello first. DTLS 1.2 takes
 //! four:
 //!
@@ -135,6 +137,7 @@ mod reassembly;
 mod record;
 mod server;
 mod srtp;
+pub mod states;
 mod stats;
 mod timer;
 mod transcript;

@@ -1,12 +1,8 @@
 //! The client's script: which message may come now, and who handles it (RFC 6347 §4.2.4, RFC 5246 §7.3; RFC 9147 §5, RFC
 //! 8446 §A.1).
 //!
-//! ```text
-//!   ServerHello ─┬─ DTLS 1.2: Certificate ─ ServerKeyExchange ─ CertificateRequest* ─ ServerHelloDone ─ Finished ─┬─ Completed
-//!                └─ DTLS 1.3: EncryptedExtensions ─ CertificateRequest* ─ Certificate ─ CertificateVerify ─ Finished ─┘
-//! ```
-//!
-//! Each state owns what is known by then and is consumed by the message that ends it.
+//! The states are drawn in [`states`](crate::states). Each owns what is known by then and is consumed by the message that ends
+//! it.
 
 mod hello;
 mod offer;

@@ -1,16 +1,7 @@
 //! The machine itself: five verbs over one handshake script, one record layer, one flight and one reassembler.
 //!
-//! ```text
-//!                start, side known             handshake complete,
-//!                                              fingerprint matched
-//!    New ──────────────────────▶ Connecting ─────────────────────▶ Connected
-//!     │                            │     │                          │     │
-//!     │ close                close │     │ error,             close │     │ fatal alert
-//!     ▼                            ▼     ▼ time-out                 ▼     ▼
-//!   Closed                    Closed     Failed                Closed     Failed
-//! ```
-//!
-//! This file holds life cycle, commands and outputs; what comes in is in `receive`, what can be asked in `facts`.
+//! Its states, and those of the scripts, are drawn in [`states`](crate::states). This file holds life cycle, commands and
+//! outputs; what comes in is in `receive`, what can be asked in `facts`.
 
 mod affairs;
 mod amplification;

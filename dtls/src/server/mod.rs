@@ -1,28 +1,7 @@
 //! The server's script: which message may come now, and who handles it (RFC 6347 §4.2.4, RFC 5246 §7.3, RFC 8446 §A.2).
 //!
-//! Each state owns what is known by then and is consumed by the message that ends it.
-//!
-//! ```text
-//!                               ClientHello
-//!                 DTLS 1.2  │                 │  DTLS 1.3
-//!             ┌─────────────┤                 ├─────────────┐
-//!             │ asked       │ not asked       │ share       │ no share: HelloRetryRequest
-//!             ▼             │                 │             ▼
-//!        Certificate        │                 │     SecondClientHello
-//!             │             │                 │◀────────────┘
-//!             ▼             │                 ├───────────────────────┐
-//!     ClientKeyExchange ◀───┘                 │ asked                 │ not asked
-//!             ├──────────────┐                ▼                       │
-//!             │ certificate  │ none     CertificateV13                │
-//!             ▼              │                ├───────────────┐       │
-//!     CertificateVerify      │                │ certificate   │ none  │
-//!             │              │                ▼               │       │
-//!             ▼              │       CertificateVerifyV13     │       │
-//!         Finished ◀─────────┘                │               │       │
-//!             │                               ▼               │       │
-//!             │                          FinishedV13 ◀────────┴───────┘
-//!             └───────▶ Completed ◀───────────┘
-//! ```
+//! The states are drawn in [`states`](crate::states). Each owns what is known by then and is consumed by the message that ends
+//! it.
 
 mod choice;
 mod hello;
