@@ -210,7 +210,9 @@ pub struct Config {
     /// The host name that a client asks for (SNI, RFC 6066 §3): ASCII, 1 to 255 bytes. Default: none.
     pub server_name: Option<String>,
     /// What this end wants to be called in the protected records sent to it, perhaps nothing (RFC 9146 §3, RFC 9147 §9).
-    /// Used if the peer knows connection ids too. Default: none are offered or answered.
+    /// Used if the peer knows connection ids too, and wants to be called nothing that leaves less than
+    /// [`ConnectionId::LEAST_ROOM`] of the MTU, or of the fallback MTU, to what a record carries: such a client is answered
+    /// that there are no names, and a handshake with such a server fails. Default: none are offered or answered.
     pub connection_id: Option<ConnectionId>,
     /// What a server asks of its client. Default: a certificate is required.
     pub client_auth: ClientAuth,

@@ -354,6 +354,10 @@ pub enum PeerIncompatible {
     /// The key of the peer's certificate is of a kind or size that is not supported.
     #[error("the key of the peer's certificate is not supported")]
     UnsupportedCertificateKey,
+    /// A connection id that leaves less than [`ConnectionId::LEAST_ROOM`](crate::ConnectionId::LEAST_ROOM) of the MTU, or of
+    /// the fallback MTU, to what a record carries (RFC 9146 §3).
+    #[error("the peer's connection id is too long for the MTU")]
+    ConnectionIdTooLong,
 }
 
 impl PeerIncompatible {
@@ -366,7 +370,8 @@ impl PeerIncompatible {
             | Self::NoGroupInCommon
             | Self::NoSignatureSchemeInCommon
             | Self::NoSrtpProfileInCommon
-            | Self::ExtendedMasterSecretRequired => AlertDescription::HANDSHAKE_FAILURE,
+            | Self::ExtendedMasterSecretRequired
+            | Self::ConnectionIdTooLong => AlertDescription::HANDSHAKE_FAILURE,
         }
     }
 }

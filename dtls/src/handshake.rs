@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::connection_id::ConnectionId;
 use crate::crypto::SuiteV13;
 use crate::crypto::random::Randomness;
-use crate::error::{Error, IdentityRefused, PeerMisbehaved};
+use crate::error::{Error, IdentityRefused, PeerIncompatible, PeerMisbehaved};
 use crate::event::Event;
 use crate::fingerprint::{FingerprintVerified, RemoteIdentity};
 use crate::flight::Flight;
@@ -141,6 +141,21 @@ impl Context<'_> {
 
     pub(crate) fn send_last_flight(&mut self) {
         self.flight.send_last(self.now, self.timers);
+    }
+
+    /// What a client wants to be called, if records with that name have room for anything else. An extension that is not
+    /// answered is as good as unknown.
+    pub(crate) fn fitting_id<'id>(&self, theirs: Option<&'id [u8]>) -> Option<&'id [u8]> {
+        theirs.filter(|id| self.flight.has_room_beside(id))
+    }
+
+    /// The server has said what it wants to be called, or nothing of the kind. It cannot be called otherwise any more.
+    pub(crate) fn use_servers_id(&mut self, theirs: Option<&[u8]>) -> Result<(), PeerIncompatible> {
+        if self.fitting_id(theirs) != theirs {
+            return Err(PeerIncompatible::ConnectionIdTooLong);
+        }
+        self.use_connection_ids(theirs);
+        Ok(())
     }
 
     /// The peer has said what it wants to be called, or nothing of the kind (RFC 9146 §3): names are used where both have.

@@ -38,7 +38,7 @@ pub(super) fn begin(
     cx: &mut Context<'_>,
 ) -> Result<ClientState, Error> {
     let agreed = hello::check(server_hello, client_random, cx.config)?;
-    cx.use_connection_ids(server_hello.extensions.connection_id());
+    cx.use_servers_id(server_hello.extensions.connection_id())?;
     let mut transcript = transcript.v12(agreed.suite.hash());
     transcript.add(&message.bytes);
     Ok(ClientState::Certificate(ExpectCertificate {

@@ -64,7 +64,7 @@ pub(super) fn begin(
     cx.log_secrets(|| traffic.key_log_lines(&client_random));
     let [read, write] =
         [Side::Server, Side::Client].map(|side| traffic.record_key(side, cx.config));
-    cx.use_connection_ids(hello.extensions.connection_id());
+    cx.use_servers_id(hello.extensions.connection_id())?;
     cx.records.add_read_key(Epoch::HANDSHAKE, read?);
     cx.records.add_write_key(Epoch::HANDSHAKE, write?);
     Ok(ClientState::EncryptedExtensions(

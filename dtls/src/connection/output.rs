@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::affairs::{Affairs, Work};
 use super::{Connection, Phase};
 use crate::config::Config;
+use crate::connection_id::has_room_beside;
 use crate::error::{ApiMisuse, Error};
 use crate::event::{Event, Reason};
 use crate::flight::{FlightDatagramId, FlightPacing};
@@ -180,9 +181,12 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// Outside [`Config::MTUS`].
+    /// Outside [`Config::MTUS`], or so small that what the peer wants to be called leaves less than
+    /// [`ConnectionId::LEAST_ROOM`](crate::ConnectionId::LEAST_ROOM) to what a record carries.
     pub fn set_mtu(&mut self, mtu: usize) -> Result<(), ApiMisuse> {
-        if !Config::MTUS.contains(&mtu) {
+        let ids = self.records.connection_ids();
+        let has_room = ids.is_none_or(|ids| has_room_beside(ids.theirs.as_bytes(), mtu as u16));
+        if !Config::MTUS.contains(&mtu) || !has_room {
             return Err(ApiMisuse::MtuOutOfRange);
         }
         self.affairs.sender_mut().set_mtu(mtu);

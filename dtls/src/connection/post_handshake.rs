@@ -10,7 +10,7 @@ use super::affairs::Work;
 use super::{Connection, Phase};
 use crate::config::Side;
 use crate::connection_id::ConnectionId;
-use crate::error::Error;
+use crate::error::{Error, PeerIncompatible};
 use crate::handshake::unexpected;
 use crate::msgs::codec::Codec;
 use crate::msgs::enums::HandshakeType;
@@ -82,8 +82,7 @@ impl Connection {
             }
             // Who is called nothing has no other names (RFC 9147 §9).
             (HandshakeType::NEW_CONNECTION_ID, _) if self.has_name(|ids| &ids.theirs) => {
-                self.on_new_connection_id(&NewConnectionId::read_all(message.body())?);
-                Ok(())
+                self.on_new_connection_id(&NewConnectionId::read_all(message.body())?)
             }
             (HandshakeType::REQUEST_CONNECTION_ID, _) if self.has_name(|ids| &ids.ours) => {
                 RequestConnectionId::read_all(message.body())?;
@@ -101,12 +100,16 @@ impl Connection {
     }
 
     /// A spare name would be for another path, and paths are ICE's: they all have the same one.
-    fn on_new_connection_id(&mut self, new: &NewConnectionId<'_>) {
+    fn on_new_connection_id(&mut self, new: &NewConnectionId<'_>) -> Result<(), Error> {
         if let (ConnectionIdUsage::Immediate, Some(first)) = (new.usage, new.first)
             && let Some(theirs) = ConnectionId::new(first)
         {
+            if !self.work().flight.has_room_beside(first) {
+                return Err(PeerIncompatible::ConnectionIdTooLong.into());
+            }
             self.records.rename_peer(theirs);
         }
+        Ok(())
     }
 
     /// This end has the one name that its owner gave it, and says so: fewer names than asked for may be given, none at all

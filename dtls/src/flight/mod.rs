@@ -53,6 +53,7 @@ pub use self::pacing::{FlightDatagramId, FlightPacing};
 pub(crate) use self::sender::Sender;
 use self::sending::{Cursor, Item, Tracking};
 use crate::config::Config;
+use crate::connection_id::has_room_beside;
 use crate::msgs::enums::HandshakeType;
 use crate::msgs::handshake::HandshakeHeader;
 use crate::record::RecordLayer;
@@ -227,6 +228,11 @@ impl Flight {
             Some(Size::Small) => self.sender.mtu.min(self.fallback_mtu).into(),
             _ => self.sender.mtu.into(),
         }
+    }
+
+    /// Whether records with this name have room for something else, whichever of the two MTUs they obey.
+    pub(crate) fn has_room_beside(&self, id: &[u8]) -> bool {
+        has_room_beside(id, self.sender.mtu.min(self.fallback_mtu))
     }
 
     /// Whether a flight waits for its answer or its acknowledgement.

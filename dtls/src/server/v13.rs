@@ -53,7 +53,7 @@ pub(super) fn on_client_hello(
         // We have not asked for one.
         return Err(PeerMisbehaved::CookieInvalid.into());
     }
-    let choice = Choice::new(hello, cx.config)?;
+    let choice = choose(hello, cx)?;
     cx.flight.use_acks();
     let transcript = Transcript::begin(&message.bytes);
     let hash = choice.suite.hash();
@@ -64,6 +64,14 @@ pub(super) fn on_client_hello(
             Ok(retry::retry(hello, choice.suite, group, transcript, cx))
         }
     }
+}
+
+fn choose<'a>(hello: &ClientHello<'a>, cx: &Context<'_>) -> Result<Choice<'a>, Error> {
+    let choice = Choice::new(hello, cx.config)?;
+    Ok(Choice {
+        connection_id: cx.fitting_id(choice.connection_id),
+        ..choice
+    })
 }
 
 /// Sends the server's flight, all of it: both sides' secrets are known after the ServerHello.

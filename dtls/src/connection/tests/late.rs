@@ -110,7 +110,7 @@ fn late_message(
     body: &[u8],
 ) -> Vec<u8> {
     let header = HandshakeHeader::whole(kind, seq, body.len() as u32).to_bytes();
-    let mut out = vec![0; 200];
+    let mut out = vec![0; 400];
     let sealed = from
         .records
         .seal(epoch, ContentType::Handshake, [&header, body], &mut out);
@@ -356,6 +356,7 @@ fn named(client: &'static [u8], server: &'static [u8]) -> Ends {
     let mut ends = Ends::new(|config, side| {
         config.min_version = ProtocolVersion::DTLS1_3;
         config.max_version = ProtocolVersion::DTLS1_3;
+        config.fallback_mtu = 300;
         config.connection_id = ConnectionId::new(match side {
             Side::Client => client,
             Side::Server => server,
@@ -371,7 +372,7 @@ impl Ends {
         let seq = self.client.work().reassembler.next_seq() as u16;
         let mut record = late_message(&mut self.server, Epoch::APPLICATION, kind, seq, body);
         let _ = self.client.handle_datagram(self.now, &mut record);
-        let mut out = [0; 100];
+        let mut out = [0; 300];
         let len = self.client.seal(self.now, b"x", &mut out).unwrap();
         // Header, number and length around the name; inner type and tag.
         out[1..len - 1 - 2 - 2 - 1 - 16].to_vec()
@@ -386,17 +387,31 @@ fn a_peer_that_takes_another_name_is_called_by_it_at_once() {
     assert_eq!(ends.server_says(new, b"\0\x04\x03one\x01"), b"server");
     assert_eq!(ends.server_says(new, b"\0\0\0"), b"server");
     assert_eq!(ends.server_says(new, b"\0\x08\x03one\x03two\0"), b"one");
+    // 1200 bytes have room for any name, the fallback's 300 have not; one that is spare is not used.
+    let named_at_length = |len: u8, usage: u8| {
+        let mut body = vec![0, len + 1, len];
+        body.resize(3 + usize::from(len), b'n');
+        body.push(usage);
+        body
+    };
+    assert_eq!(ends.server_says(new, &named_at_length(254, 1)), b"one");
+    assert_eq!(ends.server_says(new, &named_at_length(198, 0)).len(), 198);
     assert_eq!(ends.server_says(new, b"\0\x01\0\0"), b"");
+    let too_long = Error::from(PeerIncompatible::ConnectionIdTooLong);
     for (body, fault) in [
-        (&b"\0\0\x02"[..], InvalidMessage::ConnectionIdUsageUnknown),
-        (b"\0\x02\x02a\0", InvalidMessage::MessageTooShort),
-        (b"\0\0\0\0", InvalidMessage::TrailingBytes),
+        (
+            &b"\0\0\x02"[..],
+            InvalidMessage::ConnectionIdUsageUnknown.into(),
+        ),
+        (b"\0\x02\x02a\0", InvalidMessage::MessageTooShort.into()),
+        (b"\0\0\0\0", InvalidMessage::TrailingBytes.into()),
+        (&named_at_length(199, 0), too_long),
     ] {
         let mut ends = named_v13();
         let seq = ends.client.work().reassembler.next_seq() as u16;
         let mut record = late_message(&mut ends.server, Epoch::APPLICATION, new, seq, body);
         let _ = ends.client.handle_datagram(ends.now, &mut record);
-        assert_eq!(ends.client.error(), Some(&fault.into()));
+        assert_eq!(ends.client.error(), Some(&fault));
     }
 }
 

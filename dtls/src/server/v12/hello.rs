@@ -56,7 +56,7 @@ pub(in crate::server) fn on_client_hello(
             .ok_or(PeerIncompatible::NoSignatureSchemeInCommon)?,
         secure_renegotiation: knows_secure_renegotiation(hello),
         point_formats: hello.extensions.ec_point_formats().is_some(),
-        connection_id: hello.extensions.connection_id(),
+        connection_id: cx.fitting_id(hello.extensions.connection_id()),
     };
     let transcript = Transcript::begin(&message.bytes).v12(choice.agreed.suite.hash());
     answer(choice, transcript, cx)

@@ -1,7 +1,7 @@
 //! HelloRetryRequest, and the second ClientHello that must be the first but for what may change (RFC 8446 §4.1.2, §4.1.4).
 
-use super::answer;
 use super::hello::{Choice, Exchange};
+use super::{answer, choose};
 use crate::config::Config;
 use crate::crypto::SuiteV13;
 use crate::error::{Error, PeerMisbehaved};
@@ -157,7 +157,7 @@ impl ExpectSecondClientHello {
         if lasting.as_ref() != self.lasting || cookie != self.cookie {
             return Err(PeerMisbehaved::SecondClientHelloDiffers.into());
         }
-        let choice = Choice::new(&hello, cx.config)?;
+        let choice = choose(&hello, cx)?;
         match choice.exchange {
             Exchange::Now(share) if self.is_as_requested(&hello, share.group) => {
                 self.transcript.add(&message.bytes);
