@@ -117,11 +117,11 @@ class Call:
         self.browser.close()
         self.server.__exit__()
 
-    def start(self):
-        self.browser.run("return window.floe.start()")
+    def start(self, **options):
+        self.browser.run("return window.floe.start(arguments[0])", options)
 
-    def connect(self):
-        self.start()
+    def connect(self, **options):
+        self.start(**options)
         eventually("the page says connected", lambda: self.page()["connection"][-1] == "connected")
         eventually("floe says connected", lambda: self.session()["connection"] == "connected")
 
@@ -163,7 +163,8 @@ def begins_well(call, mode):
     equal("floe gathering", call.floe("gathering"), ["new", "gathering", "complete"])
     # A lite agent makes no checks: once the browser has nominated and said that no more candidates come, all is done.
     connected = ["connected"] if mode == "full" or "connected" in call.floe("ice") else []
-    equal("floe ICE", call.floe("ice"), ["new", "checking", *connected, "completed"])
+    for what in ("ice", "ice_connection"):
+        equal(f"floe {what}", call.floe(what), ["new", "checking", *connected, "completed"])
     equal("floe DTLS", call.floe("dtls"), ["new", "connecting", "connected"])
     equal("floe connection", call.floe("connection"), ["new", "connecting", "connected"])
     happened = [(entry["what"], entry["to"]) for entry in call.session()["timeline"]]

@@ -1,6 +1,6 @@
 """The WebRTC implementations of npm against the example `media_server`: libwebrtc, libdatachannel, and one in TypeScript.
 
-Each runs in a process of its own (`node/peer.mjs`) that offers by WHIP and tells what it sees. They read their state when its
+Each runs in a process of its own (`node/peer.mjs`) that speaks WHIP and tells what it sees. They read their state when its
 event arrives, so a state that was soon over may be missing from what they tell; floe's own list is whole.
 """
 
@@ -17,6 +17,8 @@ PEER = os.path.join(TOP, "interop/node/peer.mjs")
 PEERS = {"wrtc": "@roamhq/wrtc", "node-datachannel": "node-datachannel", "werift": "werift"}
 WIRE_VERSIONS = {"DTLS 1.2": ("FEFD", "DTLS 1.2")}  # libwebrtc's word, werift's word
 OTHER_SIDE = {"client": "server", "server": "client"}
+OTHER_ROLE = {"controlling": "controlled", "controlled": "controlling"}
+SETUP = {"client": "passive", "server": "active"}  # what floe takes if the peer is to be this
 # Only libwebrtc always says goodbye in DTLS. libdatachannel may be too late with it, and werift never does: that they are gone
 # shows in consent alone.
 SAYS_GOODBYE = {"wrtc": (True,), "node-datachannel": (True, False), "werift": (False,)}
@@ -25,10 +27,10 @@ UNHEARD = {"full": "consent checks go unanswered", "lite": "the peer has stopped
 
 
 class Peer(Program):
-    """A peer that has begun to offer."""
+    """A peer that has begun to offer or to answer."""
 
-    def __init__(self, name, server):
-        super().__init__(name, "node", PEER, name, server.url)
+    def __init__(self, name, role, server):
+        super().__init__(name, "node", PEER, name, role, server.url)
 
     def states(self, what):
         """Every state that it told of this object, oldest first."""
@@ -49,11 +51,13 @@ class Peer(Program):
 
 
 def connects(server, peer):
+    """Both are connected and data goes there and back; returns the versions."""
     peer.line("^open$")
     eventually("the peer says connected", lambda: peer.states("connection")[-1] == "connected")
     eventually("floe says connected", lambda: server.session()["connection"] == "connected")
     eventually("floe has completed", lambda: server.session()["ice"] == "completed")
     peer.echoes("as-the-dew")
+    return f"{peer.find('^version (.*)')[1]}, {server.agreed()}"
 
 
 def begins_well(server, peer):
@@ -65,20 +69,19 @@ def begins_well(server, peer):
         equal(f"floe's {what}", server.states(what), ["new", "checking", *connected, "completed"])
     equal("floe's DTLS", server.states("dtls"), ["new", "connecting", "connected"])
     equal("floe's connection", server.states("connection"), ["new", "connecting", "connected"])
-    equal("the peer's signaling", peer.states("signaling"), ["stable", "have-local-offer", "stable"])
     for what in ("connection", "iceConnection", "dtls"):
         told = peer.states(what)
         print(f"the peer's {what}:", told)
         check(not {"failed", "disconnected", "closed"} & set(told), f"the peer's {what} is {told}")
 
 
-def agree(server, peer, side):
+def agree(server, peer, side, ice_role):
     """Both ends name the same version, cipher suite and sides, as far as the peer tells them."""
     session, facts = server.session(), peer.facts()
     equal("floe's version", session["dtls_version"], "DTLS 1.2")
     equal("floe's DTLS side", session["dtls_side"], OTHER_SIDE[side])
-    equal("floe's ICE role", session["ice_role"], "controlled")
-    expected = {"dtlsRole": side, "iceRole": "controlling", "dtlsCipher": session["cipher_suite"]}
+    equal("floe's ICE role", session["ice_role"], OTHER_ROLE[ice_role])
+    expected = {"dtlsRole": side, "iceRole": ice_role, "dtlsCipher": session["cipher_suite"]}
     for fact in expected.keys() & facts.keys():
         equal(f"the peer's {fact}", facts[fact], expected[fact])
     if "tlsVersion" in facts:
@@ -123,28 +126,41 @@ def is_gone(session):
 # req: T64 R80 R82 R83 R84 R85 W3 W4 W10 W35 W37
 def offers(name, mode, side):
     """The peer offers and controls. As a DTLS server it is the one that closes in the end, as a client it is floe."""
-    setup = {"client": "passive", "server": "active"}[side]
-    with MediaServer("--ice", mode, "--dtls", setup) as server, Peer(name, server) as peer:
-        connects(server, peer)
+    with MediaServer("--ice", mode, "--dtls", SETUP[side]) as server, Peer(name, "offer", server) as peer:
+        versions = connects(server, peer)
         begins_well(server, peer)
-        agree(server, peer, side)
-        versions = f"{peer.find('^version (.*)')[1]}, {server.agreed()}"
+        equal("the peer's signaling", peer.states("signaling"), ["stable", "have-local-offer", "stable"])
+        agree(server, peer, side, "controlling")
         if side == "client":
             floe_closes(server, peer)
             return versions
         return f"{versions}; {peer_closes(server, peer, mode)}"
 
 
-for _name, _mode, _side in itertools.product(PEERS, ("full", "lite"), ("client", "server")):
-    row(
-        PEERS[_name], f"offers, DTLS {_side}; floe {_mode}",
-        name=f"{_name.replace('-', '_')}_is_the_dtls_{_side}_of_floe_{_mode}",
-    )(functools.partial(offers, _name, _mode, _side))
+# req: T64 R82 R83 R84 R85 W3 W34 W35
+def answers(name, mode, side):
+    """The peer answers; a full floe controls, a lite one never does (RFC 8445 §6.1.1)."""
+    options = ["--ice", mode, "--dtls", SETUP[side], "--ice-initiation", "initiating"]
+    with MediaServer(*options) as server, Peer(name, "answer", server) as peer:
+        versions = connects(server, peer)
+        begins_well(server, peer)
+        equal("the peer's signaling", peer.states("signaling"), ["stable", "have-remote-offer", "stable"])
+        agree(server, peer, side, "controlled" if mode == "full" else "controlling")
+        floe_closes(server, peer)
+        return versions
+
+
+# Only libwebrtc takes an offer made of an answer to its own draft: libdatachannel has no drafts, werift is half an offerer by it.
+_rows = [(offers, name) for name in PEERS] + [(answers, "wrtc")]
+for (_story, _name), _mode, _side in itertools.product(_rows, ("full", "lite"), ("client", "server")):
+    _key = f"{_name.replace('-', '_')}_{_story.__name__}_as_dtls_{_side}_to_floe_{_mode}"
+    _role = f"{_story.__name__}, DTLS {_side}; floe {_mode}"
+    row(PEERS[_name], _role, name=_key)(functools.partial(_story, _name, _mode, _side))
 
 
 def restarts(name, mode):
-    with MediaServer("--ice", mode) as server, Peer(name, server) as peer:
-        connects(server, peer)
+    with MediaServer("--ice", mode) as server, Peer(name, "offer", server) as peer:
+        versions = connects(server, peer)
         for generation in (1, 2):
             peer.write("restart")
             eventually("the new generation is confirmed", lambda: server.restarts_confirmed() >= generation)
@@ -154,7 +170,7 @@ def restarts(name, mode):
         equal("floe's connection", server.states("connection"), ["new", "connecting", "connected"])
         equal("floe's DTLS", server.states("dtls"), ["new", "connecting", "connected"])
         equal("the peer's connection", peer.states("connection")[-1], "connected")
-        return f"{peer.find('^version (.*)')[1]}, {server.agreed()}"
+        return versions
 
 
 # req: I15

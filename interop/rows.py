@@ -17,6 +17,7 @@ import chromium
 import gnutls
 import node
 import openssl
+import scenarios
 from case import ROWS, TOP, Failure
 
 LOGS = pathlib.Path(TOP, "interop/.cache/logs")

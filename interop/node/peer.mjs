@@ -1,9 +1,9 @@
-// One peer in a process of its own. It offers to a media server by WHIP (RFC 9725), tells on standard output what it sees,
-// and does what standard input says.
+// One peer in a process of its own. It speaks WHIP (RFC 9725) to a media server, tells on standard output what it sees, and
+// does what standard input says.
 //
-// usage: node peer.mjs wrtc|werift|node-datachannel URL-OF-THE-SERVER
+// usage: node peer.mjs wrtc|werift|node-datachannel offer|answer URL-OF-THE-SERVER
 //
-//   prints    version V · state OBJECT VALUE · answered · open · echo TEXT · closed · facts JSON · done COMMAND · error TEXT
+//   prints    version V · state OBJECT VALUE · agreed · open · echo TEXT · closed · facts JSON · done COMMAND · error TEXT
 //   obeys     say TEXT · facts · restart · close
 
 import { createInterface } from 'node:readline';
@@ -11,7 +11,7 @@ import { createInterface } from 'node:readline';
 import { peers } from './peers.mjs';
 import { Whip } from './whip.mjs';
 
-const [name, url] = process.argv.slice(2);
+const [name, role, url] = process.argv.slice(2);
 const tell = (...words) => console.log(words.join(' '));
 const peer = peers[name]();
 tell('version', peer.version);
@@ -63,5 +63,5 @@ const report = error => tell('error', error.stack.replaceAll('\n', ' '));
 process.on('unhandledRejection', report);
 createInterface({ input: process.stdin }).on('line', line => obey(line).catch(report));
 
-await whip.offer(watchTransport).catch(report);
-tell('answered');
+await whip[role](watchTransport).catch(report);
+tell('agreed');

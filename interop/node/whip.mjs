@@ -23,13 +23,23 @@ export class Whip {
   async offer(offered) {
     await this.#pc.setLocalDescription(await this.#pc.createOffer());
     offered();
-    const response = await request(new URL('/whip', this.#server), 'POST', { 'Content-Type': SDP }, withoutCandidates(this.#pc.localDescription.sdp));
-    this.#location = new URL(response.headers.get('Location'), this.#server);
-    this.#tag = response.headers.get('ETag');
-    this.#answer = await response.text();
+    await this.#post(this.#pc.localDescription.sdp);
     await this.#pc.setRemoteDescription({ type: 'answer', sdp: this.#answer });
-    this.#ready = true;
-    await this.#flush();
+    await this.#begin();
+  }
+
+  // WHIP knows no offer of the server's. It is made of the server's answer to an offer that stays a draft here, and our answer is
+  // given the draft's ICE credentials, which the server has.
+  async answer(answered) {
+    const draft = (await this.#pc.createOffer()).sdp;
+    await this.#post(draft);
+    await this.#pc.setRemoteDescription({ type: 'offer', sdp: this.#answer.replace(/^a=setup:passive/gm, 'a=setup:actpass') });
+    const answer = (await this.#pc.createAnswer()).sdp;
+    const credentials = /^a=ice-(ufrag|pwd):.*$/gm;
+    const drafted = Object.fromEntries([...draft.matchAll(credentials)].map(([line, name]) => [name, line]));
+    await this.#pc.setLocalDescription({ type: 'answer', sdp: answer.replace(credentials, (_, name) => drafted[name]) });
+    answered();
+    await this.#begin();
   }
 
   // A new offer stays here: its credentials go out as a fragment, and what comes back is put into the answer there is.
@@ -41,6 +51,17 @@ export class Whip {
     this.#tag = response.headers.get('ETag');
     this.#answer = restarted(this.#answer, await response.text());
     await this.#pc.setRemoteDescription({ type: 'answer', sdp: this.#answer });
+    await this.#begin();
+  }
+
+  async #post(offer) {
+    const response = await request(new URL('/whip', this.#server), 'POST', { 'Content-Type': SDP }, withoutCandidates(offer));
+    this.#location = new URL(response.headers.get('Location'), this.#server);
+    this.#tag = response.headers.get('ETag');
+    this.#answer = await response.text();
+  }
+
+  async #begin() {
     this.#ready = true;
     await this.#flush();
   }
