@@ -21,7 +21,7 @@ import scenarios
 from case import ROWS, TOP, Failure
 
 LOGS = pathlib.Path(TOP, "interop/.cache/logs")
-AT_ONCE = 4  # rows spend their time waiting for timers of 5 to 30 s
+AT_ONCE = 6  # rows spend their time waiting for timers of 5 to 30 s
 
 
 def run_here(name):
