@@ -182,9 +182,9 @@ impl Gone {
         self.0.push_back(ufrag.into());
     }
 
-    /// This one is in use again.
-    pub(super) fn remove(&mut self, ufrag: &str) {
-        self.0.retain(|gone| **gone != *ufrag);
+    /// Forgets those that are in use again.
+    pub(super) fn retain(&mut self, gone: impl Fn(&str) -> bool) {
+        self.0.retain(|ufrag| gone(ufrag));
     }
 }
 

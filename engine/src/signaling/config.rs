@@ -14,10 +14,10 @@ pub struct Config {
     pub early_candidates: EarlyCandidates,
     /// Whether a local description may be another than the one created last (webrtc-pc §4.4.1.5). Default: it may not.
     pub foreign_descriptions: ForeignDescriptions,
-    /// How many operations may wait, 1 to 65 535. Default: 256. Held candidates do not count.
+    /// How many operations may wait, 1 to 65 535. Default: 256. Candidates do not count.
     pub max_operations: usize,
     /// How many candidates are held before their description is there, 1 to 65 535 for each side. Default: 256. Beyond it the oldest
-    /// gives way.
+    /// gives way. As many may wait for the operations before them; beyond that, new ones are refused.
     pub max_held_candidates: usize,
 }
 

@@ -67,9 +67,12 @@ impl Needed {
         self.settled = self.changes;
     }
 
-    /// The peer has accepted an offer that takes in so many changes.
+    /// The peer has accepted an offer that takes in so many changes. What was settled otherwise meanwhile stays so.
     pub(super) fn accepted(&mut self, changes: u32) {
-        self.settled = changes;
+        let left = self.changes.wrapping_sub(changes);
+        if left < self.changes.wrapping_sub(self.settled) {
+            self.settled = changes;
+        }
     }
 
     pub(super) fn is_open(&self) -> bool {

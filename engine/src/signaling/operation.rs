@@ -178,6 +178,13 @@ pub enum Refused {
     /// As many operations wait as may ([`Config::max_operations`](super::Config::max_operations)).
     #[error("too many operations wait")]
     TooManyOperations,
+    /// As many candidates wait for the operations before them as may
+    /// ([`Config::max_held_candidates`](super::Config::max_held_candidates)).
+    #[error("too many candidates wait")]
+    TooManyCandidates,
+    /// Nobody has polled events for so long that there is no room for more.
+    #[error("events were not polled")]
+    NotPolled,
     /// `TypeError`: a candidate that is for no section.
     #[error("TypeError: a candidate with neither mid nor m-line index")]
     NoSection,

@@ -41,6 +41,17 @@ pub(super) struct CreatedOffer {
     pub(super) description: Arc<Description>,
     /// How many changes it takes in.
     pub(super) changes: u32,
+    pub(super) worth: Worth,
+}
+
+/// What a created offer is still good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub(super) enum Worth {
+    /// It says how things are.
+    Fresh,
+    /// Something was rolled back since: it may be set by who asks for it, and is not taken unasked.
+    RolledBack,
 }
 
 impl Slots {
@@ -65,12 +76,6 @@ impl Slots {
         pending
             .chain(self.current(side))
             .map(|description| &**description)
-    }
-
-    /// Whether an applied description of this side has the fragment.
-    pub(super) fn uses(&self, side: Side, ufrag: &str) -> bool {
-        let mut ufrags = self.applied(side).flat_map(Description::ufrags);
-        ufrags.any(|used| used == ufrag)
     }
 
     pub(super) fn created_offer(&self) -> Option<&CreatedOffer> {
@@ -129,6 +134,9 @@ impl Slots {
             exchange.local = None;
             exchange.remote = None;
             exchange.created_answer = None;
+            if let Some(created) = &mut exchange.created_offer {
+                created.worth = Worth::RolledBack;
+            }
         }
         self.exchange
             .take_if(|exchange| exchange.created_offer.is_none());
@@ -141,5 +149,25 @@ impl Slots {
 
     fn exchange(&mut self) -> &mut Exchange {
         self.exchange.get_or_insert_default()
+    }
+}
+
+/// The username fragments of some descriptions, found without looking at all of them: a peer's description may have very many.
+pub(super) struct Ufrags<'a>(Vec<&'a str>);
+
+impl<'a> Ufrags<'a> {
+    pub(super) fn of(descriptions: impl Iterator<Item = &'a Description>) -> Self {
+        let mut ufrags: Vec<_> = descriptions.flat_map(Description::ufrags).collect();
+        ufrags.sort_unstable();
+        ufrags.dedup();
+        Self(ufrags)
+    }
+
+    pub(super) fn has(&self, ufrag: &str) -> bool {
+        self.0.binary_search(&ufrag).is_ok()
+    }
+
+    pub(super) fn into_owned(self) -> Vec<Box<str>> {
+        self.0.into_iter().map(Into::into).collect()
     }
 }

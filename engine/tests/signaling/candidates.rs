@@ -517,7 +517,7 @@ fn our_candidates_wait_for_their_description_and_go_with_it() {
     assert_eq!(party.gathered().last(), Some(&"of the restart"));
 }
 
-// req: R132 R27
+// req: R27
 #[test]
 fn candidates_move_no_state() {
     let mut party = Party::new();

@@ -1,10 +1,11 @@
 //! Signaling with real transports: when they gather, what a rollback does to them, and that neither layer moves the other.
 
 use crate::caller::{Call, From, Restart, call, delivers, exchange, is_answered, offers, trickle};
+use floe::recovery::{self, Recovery};
 use floe::signaling::{Description, Event, MediaLife, Side, SignalingState};
 use floe::{IceConnectionState, IceGatheringState, PeerConnectionState, PeerEvent};
 use sim::{Node, address};
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 /// Both want one section, and have it.
 fn connected(seed: u64) -> Call {
@@ -97,6 +98,37 @@ fn neither_layer_moves_the_other() {
     );
     assert_eq!(call.a.states().len(), states);
     assert_eq!(call.a.signaling.state(), SignalingState::Stable);
+}
+
+// req: R132
+#[test]
+fn candidates_move_no_recovery() {
+    let mut call = call(12);
+    let now = call.now();
+    let config = Arc::new(recovery::Config::default());
+    let mut recovery = Recovery::new(now, config).expect("it is in range");
+    let seen = |call: &mut Call, recovery: &mut Recovery, from: usize| {
+        for event in &call.a.peer_told[from..] {
+            recovery.handle_peer_event(call.now(), event);
+        }
+        call.a.peer_told.len()
+    };
+    call.network.cut();
+    call.a.want(now, "0", address(1));
+    exchange(&mut call, From::A);
+    recovery.offer_sent(now);
+    let from = seen(&mut call, &mut recovery, 0);
+    let before = recovery.state();
+    while recovery.poll_event().is_some() {}
+    // Both have candidates, give them and take them; gathering ends.
+    let gathered = call.a.outbox.len();
+    trickle(&mut call);
+    let added = call.b.told.iter().rev().take(gathered);
+    assert!(added.clone().all(|event| matches!(event, Event::Done(_))));
+    assert_eq!(call.a.gathering_states(), ["gathering", "complete"]);
+    seen(&mut call, &mut recovery, from);
+    assert_eq!(recovery.state(), before);
+    assert!(recovery.poll_event().is_none());
 }
 
 // req: R28 W21

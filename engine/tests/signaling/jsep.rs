@@ -440,6 +440,16 @@ fn an_offer_that_no_longer_fits_is_made_anew() {
     assert_eq!(party.slots()[0], "offer offer 2", "something has changed");
 
     let mut party = Party::new();
+    party.sld_implied().unwrap();
+    party.sld(Description::rollback()).unwrap();
+    party.sld_implied().unwrap();
+    assert_eq!(
+        party.slots()[0],
+        "offer offer 2",
+        "what the first one made is gone"
+    );
+
+    let mut party = Party::new();
     party.exchange("r1");
     let _ = party.offer();
     party.signaling.restart_ice(party.now);

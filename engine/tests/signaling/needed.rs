@@ -130,6 +130,26 @@ fn what_an_offer_does_not_take_in_is_left_over() {
     assert_eq!(party.times_needed(), 4, "once before, and once after");
 }
 
+#[test]
+fn what_was_settled_otherwise_stays_settled() {
+    let mut party = Party::new();
+    party.sld_implied().unwrap();
+    party.signaling.negotiation_wanted(party.now);
+    party.signaling.negotiation_satisfied(party.now);
+    party.srd(remote(SdpType::Answer, "theirs", "r1")).unwrap();
+    assert!(!party.signaling.is_negotiation_needed());
+    assert_eq!(party.times_needed(), 0);
+
+    // An offer of before a rollback takes in no more than it did.
+    let offer = party.offer();
+    party.signaling.negotiation_wanted(party.now);
+    party.settle();
+    party.sld(offer).unwrap();
+    party.srd(remote(SdpType::Answer, "theirs", "r1")).unwrap();
+    assert!(party.signaling.is_negotiation_needed());
+    assert_eq!(party.times_needed(), 2);
+}
+
 // req: W62 E13 E14
 #[test]
 fn an_implicit_rollback_passes_stable_without_saying_it_there() {

@@ -221,3 +221,61 @@ fn as_many_wait_as_may() {
         "there is room again"
     );
 }
+
+#[test]
+fn candidates_take_no_room_from_descriptions() {
+    let mut config = Config::default();
+    config.max_operations = 1;
+    config.max_held_candidates = 2;
+    let mut party = Party::with(config);
+    let now = party.now;
+    let candidate = || CandidateInit::new("c", "0", "r1");
+    let signaling = &mut party.signaling;
+    let theirs = remote(SdpType::Offer, "theirs", "r1");
+    signaling.set_remote_description(now, theirs).unwrap(); // it runs
+    assert!(signaling.add_candidate(now, candidate()).is_ok());
+    assert!(signaling.add_candidate(now, candidate()).is_ok());
+    let third = signaling.add_candidate(now, candidate());
+    assert_eq!(third, Err(Refused::TooManyCandidates));
+    assert!(signaling.set_implied_description(now).is_ok());
+    let second = signaling.set_implied_description(now);
+    assert_eq!(second, Err(Refused::TooManyOperations));
+    party.settle();
+    assert_eq!(party.states(), ["have-remote-offer", "stable"]);
+    assert_eq!(party.applied().len(), 2);
+}
+
+#[test]
+fn nobody_who_listens_is_no_reason_to_grow() {
+    let mut party = Party::new();
+    let now = party.now;
+    let mut asked = 0;
+    while party.signaling.create_answer(now).is_ok() {
+        asked += 1;
+    }
+    assert_eq!(asked, 4096);
+    assert_eq!(party.signaling.create_answer(now), Err(Refused::NotPolled));
+    party.listen();
+    assert_eq!(party.told.len(), 4096);
+    assert!(party.signaling.create_answer(now).is_ok());
+}
+
+// req: P36
+#[test]
+fn time_that_goes_back_is_the_latest_seen() {
+    let mut party = Party::new();
+    let start = party.now;
+    party.wait(std::time::Duration::from_secs(5));
+    party.sld_implied().unwrap();
+    let later = party.now;
+    party.now = start;
+    let rollback = Description::rollback();
+    party
+        .signaling
+        .set_local_description(start, rollback)
+        .unwrap();
+    assert!(party.act());
+    assert_eq!(party.signaling.poll_timeout(), Some(later));
+    let times: Vec<_> = party.transitions().map(|change| change.at).collect();
+    assert_eq!(times, [later, later]);
+}

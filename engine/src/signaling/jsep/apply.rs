@@ -5,7 +5,7 @@ use crate::signaling::{
     description::{Description, SdpType, Side},
     needed::Chain,
     operation::{Event, Transition},
-    slots::Slots,
+    slots::{Slots, Ufrags},
     state::{Effect, SignalingState, Step},
 };
 use std::sync::Arc;
@@ -71,14 +71,14 @@ impl Signaling {
     /// Which username fragments are gone with the descriptions that were there before, and which are in use again.
     fn sort_names(&mut self, before: &Applied) {
         for (side, before) in Side::ALL.into_iter().zip(before) {
+            let used = Ufrags::of(self.slots.applied(side));
             for ufrag in before.iter().flatten().flat_map(|old| old.ufrags()) {
-                if !self.slots.uses(side, ufrag) {
-                    self.rare().gone(side).add(ufrag);
+                if !used.has(ufrag) {
+                    self.rare.get_or_insert_default().gone(side).add(ufrag);
                 }
             }
             if let Some(rare) = &mut self.rare {
-                let used = self.slots.applied(side).flat_map(Description::ufrags);
-                used.for_each(|ufrag| rare.gone(side).remove(ufrag));
+                rare.gone(side).retain(|ufrag| !used.has(ufrag));
             }
         }
     }
@@ -89,8 +89,7 @@ impl Signaling {
             return;
         };
         let current = self.slots.current(Side::Local);
-        let used = current.into_iter().flat_map(|current| current.ufrags());
-        let used: Vec<&str> = used.collect();
-        rare.to_replace.retain(|name| used.contains(&&**name));
+        let used = Ufrags::of(current.into_iter().map(|current| &**current));
+        rare.to_replace.retain(|ufrag| used.has(ufrag));
     }
 }

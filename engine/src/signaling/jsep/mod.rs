@@ -24,7 +24,7 @@ use super::{
     description::{Description, Side},
     needed::{Chain, Need, Needed},
     operation::{Action, Completed, Event, Failure, IceRestart, NotAwaited, OperationId, Refused},
-    slots::Slots,
+    slots::{Slots, Ufrags},
     state::SignalingState,
 };
 use std::{num::NonZeroU64, sync::Arc, time::Instant};
@@ -76,6 +76,9 @@ pub struct Signaling {
     busy: Option<Box<Busy>>,
 }
 
+/// As many events wait to be polled before new operations are refused.
+const MAX_EVENTS: usize = 4096;
+
 /// What few connections ever have.
 #[derive(Clone, Debug, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -112,7 +115,7 @@ impl Signaling {
     ///
     /// # Errors
     ///
-    /// [`Refused::Closed`], [`Refused::TooManyOperations`].
+    /// [`Refused::Closed`], [`Refused::TooManyOperations`], [`Refused::NotPolled`].
     pub fn create_offer(
         &mut self,
         now: Instant,
@@ -125,7 +128,7 @@ impl Signaling {
     ///
     /// # Errors
     ///
-    /// [`Refused::Closed`], [`Refused::TooManyOperations`].
+    /// [`Refused::Closed`], [`Refused::TooManyOperations`], [`Refused::NotPolled`].
     pub fn create_answer(&mut self, now: Instant) -> Result<OperationId, Refused> {
         self.chain(now, Operation::CreateAnswer)
     }
@@ -134,7 +137,7 @@ impl Signaling {
     ///
     /// # Errors
     ///
-    /// [`Refused::Closed`], [`Refused::TooManyOperations`].
+    /// [`Refused::Closed`], [`Refused::TooManyOperations`], [`Refused::NotPolled`].
     pub fn set_local_description(
         &mut self,
         now: Instant,
@@ -148,7 +151,7 @@ impl Signaling {
     ///
     /// # Errors
     ///
-    /// [`Refused::Closed`], [`Refused::TooManyOperations`].
+    /// [`Refused::Closed`], [`Refused::TooManyOperations`], [`Refused::NotPolled`].
     pub fn set_implied_description(&mut self, now: Instant) -> Result<OperationId, Refused> {
         self.chain(now, Operation::SetImplied)
     }
@@ -158,7 +161,7 @@ impl Signaling {
     ///
     /// # Errors
     ///
-    /// [`Refused::Closed`], [`Refused::TooManyOperations`].
+    /// [`Refused::Closed`], [`Refused::TooManyOperations`], [`Refused::NotPolled`].
     pub fn set_remote_description(
         &mut self,
         now: Instant,
@@ -172,7 +175,8 @@ impl Signaling {
     ///
     /// # Errors
     ///
-    /// [`Refused::NoSection`], [`Refused::CandidateTooLong`], [`Refused::Closed`], [`Refused::TooManyOperations`].
+    /// [`Refused::NoSection`], [`Refused::CandidateTooLong`], [`Refused::TooManyCandidates`], [`Refused::Closed`],
+    /// [`Refused::NotPolled`].
     pub fn add_candidate(
         &mut self,
         now: Instant,
@@ -205,13 +209,7 @@ impl Signaling {
         if self.state == SignalingState::Closed {
             return;
         }
-        let ufrags = self
-            .slots
-            .applied(Side::Local)
-            .flat_map(Description::ufrags);
-        let mut to_replace: Vec<Box<str>> = ufrags.map(Into::into).collect();
-        to_replace.sort_unstable();
-        to_replace.dedup();
+        let to_replace = Ufrags::of(self.slots.applied(Side::Local)).into_owned();
         if !to_replace.is_empty() {
             self.rare().to_replace = to_replace;
             self.needed.update(self.chain_now());
@@ -242,10 +240,9 @@ impl Signaling {
         if self.state == SignalingState::Closed {
             return;
         }
-        for ufrag in description.ufrags() {
-            if !self.slots.uses(Side::Remote, ufrag) {
-                self.rare().gone_remote.add(ufrag);
-            }
+        let used = Ufrags::of(self.slots.applied(Side::Remote));
+        for ufrag in description.ufrags().filter(|ufrag| !used.has(ufrag)) {
+            self.rare.get_or_insert_default().gone_remote.add(ufrag);
         }
         self.release_remote();
         self.advance();
@@ -312,15 +309,36 @@ impl Signaling {
         if self.state == SignalingState::Closed {
             return Err(Refused::Closed);
         }
-        let (most, id) = (self.config.max_operations, OperationId(self.next));
-        let waiting = &mut self.busy().waiting;
-        if waiting.len() >= most {
-            return Err(Refused::TooManyOperations);
-        }
-        waiting.push_back((id, operation));
+        let id = OperationId(self.next);
+        self.check_room(&operation)?;
+        self.busy().waiting.push_back((id, operation));
         self.next = self.next.saturating_add(1);
         self.advance();
         Ok(id)
+    }
+}
+
+/// Its bounds.
+impl Signaling {
+    /// Candidates and other operations each have room of their own: the peer's candidates are no reason to refuse a description.
+    fn check_room(&self, operation: &Operation) -> Result<(), Refused> {
+        let Some(busy) = self.busy.as_deref() else {
+            return Ok(());
+        };
+        if busy.events.len() >= MAX_EVENTS {
+            return Err(Refused::NotPolled);
+        }
+        let is_candidate = |operation: &Operation| matches!(operation, Operation::AddCandidate(_));
+        let candidates = busy.waiting.iter().filter(|(_, one)| is_candidate(one));
+        let candidates = candidates.count();
+        if is_candidate(operation) && candidates >= self.config.max_held_candidates {
+            return Err(Refused::TooManyCandidates);
+        }
+        let others = busy.waiting.len() - candidates;
+        if !is_candidate(operation) && others >= self.config.max_operations {
+            return Err(Refused::TooManyOperations);
+        }
+        Ok(())
     }
 }
 

@@ -6,7 +6,7 @@ use crate::signaling::{
     config::ForeignDescriptions,
     description::{Description, SdpType, Side},
     operation::{Attempt, Completed, Event, IceRestart, OperationError, OperationId},
-    slots::{CreatedOffer, Slots},
+    slots::{CreatedOffer, Slots, Worth},
     state::{Effect, Step},
 };
 use std::sync::Arc;
@@ -84,11 +84,18 @@ impl Signaling {
     /// The offer created last, if nothing has changed since.
     fn fitting_offer(&self) -> Option<&Arc<Description>> {
         let created = self.slots.created_offer()?;
-        let to_replace = self.rare.as_ref().map(|rare| &rare.to_replace);
-        let is_old =
-            |ufrag: &str| to_replace.is_some_and(|names| names.iter().any(|name| **name == *ufrag));
-        let fits =
-            created.changes == self.needed.changes && !created.description.ufrags().any(is_old);
+        let to_replace = self
+            .rare
+            .as_ref()
+            .map_or(&[][..], |rare| &rare.to_replace[..]);
+        let is_old = |ufrag: &str| {
+            to_replace
+                .binary_search_by(|old| (**old).cmp(ufrag))
+                .is_ok()
+        };
+        let fits = created.worth == Worth::Fresh
+            && created.changes == self.needed.changes
+            && !created.description.ufrags().any(is_old);
         fits.then_some(&created.description)
     }
 
@@ -142,6 +149,7 @@ impl Signaling {
                 self.slots.keep_offer(CreatedOffer {
                     description: Arc::clone(&description),
                     changes,
+                    worth: Worth::Fresh,
                 });
                 self.go_on(id, then, description, changes);
             }
