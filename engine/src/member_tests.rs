@@ -379,6 +379,29 @@ fn what_is_shown_as_checking_goes_where_the_transport_goes() {
     assert_eq!(story.peer.anomalies(), 0);
 }
 
+// req: R44
+#[test]
+fn only_a_restart_that_is_under_way_is_shown_as_checking() {
+    // Nothing will ever settle it.
+    let mut story = Story::connected(Profile::Article);
+    assert_eq!(
+        story.ice(Ice::Connected, IceReason::Restarted)[0],
+        "completed → connected"
+    );
+
+    // Another restart takes the place of the one that is shown, and finds no candidates of its own yet.
+    let mut story = Story::connected(Profile::Article);
+    story.hear(TransportInput::RestartBegan);
+    story.ice(Ice::Connected, IceReason::Restarted);
+    story.hear(TransportInput::RestartBegan);
+    assert_eq!(story.gathering(Gathering::New)[0], "gathers: new");
+    assert_eq!(
+        story.hear(TransportInput::RestartConfirmed)[0],
+        "checking → connected"
+    );
+    assert_eq!(story.peer.anomalies(), 0);
+}
+
 // What the agent reports counts: when it is really looking for a path again, no profile says otherwise.
 // req: R44
 #[test]

@@ -8,6 +8,7 @@ mod coming_up;
 mod going_down;
 mod leg;
 mod memory;
+mod replay;
 mod restarts;
 mod side;
 mod the_set;

@@ -2,7 +2,7 @@
 
 use floe::{
     ApiMisuse, Endpoint, EndpointConfig, Event, PeerConnection, PeerConnectionState, PeerEvent,
-    Profile, TransportConfig, TransportId, TransportOptions, TransportStates,
+    Profile, TransportConfig, TransportId, TransportInput, TransportOptions, TransportStates,
 };
 use floe_dtls::{self as dtls, HashAlgorithm, Identity, RemoteIdentity, Setup};
 use floe_ice::{self as ice, Candidate, FiveTuple, Initiation, Mode, Protocol, RemoteParameters};
@@ -16,6 +16,8 @@ pub(crate) struct Side {
     pub(crate) identity: Arc<Identity>,
     /// Every event of a transport, in order.
     pub(crate) transports: Vec<(TransportId, Event)>,
+    /// What the connection heard of them, and when.
+    pub(crate) heard: Vec<(Instant, TransportId, TransportInput)>,
     /// Every event of the connection, in order.
     pub(crate) told: Vec<PeerEvent>,
 }
@@ -40,6 +42,7 @@ impl Side {
             peer: PeerConnection::new(),
             identity,
             transports: Vec::new(),
+            heard: Vec::new(),
             told: Vec::new(),
         }
     }
@@ -209,6 +212,8 @@ impl Node for Side {
         while let Some((id, event)) = self.endpoint.poll_event() {
             self.assert_legal(id, &event);
             self.peer.handle_transport_event(now, id, &event);
+            let input = TransportInput::new(now, &event);
+            self.heard.extend(input.map(|input| (now, id, input)));
             self.transports.push((id, event));
         }
         self.told
