@@ -171,6 +171,7 @@ impl fmt::Display for Attempt {
 /// Why a command was not taken up. Nothing has changed by it.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Refused {
     /// `InvalidStateError`: the connection is closed.
     #[error("InvalidStateError: the connection is closed")]

@@ -36,6 +36,8 @@ mod saved;
 mod steps;
 
 #[cfg(feature = "serde")]
+pub(super) use saved::SavedEvent;
+#[cfg(feature = "serde")]
 pub use saved::{RestoreError, SavedSignaling};
 
 /// Signaling state, descriptions, operations and candidates of one connection.
@@ -467,8 +469,14 @@ impl Signaling {
         self.busy().events.push_back(event);
     }
 
-    fn tick(&mut self, now: Instant) {
+    /// The latest time seen.
+    pub(super) fn now(&self) -> Instant {
+        self.now
+    }
+
+    pub(super) fn tick(&mut self, now: Instant) -> Instant {
         self.now = self.now.max(now);
+        self.now
     }
 
     fn busy(&mut self) -> &mut Busy {

@@ -37,7 +37,7 @@ pub struct SavedSignaling {
 
 /// An [`Event`] that was not polled.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-enum SavedEvent {
+pub(in crate::signaling) enum SavedEvent {
     SignalingStateChange {
         from: SignalingState,
         to: SignalingState,
@@ -137,7 +137,7 @@ fn is_consistent(state: SignalingState, slots: &Slots) -> bool {
 }
 
 impl SavedEvent {
-    fn new(event: &Event, now: Instant) -> Self {
+    pub(in crate::signaling) fn new(event: &Event, now: Instant) -> Self {
         match event {
             Event::SignalingStateChange(Transition { from, to, step, at }) => {
                 Self::SignalingStateChange {
@@ -155,7 +155,7 @@ impl SavedEvent {
         }
     }
 
-    fn into_event(self, now: Instant) -> Event {
+    pub(in crate::signaling) fn into_event(self, now: Instant) -> Event {
         match self {
             Self::SignalingStateChange {
                 from,

@@ -19,6 +19,9 @@ pub struct Config {
     /// When an ICE restart is offered, or one of the peer's is applied, while candidates are still being gathered. Default:
     /// [`Gathering::Awaited`].
     pub gathering: Gathering,
+    /// How long a restart waits for gathering at most, for who never says that it is complete. Default: 5 s, at least 1 ms, at most
+    /// an hour.
+    pub gathering_timeout: Duration,
     /// The most messages of the peer that wait for an operation; what comes beyond is discarded and reported. Default: 256, at
     /// least 16.
     pub max_waiting: usize,
@@ -32,6 +35,7 @@ impl Default for Config {
             max_attempts: 3,
             offer_ids: OfferIds::Numbered,
             gathering: Gathering::Awaited,
+            gathering_timeout: Duration::from_secs(5),
             max_waiting: 256,
         }
     }
@@ -42,6 +46,9 @@ impl Config {
         if !(Self::SHORTEST..=Self::LONGEST).contains(&self.answer_timeout) {
             return Err(InvalidConfig::AnswerTimeout);
         }
+        if !(Self::NEXT..=Self::LONGEST).contains(&self.gathering_timeout) {
+            return Err(InvalidConfig::GatheringTimeout);
+        }
         if self.max_attempts == 0 {
             return Err(InvalidConfig::MaxAttempts);
         }
@@ -51,6 +58,7 @@ impl Config {
         Ok(())
     }
 
+    const NEXT: Duration = Duration::from_millis(1);
     const SHORTEST: Duration = Duration::from_secs(1);
     const LONGEST: Duration = Duration::from_secs(3600);
     const LEAST_WAITING: usize = 16;
@@ -78,7 +86,8 @@ pub enum OfferIds {
 /// What an ICE restart does while candidates are being gathered (N42).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Gathering {
-    /// It waits until gathering is complete, so that no generation's candidates are cut short.
+    /// It waits until gathering is complete, so that no generation's candidates are cut short; but no longer than
+    /// [`Config::gathering_timeout`].
     Awaited,
     /// It goes ahead, as in browsers.
     Interrupted,
@@ -91,6 +100,9 @@ pub enum InvalidConfig {
     /// [`Config::answer_timeout`]
     #[error("the answer time-out is not between a second and an hour")]
     AnswerTimeout,
+    /// [`Config::gathering_timeout`]
+    #[error("gathering is not waited for between a millisecond and an hour")]
+    GatheringTimeout,
     /// [`Config::max_attempts`]
     #[error("no attempt is allowed")]
     MaxAttempts,

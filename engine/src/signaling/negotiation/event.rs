@@ -229,6 +229,7 @@ impl fmt::Display for Failed {
 
 /// Why a negotiation failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum NegotiationError {
     /// An operation failed.

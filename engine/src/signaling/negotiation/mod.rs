@@ -42,6 +42,8 @@ mod event;
 mod glare;
 mod outcome;
 mod role;
+#[cfg(feature = "serde")]
+mod saved;
 mod turn;
 
 pub use config::{Config, Gathering, InvalidConfig, OfferIds, Unanswered};
@@ -50,6 +52,8 @@ pub use event::{
     Remedy, Transition,
 };
 pub use role::{Role, RoleClaim, RoleConflict};
+#[cfg(feature = "serde")]
+pub use saved::{RestoreError, SavedNegotiation};
 
 use crate::{
     IceGatheringState, PeerConnectionState,
@@ -79,12 +83,6 @@ pub struct Negotiation {
     ours: Option<OfferId>,
     /// The newest offer of the peer's that came.
     theirs: Option<OfferId>,
-    /// The description's operation that is under way.
-    operation: Option<OperationId>,
-    /// The peer's last description, if it was not taken: `ignoreOffer` of the W3C's example.
-    ignored: Option<Arc<Description>>,
-    /// The latest time that was told.
-    now: Instant,
     /// What is there only while something is under way.
     busy: Option<Box<Busy>>,
 }
@@ -97,6 +95,10 @@ const MAX_ACTIONS: usize = 64;
 
 #[derive(Debug, Default)]
 struct Busy {
+    /// The description's operation that is under way.
+    operation: Option<OperationId>,
+    /// The peer's last description, if it was not taken: `ignoreOffer` of the W3C's example.
+    ignored: Option<Arc<Description>>,
     /// Messages of the peer that wait for their turn.
     inbox: VecDeque<Message>,
     actions: VecDeque<Action>,
@@ -107,10 +109,13 @@ struct Busy {
     created: Option<Arc<Description>>,
     /// When the answer is overdue.
     deadline: Option<Instant>,
+    /// When a restart has waited long enough for gathering.
+    patience: Option<Instant>,
 }
 
 /// Whether `negotiationneeded` was fired and no offer begun since.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum Need {
     Met,
     Open,
@@ -118,6 +123,7 @@ enum Need {
 
 /// Whether media flows: only then a missing answer is the negotiation's own failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum Media {
     Connected,
     Not,
@@ -125,6 +131,7 @@ enum Media {
 
 /// Whether the signaling channel works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum Channel {
     Up,
     Down,
@@ -148,17 +155,17 @@ impl Negotiation {
     pub fn new(
         now: Instant,
         role: Role,
-        signaling: Signaling,
+        mut signaling: Signaling,
         config: Arc<Config>,
     ) -> Result<Self, InvalidConfig> {
         config.validate()?;
+        signaling.tick(now);
         Ok(Self {
             signaling,
             config,
             role,
             phase: Phase::Idle,
             need: Need::Met,
-            ignored: None,
             media: Media::Not,
             channel: Channel::Up,
             gathering: IceGatheringState::New,
@@ -166,8 +173,6 @@ impl Negotiation {
             untold: 0,
             ours: None,
             theirs: None,
-            operation: None,
-            now,
             busy: None,
         })
     }
@@ -308,8 +313,6 @@ impl Negotiation {
         let now = self.tick(now);
         self.signaling.close(now);
         self.phase = Phase::Closed;
-        self.operation = None;
-        self.ignored = None;
         self.busy = None;
     }
 
@@ -317,18 +320,30 @@ impl Negotiation {
     pub fn handle_timeout(&mut self, now: Instant) {
         let now = self.tick(now);
         self.signaling.handle_timeout(now);
-        if self.deadline().is_some_and(|deadline| deadline <= now) {
-            self.busy().deadline = None;
-            self.on_unanswered(now);
+        if let Some(busy) = self.busy.as_deref_mut() {
+            let is_due = |deadline: &mut Instant| *deadline <= now;
+            if busy.patience.take_if(is_due).is_some() {
+                self.gathering = IceGatheringState::New;
+            }
+            if busy.deadline.take_if(is_due).is_some() {
+                self.on_unanswered(now);
+            }
         }
         self.advance(now);
+        // What happened may have brought about another turn of the signaling machine, at once.
+        while self.signaling.poll_timeout().is_some() {
+            self.signaling.handle_timeout(now);
+            self.advance(now);
+        }
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is due.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let deadlines = [self.signaling.poll_timeout(), self.deadline()];
-        deadlines.into_iter().flatten().min()
+        let own = self.busy.as_deref();
+        let own = own.map(|busy| [busy.deadline, busy.patience]);
+        let own = own.into_iter().flatten().flatten();
+        own.chain(self.signaling.poll_timeout()).min()
     }
 
     /// What the caller must do next.
@@ -351,8 +366,15 @@ impl Negotiation {
     }
 
     fn tick(&mut self, now: Instant) -> Instant {
-        self.now = self.now.max(now);
-        self.now
+        self.signaling.tick(now)
+    }
+
+    fn operation(&self) -> Option<OperationId> {
+        self.busy.as_deref()?.operation
+    }
+
+    fn ignored(&self) -> Option<&Description> {
+        self.busy.as_deref()?.ignored.as_deref()
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -390,11 +412,14 @@ impl Negotiation {
 
 impl Busy {
     fn is_empty(&self) -> bool {
-        self.inbox.is_empty()
+        self.operation.is_none()
+            && self.ignored.is_none()
+            && self.inbox.is_empty()
             && self.actions.is_empty()
             && self.events.is_empty()
             && self.candidates.is_empty()
             && self.created.is_none()
             && self.deadline.is_none()
+            && self.patience.is_none()
     }
 }

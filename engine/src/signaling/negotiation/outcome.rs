@@ -12,12 +12,14 @@ impl Negotiation {
     pub(super) fn hear_signaling(&mut self, now: Instant) {
         while let Some(event) = self.signaling.poll_event() {
             match event {
-                signaling::Event::Done(operation) if self.operation == Some(operation) => {
-                    self.operation = None;
+                signaling::Event::Done(operation) if self.operation() == Some(operation) => {
+                    self.busy().operation = None;
                     self.on_done(now);
                 }
-                signaling::Event::Failed(operation, error) if self.operation == Some(operation) => {
-                    self.operation = None;
+                signaling::Event::Failed(operation, error)
+                    if self.operation() == Some(operation) =>
+                {
+                    self.busy().operation = None;
                     self.on_failed(now, error.into());
                 }
                 signaling::Event::Failed(_, error) => self.report_candidate(error.into()),
@@ -202,7 +204,7 @@ impl Negotiation {
             phase: self.phase,
             error,
             remedy,
-            at: self.now,
+            at: self.signaling.now(),
         }));
     }
 }

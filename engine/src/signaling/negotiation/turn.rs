@@ -18,10 +18,11 @@ impl Negotiation {
     /// Goes on until an operation is under way or nothing is to be done.
     pub(super) fn advance(&mut self, now: Instant) {
         self.hear_signaling(now);
-        while self.operation.is_none() && self.take_step(now) {
+        while self.operation().is_none() && self.take_step(now) {
             self.hear_signaling(now);
         }
         self.watch_answer(now);
+        self.watch_gathering(now);
         self.rest();
     }
 
@@ -55,7 +56,11 @@ impl Negotiation {
         self.need == Need::Open
             && self.attempts < self.config.max_attempts
             && self.signaling.state() == SignalingState::Stable
-            && !(self.signaling.is_restart_wanted() && self.restarts_wait())
+            && !self.own_restart_waits()
+    }
+
+    fn own_restart_waits(&self) -> bool {
+        self.signaling.is_restart_wanted() && self.restarts_wait()
     }
 
     fn restarts_wait(&self) -> bool {
@@ -98,15 +103,18 @@ impl Negotiation {
 
     /// The oldest message, unless it has to wait.
     fn next_message(&mut self) -> Option<Message> {
-        let front = self.busy.as_deref()?.inbox.front()?;
-        if let Message::Description(description) = front
-            && description.kind == SdpType::Offer
-            && self.restarts_wait()
-            && self.is_restart(description)
-        {
+        if self.their_restart_waits() {
             return None;
         }
-        self.busy().inbox.pop_front()
+        self.busy.as_deref_mut()?.inbox.pop_front()
+    }
+
+    fn their_restart_waits(&self) -> bool {
+        let front = self.busy.as_deref().and_then(|busy| busy.inbox.front());
+        let Some(Message::Description(description)) = front else {
+            return false;
+        };
+        description.kind == SdpType::Offer && self.restarts_wait() && self.is_restart(description)
     }
 
     /// Whether an offer of the peer's has new credentials for a section that there is.
@@ -152,7 +160,7 @@ impl Negotiation {
         };
         match glare::judge(self.role, self.moment(), freshness) {
             Verdict::Answer | Verdict::Yield | Verdict::Replace => {
-                self.ignored = None;
+                self.busy().ignored = None;
                 self.start(now, Phase::SettingOffer, Cause::Message, |machine| {
                     machine.signaling.set_remote_description(now, offer)
                 });
@@ -170,14 +178,14 @@ impl Negotiation {
         if self.phase != Phase::AwaitingAnswer || !fits {
             return self.discard(&answer, DiscardReason::NotAwaited);
         }
-        self.ignored = None;
+        self.busy().ignored = None;
         self.start(now, Phase::SettingAnswer, Cause::Message, |machine| {
             machine.signaling.set_remote_description(now, answer)
         });
     }
 
     fn add_candidate(&mut self, now: Instant, mut candidate: CandidateInit) {
-        if let Some(ignored) = &self.ignored
+        if let Some(ignored) = self.ignored()
             && candidate.ufrag.is_none()
         {
             let (mid, index) = (candidate.mid.as_deref(), candidate.line_index);
@@ -196,7 +204,7 @@ impl Negotiation {
 
     /// A candidate failed. That those of an ignored offer do is no news.
     pub(super) fn report_candidate(&mut self, error: NegotiationError) {
-        if self.ignored.is_none() {
+        if self.ignored().is_none() {
             self.report(Event::CandidateFailed(error));
         }
     }
@@ -207,7 +215,7 @@ impl Negotiation {
         if offer.offer_id == self.theirs {
             self.let_come_again();
         }
-        self.ignored = Some(offer);
+        self.busy().ignored = Some(offer);
     }
 
     /// The peer's newest offer was not answered, and will not be: if it comes again, it is new.
@@ -221,7 +229,7 @@ impl Negotiation {
             kind: description.kind,
             offer_id: description.offer_id,
             reason,
-            at: self.now,
+            at: self.signaling.now(),
         }));
     }
 
@@ -277,7 +285,7 @@ impl Negotiation {
     ) {
         self.enter(phase, cause);
         match command(self) {
-            Ok(operation) => self.operation = Some(operation),
+            Ok(operation) => self.busy().operation = Some(operation),
             Err(refused) => self.on_failed(now, refused.into()),
         }
     }
@@ -288,7 +296,7 @@ impl Negotiation {
             busy.deadline = None;
         }
         if from != to {
-            let at = self.now;
+            let at = self.signaling.now();
             self.tell(Event::PhaseChange(Transition {
                 from,
                 to,
@@ -368,6 +376,19 @@ impl Negotiation {
             }
         } else if self.deadline().is_none() {
             self.busy().deadline = Some(now + self.config.answer_timeout);
+        }
+    }
+
+    /// Who never says that gathering is complete does not keep a restart waiting for ever.
+    fn watch_gathering(&mut self, now: Instant) {
+        let waits = self.their_restart_waits()
+            || (self.need == Need::Open && self.phase == Phase::Idle && self.own_restart_waits());
+        if !waits {
+            if let Some(busy) = self.busy.as_deref_mut() {
+                busy.patience = None;
+            }
+        } else if self.busy().patience.is_none() {
+            self.busy().patience = Some(now + self.config.gathering_timeout);
         }
     }
 }

@@ -329,6 +329,13 @@ fn a_configuration_that_cannot_work_is_refused() {
         refused(|config| config.answer_timeout = ms(3_600_000)),
         None
     );
+    let patience = Some(InvalidConfig::GatheringTimeout);
+    assert_eq!(
+        refused(|config| config.gathering_timeout = ms(3_600_001)),
+        patience
+    );
+    assert_eq!(refused(|config| config.gathering_timeout = ms(0)), patience);
+    assert_eq!(refused(|config| config.gathering_timeout = ms(1)), None);
     assert_eq!(refused(|config| config.answer_timeout = ms(1000)), None);
     assert_eq!(
         refused(|config| config.max_attempts = 0),

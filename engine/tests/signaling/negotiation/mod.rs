@@ -6,4 +6,5 @@ mod failures;
 mod glare;
 mod model;
 mod restart;
+mod takeover;
 mod world;

@@ -17,7 +17,7 @@ use std::{
 
 /// What a side does by itself.
 #[derive(Clone, Copy, Debug)]
-enum Whim {
+pub(crate) enum Whim {
     Add(u8),
     Restart,
     Gathering(IceGatheringState),
@@ -33,11 +33,11 @@ fn whim() -> impl Strategy<Value = Whim> {
 }
 
 /// Who does what, and how long after the one before.
-fn whims() -> impl Strategy<Value = Vec<(usize, Whim, u64)>> {
+pub(crate) fn whims() -> impl Strategy<Value = Vec<(usize, Whim, u64)>> {
     prop::collection::vec((0..2_usize, whim(), 0..40_u64), 1..40)
 }
 
-fn follow(world: &mut World, who: usize, whim: Whim) {
+pub(crate) fn follow(world: &mut World, who: usize, whim: Whim) {
     let now = world.now();
     match whim {
         Whim::Add(track) => world.add_track(who, track),

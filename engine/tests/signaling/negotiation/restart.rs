@@ -304,7 +304,7 @@ fn a_restart_waits_for_gathering_to_complete() {
         let (before, offers) = (ufrags(&world), world.parties[who].offers());
         gathering(&mut world, who, Gathering);
         world.restart_ice(who);
-        world.run_for(ms(10_000));
+        world.run_for(ms(4_900));
         assert_eq!(world.parties[who].offers(), offers);
         assert_eq!(ufrags(&world), before);
         gathering(&mut world, who, Complete);
@@ -364,6 +364,37 @@ fn other_rounds_do_not_wait_for_gathering_and_by_policy_restarts_do_not_either()
     }
     world.restart_ice(POLITE);
     world.run();
+    world.assert_agreed();
+    assert_all_new(&before, &ufrags(&world));
+}
+
+// req: N42
+#[test]
+fn gathering_that_never_completes_is_waited_for_5_s() {
+    for who in [POLITE, IMPOLITE] {
+        for restarter in [who, 1 - who] {
+            let mut world = agreed();
+            let before = ufrags(&world);
+            gathering(&mut world, who, Gathering);
+            world.restart_ice(restarter);
+            world.run_for(ms(4_999));
+            assert_eq!(ufrags(&world), before);
+            gathering(&mut world, who, Gathering); // it is said again
+            world.run_for(ms(100));
+            world.assert_agreed();
+            assert_all_new(&before, &ufrags(&world));
+            assert_eq!(world.parties[who].machine.poll_timeout(), None);
+        }
+    }
+    let mut config = Config::default();
+    config.gathering_timeout = ms(1);
+    let mut world = World::with(&config);
+    world.add_track(POLITE, 1);
+    world.run();
+    let before = ufrags(&world);
+    gathering(&mut world, POLITE, Gathering);
+    world.restart_ice(POLITE);
+    world.run_for(ms(1000));
     world.assert_agreed();
     assert_all_new(&before, &ufrags(&world));
 }

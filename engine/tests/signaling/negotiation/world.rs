@@ -3,7 +3,7 @@
 
 use floe::signaling::{
     self, CandidateInit, Completed, Config as SignalingConfig, Description, Failure, Media,
-    SdpType, Side, Signaling, SignalingState,
+    OperationId, SdpType, Side, Signaling, SignalingState,
     negotiation::{Action, Config, Discarded, Event, Failed, Message, Negotiation, Phase, Role},
 };
 use sim::{Clock, Random};
@@ -78,6 +78,7 @@ pub(crate) struct World {
     /// Whether what is sent to a party arrives; what does not is kept.
     pub(crate) up: [bool; 2],
     pub(crate) order: Order,
+    config: Config,
 }
 
 impl Native {
@@ -195,6 +196,12 @@ impl Party {
             sent: Vec::new(),
             reconnects: 0,
         }
+    }
+
+    /// The operation that is being done, and its name.
+    pub(crate) fn under_way(&self) -> Option<(OperationId, &'static str)> {
+        let (_, action) = self.working.front()?;
+        Some((action.operation(), name_of(action)))
     }
 
     pub(crate) fn state(&self) -> SignalingState {
@@ -371,13 +378,13 @@ impl World {
     }
 
     pub(crate) fn with(config: &Config) -> Self {
-        let config = Arc::new(config.clone());
+        let shared = Arc::new(config.clone());
         let clock = Clock::new();
         let now = clock.now();
         Self {
             parties: [
-                Party::new(now, 'p', Role::Polite, &config),
-                Party::new(now, 'i', Role::Impolite, &config),
+                Party::new(now, 'p', Role::Polite, &shared),
+                Party::new(now, 'i', Role::Impolite, &shared),
             ],
             clock,
             random: Random::new(0),
@@ -387,6 +394,7 @@ impl World {
             jitter: false,
             up: [true; 2],
             order: Order::Kept,
+            config: config.clone(),
         }
     }
 
@@ -448,6 +456,27 @@ impl World {
             .machine
             .handle_local_candidate(now, candidate);
         self.settle();
+    }
+
+    /// This party's machine goes on elsewhere, as one that was saved and restored.
+    pub(crate) fn take_over(&mut self, who: usize) {
+        let now = self.now();
+        let config = Arc::new(self.config.clone());
+        let party = &mut self.parties[who];
+        let saved = serde_json::to_string(&party.machine.save(now)).expect("it is plain data");
+        let saved = serde_json::from_str(&saved).expect("it was written so");
+        party.machine =
+            Negotiation::restore(now, saved, Arc::default(), config).expect("it was saved so");
+        // What is being done already is asked for again.
+        while let Some(action) = party.machine.poll_action() {
+            match action {
+                Action::Signaling(action) => {
+                    let known = |(_, known): &(Instant, signaling::Action)| *known == action;
+                    assert!(party.working.iter().any(known), "{action:?}");
+                }
+                other => panic!("{other:?} was given out before"),
+            }
+        }
     }
 
     /// What is due now, for all.
