@@ -26,11 +26,6 @@ pub(crate) struct ForgeryBudget {
 }
 
 impl ForgeryBudget {
-    /// Reads something of what it will need.
-    pub(crate) fn glance(&self) -> bool {
-        self.window.is_some()
-    }
-
     /// Whether another message from there may still be verified.
     pub(crate) fn allows(&self, now: Moment, source: SocketAddr) -> bool {
         if !self.is_open(now) {

@@ -179,7 +179,7 @@ pub use event::{Event, GatheredGeneration};
 pub use filter::{Access, AddressFilter};
 pub use pacer::Pacer;
 pub use pair::{CandidatePair, PairId, PairState};
-pub use parameters::{LocalParameters, Parameters};
+pub use parameters::{ICE_CHARS, LocalParameters, Parameters};
 pub use priority::local_preferences;
 pub use revoked::Revoked;
 pub use rewrite::{AddressRewrite, Matches, Rewrite, host_candidates};

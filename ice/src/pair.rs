@@ -231,13 +231,10 @@ pub(crate) struct End {
 }
 
 impl Pair {
-    /// Reads something of what a request on it will need.
-    pub(crate) fn glance(&self) -> usize {
-        let counted = u64::from(self.counters.requests_received) as usize;
-        usize::from(self.answered.is_some())
-            + self.id.0.get() as usize
-            + self.state as usize
-            + counted
+    /// Reads something of what a check on it will need.
+    #[inline]
+    pub(crate) fn glance(&self) -> (bool, u8) {
+        (self.answered.is_some(), self.check_priority as u8)
     }
 
     /// A pair that has its name and our role from the checklist it is added to.

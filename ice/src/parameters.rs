@@ -18,8 +18,8 @@ const USERNAME_FRAGMENT_LENGTH: usize = 16;
 const PASSWORD_LENGTH: usize = 24;
 /// Room for our own credentials, those with a routable fragment too.
 const OURS: usize = 54;
-/// The 64 `ice-char`s.
-pub(crate) const ICE_CHARS: &[u8; 64] =
+/// The 64 `ice-char`s by their six bits: what username fragments and passwords that are sent are made of (RFC 8839 §5.4).
+pub const ICE_CHARS: &[u8; 64] =
     b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 /// A username fragment and its password. They are wiped when dropped, and the password is never printed.
@@ -95,9 +95,10 @@ impl Parameters {
         rest.is_some_and(|rest| rest.first() == Some(&b':'))
     }
 
-    /// Where what names us begins.
-    pub(crate) fn glance(&self) -> &[u8] {
-        self.credentials.as_bytes()
+    /// Whether they have no memory of their own.
+    #[inline]
+    pub(crate) fn are_in_place(&self) -> bool {
+        self.credentials.is_here()
     }
 
     /// The sender's fragment in a USERNAME (RFC 8445 §7.2.2), if it is we who are named before it.

@@ -42,9 +42,8 @@ impl Paths {
         self.0.iter().any(|known| known.mark() && *known == *path)
     }
 
-    /// Reads something of what it would compare.
-    pub(crate) fn glance(&self) -> usize {
-        self.0.last().map_or(0, |latest| usize::from(latest.mark()))
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     pub(crate) fn latest(&self) -> Option<FiveTuple> {

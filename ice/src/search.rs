@@ -82,11 +82,6 @@ impl Search {
     }
 
     /// To end some of them, if there are any.
-    /// Whether there is nothing to wait for.
-    pub(crate) fn is_over(&self) -> bool {
-        self.0.is_none()
-    }
-
     pub(crate) fn live(&mut self) -> Option<&mut Waits> {
         self.0.as_deref_mut()
     }

@@ -330,6 +330,12 @@ impl Responses {
         Ok(())
     }
 
+    /// Whether nothing waits in place.
+    #[inline]
+    pub(crate) fn are_idle(&self) -> bool {
+        self.next.is_none()
+    }
+
     /// Whether nothing waits, so that somebody who has proved nothing may be answered.
     pub(crate) fn are_empty(&self, passing: &Passing) -> bool {
         self.next.is_none() && passing.answers() == 0

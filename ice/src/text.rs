@@ -40,6 +40,11 @@ impl<const N: usize> Text<N> {
     }
 
     #[inline]
+    pub(crate) fn is_here(&self) -> bool {
+        matches!(self, Self::Here { .. })
+    }
+
+    #[inline]
     pub(crate) fn as_str(&self) -> &str {
         std::str::from_utf8(self.as_bytes()).expect("it was made of text")
     }

@@ -6,17 +6,16 @@
 //! transport there is called so is asked of itself. Other names (the application's own, of other shards, of transports that moved or
 //! restarted by themselves) are found by [`ufrags`](super::ufrags).
 
+use floe_ice::ICE_CHARS;
 use floe_stun::{RouteKey, TransactionId, TransactionIds};
 use std::{array, collections::BTreeSet, sync::Arc};
 
-/// `ice-char`s by their six bits (RFC 8839 §5.4).
-const CHARACTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-/// The other way round.
+/// The six bits of each character.
 const VALUES: [u8; 256] = {
     let mut values = [NONE; 256];
     let mut value = 0;
-    while value < CHARACTERS.len() {
-        values[CHARACTERS[value] as usize] = value as u8;
+    while value < ICE_CHARS.len() {
+        values[ICE_CHARS[value] as usize] = value as u8;
         value += 1;
     }
     values
@@ -88,7 +87,7 @@ impl Minter {
 
 fn four([a, b, c]: &[u8; 3]) -> [u8; 4] {
     let bits = u32::from_be_bytes([0, *a, *b, *c]);
-    [18, 12, 6, 0].map(|shift| CHARACTERS[(bits >> shift) as usize % CHARACTERS.len()])
+    [18, 12, 6, 0].map(|shift| ICE_CHARS[(bits >> shift) as usize % ICE_CHARS.len()])
 }
 
 fn three(values: [u8; 4]) -> [u8; 3] {
@@ -114,7 +113,7 @@ mod tests {
             let name = ours.mint(slot);
             assert_eq!(ours.slot_of(name.as_bytes()), Some(slot));
             read_by_them += u32::from(theirs.slot_of(name.as_bytes()) == Some(slot));
-            assert!(name.bytes().all(|byte| CHARACTERS.contains(&byte)));
+            assert!(name.bytes().all(|byte| ICE_CHARS.contains(&byte)));
             assert!(name.len() == LENGTH && seen.insert(name));
         }
         assert_eq!(read_by_them, 0);
@@ -131,7 +130,7 @@ mod tests {
         let mut minter = Minter::new(RouteKey::from_bytes([1; 16]), [1; 32]);
         let name = minter.mint(5);
         for place in 0..LENGTH {
-            for other in (0..=u8::MAX).filter(|byte| !CHARACTERS.contains(byte)) {
+            for other in (0..=u8::MAX).filter(|byte| !ICE_CHARS.contains(byte)) {
                 let mut bytes = name.clone().into_bytes();
                 bytes[place] = other;
                 assert_eq!(minter.slot_of(&bytes), None);

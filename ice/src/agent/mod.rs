@@ -12,6 +12,7 @@ mod validation;
 
 pub use commands::{RemoteParameters, Removal};
 
+use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -188,6 +189,7 @@ impl Agent {
         path: FiveTuple,
         message: &Message<'_>,
     ) -> Received {
+        black_box(self.glance());
         let now = self.shared.config.clock.moment(now);
         // What time alone has ended by now cannot be revived by what comes after.
         let due = self.deadline.is_some_and(|deadline| deadline <= now);
@@ -233,27 +235,24 @@ impl Agent {
         Some(&pair.path)
     }
 
-    /// Reads a little of all that a request on the path in use, and the answer to it, will need: for who has other things to do
-    /// while memory is waited for. What is read depends on nothing but where this agent is, so that all of it comes at once.
+    /// Reads a little of all that a check on the path in use, and the answer to it, will need. What is read depends on nothing but
+    /// where this agent is, so that of many agents, none of which is in the cache when its turn comes, all comes at once; and while
+    /// memory is waited for, there are other things to do.
     #[doc(hidden)]
     #[inline]
     pub fn glance(&self) -> impl Sized + use<> {
         let (shared, current) = (&self.shared, &self.current);
-        let first = |bytes: &[u8]| usize::from(bytes.first().copied().unwrap_or_default());
-        let mut read = usize::from(self.deadline.is_some()) + self.state as usize;
-        read += Arc::as_ptr(&shared.config) as usize + shared.tag as usize;
-        read += usize::from(shared.has_answer()) + shared.stats.glance();
-        read += first(current.local.glance()) + usize::from(current.local_key.is_sha1_only());
-        read += usize::from(current.budget.glance()) + usize::from(current.search.is_over());
-        read += usize::from(current.serial) + usize::from(current.failed.is_some());
-        if let Some(peer) = &current.peer {
-            read += first(peer.username_fragment.as_bytes());
-        }
-        if let Some(selected) = &current.selected {
-            read += usize::from(selected.consent.is_due());
-        }
-        read += current.paths.glance() + usize::from(current.checklist.under_way.is_empty());
-        read + current.checklist.pairs.first().map_or(0, Pair::glance)
+        (
+            (shared.stats.glance(), shared.responses.are_idle()),
+            (shared.tie_breaker as u8, shared.tag as u8),
+            (
+                current.local.are_in_place(),
+                current.local_key.is_sha1_only(),
+            ),
+            (current.peer.is_some(), current.selected.is_some()),
+            (current.paths.is_empty(), current.serial as u8),
+            current.checklist.pairs.first().map(Pair::glance),
+        )
     }
 
     fn drop(&mut self, reason: DropReason) -> Received {
@@ -361,6 +360,7 @@ impl Agent {
     pub fn handle_timeout(&mut self, now: Instant) {
         let now = self.shared.config.clock.moment(now);
         if self.deadline.is_some_and(|deadline| deadline <= now) {
+            black_box(self.glance());
             self.pass_time(now);
         }
     }

@@ -883,6 +883,9 @@ fn a_pair_whose_candidate_is_removed_stands_on_another_of_its_base() {
         CandidateType::ServerReflexive,
         "as the peer sees it"
     );
+    // Of the generation that a restart has not replaced yet, too.
+    solo.agent.restart(solo.now, None, None).unwrap();
+    assert_eq!(pair(&solo), before);
     let removal = solo.agent.remove_local_candidate(solo.now, public);
     assert_eq!(removal, Removal::Removed);
     let after = pair(&solo);
@@ -905,6 +908,14 @@ fn a_pair_whose_candidate_is_removed_stands_on_another_of_its_base() {
 #[test]
 fn a_candidate_that_finds_no_room_begins_nothing() {
     let mut config = Config::default();
+    config.max_local_candidates = 1;
+    let mut full = Solo::new(Mode::Full, Initiation::Responding, config.clone());
+    let twice = [0, 0].map(|_| {
+        full.agent
+            .add_local_candidate(full.now, Candidate::host(local()))
+            .unwrap()
+    });
+    assert_eq!(twice[0], twice[1], "what is known takes no room");
     config.max_local_candidates = 0;
     let mut solo = Solo::new(Mode::Full, Initiation::Responding, config);
     let refused = solo

@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use floe_ice::{
     Access, Candidate, Config, DropReason, FiveTuple, Initiation, Mode, Received, State,
 };
-use floe_stun::{AttributeType, Class, FingerprintStatus, Message, Method, TransactionId, Writer};
+use floe_stun::{
+    AttributeType, Class, FingerprintStatus, Message, Method, TransactionId, WriteError, Writer,
+};
 
 use crate::support::solo::{Check, Sent, Solo, in_a_call, in_a_call_with, local, remote};
 use crate::support::{address, ms, secs};
@@ -92,6 +94,36 @@ fn no_answer_is_longer_than_what_it_answers() {
         assert!(sent.iter().all(|answer| answer.bytes.len() <= len));
         let told: Vec<_> = sent.iter().map(refusal).collect();
         assert_eq!(told, expected, "{len}");
+    }
+}
+
+type End = fn(Writer<'_>) -> Result<usize, WriteError>;
+
+/// A request with this USERNAME, without MESSAGE-INTEGRITY, that ends so.
+fn unsigned(username: &str, end: End) -> Vec<u8> {
+    let mut buf = [0; 200];
+    let id = TransactionId::from_bytes([6; 12]);
+    let writer = Writer::request(&mut buf, Method::BINDING, id).username(username.as_bytes());
+    let len = end(writer);
+    buf[..len.unwrap()].to_vec()
+}
+
+// req: I41
+#[test]
+fn a_request_that_names_us_and_lacks_its_mac_is_told_and_one_that_is_not_ice_is_not() {
+    let end: [End; 2] = [|writer| writer.fingerprint(), |writer| writer.finish()];
+    let mut solo = in_a_call();
+    let ours = solo.agent.local_parameters().username_fragment().to_owned();
+    let table = [
+        (format!("{ours}:peer"), end[0], vec![400]),
+        (format!("{ours}:peer"), end[1], vec![]),
+        ("somebody:peer".to_owned(), end[0], vec![]),
+    ];
+    for (username, end, expected) in table {
+        solo.run_for(secs(1));
+        solo.take();
+        let _ = solo.receive(address(7, 7), &unsigned(&username, end));
+        assert_eq!(codes(&mut solo), expected, "{username}");
     }
 }
 
@@ -263,4 +295,19 @@ fn an_error_that_proves_nothing_ends_no_check() {
     assert_eq!(received, Received::Dropped(DropReason::MissingIntegrity));
     assert_eq!(solo.answer(&check), Received::Handled);
     assert_eq!(solo.agent.send_path().unwrap().remote, remote(0));
+}
+
+// req: I41
+#[test]
+fn a_stranger_of_another_family_than_all_before_is_given_no_place() {
+    let v6 = |n: u16| SocketAddr::from(([0x2001, 0xdb8, 0, 0, 0, 0, 0, n], 9));
+    let mut solo = in_a_call();
+    let bytes = forged(&solo.check());
+    let (path, now) = (FiveTuple::udp(v6(1), v6(2)), solo.now);
+    let mut buf = [0; 1200];
+    let allocations = allocation_counter::measure(|| {
+        let _ = solo.agent.handle_datagram(now, path, &bytes);
+        assert_eq!(solo.agent.poll_transmit(&mut buf), None);
+    });
+    assert_eq!(allocations.count_total, 0);
 }

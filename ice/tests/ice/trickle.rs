@@ -396,6 +396,7 @@ fn end_of_candidates_closes_its_own_fragment_only() {
         "the newest is meant"
     );
     assert_eq!(add(of("else", 8)), None);
+    assert_eq!(solo.agent.stats().candidates_ignored, 2);
 }
 
 /// A candidate that says whose it is.
@@ -506,6 +507,14 @@ fn of_many_early_ends_of_candidates_the_latest_are_held() {
     solo.end_of_candidates("peer");
     solo.meet();
     assert_eq!(solo.ends_ignored(), 100);
+    assert!(!solo.add(named("peer", 0)));
+    // Repeated, it is one.
+    let mut solo = Solo::new(Mode::Full, Initiation::Initiating, Config::default());
+    for fragment in ["peer", "old1", "old1", "old1", "old2", "old1", "old3"] {
+        solo.end_of_candidates(fragment);
+    }
+    solo.meet();
+    assert_eq!(solo.ends_ignored(), 3);
     assert!(!solo.add(named("peer", 0)));
     // Its own, pushed out by four others, is as if it had not been.
     let mut solo = Solo::new(Mode::Full, Initiation::Initiating, Config::default());
