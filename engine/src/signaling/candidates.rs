@@ -162,7 +162,8 @@ fn has(description: &Description, ufrag: &str) -> bool {
             .any(|media| fits(media.ufrag.as_deref()))
 }
 
-/// The fragments of one side's descriptions that were rolled back, replaced or ignored, the latest last.
+/// The fragments of one side's descriptions that were rolled back, replaced or ignored, the latest last. One that is in use again
+/// is asked for here by nobody.
 #[derive(Clone, Debug, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Gone(VecDeque<Box<str>>);
@@ -173,18 +174,11 @@ impl Gone {
     }
 
     pub(super) fn add(&mut self, ufrag: &str) {
-        if self.has(ufrag) {
-            return;
-        }
+        self.0.retain(|gone| **gone != *ufrag);
         if self.0.len() == GONE {
             self.0.pop_front();
         }
         self.0.push_back(ufrag.into());
-    }
-
-    /// Forgets those that are in use again.
-    pub(super) fn retain(&mut self, gone: impl Fn(&str) -> bool) {
-        self.0.retain(|ufrag| gone(ufrag));
     }
 }
 

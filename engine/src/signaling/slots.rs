@@ -133,7 +133,6 @@ impl Slots {
         if let Some(exchange) = &mut self.exchange {
             exchange.local = None;
             exchange.remote = None;
-            exchange.created_answer = None;
             if let Some(created) = &mut exchange.created_offer {
                 created.worth = Worth::RolledBack;
             }

@@ -198,6 +198,9 @@ fn what_waits_for_a_description_that_is_gone_is_dropped() {
 
     // One that is ignored takes its candidates with it, those that wait and those to come.
     party.signaling.ignore(party.now, &offer("r2"));
+    party.listen();
+    assert_eq!(party.signaling.held_candidates(Side::Remote), 0);
+    assert_eq!(dropped(&party, waiting), Some(CandidateDropped::Superseded));
     let after = arrives(&mut party, of("r2", "after it"));
     party.settle();
     assert_eq!(dropped(&party, waiting), Some(CandidateDropped::Superseded));
@@ -388,6 +391,19 @@ fn a_candidate_names_its_section() {
     }
     assert_eq!(party.applied().len(), 5);
     assert_eq!(party.signaling.candidate_drops().refused, 6);
+}
+
+#[test]
+fn a_section_may_be_new_or_say_nothing_of_its_generation() {
+    let mut party = Party::new();
+    party.exchange("r1");
+    let bundled = [Media::new("0").with_ufrag("r1"), Media::new("1")];
+    let more = Description::new(SdpType::Offer, "more").with_media(bundled);
+    party.srd(more).unwrap();
+    party.add(CandidateInit::new("c1", "1", "r1")).unwrap();
+    let unknown = party.add(CandidateInit::new("c2", "2", "r1"));
+    assert_eq!(unknown, Err(CandidateError::UnknownMid.into()));
+    assert_eq!(party.applied(), ["c1"]);
 }
 
 // req: W71

@@ -557,6 +557,18 @@ fn closing_is_not_told_and_ends_everything() {
 
 // req: W67
 #[test]
+fn closing_forgets_that_there_was_something_to_say() {
+    let mut party = Party::new();
+    party.signaling.negotiation_wanted(party.now);
+    assert!(party.signaling.poll_timeout().is_some());
+    party.signaling.close(party.now);
+    assert_eq!(party.signaling.poll_timeout(), None);
+    party.settle();
+    assert!(party.told.is_empty());
+}
+
+// req: W67
+#[test]
 fn the_state_is_looked_at_before_the_text() {
     let mut party = Party::new();
     party.refuses.push(("nonsense", Failure::SdpSyntax));
@@ -584,6 +596,12 @@ fn a_result_of_another_kind_is_not_taken() {
     let answer = Completed::Created(remote(SdpType::Answer, "an answer", "l1").into());
     assert!(party.complete(id, Ok(Completed::Done)).is_err());
     assert!(party.complete(id, Ok(answer)).is_err());
+    let next = party.signaling.create_answer(now).unwrap();
+    let theirs = Completed::Created(remote(SdpType::Offer, "an offer", "l1").into());
+    assert!(
+        party.complete(next, Ok(theirs)).is_err(),
+        "its turn has not come"
+    );
     assert!(party.act(), "it still waits for an offer");
     assert!(
         party.complete(id, Ok(Completed::Done)).is_err(),

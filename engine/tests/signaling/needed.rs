@@ -52,6 +52,10 @@ fn it_waits_for_an_empty_chain_and_for_stable() {
     for _ in 0..3 {
         party.signaling.negotiation_wanted(now);
     }
+    party
+        .signaling
+        .create_offer(now, IceRestart::IfWanted)
+        .unwrap();
     assert_eq!(party.signaling.poll_timeout(), None);
     party.settle();
     assert_eq!(party.times_needed(), 1);
@@ -227,7 +231,10 @@ fn a_restart_needs_something_to_restart() {
     assert!(!party.signaling.is_restart_wanted());
     assert_eq!(party.times_needed(), 0);
 
+    restart(&mut party);
+    assert!(party.signaling.is_restart_wanted());
     party.signaling.close(party.now);
+    assert!(!party.signaling.is_restart_wanted());
     restart(&mut party);
     assert!(!party.signaling.is_restart_wanted());
     assert!(!party.signaling.is_negotiation_needed());
@@ -310,6 +317,33 @@ fn a_restart_in_the_middle_of_our_exchange_takes_one_more() {
         assert_eq!(local_ufrag(&party), "local2");
         assert_eq!(party.times_needed(), 1);
     }
+}
+
+// req: W73
+#[test]
+fn a_restart_in_the_first_exchange_outlives_a_provisional_answer() {
+    let mut party = Party::new();
+    party.sld_implied().unwrap();
+    restart(&mut party);
+    party.srd(remote(SdpType::Pranswer, "half", "r1")).unwrap();
+    assert!(party.signaling.is_restart_wanted());
+    party.srd(remote(SdpType::Answer, "theirs", "r1")).unwrap();
+    assert!(party.signaling.is_restart_wanted());
+    assert_eq!(party.times_needed(), 1);
+}
+
+// req: W73
+#[test]
+fn an_offer_that_takes_the_place_of_one_brings_the_restart_with_it() {
+    let mut party = Party::new();
+    party.sld_implied().unwrap();
+    restart(&mut party);
+    party.sld_implied().unwrap();
+    assert_eq!(party.slots()[0], "offer offer 2");
+    party.srd(remote(SdpType::Answer, "theirs", "r1")).unwrap();
+    assert_eq!(local_ufrag(&party), "local2");
+    assert!(!party.signaling.is_restart_wanted());
+    assert_eq!(party.times_needed(), 0);
 }
 
 // req: W73

@@ -68,7 +68,7 @@ impl Signaling {
         })
     }
 
-    /// Which username fragments are gone with the descriptions that were there before, and which are in use again.
+    /// Which username fragments are gone with the descriptions that were there before.
     fn sort_names(&mut self, before: &Applied) {
         for (side, before) in Side::ALL.into_iter().zip(before) {
             let used = Ufrags::of(self.slots.applied(side));
@@ -76,9 +76,6 @@ impl Signaling {
                 if !used.has(ufrag) {
                     self.rare.get_or_insert_default().gone(side).add(ufrag);
                 }
-            }
-            if let Some(rare) = &mut self.rare {
-                rare.gone(side).retain(|ufrag| !used.has(ufrag));
             }
         }
     }

@@ -242,9 +242,8 @@ impl Signaling {
         if self.state == SignalingState::Closed {
             return;
         }
-        let used = Ufrags::of(self.slots.applied(Side::Remote));
-        for ufrag in description.ufrags().filter(|ufrag| !used.has(ufrag)) {
-            self.rare.get_or_insert_default().gone_remote.add(ufrag);
+        for ufrag in description.ufrags() {
+            self.rare().gone_remote.add(ufrag);
         }
         self.release_remote();
         self.advance();

@@ -163,7 +163,6 @@ impl Signaling {
                     Some(description) => self.run(id, Stage::apply(Side::Remote, description, 0)),
                     None => self.settle(id, Ok(())),
                 }
-                self.release();
             }
             (
                 Stage::Apply {
