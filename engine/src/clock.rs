@@ -46,6 +46,11 @@ impl Clock {
         self.latest.max(self.read(now))
     }
 
+    /// The latest time that anybody has said.
+    pub(crate) fn latest(&self) -> Time {
+        self.latest
+    }
+
     /// The same moment as the caller's.
     pub(crate) fn instant(&self, time: Time) -> Instant {
         self.base + time.since(Time::START)

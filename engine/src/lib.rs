@@ -200,6 +200,8 @@ mod peer_queue;
 #[cfg(feature = "signaling")]
 pub mod recovery;
 #[cfg(feature = "signaling")]
+pub mod session;
+#[cfg(feature = "signaling")]
 pub mod signaling;
 mod stats;
 pub mod steering;

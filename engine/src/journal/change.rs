@@ -3,7 +3,7 @@
 use crate::{
     Cause, IceConnectionState, IceGatheringState, PeerConnectionState, PeerEvent, TransportId,
     recovery::{self, Trigger},
-    signaling::{self, SignalingState, Step},
+    signaling::{self, SignalingState, Step, link, negotiation},
 };
 use floe_dtls as dtls;
 use floe_ice as ice;
@@ -31,6 +31,18 @@ pub enum Change {
         from: SignalingState,
         to: SignalingState,
         action: Step,
+    },
+    /// [`Negotiation`](crate::signaling::negotiation::Negotiation)
+    Negotiation {
+        from: negotiation::Phase,
+        to: negotiation::Phase,
+        cause: negotiation::Cause,
+    },
+    /// [`Link`](crate::signaling::Link)
+    Link {
+        from: link::LinkState,
+        to: link::LinkState,
+        cause: link::Cause,
     },
     /// RTCPeerConnection.connectionState
     Connection {
@@ -79,6 +91,10 @@ pub enum Machine {
     Recovery,
     /// [`Change::Signaling`]
     Signaling,
+    /// [`Change::Negotiation`]
+    Negotiation,
+    /// [`Change::Link`]
+    Link,
     /// [`Change::Connection`]
     Connection,
     /// [`Change::IceConnection`]
@@ -171,6 +187,10 @@ impl Change {
             Self::Signaling { from, to, action } => {
                 parts(Machine::Signaling, from, to, Some(action), None)
             }
+            Self::Negotiation { from, to, cause } => {
+                parts(Machine::Negotiation, from, to, None, Some(cause))
+            }
+            Self::Link { from, to, cause } => parts(Machine::Link, from, to, None, Some(cause)),
             Self::Connection { from, to, cause } => {
                 parts(Machine::Connection, from, to, None, Some(cause))
             }
@@ -230,6 +250,26 @@ impl From<signaling::Transition> for Change {
     }
 }
 
+impl From<negotiation::Transition> for Change {
+    fn from(change: negotiation::Transition) -> Self {
+        Self::Negotiation {
+            from: change.from,
+            to: change.to,
+            cause: change.cause,
+        }
+    }
+}
+
+impl From<link::Transition> for Change {
+    fn from(change: link::Transition) -> Self {
+        Self::Link {
+            from: change.from,
+            to: change.to,
+            cause: change.cause,
+        }
+    }
+}
+
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let parts = self.parts();
@@ -251,6 +291,8 @@ impl fmt::Display for Machine {
         match self {
             Self::Recovery => f.pad("recovery"),
             Self::Signaling => f.pad("signaling"),
+            Self::Negotiation => f.pad("negotiation"),
+            Self::Link => f.pad("link"),
             Self::Connection => f.pad("connection"),
             Self::IceConnection => f.pad("ICE connection"),
             Self::IceGathering => f.pad("ICE gathering"),

@@ -18,6 +18,7 @@
 //! | `alert` | a state has lasted too long: [`Alarm`] |
 //! | `drift` | recovery and the native connection disagree |
 //! | `stats` | a sample of the path, and recovery's state when it was taken |
+//! | `ended` | the session is over, and why |
 //! | `ignored` | a trigger that recovery's table ignores; in [`Detail::Debug`] only |
 //! | `input` | what was given to the machine; in [`Detail::Debug`] only. From these a session can be [replayed](Log::replay) |
 //!

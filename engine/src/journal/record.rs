@@ -3,6 +3,7 @@
 use super::{Alarm, Change, CorrelationId, Seconds};
 use crate::{
     Anomaly, PeerConnectionState, PeerEvent, TransportId,
+    close::{CloseReason, DisconnectReason},
     recovery::{self, Drift, State, StatsSample, Trigger},
 };
 use std::{fmt, time::Duration};
@@ -63,6 +64,13 @@ pub enum Record<I = ()> {
         /// The trigger.
         action: Trigger,
     },
+    /// The session is over.
+    Ended {
+        /// Why, for the log: `None` if the other side decided it.
+        close_reason: Option<CloseReason>,
+        /// Why, in public.
+        disconnect_reason: DisconnectReason,
+    },
     /// What was given to the machine.
     Input {
         /// It.
@@ -92,6 +100,13 @@ impl<I> Record<I> {
             Self::Drift { fsm, native } => Record::Drift { fsm, native },
             Self::Stats { state, sample } => Record::Stats { state, sample },
             Self::Ignored { state, action } => Record::Ignored { state, action },
+            Self::Ended {
+                close_reason,
+                disconnect_reason,
+            } => Record::Ended {
+                close_reason,
+                disconnect_reason,
+            },
         }
     }
 }
@@ -146,6 +161,14 @@ impl<I> fmt::Display for Record<I> {
             Self::Drift { fsm, native } => write!(f, "drift: fsm={fsm} native={native}"),
             Self::Stats { state, sample } => write!(f, "stats while {state}: {sample}"),
             Self::Ignored { state, action } => write!(f, "ignored {action} in {state}"),
+            Self::Ended {
+                close_reason: Some(reason),
+                disconnect_reason,
+            } => write!(f, "ended: {disconnect_reason}, {reason}"),
+            Self::Ended {
+                close_reason: None,
+                disconnect_reason,
+            } => write!(f, "ended: {disconnect_reason}"),
             Self::Input { .. } => f.write_str("input"),
         }
     }

@@ -26,6 +26,7 @@ pub(super) fn emit<I>(session: CorrelationId, at: Duration, record: &Record<I>) 
         Record::Alert { .. } | Record::Drift { .. } | Record::Refused { .. } => {
             warn!(target: TARGET, %session, %at, "{record}");
         }
+        Record::Ended { .. } => info!(target: TARGET, %session, %at, "{record}"),
         Record::Stats { .. } | Record::Ignored { .. } | Record::Input { .. } => {
             debug!(target: TARGET, %session, %at, "{record}");
         }

@@ -247,6 +247,23 @@ impl Recovery {
         self.events.pop()
     }
 
+    /// Whether the offer of a restart is awaited: it has not left yet.
+    #[must_use]
+    pub fn is_offer_due(&self) -> bool {
+        self.phase == Phase::OfferDue
+    }
+
+    /// `now`, or the latest time seen if that is later. Nothing is done for it.
+    pub(crate) fn see(&mut self, now: Instant) -> Instant {
+        let seen = self.clock.see(now);
+        self.clock.instant(seen)
+    }
+
+    /// The latest time seen.
+    pub(crate) fn now(&self) -> Instant {
+        self.clock.instant(self.clock.latest())
+    }
+
     /// Where the session stands.
     #[must_use]
     pub fn state(&self) -> State {

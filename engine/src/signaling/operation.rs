@@ -89,6 +89,8 @@ impl Action {
 
 /// How an [`Action`] ended well.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 pub enum Completed {
     /// It is done.
     Done,

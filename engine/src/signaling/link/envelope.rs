@@ -50,6 +50,23 @@ pub enum Body<M> {
 }
 
 impl<M> Envelope<M> {
+    /// The same envelope with the message in another form, such as that of the wire.
+    pub fn map<N>(self, form: impl FnOnce(M) -> N) -> Envelope<N> {
+        let Self { session, ack, body } = self;
+        let body = match body {
+            Body::Message { id, payload } => Body::Message {
+                id,
+                payload: form(payload),
+            },
+            Body::Open { channel } => Body::Open { channel },
+            Body::Resume { channel } => Body::Resume { channel },
+            Body::Welcome { channel } => Body::Welcome { channel },
+            Body::Ack => Body::Ack,
+            Body::Leave(leave) => Body::Leave(leave),
+        };
+        Envelope { session, ack, body }
+    }
+
     /// The answer to a resume of a session that is unknown or over: begin anew.
     #[must_use]
     pub fn refusal(session: SessionId) -> Self {

@@ -6,7 +6,6 @@ use std::{fmt, sync::Arc, time::Instant};
 /// What two negotiations say to each other. Carried by the signaling channel, in order and each once.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[non_exhaustive]
 pub enum Message {
     /// An offer or an answer.
     Description(Arc<Description>),
