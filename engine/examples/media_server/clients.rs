@@ -362,6 +362,7 @@ fn offer(
 ) -> Result<String, String> {
     let local = Local {
         session_id: random_u64() >> 2,
+        session_version: 1,
         parameters: transport.ice().local_parameters(),
         mode: Mode::Full,
         options: transport.ice().ice_options(),

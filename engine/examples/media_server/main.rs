@@ -13,7 +13,10 @@
 //! | `sessions`, `session` | floe's `Endpoint` with a `PeerConnection` beside each transport |
 //! | `server` | the handle by which HTTP reaches that task |
 //! | `whip` | HTTP: WHIP's rules (RFC 9725), the page, `/sessions` |
+//! | `signal` | the WebSocket beside it, for calls |
+//! | `traffic` | what comes over a transport: counted, or carried back |
 //! | `sdp` | offers into facts, facts into answers, fragments |
+//! | `calls`, `call`, `legs` | floe's `Session`: offers of either side over a WebSocket, transports that come and go |
 //! | `data_channel` | SCTP in DTLS, by `sctp-proto`: an echo |
 //! | `key_log` | DTLS secrets into a file, for Wireshark |
 //! | `view` | the JSON of `/sessions` |
@@ -31,15 +34,20 @@
 //!
 //! What it does not do: SRTP (media is counted, not decrypted), TLS, authorization, several threads.
 
+mod call;
+mod calls;
 mod clients;
 mod data_channel;
 mod key_log;
+mod legs;
 mod net;
 mod options;
 mod sdp;
 mod server;
 mod session;
 mod sessions;
+mod signal;
+mod traffic;
 mod view;
 mod whip;
 

@@ -4,7 +4,9 @@
 //! that carries the BUNDLE-tag, media level over session level (RFC 9143 §7.1, RFC 9429 §5.8); an answer mirrors the offer's sections
 //! (RFC 3264 §6) and is all or nothing (RFC 9725 §4.4.3); a fragment (RFC 8840 §9) trickles candidates or restarts ICE.
 //!
-//! Left out: header extensions, simulcast, renegotiation. No text of an offer is ever logged.
+//! A call (`sdp/call.rs`) has offers of either side, again and again, and sections with transports of their own.
+//!
+//! Left out: header extensions, simulcast. No text of an offer is ever logged.
 
 use floe_dtls::{CertificateFingerprint, FingerprintSet, Setup};
 use floe_ice::{Candidate, Mode, Parameters, Protocol};
@@ -16,9 +18,11 @@ use webrtc_sdp::media_type::{SdpMedia, SdpMediaValue, SdpProtocolValue};
 use webrtc_sdp::{SdpSession, parse_sdp, parse_sdp_line};
 
 mod answer;
+mod call;
 mod fragment;
 
 pub(crate) use answer::{Answer, Local, offer};
+pub(crate) use call::{CallDescription, Kind, Sections};
 pub(crate) use fragment::{Fragment, Generation, fragment};
 
 /// Why a description is refused. One sentence, made for the other side to read.
@@ -75,13 +79,13 @@ impl Description {
     /// [`Refusal::Malformed`] when it is no SDP, [`Refusal::Unsupported`] when its sections do not share one BUNDLE transport or no
     /// identity is given for it.
     pub(crate) fn parse(text: &str) -> Result<Self, Refusal> {
-        let text = tidy(text);
-        check_media_lines(&text)?;
-        let session = parse_sdp(&text, false).map_err(|error| malformed(describe(&error)))?;
-        if session.media.is_empty() {
-            return Err(unsupported("no m= section"));
-        }
+        let session = parse_session(text)?;
         let bundle = bundle_group(&session)?;
+        if bundle.is_empty() {
+            return Err(unsupported(
+                "no a=group:BUNDLE: one bundled transport is required",
+            ));
+        }
         let tagged = tagged_section(&session, &bundle)?;
         check_sections(&session, &bundle)?;
         let facts = Facts::read(&session, &session.media[tagged])?;
@@ -146,6 +150,17 @@ impl Facts {
             setup: setup(attribute(session, section, SdpAttributeType::Setup))?,
             candidates: Candidates::read(&session.attribute, section.get_attributes()),
         })
+    }
+}
+
+/// What both kinds of description begin with.
+fn parse_session(text: &str) -> Result<SdpSession, Refusal> {
+    let text = tidy(text);
+    check_media_lines(&text)?;
+    let session = parse_sdp(&text, false).map_err(|error| malformed(describe(&error)))?;
+    match session.media.is_empty() {
+        true => Err(unsupported("no m= section")),
+        false => Ok(session),
     }
 }
 
@@ -218,10 +233,8 @@ fn bundle_group(session: &SdpSession) -> Result<Vec<String>, Refusal> {
             _ => None,
         });
     match groups.collect::<Vec<_>>().as_slice() {
-        [tags] if !tags.is_empty() => Ok((*tags).clone()),
-        [] | [_] => Err(unsupported(
-            "no a=group:BUNDLE: one bundled transport is required",
-        )),
+        [] => Ok(Vec::new()),
+        [tags] => Ok((*tags).clone()),
         _ => Err(unsupported("more than one BUNDLE group")),
     }
 }
@@ -238,8 +251,18 @@ fn tagged_section(session: &SdpSession, bundle: &[String]) -> Result<usize, Refu
     Ok(section)
 }
 
-/// Every section but a rejected one is in the group and, with RTP, multiplexes RTCP (RFC 9725 §4.4.1).
+/// Every section but a rejected one is in the group (RFC 9725 §4.4.1).
 fn check_sections(session: &SdpSession, bundle: &[String]) -> Result<(), Refusal> {
+    check_names(session, bundle)?;
+    let outside = |section: &SdpMedia| !bundle.iter().any(|tag| Some(tag.as_str()) == mid(section));
+    match session.media.iter().any(|s| !is_rejected(s) && outside(s)) {
+        true => Err(unsupported("a section is outside the BUNDLE group")),
+        false => Ok(()),
+    }
+}
+
+/// Every section has a name of its own and, with RTP, multiplexes RTCP; the group names sections that are there.
+fn check_names(session: &SdpSession, bundle: &[String]) -> Result<(), Refusal> {
     let mut seen = Vec::new();
     for section in session.media.iter() {
         let Some(mid) = mid(section) else {
@@ -249,13 +272,11 @@ fn check_sections(session: &SdpSession, bundle: &[String]) -> Result<(), Refusal
             return Err(malformed("two sections have the same a=mid"));
         }
         seen.push(mid);
-        if is_rejected(section) {
-            continue;
-        }
-        if !bundle.iter().any(|tag| tag == mid) {
-            return Err(unsupported("a section is outside the BUNDLE group"));
-        }
-        if is_rtp(section) && section.get_attribute(SdpAttributeType::RtcpMux).is_none() {
+        let takes_part = !is_rejected(section);
+        if takes_part
+            && is_rtp(section)
+            && section.get_attribute(SdpAttributeType::RtcpMux).is_none()
+        {
             return Err(unsupported("a section without a=rtcp-mux"));
         }
     }

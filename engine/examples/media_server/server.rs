@@ -38,11 +38,31 @@ pub(crate) enum Command {
     Overview {
         reply: Reply<Overview>,
     },
+    /// A WebSocket is open; frames for it go into `sender`.
+    OpenChannel {
+        sender: mpsc::Sender<String>,
+        reply: Reply<Channel>,
+    },
+    /// A frame of a WebSocket.
+    Hear {
+        channel: Channel,
+        frame: String,
+        reply: Reply<()>,
+    },
+    /// A WebSocket is gone.
+    CloseChannel {
+        channel: Channel,
+        reply: Reply<()>,
+    },
     /// Ends every session with close_notify; nothing is accepted any more.
     Close {
         reply: Reply<usize>,
     },
 }
+
+/// Names one WebSocket, for ever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Channel(pub(crate) u64);
 
 /// Where the answer goes; whoever asked may have gone away meanwhile.
 pub(crate) type Reply<T> = oneshot::Sender<T>;
@@ -233,6 +253,28 @@ impl Server {
 
     pub(crate) async fn overview(&self) -> Result<Overview, Rejection> {
         self.ask(|reply| Command::Overview { reply }).await
+    }
+
+    pub(crate) async fn open_channel(
+        &self,
+        sender: mpsc::Sender<String>,
+    ) -> Result<Channel, Rejection> {
+        self.ask(|reply| Command::OpenChannel { sender, reply })
+            .await
+    }
+
+    pub(crate) async fn hear(&self, channel: Channel, frame: String) -> Result<(), Rejection> {
+        self.ask(|reply| Command::Hear {
+            channel,
+            frame,
+            reply,
+        })
+        .await
+    }
+
+    pub(crate) async fn close_channel(&self, channel: Channel) -> Result<(), Rejection> {
+        self.ask(|reply| Command::CloseChannel { channel, reply })
+            .await
     }
 
     /// Ends every session; tells how many there were.

@@ -9,10 +9,10 @@ use floe::{
 };
 use floe_ice::{CandidatePair, Mode, Parameters, Role};
 
-use crate::data_channel::DataChannels;
 use crate::sdp::TransportName;
 use crate::server::{EntityTag, SessionKey};
-use crate::view::{DataView, MediaView, PairView, SessionView, Timeline, milliseconds};
+use crate::traffic::Traffic;
+use crate::view::{PairView, SessionView, Timeline, milliseconds};
 
 /// A session that lives.
 #[derive(Debug)]
@@ -29,10 +29,7 @@ pub(crate) struct Session {
     pub(crate) remote: Parameters,
     /// Those of the generation that a restart not yet confirmed would go back to.
     confirmed_remote: Option<Parameters>,
-    pub(crate) media: MediaView,
-    pub(crate) channels: DataChannels,
-    records: u64,
-    record_bytes: u64,
+    pub(crate) traffic: Traffic,
     pub(crate) restarts: u32,
     /// Set while there is no connection: when to give up.
     pub(crate) expires: Option<Instant>,
@@ -61,10 +58,7 @@ impl Session {
             entity_tag: EntityTag::random(),
             remote: beginning.remote,
             confirmed_remote: None,
-            media: MediaView::default(),
-            channels: DataChannels::accepting(),
-            records: 0,
-            record_bytes: 0,
+            traffic: Traffic::new(),
             restarts: 0,
             expires: Some(now + expiry),
             peer,
@@ -185,22 +179,6 @@ impl Session {
         self.timeline.note(now, "ice_restart", "asked for");
     }
 
-    /// Takes the plaintext of one DTLS record.
-    pub(crate) fn handle_record(&mut self, now: Instant, plaintext: &[u8]) {
-        self.records += 1;
-        self.record_bytes += plaintext.len() as u64;
-        self.channels.handle_packet(now, plaintext);
-    }
-
-    fn data(&self) -> DataView {
-        DataView {
-            channels: self.channels.opened(),
-            messages: self.channels.messages(),
-            records: self.records,
-            bytes: self.record_bytes,
-        }
-    }
-
     /// The session as it is, or as it was when it ended.
     pub(crate) fn view(&self, now: Instant, transport: &Transport) -> SessionView {
         let (ice, dtls) = (transport.ice(), transport.dtls());
@@ -227,8 +205,8 @@ impl Session {
             group: dtls.group().map(|group| group.to_string()),
             srtp_profile: dtls.srtp_profile().map(|profile| profile.to_string()),
             drops: drops(transport),
-            media: self.media,
-            data: self.data(),
+            media: self.traffic.media(),
+            data: self.traffic.data(),
             end_reason: None,
             explain: self.peer.explain().to_string(),
             timeline: self.timeline.entries(),
@@ -263,7 +241,7 @@ impl Session {
     }
 }
 
-fn pair_view(pair: &CandidatePair) -> PairView {
+pub(crate) fn pair_view(pair: &CandidatePair) -> PairView {
     PairView {
         local: pair.path.local.to_string(),
         local_type: pair.local.to_string(),
@@ -272,14 +250,14 @@ fn pair_view(pair: &CandidatePair) -> PairView {
     }
 }
 
-fn role_name(role: Role) -> &'static str {
+pub(crate) fn role_name(role: Role) -> &'static str {
     match role {
         Role::Controlling => "controlling",
         Role::Controlled => "controlled",
     }
 }
 
-fn side_name(side: floe_dtls::Side) -> &'static str {
+pub(crate) fn side_name(side: floe_dtls::Side) -> &'static str {
     match side {
         floe_dtls::Side::Client => "client",
         floe_dtls::Side::Server => "server",

@@ -21,10 +21,13 @@ use floe_ice::{
     Agent, Candidate, FiveTuple, Initiation, Mode, Parameters, RemoteParameters, Transmit,
 };
 
+use crate::calls::Calls;
+use crate::legs::Net;
 use crate::net::Machine;
 use crate::sdp::{self, Answer, Candidates, Description, Fragment, Generation, Local};
 use crate::server::{Command, Created, IfMatch, Patched, Rejection, SessionKey, random_u64};
 use crate::session::{Beginning, Session, mode_name};
+use crate::traffic::Traffic;
 use crate::view::{Overview, ServerView, SessionView};
 
 /// Ended sessions still shown.
@@ -54,6 +57,7 @@ pub(crate) struct Settings {
 pub(crate) struct Sessions {
     settings: Settings,
     endpoint: Endpoint,
+    calls: Calls,
     live: HashMap<TransportId, Session>,
     keys: HashMap<SessionKey, TransportId>,
     /// Newest first.
@@ -80,6 +84,7 @@ impl Sessions {
         Self {
             endpoint: Endpoint::new(settings.endpoint.clone()),
             settings,
+            calls: Calls::new(),
             live: HashMap::new(),
             keys: HashMap::new(),
             ended: VecDeque::new(),
@@ -145,6 +150,7 @@ impl Sessions {
         let ice = self.ice(transport)?;
         let local = Local {
             session_id: random_u64() >> 2,
+            session_version: 1,
             parameters: ice.local_parameters(),
             options: ice.ice_options(),
             pacing: ice.ice_pacing(),
@@ -192,6 +198,24 @@ impl Sessions {
             return Err(error);
         }
         Ok(transport)
+    }
+
+    /// The calls, and what they need.
+    fn with_calls(&mut self, now: Instant) -> (Net<'_>, &mut Calls) {
+        let net = Net {
+            now,
+            endpoint: &mut self.endpoint,
+            settings: &self.settings,
+        };
+        (net, &mut self.calls)
+    }
+
+    /// What comes over a transport, whoever has it.
+    fn traffic(&mut self, id: TransportId) -> Option<&mut Traffic> {
+        match self.live.get_mut(&id) {
+            Some(session) => Some(&mut session.traffic),
+            None => self.calls.traffic(id),
+        }
     }
 
     fn ice(&self, transport: TransportId) -> Result<&Agent, Rejection> {
@@ -295,6 +319,8 @@ impl Sessions {
     fn drain_events(&mut self, now: Instant) {
         while let Some((id, event)) = self.endpoint.poll_event() {
             let Some(session) = self.live.get_mut(&id) else {
+                let (mut net, calls) = self.with_calls(now);
+                calls.handle_event(&mut net, id, &event);
                 continue;
             };
             session.handle_event(now, &event, self.settings.expiry);
@@ -316,39 +342,35 @@ impl Sessions {
         for id in expired {
             self.end(now, id, "expired without a connection");
         }
-        self.next_sweep = (!self.live.is_empty()).then(|| now + SWEEP);
+        let (mut net, calls) = self.with_calls(now);
+        calls.sweep(&mut net);
+        let is_idle = self.live.is_empty() && self.calls.is_empty();
+        self.next_sweep = (!is_idle).then(|| now + SWEEP);
     }
 
     /// After a session's data channels had something to do.
     fn note_channels(&mut self, id: TransportId) {
-        let Some(session) = self.live.get(&id) else {
+        let Some(traffic) = self.traffic(id) else {
             return;
         };
-        self.next_channel_timeout = session
-            .channels
-            .poll_timeout()
-            .into_iter()
-            .chain(self.next_channel_timeout)
-            .min();
-        if session.channels.has_packets() {
+        let timeout = traffic.channels.poll_timeout();
+        let has_packets = traffic.channels.has_packets();
+        self.next_channel_timeout = timeout.into_iter().chain(self.next_channel_timeout).min();
+        if has_packets {
             self.talking.push_back(id);
         }
     }
 
     fn channel_timeouts(&mut self, now: Instant) {
         self.next_channel_timeout = None;
-        let due = |session: &&Session| session.channels.poll_timeout().is_some();
-        let ids: Vec<TransportId> = self
-            .live
-            .values()
-            .filter(due)
-            .map(|session| session.transport)
-            .collect();
+        let ids: Vec<TransportId> = self.live.keys().copied().chain(self.calls.ids()).collect();
         for id in ids {
-            if let Some(session) = self.live.get_mut(&id) {
-                session.channels.handle_timeout(now);
+            if let Some(traffic) = self.traffic(id)
+                && traffic.channels.poll_timeout().is_some()
+            {
+                traffic.channels.handle_timeout(now);
+                self.note_channels(id);
             }
-            self.note_channels(id);
         }
     }
 
@@ -356,9 +378,8 @@ impl Sessions {
     fn poll_channels(&mut self, buf: &mut [u8]) -> Option<Transmit> {
         while let Some(id) = self.talking.front().copied() {
             let packet = self
-                .live
-                .get_mut(&id)
-                .and_then(|session| session.channels.poll_packet());
+                .traffic(id)
+                .and_then(|traffic| traffic.channels.poll_packet());
             let Some(packet) = packet else {
                 self.talking.pop_front();
                 continue;
@@ -391,6 +412,7 @@ impl Sessions {
                 created: self.created,
             },
             sessions: views.chain(self.ended.iter().cloned()).collect(),
+            calls: self.calls.views(now, &self.endpoint),
         }
     }
 
@@ -399,8 +421,10 @@ impl Sessions {
         for id in &all {
             self.end(now, *id, "the server was closed");
         }
+        let (mut net, calls) = self.with_calls(now);
+        let ended = all.len() + calls.close(&mut net);
         self.life = Life::Closing;
-        all.len()
+        ended
     }
 }
 
@@ -417,7 +441,7 @@ pub(crate) fn seal(
         .ok()
 }
 
-fn add_local_candidates(
+pub(crate) fn add_local_candidates(
     transport: &mut Transport,
     now: Instant,
     candidates: Vec<Candidate>,
@@ -431,7 +455,7 @@ fn add_local_candidates(
 
 /// A candidate that the agent has no use for is left out: the others still count (RFC 9725 §4.3.2). Their end is that of the
 /// generation whose `ice-ufrag` stands with it (RFC 8840 §9).
-fn add_remote_candidates(
+pub(crate) fn add_remote_candidates(
     transport: &mut Transport,
     now: Instant,
     candidates: Candidates,
@@ -459,16 +483,14 @@ impl Machine for Sessions {
             received,
         } = self.endpoint.handle_datagram(now, path, rest)
         {
-            let session = self.live.get_mut(&transport);
-            match (received, session) {
-                (Received::Data { range, rest: next }, Some(session)) => {
-                    session.handle_record(now, &rest[range]);
+            match (received, self.traffic(transport)) {
+                (Received::Data { range, rest: next }, Some(traffic)) => {
+                    traffic.handle_record(now, &rest[range]);
                     self.note_channels(transport);
                     rest = &mut rest[next];
                 }
-                (Received::Media(_), Some(session)) => {
-                    session.media.datagrams += 1;
-                    session.media.bytes += rest.len() as u64;
+                (Received::Media(_), Some(traffic)) => {
+                    traffic.handle_media(rest);
                     break;
                 }
                 _ => break,
@@ -490,6 +512,8 @@ impl Machine for Sessions {
         if self.next_sweep.is_some_and(|at| at <= now) {
             self.sweep(now);
         }
+        let (mut net, calls) = self.with_calls(now);
+        calls.handle_timeout(&mut net);
     }
 
     fn handle_command(&mut self, now: Instant, command: Command) {
@@ -514,6 +538,24 @@ impl Machine for Sessions {
                 let transport = self.session(key).map(|session| session.transport);
                 drop(reply.send(transport.map(|id| self.end(now, id, "ended by DELETE"))));
             }
+            Command::OpenChannel { sender, reply } => {
+                self.next_sweep.get_or_insert(now + SWEEP);
+                let _ = reply.send(self.calls.open_channel(sender));
+            }
+            Command::Hear {
+                channel,
+                frame,
+                reply,
+            } => {
+                let (mut net, calls) = self.with_calls(now);
+                calls.hear(&mut net, channel, &frame);
+                let _ = reply.send(());
+            }
+            Command::CloseChannel { channel, reply } => {
+                let (mut net, calls) = self.with_calls(now);
+                calls.close_channel(&mut net, channel);
+                let _ = reply.send(());
+            }
             Command::Overview { reply } => drop(reply.send(self.overview(now))),
             Command::Close { reply } => drop(reply.send(self.close(now))),
         }
@@ -532,6 +574,7 @@ impl Machine for Sessions {
             .into_iter()
             .chain(self.next_sweep)
             .chain(self.next_channel_timeout)
+            .chain(self.calls.poll_timeout())
             .min()
     }
 

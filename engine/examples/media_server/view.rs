@@ -21,6 +21,57 @@ const TIMELINE: usize = 200;
 pub(crate) struct Overview {
     pub(crate) server: ServerView,
     pub(crate) sessions: Vec<SessionView>,
+    pub(crate) calls: Vec<CallView>,
+}
+
+/// One call: the states of its machines, and its transports.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct CallView {
+    /// A public name; it opens nothing.
+    pub(crate) id: String,
+    /// Since the first envelope; of an ended call, until its end.
+    pub(crate) age_ms: f64,
+    /// Aggregate `connectionState`.
+    pub(crate) connection: String,
+    /// Aggregate `iceConnectionState`.
+    pub(crate) ice_connection: String,
+    /// Aggregate `iceGatheringState`.
+    pub(crate) gathering: String,
+    /// `signalingState`.
+    pub(crate) signaling: String,
+    /// What the negotiation is about.
+    pub(crate) negotiation: String,
+    /// Who yields when offers cross.
+    pub(crate) role: String,
+    /// The channel.
+    pub(crate) link: String,
+    /// The recovery.
+    pub(crate) recovery: String,
+    /// What was last agreed on, or is being negotiated, in order of the sections.
+    pub(crate) transports: Vec<TransportView>,
+    /// Why the call ended, for the log, and in public.
+    pub(crate) close_reason: Option<String>,
+    pub(crate) disconnect_reason: Option<String>,
+    /// How the aggregate states come about, in sentences.
+    pub(crate) explain: String,
+    pub(crate) timeline: Vec<Entry>,
+    /// Older entries that made room.
+    pub(crate) timeline_dropped: u64,
+}
+
+/// One transport of a call.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct TransportView {
+    /// The section that carries it.
+    pub(crate) mid: String,
+    pub(crate) ice: String,
+    pub(crate) dtls: String,
+    pub(crate) ice_role: Option<&'static str>,
+    pub(crate) selected_pair: Option<PairView>,
+    pub(crate) dtls_side: Option<&'static str>,
+    pub(crate) dtls_version: Option<String>,
+    pub(crate) media: MediaView,
+    pub(crate) data: DataView,
 }
 
 /// The server itself.
@@ -110,7 +161,8 @@ pub(crate) struct DataView {
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Entry {
     pub(crate) at_ms: f64,
-    /// `ice`, `dtls`, `connection`, `ice_connection`, `gathering`, `selected_pair` or `ice_restart`.
+    /// `ice`, `dtls`, `connection`, `ice_connection`, `gathering`, `selected_pair`, `ice_restart`; of a call also `signaling`,
+    /// `negotiation`, `link`, `recovery`, `drift` and `ended`.
     pub(crate) what: &'static str,
     /// The state before; none where there is no state.
     pub(crate) from: Option<String>,

@@ -5,6 +5,7 @@
 //! | `/whip` | `POST` `application/sdp` | 201, `Location`, `ETag`, the answer with all candidates; 400 malformed, 413 too long, 415 another type, 422 unsupported, 429 too often, 503 full |
 //! | `/whip/{session}` | `PATCH` `application/trickle-ice-sdpfrag` | 204 candidates taken; 200 ICE restarted, new `ETag`; 400, 404, 412 stale, 415, 422, 428 no `If-Match` |
 //! | `/whip/{session}` | `DELETE` | 200, the session is over; 404 |
+//! | `/call` | `GET`, upgraded to a WebSocket | a call's signaling, see `signal` |
 //! | both | `GET`, `HEAD` | 204: they have no representation (RFC 9725 §4.1) |
 //! | both | `OPTIONS` | CORS, `Accept-Post`, `Accept-Patch` |
 //! | both | all else | 405 with `Allow` |
@@ -31,6 +32,7 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
 use crate::sdp::{Description, Refusal};
 use crate::server::{Created, IfMatch, Patched, Rejection, Server, SessionKey};
+use crate::signal;
 
 const SDP: &str = "application/sdp";
 const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
@@ -55,9 +57,14 @@ pub(crate) fn router(server: Server) -> Router {
         .layer(middleware::from_fn_with_state(Limits::new(), limit))
         .layer(middleware::map_response(cors))
         .with_state(server.clone());
+    let calls = Router::new()
+        .route("/call", get(signal::upgrade))
+        .route("/call.js", get(call_script))
+        .layer(middleware::from_fn_with_state(Limits::new(), limit));
     Router::new()
         .route("/", get(page))
         .route("/sessions", get(sessions))
+        .merge(calls)
         .with_state(server)
         .merge(whip)
         .layer(middleware::map_response(harden))
@@ -134,11 +141,18 @@ async fn options() -> StatusCode {
 }
 
 async fn page() -> impl IntoResponse {
-    let policy = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; connect-src 'self'; \
+    let policy = "default-src 'none'; script-src 'unsafe-inline' 'self'; style-src 'unsafe-inline'; img-src data:; connect-src 'self'; \
                   base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
     (
         [(header::CONTENT_SECURITY_POLICY, policy)],
         Html(include_str!("page.html")),
+    )
+}
+
+async fn call_script() -> impl IntoResponse {
+    (
+        [(header::CONTENT_TYPE, "text/javascript; charset=utf-8")],
+        include_str!("call.js"),
     )
 }
 

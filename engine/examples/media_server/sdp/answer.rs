@@ -30,6 +30,8 @@ const VIDEO: &[&str] = &["VP8", "H264", "VP9", "AV1"];
 pub(crate) struct Local<'a> {
     /// The `o=` line's session id.
     pub(crate) session_id: u64,
+    /// And its version: one more with each description of the session.
+    pub(crate) session_version: u64,
     pub(crate) parameters: &'a Parameters,
     pub(crate) mode: Mode,
     /// What the agent says it can do ([`floe_ice::Agent::ice_options`]).
@@ -54,21 +56,16 @@ impl Answer {
     /// # Errors
     /// [`Refusal::Unsupported`] with the section and the reason.
     pub(crate) fn to(offer: &Description) -> Result<Self, Refusal> {
-        let mut sections = Vec::new();
-        for (index, offered) in offer.sections().iter().enumerate() {
-            let mut section = match is_rejected(offered) {
-                true => rejected(offered),
-                false => accepted(offered)
-                    .map_err(|why| unsupported(format!("m= section {index}: {why}")))?,
-            };
-            if let Some(mid) = mid(offered) {
-                add(&mut section, SdpAttribute::Mid(mid.to_owned()))?;
-            }
-            sections.push(section);
+        // A WHIP client sends (RFC 9725 §4.2).
+        let idle = |section: &SdpMedia| !is_rejected(section) && sends_nothing(section);
+        if let Some(index) = offer.sections().iter().position(idle) {
+            return Err(unsupported(format!(
+                "m= section {index}: the offer sends nothing there"
+            )));
         }
         Ok(Self {
             bundle: offer.bundle.clone(),
-            sections,
+            sections: answered(offer.sections())?,
             tagged: offer.tagged,
         })
     }
@@ -85,12 +82,39 @@ impl Answer {
     }
 }
 
+/// Every offered section accepted, or rejected as the offer has it.
+///
+/// # Errors
+/// [`Refusal::Unsupported`] with the first section that cannot be accepted, and the reason.
+pub(super) fn answered(offered: &[SdpMedia]) -> Result<Vec<SdpMedia>, Refusal> {
+    let answer = |(index, offered): (usize, &SdpMedia)| {
+        let mut section = match is_rejected(offered) {
+            true => rejected(offered),
+            false => accepted(offered)
+                .map_err(|why| unsupported(format!("m= section {index}: {why}")))?,
+        };
+        if let Some(mid) = mid(offered) {
+            add(&mut section, SdpAttribute::Mid(mid.to_owned()))?;
+        }
+        Ok(section)
+    };
+    offered.iter().enumerate().map(answer).collect()
+}
+
 /// The offer of a client that sends one audio stream.
 ///
 /// # Errors
 /// None for parameters that ICE made.
 pub(crate) fn offer(local: &Local<'_>) -> Result<String, Refusal> {
     let mut session = blank(local, &["0".to_owned()])?;
+    let mut audio = audio("0", SdpAttribute::Sendonly)?;
+    transport_attributes(&mut audio, local)?;
+    session.media.push(audio);
+    Ok(session.to_string())
+}
+
+/// A section of one audio stream.
+pub(super) fn audio(mid: &str, direction: SdpAttribute) -> Result<SdpMedia, Refusal> {
     let mut audio = section_of(
         SdpMediaValue::Audio,
         SdpProtocolValue::UdpTlsRtpSavpf,
@@ -102,32 +126,51 @@ pub(crate) fn offer(local: &Local<'_>) -> Result<String, Refusal> {
         .add_codec(opus)
         .map_err(|error| malformed(error.to_string()))?;
     for attribute in [
-        SdpAttribute::Mid("0".to_owned()),
-        SdpAttribute::Sendonly,
+        SdpAttribute::Mid(mid.to_owned()),
+        direction,
         SdpAttribute::RtcpMux,
         SdpAttribute::RtcpMuxOnly,
     ] {
         add(&mut audio, attribute)?;
     }
-    transport_attributes(&mut audio, local)?;
-    session.media.push(audio);
-    Ok(session.to_string())
+    Ok(audio)
 }
 
-fn blank(local: &Local<'_>, bundle: &[String]) -> Result<SdpSession, Refusal> {
+/// A section of data channels.
+pub(super) fn data(mid: &str) -> Result<SdpMedia, Refusal> {
+    let mut data = section_of(
+        SdpMediaValue::Application,
+        SdpProtocolValue::UdpDtlsSctp,
+        SdpFormatList::Strings(vec!["webrtc-datachannel".to_owned()]),
+    );
+    sctp_attributes(&mut data).map_err(|error| malformed(error.to_string()))?;
+    add(&mut data, SdpAttribute::Mid(mid.to_owned()))?;
+    Ok(data)
+}
+
+/// SCTP's port and message size, RFC 8841 §5 and §6.
+fn sctp_attributes(section: &mut SdpMedia) -> Result<(), SdpParserInternalError> {
+    section.add_attribute(SdpAttribute::SctpPort(5000))?;
+    section.add_attribute(SdpAttribute::MaxMessageSize(u64::from(MAX_MESSAGE)))
+}
+
+/// A description without sections: what it says of all of them.
+pub(super) fn blank(local: &Local<'_>, bundle: &[String]) -> Result<SdpSession, Refusal> {
     let origin = SdpOrigin {
         username: "-".to_owned(),
         session_id: local.session_id,
-        session_version: 1,
+        session_version: local.session_version,
         unicast_addr: ExplicitlyTypedAddress::from(Ipv4Addr::LOCALHOST),
     };
     let mut session = SdpSession::new(0, origin, "-".to_owned());
     session.set_timing(SdpTiming { start: 0, stop: 0 });
-    let group = SdpAttributeGroup {
-        semantics: SdpAttributeGroupSemantic::Bundle,
-        tags: bundle.to_vec(),
-    };
-    let mut attributes = vec![SdpAttribute::Group(group)];
+    let mut attributes = Vec::new();
+    if !bundle.is_empty() {
+        attributes.push(SdpAttribute::Group(SdpAttributeGroup {
+            semantics: SdpAttributeGroupSemantic::Bundle,
+            tags: bundle.to_vec(),
+        }));
+    }
     if local.mode == Mode::Lite {
         attributes.push(SdpAttribute::IceLite);
     }
@@ -190,18 +233,12 @@ fn accepted(offered: &SdpMedia) -> Result<SdpMedia, String> {
     })
 }
 
-/// One codec with its parameters, received only (RFC 9725 §4.2).
+/// One codec with its parameters, received only: the server sends no media.
 fn accepted_rtp(offered: &SdpMedia, codecs: &[&str]) -> Result<SdpMedia, SdpParserInternalError> {
-    let refuse = |why: &str| Err(SdpParserInternalError::Unsupported(why.to_owned()));
-    let sends_nothing = [SdpAttributeType::Recvonly, SdpAttributeType::Inactive];
-    if sends_nothing
-        .into_iter()
-        .any(|direction| offered.get_attribute(direction).is_some())
-    {
-        return refuse("the offer sends nothing there");
-    }
     let Some(codec) = pick_codec(offered, codecs) else {
-        return refuse("none of its codecs is supported");
+        return Err(SdpParserInternalError::Unsupported(
+            "none of its codecs is supported".to_owned(),
+        ));
     };
     let payload_type = codec.payload_type;
     let mut section = section_of(
@@ -221,8 +258,17 @@ fn accepted_rtp(offered: &SdpMedia, codecs: &[&str]) -> Result<SdpMedia, SdpPars
         }
     }
     section.add_attribute(SdpAttribute::RtcpMux)?;
-    section.add_attribute(SdpAttribute::Recvonly)?;
+    section.add_attribute(match sends_nothing(offered) {
+        true => SdpAttribute::Inactive,
+        false => SdpAttribute::Recvonly,
+    })?;
     Ok(section)
+}
+
+fn sends_nothing(offered: &SdpMedia) -> bool {
+    [SdpAttributeType::Recvonly, SdpAttributeType::Inactive]
+        .into_iter()
+        .any(|direction| offered.get_attribute(direction).is_some())
 }
 
 fn pick_codec(offered: &SdpMedia, codecs: &[&str]) -> Option<SdpAttributeRtpmap> {
@@ -253,7 +299,6 @@ fn belongs_to(attribute: &SdpAttribute, payload_type: u8) -> bool {
     }
 }
 
-/// SCTP's port and message size, RFC 8841 §5 and §6.
 fn accepted_data(offered: &SdpMedia) -> Result<SdpMedia, SdpParserInternalError> {
     let formats = offered.get_formats();
     if !matches!(formats, SdpFormatList::Strings(names) if names.as_slice() == ["webrtc-datachannel"])
@@ -267,13 +312,15 @@ fn accepted_data(offered: &SdpMedia) -> Result<SdpMedia, SdpParserInternalError>
         offered.get_proto().clone(),
         formats.clone(),
     );
-    section.add_attribute(SdpAttribute::SctpPort(5000))?;
-    section.add_attribute(SdpAttribute::MaxMessageSize(u64::from(MAX_MESSAGE)))?;
+    sctp_attributes(&mut section)?;
     Ok(section)
 }
 
-/// ICE and DTLS, once, in the BUNDLE-tagged section (RFC 9143 §7.3).
-fn transport_attributes(section: &mut SdpMedia, local: &Local<'_>) -> Result<(), Refusal> {
+/// ICE and DTLS, once, in the section that carries the transport (RFC 9143 §7.3).
+pub(super) fn transport_attributes(
+    section: &mut SdpMedia,
+    local: &Local<'_>,
+) -> Result<(), Refusal> {
     add(
         section,
         SdpAttribute::IceUfrag(local.parameters.username_fragment().to_owned()),

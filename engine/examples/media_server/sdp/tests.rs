@@ -238,6 +238,7 @@ fn local_parameters() -> Parameters {
 fn local<'a>(parameters: &'a Parameters, candidates: &'a [Candidate], mode: Mode) -> Local<'a> {
     Local {
         session_id: 7,
+        session_version: 1,
         parameters,
         mode,
         options: &["trickle", "ice2", "renomination"],
