@@ -79,7 +79,7 @@ use watch::Watches;
 ///     journal.input(now, input);
 ///     recovery.handle(now, input);
 ///     while let Some(event) = recovery.poll_event() {
-///         journal.record(now, event);
+///         journal.record(event.at(), event);
 ///     }
 ///     journal.handle_timeout(now);
 /// }

@@ -111,6 +111,18 @@ pub struct Transition {
     pub coalesced: bool,
 }
 
+impl Event {
+    /// When it happened: earlier than it was polled, if a timer was due before the caller came.
+    #[must_use]
+    pub fn at(&self) -> Instant {
+        match self {
+            Self::Transition(transition) => transition.at,
+            Self::Drift(drift) => drift.at,
+            Self::Ignored { at, .. } | Self::Stats { at, .. } => *at,
+        }
+    }
+}
+
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -165,21 +165,12 @@ impl Call {
             }
         }
         while let Some(event) = self.recovery.poll_event() {
-            self.journal.record(at(&event), event);
+            self.journal.record(event.at(), event);
         }
         let elapsed = self.now - self.start;
         let actions = std::iter::from_fn(|| self.recovery.poll_action());
         self.actions.extend(actions.map(|action| (elapsed, action)));
         self.journal.handle_timeout(self.now);
-    }
-}
-
-pub(crate) fn at(event: &recovery::Event) -> Instant {
-    match event {
-        recovery::Event::Transition(transition) => transition.at,
-        recovery::Event::Drift(drift) => drift.at,
-        recovery::Event::Ignored { at, .. } | recovery::Event::Stats { at, .. } => *at,
-        _ => unreachable!("there is no other"),
     }
 }
 

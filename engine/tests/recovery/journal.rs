@@ -1,7 +1,7 @@
 //! What the journal keeps, for how long, and when it raises its voice.
 
 use crate::{
-    call::{at, story},
+    call::story,
     support::{Peer, ms, native},
 };
 use floe::{
@@ -73,7 +73,7 @@ impl Kept {
 
     fn drain(&mut self) {
         while let Some(event) = self.recovery.poll_event() {
-            self.journal.record(at(&event), event);
+            self.journal.record(event.at(), event);
         }
         self.journal.handle_timeout(self.now);
         let elapsed = self.now - self.start;

@@ -1,7 +1,7 @@
 //! A log is enough: the same inputs at the same times give the same states and the same records.
 
 use crate::{
-    call::{Call, Given, at, story},
+    call::{Call, Given, story},
     support::{Peer, any_script, native},
 };
 use floe::{
@@ -37,7 +37,7 @@ impl Kept {
         self.journal.input(now, input);
         self.recovery.handle(now, input);
         while let Some(event) = self.recovery.poll_event() {
-            self.journal.record(at(&event), event);
+            self.journal.record(event.at(), event);
         }
         self.journal.handle_timeout(now);
     }
