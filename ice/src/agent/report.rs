@@ -7,6 +7,7 @@ use crate::event::Event;
 use crate::generation::Generation;
 use crate::moment::Moment;
 use crate::pair::{CandidatePair, PairState};
+use crate::role::Mode;
 use crate::state::{GatheringState, Reason, State, Transition};
 use crate::stats::CandidatePairStats;
 
@@ -184,11 +185,11 @@ impl Agent {
         let newest = generation.serial == self.current.serial;
         let complete = self.shared.gathering == GatheringState::Complete
             && generation.end_of_candidates == EndOfCandidates::Signalled;
-        // A restart that is checking, or has a pair and waits for its nomination.
+        // A restart that is checking, or has a pair and waits for its nomination. A lite agent leaves the checks to the peer.
         let restarting = !newest
             && match &self.current.selected {
                 Some(found) => !found.consent.is_suspect(),
-                None => self.current.is_unfinished(),
+                None => self.mode() == Mode::Lite || self.current.is_unfinished(),
             };
         match selected.consent.is_suspect() {
             true if restarting => State::Checking,

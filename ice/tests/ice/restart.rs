@@ -299,6 +299,34 @@ fn a_lite_agent_restarts_without_a_gap() {
     assert_completed(&story);
 }
 
+// req: I15 I22
+#[test]
+fn a_lite_agent_that_restarts_off_a_silent_path_is_checking_until_it_is_asked() {
+    let mut story = crate::support::full_and_lite();
+    crate::support::signal(&mut story);
+    story.run_for(secs(2));
+    story.network.cut();
+    story.drive_until(|_, b| b.state() == State::Disconnected);
+    restart_both(&mut story);
+    story.run_for(secs(1));
+    let transition = story.b.last_transition();
+    assert_eq!(
+        (transition.from, transition.to, transition.reason),
+        (State::Disconnected, State::Checking, Reason::Restarted)
+    );
+    story.network.heal();
+    story.drive_until(|_, b| b.state() == State::Completed);
+    assert_eq!(
+        story.b.states()[3..],
+        [
+            State::Disconnected,
+            State::Checking,
+            State::Connected,
+            State::Completed
+        ]
+    );
+}
+
 // req: I12 I16
 #[test]
 fn candidates_name_their_generation() {
