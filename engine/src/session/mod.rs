@@ -64,10 +64,14 @@ mod config;
 mod input;
 mod output;
 mod route;
+#[cfg(feature = "serde")]
+mod saved;
 
 pub use config::{Config, ConfigError};
 pub use input::Input;
 pub use output::{Action, Ended, Escalation, Event};
+#[cfg(feature = "serde")]
+pub use saved::{RestoreError, SavedSession};
 
 use crate::{
     Event as TransportEvent, PeerConnection, TransportId, TransportInput, TransportStates,
@@ -171,13 +175,7 @@ impl Session {
         let signaling = Signaling::new(now, config.signaling.clone())?;
         let negotiation =
             Negotiation::new(now, config.role, signaling, config.negotiation.clone())?;
-        let journal = match &config.journal {
-            Some(journal) => {
-                let id = correlation(link.session());
-                Some(Box::new(Journal::new(now, id, journal.clone())?))
-            }
-            None => None,
-        };
+        let journal = Self::begin_journal(now, link.session(), config)?;
         let mut session = Self {
             peer: PeerConnection::new(),
             negotiation,
@@ -190,6 +188,18 @@ impl Session {
         };
         session.settle(now);
         Ok(session)
+    }
+
+    fn begin_journal(
+        now: Instant,
+        id: SessionId,
+        config: &Config,
+    ) -> Result<Option<Box<Journal<Input>>>, ConfigError> {
+        let Some(config) = &config.journal else {
+            return Ok(None);
+        };
+        let journal = Journal::new(now, correlation(id), config.clone())?;
+        Ok(Some(Box::new(journal)))
     }
 
     /// Takes whatever happens. The methods below are short for it, each for one [`Input`]. A `now` earlier than one seen before is

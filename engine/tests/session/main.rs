@@ -5,4 +5,5 @@ mod cost;
 mod ends;
 mod replay;
 mod separate;
+mod takeover;
 mod world;
