@@ -15,7 +15,9 @@ use crate::msgs::enums::{HandshakeType, ProtocolVersion};
 use crate::msgs::handshake::Fragment;
 use crate::msgs::hello::{ClientHello, HelloVerifyRequest, ServerHello};
 use crate::msgs::key_exchange::{ClientKeyExchange, Finished, ServerKeyExchange};
-use crate::msgs::post_handshake::{Ack, KeyUpdateRequest, NewSessionTicket};
+use crate::msgs::post_handshake::{
+    Ack, KeyUpdateRequest, NewConnectionId, NewSessionTicket, RequestConnectionId,
+};
 use crate::record::header::Epoch;
 use crate::record::protect::{Aead, Protection, RecordKey, RecordSecrets};
 use crate::record::{ConnectionIds, RecordLayer};
@@ -47,6 +49,8 @@ pub fn handshake_message(bytes: &[u8]) {
         HandshakeType::NEW_SESSION_TICKET => round_trip!(NewSessionTicket, body),
         HandshakeType::ENCRYPTED_EXTENSIONS => round_trip!(EncryptedExtensions, body),
         HandshakeType::KEY_UPDATE => round_trip!(KeyUpdateRequest, body),
+        HandshakeType::NEW_CONNECTION_ID => round_trip!(NewConnectionId, body),
+        HandshakeType::REQUEST_CONNECTION_ID => round_trip!(RequestConnectionId, body),
         HandshakeType::SERVER_KEY_EXCHANGE => round_trip!(ServerKeyExchange, body),
         HandshakeType::CERTIFICATE_REQUEST => {
             round_trip!(CertificateRequest, body);

@@ -11,8 +11,8 @@ use std::{
 
 use arbitrary::{Arbitrary, Unstructured};
 use floe_dtls::{
-    Config, Connection, Event, KeyUpdateRequest, ProtocolVersion, Received, RemoteIdentity, Setup,
-    State,
+    Config, Connection, ConnectionId, Event, KeyUpdateRequest, ProtocolVersion, Received,
+    RemoteIdentity, Setup, State,
 };
 
 use crate::{
@@ -24,6 +24,9 @@ use crate::{
 const CONCLUSION: Duration = Duration::from_secs(100);
 /// Datagrams under way in one direction; more are lost.
 const IN_FLIGHT: usize = 64;
+/// Messages that no end of floe says by itself (RFC 9147 §9).
+const REQUEST_CONNECTION_ID: u8 = 9;
+const NEW_CONNECTION_ID: u8 = 10;
 /// More datagrams than this from one input is a storm.
 const BURST: usize = 128;
 
@@ -38,6 +41,8 @@ struct Input {
     small_mtu: bool,
     client: Versions,
     server: Versions,
+    /// How long the names are that the two ends give themselves.
+    names: [Option<u8>; 2],
     operations: Vec<Operation<Own>>,
 }
 
@@ -55,6 +60,13 @@ enum Own {
     SetFingerprints(End),
     SetMtu(End, u16),
     UpdateKeys(End, bool),
+    /// It wants to be called something else, at once or some day.
+    TakeName {
+        end: End,
+        len: u8,
+        at_once: bool,
+    },
+    AskForNames(End, u8),
 }
 
 /// Runs the operations.
@@ -89,8 +101,8 @@ struct Peer {
 impl Network {
     fn new(input: &Input) -> Self {
         let now = clock::epoch();
-        let end = |setup, versions| {
-            let config = Arc::new(input.config(versions));
+        let end = |setup, versions, name| {
+            let config = Arc::new(input.config(versions, name));
             let remote = match input.fingerprints_later {
                 true => RemoteIdentity::Later,
                 false => identities::expected(),
@@ -100,8 +112,8 @@ impl Network {
         Self {
             now,
             ends: [
-                end(Setup::Active, input.client),
-                end(Setup::Passive, input.server),
+                end(Setup::Active, input.client, input.names[0]),
+                end(Setup::Passive, input.server, input.names[1]),
             ],
             protected: input.protected,
             said: 0,
@@ -153,13 +165,14 @@ impl Network {
 }
 
 impl Input {
-    fn config(&self, versions: Versions) -> Config {
+    fn config(&self, versions: Versions, name: Option<u8>) -> Config {
         let mut config = Config::new(identities::identity());
         (config.min_version, config.max_version) = match versions {
             Versions::Both => (ProtocolVersion::DTLS1_2, ProtocolVersion::DTLS1_3),
             Versions::Old => (ProtocolVersion::DTLS1_2, ProtocolVersion::DTLS1_2),
             Versions::New => (ProtocolVersion::DTLS1_3, ProtocolVersion::DTLS1_3),
         };
+        config.connection_id = name.and_then(|len| ConnectionId::new(&[b'n'; 255][..len.into()]));
         if self.small_mtu {
             config.mtu = *Config::MTUS.start();
         }
@@ -252,6 +265,21 @@ impl World for Network {
                     false => KeyUpdateRequest::NotRequested,
                 };
                 ignore(self.end(end).dtls.update_keys(now, request));
+            }
+            Own::TakeName { end, len, at_once } => {
+                let list = u16::from(len) + 1;
+                let mut body = list.to_be_bytes().to_vec();
+                body.push(len);
+                body.resize(3 + usize::from(len), b'm');
+                body.push(u8::from(!at_once));
+                self.end(end)
+                    .dtls
+                    .say_after_handshake(now, NEW_CONNECTION_ID, &body);
+            }
+            Own::AskForNames(end, count) => {
+                self.end(end)
+                    .dtls
+                    .say_after_handshake(now, REQUEST_CONNECTION_ID, &[count]);
             }
             Own::SetMtu(end, mtu) => {
                 ignore(self.end(end).dtls.set_mtu(usize::from(mtu % 2048)));

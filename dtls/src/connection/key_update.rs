@@ -111,10 +111,9 @@ impl Connection {
             self.records.pack_write_key(secrets);
         }
         let epoch = self.records.write_epoch();
-        work.flight.begin(now);
-        work.flight
-            .message(epoch, HandshakeType::KEY_UPDATE, |out| request.encode(out));
-        work.flight.send(now, &mut work.timers);
+        work.say(now, epoch, HandshakeType::KEY_UPDATE, |out| {
+            request.encode(out);
+        });
     }
 
     /// The peer has all that was in the air.

@@ -137,11 +137,41 @@ impl Connection {
             usage: ConnectionIdUsage::Spare,
         };
         let epoch = self.records.write_epoch();
-        work.flight.begin(now);
-        work.flight
-            .message(epoch, HandshakeType::NEW_CONNECTION_ID, |out| {
-                none.encode(out)
+        work.say(now, epoch, HandshakeType::NEW_CONNECTION_ID, |out| {
+            none.encode(out);
+        });
+    }
+
+    /// Says any message, if anything can be said now.
+    #[cfg(feature = "fuzzing")]
+    #[doc(hidden)]
+    pub fn say_after_handshake(&mut self, now: Instant, handshake_type: u8, body: &[u8]) {
+        let sender = self.affairs.sender();
+        let possible = sender.uses_acks() && sender.can_say_more();
+        if !possible || !matches!(self.phase, Phase::Connected(_)) {
+            return;
+        }
+        let epoch = self.records.write_epoch();
+        let work = self.work();
+        if !work.flight.is_in_air() {
+            work.say(now, epoch, HandshakeType(handshake_type), |out| {
+                out.extend_from_slice(body);
             });
-        work.flight.send(now, &mut work.timers);
+        }
+    }
+}
+
+impl Work {
+    /// A flight of one message.
+    pub(super) fn say(
+        &mut self,
+        now: Instant,
+        epoch: Epoch,
+        handshake_type: HandshakeType,
+        encode: impl FnOnce(&mut Vec<u8>),
+    ) {
+        self.flight.begin(now);
+        self.flight.message(epoch, handshake_type, encode);
+        self.flight.send(now, &mut self.timers);
     }
 }

@@ -1,5 +1,6 @@
 //! What only an authentic peer that misbehaves can show, and what takes 2⁴⁸ records: both reach into the machine.
 
+mod again;
 mod alerts;
 mod keys;
 mod late;
@@ -73,6 +74,9 @@ impl Ends {
         ends.run();
         assert_eq!(ends.client.state(), State::Connected);
         assert_eq!(ends.server.state(), State::Connected);
+        for end in [&ends.client, &ends.server] {
+            assert!(end.affairs.opening().is_none(), "it has served");
+        }
         ends
     }
 

@@ -111,10 +111,7 @@ impl Flight {
 
     /// Whether nothing in the air waits for anything, and nothing that came waits to be acknowledged.
     pub(crate) fn is_idle(&self) -> bool {
-        let is_ours = self.sender.pacing == FlightPacing::Internal;
-        self.air
-            .as_deref()
-            .is_none_or(|air| is_ours && air.is_at_rest())
+        self.air.as_deref().is_none_or(Air::is_at_rest)
             && self.acks.as_deref().is_none_or(Acks::is_told)
     }
 
@@ -204,8 +201,6 @@ impl Flight {
         if let Some(air) = &mut self.air {
             air.is_last = true;
         }
-        // Only DTLS 1.2 has such a flight.
-        self.acks = None;
         self.send(now, timers);
     }
 

@@ -33,7 +33,7 @@ impl Ends {
 }
 
 /// All that there is to send.
-fn sent(from: &mut Connection) -> Vec<Vec<u8>> {
+pub(super) fn sent(from: &mut Connection) -> Vec<Vec<u8>> {
     let mut buf = [0; 1500];
     std::iter::from_fn(|| {
         let len = from.poll_transmit(&mut buf)?;
