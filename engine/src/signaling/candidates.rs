@@ -162,8 +162,8 @@ fn has(description: &Description, ufrag: &str) -> bool {
             .any(|media| fits(media.ufrag.as_deref()))
 }
 
-/// The fragments of one side's descriptions that were rolled back, replaced or ignored, the latest last. One that is in use again
-/// is asked for here by nobody.
+/// The fragments of one side's descriptions that were rolled back, replaced or ignored, the latest last. One may be in use again:
+/// the descriptions that are applied are asked first.
 #[derive(Clone, Debug, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Gone(VecDeque<Box<str>>);

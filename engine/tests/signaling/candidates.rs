@@ -108,7 +108,8 @@ fn a_candidate_after_its_description_goes_through_behind_those_before_it() {
     assert_eq!(operation, id);
 }
 
-// req: R129 D31
+// decision: D31
+// req: R129
 #[test]
 fn one_that_comes_during_a_flush_does_not_overtake() {
     let mut party = Party::new();
@@ -129,7 +130,8 @@ fn one_that_comes_during_a_flush_does_not_overtake() {
     assert_eq!(party.applied(), ["c1", "c2", "c3", "c4", "c5"]);
 }
 
-// req: R179 D31
+// decision: D31
+// req: R179
 #[test]
 fn one_that_is_refused_is_reported_and_the_rest_go_on() {
     let mut party = Party::new();
@@ -146,7 +148,8 @@ fn one_that_is_refused_is_reported_and_the_rest_go_on() {
     assert_eq!(party.signaling.candidate_drops().refused, 1);
 }
 
-// req: R130 D17
+// decision: D17
+// req: R130
 #[test]
 fn however_early_it_is_applied_once() {
     for early in [0, 499, 500, 501, 60_000] {
@@ -181,7 +184,8 @@ fn a_description_that_fails_takes_no_candidate_with_it() {
     assert_eq!(party.applied(), ["c1", "c2"]);
 }
 
-// req: R131 D18
+// decision: D18
+// req: R131
 #[test]
 fn what_waits_for_a_description_that_is_gone_is_dropped() {
     let mut party = Party::new();
@@ -215,7 +219,7 @@ fn what_waits_for_a_description_that_is_gone_is_dropped() {
     assert_eq!(party.applied(), ["again"]);
 }
 
-// req: D18
+// decision: D18
 #[test]
 fn a_generation_waits_for_its_own_description() {
     let mut party = Party::new();
@@ -258,7 +262,7 @@ fn an_ignored_offer_with_credentials_in_use_takes_nothing_with_it() {
     assert_eq!(party.applied(), ["c1"]);
 }
 
-// req: D18
+// decision: D18
 #[test]
 fn a_description_without_facts_lets_every_candidate_through() {
     let mut party = Party::new();

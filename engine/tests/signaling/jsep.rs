@@ -95,7 +95,8 @@ fn an_offer_of_theirs_takes_the_place_of_the_one_before() {
     assert_eq!(party.slots()[2..], ["answer answer 1", "offer second"]);
 }
 
-// req: W46 D26
+// decision: D26
+// req: W46
 #[test]
 fn a_local_description_is_the_one_created_last() {
     let mut party = Party::new();
@@ -164,7 +165,8 @@ fn an_answer_needs_an_offer() {
     }
 }
 
-// req: W59 W60 D4
+// decision: D4
+// req: W59 W60
 #[test]
 fn a_rollback_brings_back_what_was() {
     let mut party = Party::new();
@@ -208,7 +210,8 @@ fn a_rollback_brings_back_what_was() {
     );
 }
 
-// req: W61 D4
+// decision: D4
+// req: W61
 #[test]
 fn only_the_owner_rolls_back_unless_it_is_configured() {
     let mut party = Party::new();
@@ -251,7 +254,7 @@ fn only_the_owner_rolls_back_unless_it_is_configured() {
     );
 }
 
-// req: D5
+// decision: D5
 #[test]
 fn a_provisional_answer_is_not_rolled_back() {
     let mut config = Config::default();

@@ -5,6 +5,7 @@ use floe::signaling::{
     Action, CandidateInit, Config, Description, Event, Failure, OperationError, Refused, SdpType,
     SignalingState,
 };
+use proptest::prelude::*;
 
 // req: W65 E12
 #[test]
@@ -278,4 +279,51 @@ fn time_that_goes_back_is_the_latest_seen() {
     assert_eq!(party.signaling.poll_timeout(), Some(later));
     let times: Vec<_> = party.transitions().map(|change| change.at).collect();
     assert_eq!(times, [later, later]);
+}
+
+proptest! {
+    // req: P36
+    #[test]
+    fn who_listens_seldom_hears_the_same(moves in prop::collection::vec(0..9_u8, 1..60)) {
+        let mut often = Party::new();
+        let mut seldom = Party::new();
+        let mut heard = Vec::new();
+        for one in moves {
+            for party in [&mut often, &mut seldom] {
+                command(party, one);
+            }
+            heard.extend(std::iter::from_fn(|| often.signaling.poll_event()));
+        }
+        seldom.listen();
+        prop_assert_eq!(heard, seldom.told);
+    }
+}
+
+/// Something is asked for, or done, or a turn is taken. Nobody listens.
+fn command(party: &mut Party, number: u8) {
+    let now = party.now;
+    let signaling = &mut party.signaling;
+    let _ = match number {
+        0 => signaling.set_implied_description(now),
+        1 => signaling.set_remote_description(now, remote(SdpType::Offer, "o", "r1")),
+        2 => signaling.set_remote_description(now, remote(SdpType::Answer, "a", "r2")),
+        3 => signaling.set_local_description(now, Description::rollback()),
+        4 => signaling.add_candidate(now, CandidateInit::new("c", "0", "r1")),
+        5 => {
+            signaling.negotiation_wanted(now);
+            return;
+        }
+        6 => {
+            signaling.handle_timeout(now);
+            return;
+        }
+        _ => {
+            if let Some(action) = signaling.poll_action() {
+                let result = party.result_of(&action);
+                let taken = party.signaling.complete(now, action.operation(), result);
+                taken.expect("it was asked for");
+            }
+            return;
+        }
+    };
 }
