@@ -28,7 +28,7 @@
 //! What comes out are [`Action`]s (to be carried out), envelopes (to be sent) and [`Event`]s (to be known).
 //!
 //! The two sides differ in little: the accepting one (a server) bears 20 s of silence and then closes the session for a
-//! [`CloseReason`](crate::close::CloseReason); the dialing one (a client) bears 15 s and then comes back.
+//! [`CloseReason`]; the dialing one (a client) bears 15 s and then comes back.
 //!
 //! # The loop
 //!
