@@ -4,10 +4,12 @@
 //   Link    numbers, acknowledgements, resend, back-off: the dialing side of floe's `signaling::Link`
 //   Call    perfect negotiation (webrtc-pc, section 10.7), the polite side
 //
-// For tests: window.floe.call = { pc, states, link, open(options), ask(what), add(kind), restart(), breakChannel(), leave() }.
+// For tests: window.floe.call = { pc, states, link, open(options), ask(what), add(kind), restart(), networkChanged(), breakChannel(),
+// leave() }.
 //   open   {audio, data}: what is there from the beginning; {microphone: true}: candidates with addresses
 //   ask    of the server: 'audio' or 'data' (an offer with one more section and transport), 'restart', 'remove'
 //   add    'audio' or 'data' from this side: negotiation follows
+//   networkChanged, as when the browser is online again: the channel and the path are sought anew, neither because of the other
 
 const ATTEMPTS = 6;
 
@@ -41,6 +43,13 @@ class Link {
     const delay = Math.random() * Math.min(15_000, 500 * 2 ** this.attempt);
     this.attempt += 1;
     setTimeout(() => { if (this.state === 'down') this.dial(); }, delay);
+  }
+
+  // The network is another: no back-off.
+  reconnect() {
+    if (this.state !== 'down' && this.state !== 'exhausted') return;
+    this.attempt = 0;
+    this.dial();
   }
 
   hear({ ack, body }) {
@@ -200,8 +209,14 @@ window.floe.call = {
   ask(what) { this.current.link.ask(what); },
   restart() { this.current.pc.restartIce(); },
   breakChannel() { this.current.link.socket.close(); },
+  networkChanged() {
+    this.current.link.reconnect();
+    this.current.pc.restartIce();
+  },
   leave() {
     this.current.link.leave();
     this.current.pc.close();
   },
 };
+
+addEventListener('online', () => { if (floe.call.current && !floe.call.left) floe.call.networkChanged(); });
