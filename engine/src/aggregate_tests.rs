@@ -365,6 +365,69 @@ fn derive_all(
     )
 }
 
+// The words of webrtc-pc, in logs and in journals.
+#[test]
+fn every_state_is_written_as_it_is_printed() {
+    fn all<S>(states: &[S], words: &[&str])
+    where
+        S: fmt::Display + serde::Serialize + serde::de::DeserializeOwned + PartialEq + fmt::Debug,
+    {
+        assert_eq!(states.len(), words.len());
+        for (state, word) in states.iter().zip(words) {
+            assert_eq!(state.to_string(), *word);
+            let written = serde_json::to_string(state).expect("it can be written");
+            assert_eq!(written, format!("\"{word}\""));
+            let read: S = serde_json::from_str(&written).expect("it was written so");
+            assert_eq!(read, *state);
+        }
+    }
+    use IceConnectionState as Ice;
+    use PeerConnectionState as Peer;
+    let ice = [
+        Ice::Closed,
+        Ice::Failed,
+        Ice::Disconnected,
+        Ice::New,
+        Ice::Checking,
+        Ice::Completed,
+        Ice::Connected,
+    ];
+    let words = [
+        "closed",
+        "failed",
+        "disconnected",
+        "new",
+        "checking",
+        "completed",
+        "connected",
+    ];
+    all(&ice, &words);
+    let peer = [
+        Peer::Closed,
+        Peer::Failed,
+        Peer::Disconnected,
+        Peer::New,
+        Peer::Connecting,
+        Peer::Connected,
+    ];
+    let words = [
+        "closed",
+        "failed",
+        "disconnected",
+        "new",
+        "connecting",
+        "connected",
+    ];
+    all(&peer, &words);
+    let gathering = [
+        IceGatheringState::New,
+        IceGatheringState::Gathering,
+        IceGatheringState::Complete,
+    ];
+    all(&gathering, &["new", "gathering", "complete"]);
+    all(&[Life::Open, Life::Closed], &["open", "closed"]);
+}
+
 proptest! {
     // req: P4 P5
     #[test]

@@ -629,21 +629,32 @@ fn the_times_of_what_is_told_never_decrease() {
         TransportId::from_bits(ID),
         story.now + Duration::from_secs(9),
     );
-    let steps = [
-        (Ice::New, Ice::Checking, late),
-        (Ice::Checking, Ice::Connected, story.now),
-    ];
-    for (from, to, now) in steps {
-        let input = ice(from, to, IceReason::PairSucceeded);
-        story.peer.handle_transport_input(now, id, &input);
+    // Told at once, and after having waited behind one another.
+    for told_at_once in [3, 1] {
+        let steps = [
+            (Ice::Checking, late),
+            (Ice::Connected, story.now),
+            (Ice::Disconnected, late),
+            (Ice::Checking, story.now),
+        ];
+        let mut times = Vec::new();
+        for (index, (to, now)) in steps.into_iter().enumerate() {
+            let input = ice(story.states().ice, to, IceReason::PairSucceeded);
+            story.peer.handle_transport_input(now, id, &input);
+            if index < told_at_once {
+                times.extend(iter::from_fn(|| story.peer.poll_event()));
+            }
+        }
+        times.extend(iter::from_fn(|| story.peer.poll_event()));
+        let times: Vec<_> = times
+            .iter()
+            .filter_map(|event| match event {
+                PeerEvent::IceConnectionStateChange(change) => Some(change.at),
+                _ => None,
+            })
+            .collect();
+        assert!(times.len() > 2 && times.iter().all(|at| *at == late));
     }
-    let times: Vec<_> = iter::from_fn(|| story.peer.poll_event())
-        .filter_map(|event| match event {
-            PeerEvent::IceConnectionStateChange(change) => Some(change.at),
-            _ => None,
-        })
-        .collect();
-    assert_eq!(times, [late, late]);
 }
 
 /// Anything that a transport may be said to have done.

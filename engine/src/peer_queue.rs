@@ -130,7 +130,7 @@ impl Iterator for Indication {
     }
 }
 
-/// As many events wait as they come; beyond this many, an event takes the place of the last one of its kind.
+/// As many events wait as they come; beyond this many, the last one of its kind becomes part of each event.
 const FULL: usize = 256;
 
 /// The events not yet polled, oldest first. Its length is bounded by [`FULL`] plus one of each kind and transport.
@@ -180,16 +180,17 @@ impl Queue {
     }
 }
 
+/// Stands last in any case, so that the order of the latest input is kept.
 fn push(waiting: &mut VecDeque<PeerEvent>, event: PeerEvent) {
     let full = waiting.len() >= FULL;
-    match waiting
-        .iter_mut()
-        .rev()
-        .find(|waiting| full && same_kind(waiting, &event))
-    {
-        Some(waiting) => *waiting = coalesce(*waiting, event),
-        None => waiting.push_back(event),
-    }
+    let earlier = waiting
+        .iter()
+        .rposition(|waiting| full && same_kind(waiting, &event));
+    let earlier = earlier.and_then(|position| waiting.remove(position));
+    waiting.push_back(match earlier {
+        Some(earlier) => coalesce(earlier, event),
+        None => event,
+    });
 }
 
 fn same_kind(one: &PeerEvent, other: &PeerEvent) -> bool {

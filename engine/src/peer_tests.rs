@@ -407,6 +407,10 @@ fn explain_names_exactly_the_transports_responsible_and_their_reasons() {
         panic!("{dtls_fault:?}")
     };
     assert_eq!(transition.reason, dtls::Reason::HandshakeTimedOut);
+    assert_eq!(
+        (transition.from, transition.to),
+        (Dtls::Connected, Dtls::Failed)
+    );
 }
 
 // req: R26 I20
@@ -568,6 +572,50 @@ fn as_connection_change(event: &PeerEvent) -> Option<Change<PeerConnectionState>
     }
 }
 
+// What is refused without end does not fill a queue that nobody polls, and takes the place of nothing else.
+#[test]
+fn a_flood_of_anomalies_is_counted_and_takes_no_room() {
+    let mut story = Story::with_transports(2);
+    story.bring_up(1);
+    for _ in 0..1000 {
+        story.feed(1, Input::Ice(Ice::New));
+        story.feed(2, Input::Dtls(Dtls::Connected));
+    }
+    story.feed(1, Input::Ice(Ice::Failed));
+    assert_eq!(story.peer.anomalies(), 2000);
+    let told = story.tell();
+    assert!(told.len() < 270, "{}", told.len());
+    assert_eq!(told[0], "1 ice checking");
+    let failed = ["1 ice failed", "iceConnection failed", "connection failed"];
+    let last: Vec<_> = told
+        .iter()
+        .filter(|word| failed.contains(&word.as_str()))
+        .collect();
+    assert_eq!(last, failed.iter().collect::<Vec<_>>());
+}
+
+// In journals and logs.
+#[test]
+fn causes_and_transports_have_their_words() {
+    let json = |value: &Cause| serde_json::to_string(value).expect("it can be written");
+    let cause = Cause::Transport(transport(7));
+    assert_eq!(cause.to_string(), "transport 7.1");
+    assert_eq!(json(&cause), r#"{"transport":4294967303}"#);
+    assert_eq!(transport(7).to_bits(), 4_294_967_303);
+    let set = Cause::TransportSetChanged;
+    assert_eq!(set.to_string(), "the set of transports");
+    assert_eq!(json(&set), r#""transport-set-changed""#);
+    for cause in [cause, set] {
+        let read: Cause = serde_json::from_str(&json(&cause)).expect("it was written so");
+        assert_eq!(read, cause);
+    }
+    let states = serde_json::to_string(&connected()).expect("it can be written");
+    assert_eq!(
+        states,
+        r#"{"ice":"connected","gathering":"complete","dtls":"connected"}"#
+    );
+}
+
 // Law 5: what a server does all day with a thousand connections.
 #[test]
 fn an_aggregate_update_allocates_nothing() {
@@ -615,6 +663,8 @@ const DTLS: [Dtls; 5] = [
 enum Step {
     Add(u64),
     Remove(u64),
+    /// The transports of these m-lines.
+    Set(Vec<u64>),
     Feed(u64, Input),
 }
 
@@ -632,6 +682,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         2 => number.clone().prop_map(Step::Add),
         1 => number.clone().prop_map(Step::Remove),
+        1 => prop::collection::vec(number.clone(), 0..5).prop_map(Step::Set),
         6 => (number, input()).prop_map(|(number, input)| Step::Feed(number, input)),
     ];
     prop::collection::vec(step, 0..60)
@@ -642,6 +693,12 @@ impl Story {
         match step {
             Step::Add(number) => drop(self.add(*number, TransportStates::default())),
             Step::Remove(number) => drop(self.remove(*number)),
+            Step::Set(numbers) => {
+                self.now += Duration::from_millis(1);
+                let fresh = TransportStates::default();
+                let m_lines = numbers.iter().map(|number| (transport(*number), fresh));
+                self.peer.set_transports(self.now, m_lines);
+            }
             Step::Feed(number, input) => self.feed(*number, *input),
         }
     }
@@ -716,6 +773,26 @@ proptest! {
             let ranks: Vec<_> = std::iter::from_fn(|| story.peer.poll_event()).map(|event| rank(&event)).collect();
             prop_assert!(ranks.is_sorted_by(|one, next| one < next), "{ranks:?}");
         }
+    }
+
+    // Each m-line's transport is there once, and no other, whatever was there before.
+    // req: R25
+    #[test]
+    fn the_set_is_what_the_m_lines_say(steps in steps(), m_lines in prop::collection::vec(1_u64..5, 0..6)) {
+        let mut story = Story::with_transports(0);
+        steps.iter().for_each(|step| story.take(step));
+        let before: Vec<_> = story.peer.transports().collect();
+        story.take(&Step::Set(m_lines.clone()));
+        let mut named: Vec<_> = story.peer.transports().map(|(id, _)| id).collect();
+        for (id, states) in story.peer.transports() {
+            let known = before.iter().find(|(known, _)| *known == id);
+            prop_assert_eq!(states, known.map_or_else(TransportStates::default, |known| known.1));
+        }
+        let mut expected: Vec<_> = m_lines.into_iter().map(transport).collect();
+        named.sort_unstable();
+        expected.sort_unstable();
+        expected.dedup();
+        prop_assert_eq!(named, expected);
     }
 
     // Several indications before anyone polls are told as the same indications polled one by one.

@@ -298,6 +298,62 @@ fn the_end_of_a_generation_that_was_replaced_does_not_end_the_gathering() -> Sto
     Ok(())
 }
 
+// req: E8
+#[test]
+fn the_end_of_a_generation_that_is_over_says_nothing() -> Story {
+    let mut call = sides(49, &[address(1)], &[address(2)]);
+    let leg = Leg::open(&mut call, address(1), address(2));
+    leg.signal(&mut call)?;
+    leg.trickle(&mut call)?;
+    call.drive_until(both_are(Connected));
+    let parameters = call.a.endpoint.transport(leg.a).unwrap().local_parameters();
+    let first = parameters.username_fragment().to_owned();
+    leg.signal_restart(&mut call)?;
+    leg.trickle(&mut call)?;
+    call.drive_until(|a, _| confirmed(a));
+    let (now, told) = (call.now(), call.a.told.len());
+    call.a.with(now, leg.a, |transport| {
+        transport.local_candidates_complete_of(now, &first)
+    });
+    call.run_for(Duration::from_millis(1));
+    let end = |event: &PeerEvent| matches!(event, PeerEvent::EndOfCandidates(..));
+    assert!(!call.a.told[told..].iter().any(end));
+    assert_eq!(call.a.gathering_states(), ["gathering"]);
+    Ok(())
+}
+
+// The peer refuses, and all is as it was, in either profile.
+// req: R44 R87
+#[test]
+fn a_restart_that_is_rolled_back_ends_where_it_began() -> Story {
+    for profile in [Profile::W3c, Profile::Article] {
+        let mut call = sides(62, &[address(1)], &[address(2)]);
+        call.a.peer = PeerConnection::with_profile(profile);
+        let leg = Leg::connect(&mut call, address(1), address(2))?;
+        call.drive_until(both_are(Connected));
+        call.drive();
+        let now = call.now();
+        call.a
+            .with(now, leg.a, |transport| transport.restart(now, None, None))?;
+        call.run_for(Duration::from_secs(1));
+        let now = call.now();
+        call.a
+            .with(now, leg.a, |transport| transport.rollback_restart(now))?;
+        call.run_for(Duration::from_secs(1));
+        let states = call.a.ice_connection_states();
+        let expected = match profile {
+            Profile::Article => &["completed", "checking", "connected", "completed"][..],
+            _ => &["completed", "connected", "completed"],
+        };
+        assert_eq!(&states[2..], expected, "{profile:?}");
+        assert_eq!(
+            call.a.gathering_states(),
+            ["gathering", "complete", "gathering", "complete"]
+        );
+    }
+    Ok(())
+}
+
 /// The state a transport came from, as it was told.
 fn last_step(side: &Side) -> Option<ice::Transition> {
     side.told.iter().rev().find_map(|event| match event {
