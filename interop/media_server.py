@@ -25,9 +25,12 @@ class MediaServer(Program):
             raise
         return self
 
-    def sessions(self):
+    def overview(self):
         with urllib.request.urlopen(self.url + "/sessions", timeout=5) as response:
-            return json.load(response)["sessions"]
+            return json.load(response)
+
+    def sessions(self):
+        return self.overview()["sessions"]
 
     def session(self):
         """The one that lives, or else the one that ended last, or an empty one while there is none yet."""

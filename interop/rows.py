@@ -13,6 +13,7 @@ import time
 import traceback
 
 import boring  # declares its rows when imported, as do the next
+import calls
 import chromium
 import gnutls
 import node
