@@ -93,7 +93,7 @@ pub struct Journal<I = ()> {
     config: Arc<Config>,
     clock: Clock,
     id: CorrelationId,
-    /// Recovery was closed: what begins next is another life.
+    /// Recovery was closed before: whatever begins now is another life.
     closed: bool,
     kept: VecDeque<Kept<I>>,
     /// How many entries there were before the first that is kept, and how many of those nobody took.
@@ -222,7 +222,6 @@ impl<I> Journal<I> {
         if let Change::Recovery { from, action, .. } = change {
             if self.closed && *from == State::New {
                 self.id = self.id.next();
-                self.closed = false;
             }
             self.closed |= *action == Trigger::Close;
         }

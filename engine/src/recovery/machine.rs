@@ -450,13 +450,11 @@ impl Recovery {
             return;
         }
         self.restarted_from = Some(self.native.state);
-        if cause != Cause::PeerRestarted {
-            let patience = self
-                .config
-                .offer_wait
-                .saturating_add(self.config.connect_timeout);
-            self.pause(Phase::OfferDue, now.after(patience));
-        }
+        let patience = self
+            .config
+            .offer_wait
+            .saturating_add(self.config.connect_timeout);
+        self.pause(Phase::OfferDue, now.after(patience));
     }
 
     /// The offer has left.
@@ -472,7 +470,6 @@ impl Recovery {
         self.life = Life::Closed;
         self.down = None;
         self.native = Native::UNKNOWN;
-        self.warned = None;
         self.restarts = 0;
         self.wanted = Wanted::default();
     }

@@ -97,7 +97,7 @@ impl Event {
                     journal.record(now, record);
                 }
             }
-            Self::Recovery(event) => journal.record(now, *event),
+            Self::Recovery(event) => journal.record(event.at(), *event),
             Self::Link(link::Event::StateChange(change)) => {
                 journal.record(change.at, Change::from(*change));
             }

@@ -632,6 +632,18 @@ fn a_fresh_connection_begins_anew() {
     }
     assert_eq!(run.restarts().len(), restarts + 3, "with all its restarts");
     assert_eq!(run.escalations(), 0);
+    // What the old one was last is forgotten.
+    let mut run = Run::connected();
+    run.feed(Input::Close)
+        .feed(Input::Reopen)
+        .feed(Input::OfferSent);
+    assert_eq!(run.recovery.state(), State::Connecting);
+    run.feed(Input::IceConnectionState(Ice::Connected));
+    assert_eq!(
+        run.recovery.state(),
+        State::Connected,
+        "it has told no connectionState"
+    );
     // One that is not closed is not touched.
     let mut run = Run::connected();
     run.feed(Input::Reopen);
@@ -701,6 +713,16 @@ fn a_lost_path_is_an_error_to_the_user_only_when_it_lasts_or_failed() {
             Idle
         ]
     );
+    // Looking for a path in between is not having one.
+    let mut run = Run::connected();
+    for (at, state) in [
+        (0, Peer::Disconnected),
+        (1000, Peer::Connecting),
+        (6000, Peer::Disconnected),
+    ] {
+        run.to(ms(at)).feed(native(state));
+    }
+    assert_eq!(run.recovery.presentation(run.start + ms(10_001)), Error);
     // A restart of a connection that was never lost: it never connected.
     let mut run = Run::new();
     run.feed(Input::OfferSent).wait(ms(15_000));
@@ -709,6 +731,36 @@ fn a_lost_path_is_an_error_to_the_user_only_when_it_lasts_or_failed() {
     let mut run = elsewhere();
     run.feed(native(Peer::Disconnected)).wait(ms(7500));
     assert_eq!(run.recovery.presentation(run.now), Error);
+}
+
+/// What nobody has taken yet gives way to what is wanted now.
+#[test]
+fn an_escalation_is_told_once_and_what_is_out_of_date_is_not_told() {
+    let mut run = Run::connected();
+    let give_up = |run: &mut Run| {
+        run.recovery.handle(run.now, native(Peer::Failed));
+        for _ in 0..3 {
+            run.now += ms(75_000);
+            run.recovery.handle(run.now, Input::Timeout);
+        }
+        assert_eq!(run.recovery.state(), State::Failed);
+    };
+    // Nobody took the restarts: it is too late for them.
+    give_up(&mut run);
+    run.drain();
+    assert_eq!((run.restarts().len(), run.escalations()), (0, 1));
+    // Failing again is nothing new.
+    run.feed(native(Peer::Connecting))
+        .feed(native(Peer::Failed));
+    assert_eq!((run.restarts().len(), run.escalations()), (0, 1));
+    // Nobody took the escalation before there were other ways out, or the peer helped itself.
+    for help in [Input::NetworkChanged, Input::PeerRestarted] {
+        let mut run = Run::connected();
+        give_up(&mut run);
+        run.feed(help);
+        assert_eq!(run.recovery.state(), State::Connecting);
+        assert_eq!(run.escalations(), 0, "{help:?}");
+    }
 }
 
 /// Nothing is torn down while a path is lost: the only things asked for are restarts and statistics.
