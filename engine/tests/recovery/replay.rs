@@ -205,6 +205,16 @@ fn what_is_no_log_is_refused_with_its_line() {
         matches!(refused, Err(LogError::OutOfOrder { line: 3 })),
         "{refused:?}"
     );
+    // An earlier life of the session.
+    let earlier = lines[0].replace(
+        r#""number":0,"at_ns":0"#,
+        r#""number":9,"at_ns":2000000000"#,
+    );
+    let refused = read(&[lines[6], &earlier]);
+    assert!(
+        matches!(refused, Err(LogError::OutOfOrder { line: 2 })),
+        "{refused:?}"
+    );
 }
 
 /// The journal knows nothing of its inputs but how to keep them.
