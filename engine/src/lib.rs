@@ -162,6 +162,17 @@
 //! `Endpoint` and [`Transport`] are `Send`: one endpoint per thread, [`steering`] to find it for each datagram, and [`Endpoint::detach`] and [`Endpoint::attach`] move a transport
 //! from one to the other, in the middle of a handshake if need be.
 //!
+//! # Features
+//!
+//! | feature | adds |
+//! |---|---|
+//! | `rcgen` (default) | a self-signed certificate, made here |
+//! | `signaling` | `session::Session` and its machines: signaling state and negotiation, the signaling link, recovery, liveness, close reasons, the journal |
+//! | `serde` | sessions that another node takes over, journals as JSON lines |
+//! | `tracing` | journal entries as events |
+//! | `aws-lc-rs` | another crypto backend, with X25519MLKEM768 |
+//! | `deterministic` | seeds in the place of entropy, for tests and replay |
+//!
 //! # What it is built from
 //!
 //! [`ice`] and [`dtls`] can be used without this crate, and [`stun`] without either; they are re-exported, so that depending on
@@ -173,6 +184,7 @@
 //! | RFC 7675 §5.2, RFC 9725 | 403 for closed sessions: [`Endpoint::close`], [`Outcome::Refused`] |
 //! | RFC 8842, RFC 9429 §5.11 | new associations: [`Transport::set_remote_dtls`] |
 //! | W3C webrtc-pc §4.3 | [`PeerConnection`] and the three derivations |
+//! | W3C webrtc-pc §4.4, RFC 9429 §5.5 to §5.8 | `signaling`, with its feature |
 //! | W3C webrtc-pc §5.5, §5.6 | the changes of state that can be: [`legal`] |
 
 mod aggregate;
