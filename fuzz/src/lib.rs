@@ -12,6 +12,7 @@ pub mod ice_agent;
 pub mod ice_candidate;
 mod identities;
 mod operations;
+pub mod signaling_link;
 pub mod stun_message;
 pub mod stun_verify;
 
@@ -32,6 +33,7 @@ pub const TARGETS: &[Target] = &[
     ("engine_pair", engine_pair::run),
     ("ice_agent", ice_agent::run),
     ("ice_candidate", ice_candidate::run),
+    ("signaling_link", signaling_link::run),
     ("stun_message", stun_message::run),
     ("stun_verify", stun_verify::run),
 ];

@@ -6,11 +6,13 @@ mod map;
 mod monitors;
 
 use floe::{
+    PeerConnectionState,
     close::{
         Action, CloseReason, Config, DisconnectReason, Ended, Ending, Event, Leave, LeaveAction,
         Profile,
     },
     liveness::{self, MediaPath, Monitor},
+    recovery::{self, Recovery},
     signaling::link::{self, Body, Envelope, Link, LinkState, Outcome, SequenceId, SessionId},
 };
 use sim::Clock;
@@ -322,6 +324,39 @@ fn while_media_flows_signaling_may_be_gone_for_good() {
     assert_eq!(server.monitor.state(), MediaPath::Alive);
 }
 
+// req: R146
+#[test]
+fn signaling_that_comes_and_goes_restarts_nothing_while_media_is_well() {
+    let mut server = Server::joined(Profile::LiveKitHead);
+    let mut recovery = Recovery::new(server.now, Arc::default()).unwrap();
+    recovery.offer_received(server.now);
+    recovery.handle_connection_state(server.now, PeerConnectionState::Connected);
+    while recovery.poll_event().is_some() || recovery.poll_action().is_some() {}
+    for channel in 2..30 {
+        server.alive_until(server.elapsed() + 20.0);
+        server.channel_closed();
+        assert_eq!(server.link.state(), LinkState::Down);
+        server.link.send(server.now, 1).unwrap();
+        server.alive_until(server.elapsed() + 20.0);
+        let number = server.link.unacknowledged().try_into().unwrap();
+        server.hear(Body::Resume { channel });
+        assert_eq!(server.link.state(), LinkState::Up);
+        let ack = SequenceId::new(number);
+        let session = server.link.session();
+        let body = Body::Ack;
+        let acknowledgement = Envelope { session, ack, body };
+        _ = server.link.handle_envelope(server.now, acknowledgement);
+        recovery.handle_timeout(server.now);
+        assert_eq!(recovery.state(), recovery::State::Connected);
+        assert_eq!(
+            (recovery.poll_event(), recovery.poll_action()),
+            (None, None)
+        );
+        assert_eq!(recovery.poll_timeout(), None);
+    }
+    server.open();
+}
+
 // req: R9
 #[test]
 fn a_channel_that_closes_before_media_ever_connected_is_the_end() {
@@ -562,6 +597,15 @@ fn a_failed_transport_asks_the_client_once_to_resume_and_ends_nothing() {
     );
     server.run_until(100.0);
     server.ended(50.0, LOST.0, LOST.1);
+    // Media that is there again is enough: the next failure is another one.
+    let mut ending = Ending::new(server.now, &Config::default()).unwrap();
+    ending.handle_media_connected(server.now);
+    for _ in 0..3 {
+        ending.handle_transport_failed(server.now);
+        assert!(matches!(ending.poll_action(), Some(Action::SendLeave(_))));
+        assert_eq!(ending.poll_action(), None);
+        ending.handle_media_connected(server.now);
+    }
     // Who never connected is not asked: there is nothing to resume, and the join's deadline stands.
     let mut joining = Server::new(Profile::LiveKitHead);
     joining.end(Ending::handle_transport_failed);

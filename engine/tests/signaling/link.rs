@@ -654,6 +654,102 @@ fn a_server_that_asks_to_resume_is_come_back_to_and_nothing_is_lost() {
     assert!(wire.events(Who::Server).contains(&Event::Leave(disconnect)));
 }
 
+#[test]
+fn without_a_channel_a_leave_is_an_end_without_a_word() {
+    let now = Clock::epoch();
+    let down = || {
+        let mut link = up::<u32>(now, Config::default());
+        link.handle_channel_closed(now);
+        events(&mut link);
+        link
+    };
+    let connecting = || Link::<u32>::dialing(now, SESSION, Arc::new(Config::default())).unwrap();
+    for mut link in [down(), connecting()] {
+        link.leave(now, Leave::CLIENT_INITIATED);
+        assert_eq!(link.state(), LinkState::Closed);
+        assert_eq!((transmits(&mut link), actions(&mut link)), (vec![], vec![]));
+        assert_eq!((events(&mut link), link.poll_timeout()), (vec![], None));
+    }
+}
+
+#[test]
+fn who_waits_to_be_come_back_to_waits_without_a_deadline() {
+    let now = Clock::epoch();
+    let open = envelope(0, Body::Open { channel: 1 });
+    let mut server = Link::accept(now, open, Arc::new(Config::default())).unwrap();
+    server.send(now, 1).unwrap();
+    assert_eq!(server.poll_timeout(), Some(now + secs(10)));
+    let action = LeaveAction::Resume;
+    let reason = DisconnectReason::Migration;
+    server.leave(now, Leave { reason, action });
+    assert_eq!(
+        (server.state(), server.poll_timeout()),
+        (LinkState::Down, None)
+    );
+    // It was not polled when the other side came: what was to be said and done on the old channel is not on the new one.
+    let resume = envelope(0, Body::Resume { channel: 2 });
+    assert_eq!(server.handle_envelope(now, resume), Outcome::Handled);
+    assert_eq!(actions(&mut server), []);
+    assert_eq!(
+        transmits(&mut server),
+        [envelope(0, Body::Welcome { channel: 2 }), message(0, 1, 1)]
+    );
+}
+
+#[test]
+fn what_was_decided_before_the_end_is_told_after_it() {
+    let now = Clock::epoch();
+    let open = envelope(0, Body::Open { channel: 1 });
+    let mut server = Link::<u32>::accept(now, open, Arc::new(Config::default())).unwrap();
+    assert!(matches!(server.poll_event(), Some(Event::StateChange(_))));
+    let leave = Leave::CLIENT_INITIATED;
+    let outcome = server.handle_envelope(now, envelope(0, Body::Leave(leave)));
+    assert_eq!(outcome, Outcome::Handled);
+    let rest = events(&mut server);
+    assert!(matches!(
+        rest[..],
+        [
+            Event::SignalingUp,
+            Event::StateChange(_),
+            Event::SignalingDown,
+            Event::Leave(said)
+        ] if said == leave
+    ));
+    assert_eq!(actions(&mut server), [Action::CloseChannel]);
+}
+
+#[test]
+fn what_is_due_at_a_takeover_is_due_after_it() {
+    let now = Clock::epoch();
+    let config = Arc::new(Config::default());
+    let moved = |link: &Link<u32>| {
+        let text = serde_json::to_string(&link.save(now)).unwrap();
+        let saved = serde_json::from_str(&text).unwrap();
+        Link::<u32>::restore(now, saved, config.clone()).unwrap()
+    };
+    let mut acknowledging = up::<u32>(now, Config::default());
+    let outcome = acknowledging.handle_envelope(now, message(0, 1, 9));
+    assert_eq!(outcome, Outcome::Handled);
+    let mut holding = moved(&acknowledging);
+    assert_eq!(messages(&mut holding), [9]);
+    assert_eq!(messages(&mut acknowledging), [9]);
+    assert_eq!(
+        transmits(&mut moved(&acknowledging)),
+        [envelope(1, Body::Ack)]
+    );
+    let mut dialing = Link::<u32>::dialing(now, SESSION, config.clone()).unwrap();
+    assert_eq!(
+        actions(&mut moved(&dialing)),
+        [Action::OpenChannel { attempt: 0 }]
+    );
+    dialing.handle_channel_opened(now);
+    assert_eq!(
+        transmits(&mut moved(&dialing)),
+        [envelope(0, Body::Open { channel: 1 })]
+    );
+    assert_eq!(moved(&dialing).poll_timeout(), Some(now + secs(10)));
+}
+
 // req: R22
 #[test]
 fn resuming_what_nobody_knows_or_what_is_over_is_refused_with_the_advice_to_begin_anew() {

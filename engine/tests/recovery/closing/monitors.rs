@@ -153,6 +153,24 @@ fn a_resume_revives_the_clients_path_and_the_servers_only_in_time() {
 }
 
 #[test]
+fn a_closed_monitor_says_nothing_any_more() {
+    let now = Clock::epoch();
+    let (server, client) = monitors(now);
+    for mut monitor in [server, client] {
+        monitor.handle_keep_alive(now);
+        monitor.handle_timeout(now + secs(60));
+        monitor.close();
+        assert_eq!((monitor.poll_event(), monitor.poll_action()), (None, None));
+        monitor.handle_keep_alive(now + secs(60));
+        monitor.resume(now + secs(60));
+        monitor.handle_timeout(now + secs(600));
+        assert_eq!((monitor.poll_event(), monitor.poll_action()), (None, None));
+        assert_eq!(monitor.state(), MediaPath::Closed);
+        assert_eq!(monitor.poll_timeout(), None);
+    }
+}
+
+#[test]
 fn a_monitor_and_an_ending_are_24_bytes_and_keep_alives_cost_no_memory() {
     assert!(size_of::<Monitor>() <= 24, "{}", size_of::<Monitor>());
     assert!(size_of::<Ending>() <= 24, "{}", size_of::<Ending>());

@@ -69,6 +69,54 @@ fn an_acknowledgement_of_what_was_never_sent_has_no_effect() {
 }
 
 #[test]
+fn what_left_on_an_earlier_channel_can_still_be_acknowledged() {
+    let now = Clock::epoch();
+    let mut link = up(now, Config::default());
+    for number in 1..=3 {
+        link.send(now, number).unwrap();
+    }
+    assert_eq!(transmits(&mut link).len(), 3);
+    link.handle_channel_closed(now);
+    link.handle_channel_opened(now);
+    super::welcome(now, &mut link, 2);
+    assert_eq!(link.poll_transmit(), Some(message(0, 1, 1)));
+    assert_eq!(
+        link.handle_envelope(now, envelope(2, Body::Ack)),
+        Outcome::Handled
+    );
+    assert_eq!(
+        transmits(&mut link),
+        [message(0, 3, 3)],
+        "and only the rest goes again"
+    );
+}
+
+#[test]
+fn who_is_told_to_leave_says_nothing_more() {
+    let now = Clock::epoch();
+    let leave = Body::Leave(Leave::CLIENT_INITIATED);
+    let mut greeting =
+        Link::<u32>::dialing(now, super::SESSION, Arc::new(Config::default())).unwrap();
+    greeting.handle_channel_opened(now);
+    let mut acknowledging = up::<u32>(now, Config::default());
+    assert_eq!(
+        acknowledging.handle_envelope(now, message(0, 1, 1)),
+        Outcome::Handled
+    );
+    assert_eq!(messages(&mut acknowledging), [1]);
+    let mut speaking = up(now, Config::default());
+    speaking.send(now, 1).unwrap();
+    for mut link in [greeting, acknowledging, speaking] {
+        assert_eq!(
+            link.handle_envelope(now, envelope(0, leave.clone())),
+            Outcome::Handled
+        );
+        assert!(transmits(&mut link).is_empty());
+        assert_eq!((link.poll_timeout(), link.unacknowledged()), (None, 0));
+    }
+}
+
+#[test]
 fn a_message_too_far_ahead_is_not_kept() {
     let mut config = Config::default();
     config.max_ahead = 4;

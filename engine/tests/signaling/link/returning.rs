@@ -30,6 +30,7 @@ fn delays(session: [u8; 16], config: &Config) -> Vec<Duration> {
     }
     link.handle_channel_closed(now);
     assert_eq!(actions(&mut link), [Action::Escalate(config.escalation)]);
+    assert_eq!(link.poll_timeout(), None);
     delays
 }
 
@@ -377,4 +378,46 @@ fn time_that_goes_back_is_the_latest_time_seen() {
         panic!("no record")
     };
     assert_eq!(record.at, now + secs(8));
+}
+
+#[test]
+fn a_channel_opened_unasked_after_all_attempts_begins_a_new_count() {
+    let mut now = Clock::epoch();
+    let mut link = up::<u32>(now, Config::default());
+    let mut asked = Vec::new();
+    link.handle_channel_closed(now);
+    while let Some(due) = link.poll_timeout() {
+        now = due;
+        link.handle_timeout(now);
+        asked.extend(actions(&mut link));
+        link.handle_channel_closed(now);
+    }
+    asked.extend(actions(&mut link));
+    assert_eq!(asked.last(), Some(&Action::Escalate(Escalation::Relay)));
+    link.handle_channel_opened(now);
+    link.handle_channel_closed(now);
+    assert_eq!(
+        (link.state(), actions(&mut link)),
+        (LinkState::Down, vec![])
+    );
+    link.handle_timeout(link.poll_timeout().unwrap());
+    assert_eq!(actions(&mut link), [Action::OpenChannel { attempt: 1 }]);
+}
+
+#[test]
+fn a_channel_that_could_not_be_opened_is_not_asked_for_again_before_its_time() {
+    let now = Clock::epoch();
+    let mut link = Link::<u32>::dialing(now, super::SESSION, Arc::new(Config::default())).unwrap();
+    link.handle_channel_closed(now);
+    assert_eq!(actions(&mut link), []);
+    // The caller says it late: that one is dead already, and only to be closed.
+    let mut link = up::<u32>(now, Config::default());
+    link.send(now, 1).unwrap();
+    link.handle_timeout(now + secs(10));
+    let due = link.poll_timeout();
+    link.handle_channel_closed(now + secs(10));
+    assert_eq!((link.poll_timeout(), link.state()), (due, LinkState::Down));
+    // And one that is there again is not to be closed for the sake of the last.
+    link.handle_channel_opened(now + secs(10));
+    assert_eq!(actions(&mut link), []);
 }
