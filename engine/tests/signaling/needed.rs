@@ -135,6 +135,26 @@ fn what_an_offer_does_not_take_in_is_left_over() {
 }
 
 #[test]
+fn an_offer_of_the_caller_s_own_takes_in_what_was_there_when_it_was_handed_over() {
+    let mut config = floe::signaling::Config::default();
+    config.foreign_descriptions = floe::signaling::ForeignDescriptions::Accept;
+    let mut party = Party::with(config);
+    let ours = || remote(SdpType::Offer, "written here", "l1");
+    party.signaling.negotiation_wanted(party.now);
+    party.settle();
+    party.sld(ours()).unwrap();
+    party.srd(remote(SdpType::Answer, "theirs", "r1")).unwrap();
+    assert!(!party.signaling.is_negotiation_needed());
+
+    let now = party.now;
+    party.signaling.set_local_description(now, ours()).unwrap();
+    party.signaling.negotiation_wanted(now);
+    party.settle();
+    party.srd(remote(SdpType::Answer, "theirs", "r1")).unwrap();
+    assert!(party.signaling.is_negotiation_needed(), "it came later");
+}
+
+#[test]
 fn what_was_settled_otherwise_stays_settled() {
     let mut party = Party::new();
     party.sld_implied().unwrap();
