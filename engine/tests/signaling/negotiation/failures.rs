@@ -469,3 +469,48 @@ fn time_that_goes_back_stands_still() {
         .collect();
     assert!(times.is_sorted());
 }
+
+// req: N15
+#[test]
+fn a_rollback_leaves_what_was_agreed_on_before_and_nothing_else() {
+    for who in [POLITE, IMPOLITE] {
+        for side in Side::ALL {
+            let mut world = World::new();
+            world.add_track(POLITE, 1);
+            world.run();
+            let current = |world: &World, side| {
+                let signaling = world.parties[who].machine.signaling();
+                signaling.current_description(side).cloned()
+            };
+            let before = Side::ALL.map(|side| current(&world, side));
+            let offerer = if side == Side::Local { who } else { 1 - who };
+            let (step, rollback) = match side {
+                Side::Local => ("apply remote answer", "roll back local"),
+                Side::Remote => ("create answer", "roll back remote"),
+            };
+            world.parties[who].native.failures = vec![(step, 0, CAUSE)];
+            world.add_track(offerer, 2);
+            while world.parties[who].count(rollback) == 0 {
+                world.run_for(ms(1));
+                let sections = world.parties[who].native.sections.len();
+                assert!((1..=2).contains(&sections));
+            }
+            assert_eq!(
+                world.parties[who].native.sections.len(),
+                2,
+                "the offer has made one"
+            );
+            world.run_for(ms(1));
+            assert_eq!(world.parties[who].state(), Stable);
+            for (side, before) in Side::ALL.into_iter().zip(before) {
+                assert_eq!(current(&world, side), before);
+                let signaling = world.parties[who].machine.signaling();
+                assert_eq!(signaling.pending_description(side), None);
+            }
+            assert_eq!(
+                world.parties[who].native.sections,
+                world.parties[who].agreed()
+            );
+        }
+    }
+}

@@ -40,8 +40,8 @@ pub(crate) struct Native {
     pub(crate) rounds: Vec<[String; 2]>,
     /// The candidates that were given to a transport.
     pub(crate) added: Vec<String>,
-    /// Says nothing about its ufrags.
-    pub(crate) terse: bool,
+    /// What applied descriptions have made, and rollbacks not undone.
+    pub(crate) sections: BTreeSet<String>,
 }
 
 /// One side: the machine under test, and what came out of it.
@@ -83,9 +83,6 @@ pub(crate) struct World {
 
 impl Native {
     fn sections(&self, mids: impl IntoIterator<Item = String>, ufrag: &str) -> Arc<[Media]> {
-        if self.terse {
-            return Arc::default();
-        }
         let section = |mid: String| Media::new(mid).with_ufrag(ufrag);
         mids.into_iter().map(section).collect()
     }
@@ -320,6 +317,7 @@ impl Party {
     }
 
     fn perform(&mut self, now: Instant, action: &signaling::Action) -> Completed {
+        self.keep_sections(action);
         let signaling = self.machine.signaling();
         match action {
             signaling::Action::CreateOffer { ice_restart, .. } => {
@@ -351,6 +349,18 @@ impl Party {
                 Completed::Done
             }
             _ => Completed::Done,
+        }
+    }
+
+    /// The sections that applying makes, and rolling back drops.
+    fn keep_sections(&mut self, action: &signaling::Action) {
+        match action {
+            signaling::Action::Rollback { .. } => self.native.sections = self.agreed(),
+            signaling::Action::Apply { description, .. } => {
+                let made = Native::mids_of(Some(description));
+                self.native.sections.extend(made);
+            }
+            _ => {}
         }
     }
 
