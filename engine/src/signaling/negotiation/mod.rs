@@ -195,7 +195,8 @@ impl Negotiation {
         self.phase
     }
 
-    /// How many discarded messages of the peer's were not reported, because 256 events and more waited to be polled. Saturates.
+    /// How many of the peer's messages were discarded without a word: candidates beyond [`Config::max_waiting`], and whatever it was
+    /// while 256 events and more waited to be polled. Saturates.
     #[must_use]
     pub fn untold(&self) -> u32 {
         self.untold
@@ -214,8 +215,10 @@ impl Negotiation {
     /// while its offer is being applied, no offer of ours follows.
     pub fn negotiation_satisfied(&mut self, now: Instant) {
         let now = self.tick(now);
-        self.need = Need::Met;
         self.signaling.negotiation_satisfied(now);
+        if !self.signaling.is_negotiation_needed() {
+            self.need = Need::Met; // but for a restart that waits
+        }
         self.advance(now);
     }
 
@@ -401,12 +404,18 @@ impl Negotiation {
         if self.busy().events.len() < MAX_EVENTS {
             self.tell(event);
         } else {
-            self.untold = self.untold.saturating_add(1);
+            self.keep_silent();
         }
     }
 
+    fn keep_silent(&mut self) {
+        self.untold = self.untold.saturating_add(1);
+    }
+
     fn ask(&mut self, action: Action) {
-        self.busy().actions.push_back(action);
+        if self.phase != Phase::Closed {
+            self.busy().actions.push_back(action);
+        }
     }
 }
 

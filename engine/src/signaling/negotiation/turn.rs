@@ -73,10 +73,9 @@ impl Negotiation {
         let waiting = self.busy.as_deref().map_or(0, |busy| busy.inbox.len());
         match message {
             Message::Candidate(candidate) if waiting == 0 => self.add_candidate(now, candidate),
-            _ if waiting >= self.config.max_waiting => {
-                if let Message::Description(description) = &message {
-                    self.discard(description, DiscardReason::TooMany);
-                }
+            Message::Candidate(_) if waiting >= self.config.max_waiting => self.keep_silent(),
+            Message::Description(description) if waiting >= self.config.max_waiting => {
+                self.discard(&description, DiscardReason::TooMany);
             }
             Message::Description(offer) if offer.kind == SdpType::Offer => {
                 self.receive_offer(now, offer, waiting);
