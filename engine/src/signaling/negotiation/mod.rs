@@ -234,9 +234,6 @@ impl Negotiation {
     /// What the peer says.
     pub fn handle_message(&mut self, now: Instant, message: Message) {
         let now = self.tick(now);
-        if self.phase == Phase::Closed {
-            return;
-        }
         self.receive(now, message);
         self.advance(now);
     }
@@ -333,11 +330,6 @@ impl Negotiation {
             }
         }
         self.advance(now);
-        // What happened may have brought about another turn of the signaling machine, at once.
-        while self.signaling.poll_timeout().is_some() {
-            self.signaling.handle_timeout(now);
-            self.advance(now);
-        }
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is due.

@@ -102,7 +102,6 @@ impl Negotiation {
     /// Whatever failed, the queue goes on from a state that both sides know.
     pub(super) fn on_failed(&mut self, now: Instant, error: NegotiationError) {
         let failed = self.phase;
-        self.busy().created = None;
         let remedy = match self.signaling.state() {
             _ if failed == Phase::RollingBack => Remedy::None,
             SignalingState::HaveLocalOffer => Remedy::RollBack(Side::Local),

@@ -52,10 +52,11 @@ impl Negotiation {
         true
     }
 
+    /// A need is open in stable only; an offer of the peer's that waits comes first.
     fn may_offer(&self) -> bool {
         self.need == Need::Open
             && self.attempts < self.config.max_attempts
-            && self.signaling.state() == SignalingState::Stable
+            && !self.newer_offer_waits()
             && !self.own_restart_waits()
     }
 
@@ -291,9 +292,6 @@ impl Negotiation {
 
     pub(super) fn enter(&mut self, to: Phase, cause: Cause) {
         let from = std::mem::replace(&mut self.phase, to);
-        if let Some(busy) = self.busy.as_deref_mut() {
-            busy.deadline = None;
-        }
         if from != to {
             let at = self.signaling.now();
             self.tell(Event::PhaseChange(Transition {

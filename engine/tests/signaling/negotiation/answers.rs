@@ -281,6 +281,28 @@ fn an_answer_that_cannot_be_applied_is_no_answer() {
     assert_eq!(reasons(world.impolite()), [DiscardReason::Glare]);
 }
 
+// req: N22
+#[test]
+fn an_offer_that_comes_while_a_failure_is_rolled_back_is_answered_in_stable() {
+    for who in [POLITE, IMPOLITE] {
+        let mut world = awaiting_an_answer(who, &Config::default());
+        world.parties[who].native.failures = vec![("apply remote answer", 0, Failure::SdpSyntax)];
+        world.tell(
+            who,
+            told(answer("x1 1 x", "1", "x").with_offer_id(number(1))),
+        );
+        world.run_for(ms(1));
+        assert_eq!(world.parties[who].machine.phase(), Phase::RollingBack);
+        world.tell(
+            who,
+            told(offer("x2 1,2 x", "2", "x").with_offer_id(number(1))),
+        );
+        assert_eq!(world.parties[who].discarded(), []);
+        world.run();
+        assert_eq!(world.parties[who].sent_of(SdpType::Answer).len(), 1);
+    }
+}
+
 fn connected(world: &mut World) {
     let now = world.now();
     for party in &mut world.parties {

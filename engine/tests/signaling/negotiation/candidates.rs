@@ -4,6 +4,7 @@ use super::{
     glare::{number, offer, told},
     world::*,
 };
+use floe::PeerConnectionState;
 use floe::signaling::{
     CandidateError, Description, Failure, Media, OperationError, Refused, SdpType, Side,
     SignalingState::{HaveLocalOffer, HaveRemoteOffer, Stable},
@@ -200,6 +201,52 @@ fn a_candidate_before_its_description_waits_for_it() {
         );
         assert_eq!(world.parties[who].candidate_failures(), 0);
     }
+}
+
+// req: R116 N34
+#[test]
+fn a_candidate_does_not_overtake_the_offer_before_it() {
+    let mut world = World::new();
+    world.polite().paused = true;
+    world.tell(POLITE, told(offer("x1 1 x", "1", "x")));
+    world.tell(POLITE, told(offer("x2 2 y", "2", "y")));
+    world.tell_candidate(POLITE, "of the second", "2", None);
+    world.polite().paused = false;
+    world.run();
+    assert_eq!(world.polite().native.added, ["of the second"]);
+    assert_eq!(world.polite().candidate_failures(), 0);
+}
+
+// req: N33
+#[test]
+fn an_offer_that_is_taken_ends_ignoring_too() {
+    let mut world = mid_round();
+    let now = world.now();
+    let theirs = world.impolite().ufrag(Side::Remote).unwrap();
+    let machine = &mut world.impolite().machine;
+    machine.handle_connection_state(now, PeerConnectionState::Connected);
+    world.tell(
+        IMPOLITE,
+        told(offer("ignored", "9", "new").with_offer_id(number(1))),
+    );
+    world.tell_candidate(IMPOLITE, "of it", "9", Some(&theirs));
+    assert_eq!(world.impolite().candidate_failures(), 0);
+    // Nothing is wanted any more, so that the offer is not made again when it is given up.
+    world.impolite().machine.negotiation_satisfied(now);
+    world.run_for(ms(16_000));
+    assert_eq!(world.impolite().state(), Stable);
+    world.tell(
+        IMPOLITE,
+        told(offer("x1 1 x", "1", "x").with_offer_id(number(1))),
+    );
+    world.run_for(ms(10));
+    assert_eq!(
+        world.impolite().sent_of(SdpType::Answer).len(),
+        1,
+        "it was ignored, not seen"
+    );
+    world.tell_candidate(IMPOLITE, "for no section", "9", Some("x"));
+    assert_eq!(world.impolite().candidate_failures(), 1);
 }
 
 // req: N35

@@ -291,6 +291,50 @@ fn who_always_fails_stops_offering_until_asked_again() {
     world.assert_agreed();
 }
 
+// req: R120 R121
+#[test]
+fn who_has_given_up_begins_anew_when_a_restart_is_wanted_and_not_for_what_is_settled() {
+    let mut world = World::new();
+    world.add_track(POLITE, 1);
+    world.run();
+    world.polite().native.failures = vec![("create offer", 0, CAUSE); 3];
+    world.add_track(POLITE, 2);
+    world.run();
+    assert_eq!(world.polite().offers(), 1);
+    world.restart_ice(POLITE);
+    world.run();
+    world.assert_agreed();
+    assert_eq!(
+        world.polite().offers(),
+        2,
+        "with the change and the restart"
+    );
+
+    let mut world = World::new();
+    world.polite().native.failures = vec![("create offer", 0, CAUSE); 3];
+    world.add_track(POLITE, 2);
+    world.run();
+    let now = world.now();
+    world.polite().native.tracks.clear();
+    world.polite().machine.negotiation_satisfied(now);
+    world.restart_ice(POLITE); // of nothing
+    world.run();
+    assert_eq!(world.polite().offers(), 0);
+}
+
+// req: R117 R120
+#[test]
+fn a_peer_whose_answers_never_work_is_given_up() {
+    let mut world = World::new();
+    world.polite().native.failures = vec![("apply remote answer", 0, CAUSE); 9];
+    world.add_track(POLITE, 1);
+    world.run();
+    assert_eq!(world.polite().failures().len(), 3);
+    assert_eq!(world.polite().reconnects, 1);
+    assert_eq!(world.polite().state(), Stable);
+    assert_eq!(world.polite().machine.phase(), Phase::Idle);
+}
+
 // req: R122
 #[test]
 fn a_failure_reads_as_one_line() {
@@ -322,12 +366,22 @@ fn a_failure_reads_as_one_line() {
 #[test]
 fn after_close_nothing_comes_out_whatever_comes_in() {
     let mut world = World::new();
+    world.add_track(IMPOLITE, 9); // answered, so that there is something to repeat
+    world.run();
     world.add_track(POLITE, 1);
     world.run_for(ms(5));
-    world.tell(POLITE, told(offer("x1 1 x", "1", "x")));
+    world.tell(
+        POLITE,
+        told(offer("x1 1 x", "1", "x").with_offer_id(number(2))),
+    );
     let now = world.now();
     let machine = &mut world.polite().machine;
+    assert_ne!(machine.phase(), Phase::Idle);
+    // Nobody has polled what comes of these.
+    machine.handle_message(now, told(Description::rollback()));
+    machine.signaling_up(now, Resumption::Lost);
     machine.close(now);
+    assert_eq!((machine.poll_event(), machine.poll_action()), (None, None));
     assert_eq!(machine.poll_timeout(), None);
     assert_eq!(machine.signaling().state(), Closed);
     assert_eq!(machine.phase(), Phase::Closed);
@@ -337,6 +391,8 @@ fn after_close_nothing_comes_out_whatever_comes_in() {
         SdpType::Pranswer,
         SdpType::Rollback,
     ] {
+        let again = Description::new(kind, "again").with_offer_id(number(1));
+        machine.handle_message(now, told(again));
         machine.handle_message(
             now,
             told(Description::new(kind, "late").with_offer_id(number(9))),
@@ -353,11 +409,12 @@ fn after_close_nothing_comes_out_whatever_comes_in() {
     machine.signaling_down(now);
     machine.signaling_up(now, Resumption::Lost);
     machine.handle_timeout(now + ms(100_000));
-    machine.close(now);
     assert_eq!(machine.poll_timeout(), None);
     assert_eq!(machine.poll_action(), None);
     assert_eq!(machine.poll_event(), None);
     assert_eq!(machine.phase(), Phase::Closed);
+    machine.close(now);
+    assert_eq!((machine.poll_event(), machine.poll_action()), (None, None));
 }
 
 #[test]
@@ -393,6 +450,7 @@ fn so_many_messages_wait_and_no_more() {
             .iter()
             .all(|one| one.reason == DiscardReason::TooMany)
     );
+    assert_eq!(world.polite().machine.untold(), 20, "the candidates");
     world.polite().paused = false;
     world.run();
     assert_eq!(world.polite().state(), Stable);

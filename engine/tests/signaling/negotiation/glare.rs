@@ -185,6 +185,75 @@ fn an_impolite_side_that_makes_an_offer_ignores_another_although_it_is_stable() 
     }
 }
 
+// req: N5 D29
+#[test]
+fn an_offer_that_is_ignored_in_its_turn_may_come_again_and_one_before_it_may_not() {
+    let mut world = World::new();
+    world.add_track(IMPOLITE, 1);
+    world.impolite().paused = true;
+    world.up[POLITE] = false;
+    // A stale answer is before it, so that it is not judged when it comes.
+    world.tell(
+        IMPOLITE,
+        told(Description::new(SdpType::Answer, "stale").with_offer_id(number(9))),
+    );
+    let numbered = |id| told(offer("x 2 x", "2", "x").with_offer_id(number(id)));
+    world.tell(IMPOLITE, numbered(5));
+    assert_eq!(world.impolite().discarded(), []);
+    world.impolite().paused = false;
+    world.run();
+    let reasons = |world: &mut World| -> Vec<_> {
+        world
+            .impolite()
+            .discarded()
+            .iter()
+            .map(|one| one.reason)
+            .collect()
+    };
+    assert_eq!(
+        reasons(&mut world),
+        [DiscardReason::NotAwaited, DiscardReason::Glare]
+    );
+    assert!(
+        !world.impolite().phases().contains(&Phase::HoldingOffer),
+        "it does not wait for that"
+    );
+    let answer = Description::new(SdpType::Answer, "y1 1 y").with_offer_id(number(1));
+    world.tell(IMPOLITE, told(answer));
+    world.run();
+    assert_eq!(world.impolite().state(), Stable);
+    world.tell(IMPOLITE, numbered(4));
+    world.run();
+    assert_eq!(reasons(&mut world)[2..], [DiscardReason::Stale]);
+    world.tell(IMPOLITE, numbered(5));
+    world.run();
+    assert_eq!(world.impolite().sent_of(SdpType::Answer).len(), 1);
+}
+
+// req: D28 D29
+#[test]
+fn of_two_offers_that_wait_the_newer_one_counts() {
+    for who in [POLITE, IMPOLITE] {
+        let mut world = World::new();
+        world.parties[who].paused = true;
+        for (id, text, ufrag) in [(1, "x1 1 x", "x"), (2, "x2 1 y", "y"), (3, "x3 1 z", "z")] {
+            world.tell(who, told(offer(text, "1", ufrag).with_offer_id(number(id))));
+        }
+        world.parties[who].paused = false;
+        world.run();
+        let party = &world.parties[who];
+        assert_eq!(
+            party.count("apply remote offer"),
+            2,
+            "the first was under way"
+        );
+        assert_eq!(party.discarded().len(), 1);
+        assert_eq!(party.discarded()[0].offer_id, Some(number(2)));
+        assert_eq!(party.discarded()[0].reason, DiscardReason::Stale);
+        assert_eq!(party.sent_of(SdpType::Answer)[0].offer_id, Some(number(3)));
+    }
+}
+
 // req: N9
 #[test]
 fn what_the_other_offer_brings_about_is_not_offered_again() {

@@ -312,7 +312,60 @@ fn a_restart_waits_for_gathering_to_complete() {
         world.assert_agreed();
         assert_all_new(&before, &ufrags(&world));
         assert_eq!(world.parties[who].offers(), offers + 1);
+        assert_eq!(world.parties[who].machine.poll_timeout(), None);
     }
+}
+
+// req: N42
+#[test]
+fn an_own_change_waits_behind_a_restart_of_the_peer_s_that_waits() {
+    for who in [POLITE, IMPOLITE] {
+        let mut world = agreed();
+        let before = ufrags(&world);
+        gathering(&mut world, who, Gathering);
+        world.restart_ice(1 - who);
+        world.run_for(ms(100));
+        world.add_track(who, 2);
+        world.run_for(ms(100));
+        assert_eq!(world.parties[who].machine.phase(), Phase::Idle);
+        gathering(&mut world, who, Complete);
+        world.run();
+        world.assert_agreed();
+        world.assert_no_failure();
+        assert_all_new(&before, &ufrags(&world));
+        assert_eq!(world.polite().count("roll back local"), 0);
+        assert_eq!(world.impolite().count("roll back local"), 0);
+        assert_eq!(world.parties[who].discarded(), []);
+    }
+}
+
+// req: N42
+#[test]
+fn a_section_with_credentials_of_its_own_is_no_restart() {
+    let mut world = agreed();
+    let theirs = world.polite().ufrag(Side::Remote).unwrap_or_default();
+    gathering(&mut world, POLITE, Gathering);
+    let offer = restart_offer("x 1,2 x", [theirs.as_str(), "another"]);
+    world.tell(POLITE, told(offer.with_offer_id(number(1))));
+    world.run_for(ms(10));
+    assert_eq!(world.polite().sent_of(SdpType::Answer).len(), 1);
+}
+
+// req: N42
+#[test]
+fn a_restart_that_waits_is_not_forgotten_because_everything_else_is_settled() {
+    let mut world = agreed();
+    let before = ufrags(&world);
+    gathering(&mut world, POLITE, Gathering);
+    world.restart_ice(POLITE);
+    let now = world.now();
+    world.polite().machine.negotiation_needed(now);
+    world.polite().machine.negotiation_satisfied(now);
+    world.run();
+    gathering(&mut world, POLITE, Complete);
+    world.run();
+    world.assert_agreed();
+    assert_all_new(&before, &ufrags(&world));
 }
 
 // req: N42
