@@ -291,6 +291,10 @@ fn an_ack_names_what_came_before_only_where_the_peer_has_repeated_itself() {
             assert_eq!(ends.server.handle_datagram(ends.now, &mut again), stale);
         }
         ends.run();
+        if at_rest {
+            ends.server.handle_timeout(ends.now);
+        }
+        assert_eq!(ends.server.is_idle(), at_rest);
         ends.talk();
         assert_eq!(ends.epochs(), [4, 3, 3, 4]);
         assert_eq!(ends.server.handle_datagram(ends.now, &mut late), stale);
