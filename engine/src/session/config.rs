@@ -1,6 +1,6 @@
 //! What can be chosen about a session: the choices of its machines, in one place.
 
-use crate::{close, journal, liveness, recovery, signaling};
+use crate::{Profile, close, journal, liveness, recovery, signaling};
 use signaling::{link, negotiation};
 use std::sync::Arc;
 use thiserror::Error;
@@ -11,6 +11,8 @@ use thiserror::Error;
 pub struct Config {
     /// Who yields when two offers cross. Default: [`Role::Polite`](negotiation::Role::Polite). The two sides must differ in it.
     pub role: negotiation::Role,
+    /// Whose state machine the transports follow. Default: [`Profile::W3c`].
+    pub profile: Profile,
     /// The state table and the operations chain.
     pub signaling: Arc<signaling::Config>,
     /// Offers, answers, glare.
@@ -31,6 +33,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             role: negotiation::Role::Polite,
+            profile: Profile::default(),
             signaling: Arc::default(),
             negotiation: Arc::default(),
             link: Arc::default(),

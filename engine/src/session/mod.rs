@@ -177,7 +177,7 @@ impl Session {
             Negotiation::new(now, config.role, signaling, config.negotiation.clone())?;
         let journal = Self::begin_journal(now, link.session(), config)?;
         let mut session = Self {
-            peer: PeerConnection::new(),
+            peer: PeerConnection::with_profile(config.profile),
             negotiation,
             link,
             recovery: Recovery::new(now, config.recovery.clone())?,

@@ -102,7 +102,7 @@ impl Session {
             config.negotiation.clone(),
         )?;
         let mut session = Self {
-            peer: PeerConnection::new(),
+            peer: PeerConnection::with_profile(config.profile),
             negotiation,
             journal: Self::begin_journal(now, link.session(), config)?,
             link,

@@ -3,6 +3,7 @@
 
 mod cost;
 mod ends;
+mod profile;
 mod replay;
 mod separate;
 mod takeover;
