@@ -65,6 +65,50 @@ use glare::{Freshness, Moment, Verdict};
 use std::{collections::VecDeque, sync::Arc, time::Instant};
 
 /// One side of a negotiation. See the [module](self).
+///
+/// ```
+/// use floe::signaling::{Completed, Description, SdpType, Signaling, SignalingState};
+/// use floe::signaling::negotiation::{Action, Message, Negotiation, Role};
+/// use std::{sync::Arc, time::Instant};
+///
+/// /// Does what a side asks for, and gives back what it sends.
+/// fn drive(side: &mut Negotiation, now: Instant) -> Vec<Message> {
+///     let mut sent = Vec::new();
+///     side.handle_timeout(now);
+///     while let Some(action) = side.poll_action() {
+///         match action {
+///             Action::Send(message) => sent.push(message),
+///             Action::Signaling(action) => {
+///                 let created = |kind| Completed::Created(Arc::new(Description::new(kind, "v=0 …")));
+///                 let done = match &action {
+///                     floe::signaling::Action::CreateOffer { .. } => created(SdpType::Offer),
+///                     floe::signaling::Action::CreateAnswer { .. } => created(SdpType::Answer),
+///                     _ => Completed::Done, // having told the transports
+///                 };
+///                 side.complete(now, action.operation(), Ok(done)).expect("it was asked for");
+///             }
+///             _ => {} // the peer is given up
+///         }
+///     }
+///     sent
+/// }
+///
+/// let now = Instant::now();
+/// let mut polite = Negotiation::new(now, Role::Polite, Signaling::new(now, Arc::default())?, Arc::default())?;
+/// let mut impolite = Negotiation::new(now, Role::Impolite, Signaling::new(now, Arc::default())?, Arc::default())?;
+/// // Both have something to offer at once.
+/// polite.negotiation_needed(now);
+/// impolite.negotiation_needed(now);
+/// let (mut to_impolite, mut to_polite) = (drive(&mut polite, now), drive(&mut impolite, now));
+/// while !(to_impolite.is_empty() && to_polite.is_empty()) {
+///     to_impolite.drain(..).for_each(|message| impolite.handle_message(now, message));
+///     to_polite.drain(..).for_each(|message| polite.handle_message(now, message));
+///     (to_impolite, to_polite) = (drive(&mut polite, now), drive(&mut impolite, now));
+/// }
+/// assert_eq!(polite.signaling().state(), SignalingState::Stable);
+/// assert!(!polite.signaling().is_negotiation_needed() && !impolite.signaling().is_negotiation_needed());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Negotiation {
     signaling: Signaling,
