@@ -76,7 +76,9 @@ impl Answer {
     /// None for parameters and candidates that ICE made.
     pub(crate) fn text(mut self, local: &Local<'_>) -> Result<String, Refusal> {
         let mut session = blank(local, &self.bundle)?;
+        // Once, in the section that carries the BUNDLE-tag (RFC 9143 §7.3).
         transport_attributes(&mut self.sections[self.tagged], local)?;
+        candidate_attributes(&mut self.sections[self.tagged], local.candidates)?;
         session.extend_media(self.sections);
         Ok(session.to_string())
     }
@@ -109,6 +111,7 @@ pub(crate) fn offer(local: &Local<'_>) -> Result<String, Refusal> {
     let mut session = blank(local, &["0".to_owned()])?;
     let mut audio = audio("0", SdpAttribute::Sendonly)?;
     transport_attributes(&mut audio, local)?;
+    candidate_attributes(&mut audio, local.candidates)?;
     session.media.push(audio);
     Ok(session.to_string())
 }
@@ -233,7 +236,7 @@ fn accepted(offered: &SdpMedia) -> Result<SdpMedia, String> {
     })
 }
 
-/// One codec with its parameters, received only: the server sends no media.
+/// One codec with its parameters. The server sends no media, but where it was offered to, it may.
 fn accepted_rtp(offered: &SdpMedia, codecs: &[&str]) -> Result<SdpMedia, SdpParserInternalError> {
     let Some(codec) = pick_codec(offered, codecs) else {
         return Err(SdpParserInternalError::Unsupported(
@@ -258,11 +261,20 @@ fn accepted_rtp(offered: &SdpMedia, codecs: &[&str]) -> Result<SdpMedia, SdpPars
         }
     }
     section.add_attribute(SdpAttribute::RtcpMux)?;
-    section.add_attribute(match sends_nothing(offered) {
-        true => SdpAttribute::Inactive,
-        false => SdpAttribute::Recvonly,
-    })?;
+    section.add_attribute(direction(offered))?;
     Ok(section)
+}
+
+/// The other end of the offered direction (RFC 3264 §6.1), without receiving and sending at once.
+fn direction(offered: &SdpMedia) -> SdpAttribute {
+    let has = |direction| offered.get_attribute(direction).is_some();
+    if has(SdpAttributeType::Inactive) {
+        SdpAttribute::Inactive
+    } else if has(SdpAttributeType::Recvonly) {
+        SdpAttribute::Sendonly
+    } else {
+        SdpAttribute::Recvonly
+    }
 }
 
 fn sends_nothing(offered: &SdpMedia) -> bool {
@@ -316,7 +328,7 @@ fn accepted_data(offered: &SdpMedia) -> Result<SdpMedia, SdpParserInternalError>
     Ok(section)
 }
 
-/// ICE and DTLS, once, in the section that carries the transport (RFC 9143 §7.3).
+/// ICE and DTLS of the transport that a section uses (RFC 9143 §7.1.2).
 pub(super) fn transport_attributes(
     section: &mut SdpMedia,
     local: &Local<'_>,
@@ -340,12 +352,14 @@ pub(super) fn transport_attributes(
             Setup::Passive => SdpAttributeSetup::Passive,
             Setup::ActPass => SdpAttributeSetup::Actpass,
         }),
-    )?;
-    candidate_attributes(section, local.candidates)
+    )
 }
 
 /// The whole list: a WHIP server cannot trickle (RFC 9725 §4.3.2).
-fn candidate_attributes(section: &mut SdpMedia, candidates: &[Candidate]) -> Result<(), Refusal> {
+pub(super) fn candidate_attributes(
+    section: &mut SdpMedia,
+    candidates: &[Candidate],
+) -> Result<(), Refusal> {
     for candidate in candidates {
         add(section, parsed(&candidate.to_string())?)?;
     }

@@ -8,7 +8,7 @@ use webrtc_sdp::SdpSession;
 use webrtc_sdp::attribute_type::SdpAttribute;
 use webrtc_sdp::media_type::SdpMedia;
 
-use super::answer::{answered, audio, blank, data, transport_attributes};
+use super::answer::{answered, audio, blank, candidate_attributes, data, transport_attributes};
 use super::{
     Facts, Local, Refusal, bundle_group, check_names, is_rejected, malformed, mid, parse_session,
 };
@@ -160,13 +160,17 @@ impl Sections {
         let first = first.ok_or_else(|| malformed("no transport"))?;
         let mut session = blank(&first, &self.bundle)?;
         for section in &self.media {
-            let mut section = section.clone();
-            let own =
-                mid(&section).filter(|name| self.carrier(name) == *name && !is_rejected(&section));
-            if let Some(local) = own.and_then(&local) {
-                transport_attributes(&mut section, &local)?;
+            let mut described = section.clone();
+            if let Some(name) = mid(section).filter(|_| !is_rejected(section)) {
+                let carrier = self.carrier(name);
+                let transport = local(carrier).ok_or_else(|| malformed("no transport"))?;
+                // A browser rejects a bundled section that does not repeat what its transport is.
+                transport_attributes(&mut described, &transport)?;
+                if carrier == name {
+                    candidate_attributes(&mut described, transport.candidates)?;
+                }
             }
-            session.media.push(section);
+            session.media.push(described);
         }
         Ok(session.to_string())
     }
