@@ -97,8 +97,8 @@ impl fmt::Display for OfferId {
     }
 }
 
-/// An offer or an answer.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// An offer or an answer. Its text has passwords, and is not printed.
+#[derive(Clone, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Description {
     /// What it is.
@@ -161,6 +161,17 @@ impl Description {
         };
         let sections = self.media.iter().enumerate().filter(wanted);
         sections.map(|(_, media)| media)
+    }
+}
+
+impl fmt::Debug for Description {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Description")
+            .field("kind", &self.kind)
+            .field("offer_id", &self.offer_id)
+            .field("body", &format_args!("{} bytes", self.body.len()))
+            .field("media", &self.media)
+            .finish()
     }
 }
 

@@ -626,6 +626,21 @@ fn a_result_of_another_kind_is_not_taken() {
 }
 
 #[test]
+fn what_a_description_says_is_not_printed() {
+    let mut party = Party::new();
+    party
+        .srd(remote(SdpType::Offer, "a=ice-pwd:secret", "r1"))
+        .unwrap();
+    let now = party.now;
+    let next = remote(SdpType::Offer, "a=ice-pwd:secret too", "r2");
+    party.signaling.set_remote_description(now, next).unwrap();
+    let action = party.signaling.poll_action();
+    let printed = format!("{:?} {action:?}", party.signaling);
+    assert!(printed.contains("20 bytes"), "{printed}");
+    assert!(!printed.contains("secret"), "{printed}");
+}
+
+#[test]
 fn a_configuration_has_ranges() {
     let validated = |alter: fn(&mut Config, usize), value| {
         let mut config = Config::default();
