@@ -4,6 +4,7 @@
 mod cost;
 mod ends;
 mod profile;
+mod interference;
 mod replay;
 mod separate;
 mod takeover;
