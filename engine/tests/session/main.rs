@@ -3,8 +3,8 @@
 
 mod cost;
 mod ends;
-mod profile;
 mod interference;
+mod profile;
 mod replay;
 mod separate;
 mod takeover;
