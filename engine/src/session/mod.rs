@@ -10,8 +10,8 @@
 //!          │             └── connection, gathering ───────┼────────────────────────────────►  │
 //!          ▼                                              │ gone, back, leave                 │ restart ICE
 //!      Recovery ──────────────────────────────────────────┼───────────────────────────────────┘
-//!          │ given up                                     ▼
-//!          └────────────────────────────────────────►  Ending  ◄── media silent ── Monitor ◄── keep-alives
+//!          ▼                                              ▼
+//!    given up: the caller's                            Ending  ◄── media silent ── Monitor ◄── keep-alives
 //!                                                         │ the first reason wins
 //!                                                         ▼
 //!                                        close the transports, and every machine

@@ -106,12 +106,9 @@ impl Session {
         match &event {
             PeerEvent::ConnectionStateChange(change) => {
                 self.negotiation.handle_connection_state(now, change.to);
-                if let Some(ending) = self.ending() {
-                    match change.to {
-                        PeerConnectionState::Connected => ending.handle_media_connected(now),
-                        PeerConnectionState::Failed => ending.handle_transport_failed(now),
-                        _ => {}
-                    }
+                // A failure is the recovery's: it takes no channel down, as LiveKit's leave{RESUME} would.
+                if let (PeerConnectionState::Connected, Some(ending)) = (change.to, self.ending()) {
+                    ending.handle_media_connected(now);
                 }
             }
             PeerEvent::IceGatheringStateChange(change) => {

@@ -141,13 +141,12 @@ fn a_channel_that_comes_and_goes_leaves_no_trace_in_the_recovery() {
     );
 }
 
-/// A failure is another matter: the server tells its client to come back, through the channel (LiveKit's leave with RESUME).
-// req: R147
+// req: R147 P28
 #[test]
-fn a_path_that_is_lost_and_mended_leaves_no_trace_in_the_channel_s_states() {
+fn a_path_that_is_lost_fails_and_is_mended_leaves_no_trace_in_the_channel_s_states() {
     for seed in 0..6 {
         let mut chance = Random::new(seed);
-        let (media, outages) = (media(&mut chance, 3), outages(&mut chance));
+        let (media, outages) = (media(&mut chance, 4), outages(&mut chance));
         let channel = |world: &World| -> Vec<String> {
             let states = world.client.events.iter().filter_map(|event| match event {
                 Event::Link(floe::signaling::link::Event::StateChange(change)) => {

@@ -101,7 +101,7 @@ fn only_the_answer_to_the_pending_offer_is_applied() {
     }
 }
 
-// req: D29
+// decision: D29
 #[test]
 fn without_numbers_any_answer_to_a_pending_offer_is_the_one() {
     let mut config = Config::default();
@@ -541,7 +541,7 @@ fn after_an_outage_there_are_15_s_again() {
     assert_eq!(world.impolite().failures().len(), 1);
 }
 
-// req: N29 D29
+// req: N29
 #[test]
 fn an_offer_that_comes_again_is_answered_again_with_the_same_words() {
     let mut world = World::new();
@@ -611,7 +611,7 @@ fn a_lost_answer_goes_again_before_the_next_offer() {
     }
 }
 
-// req: D29
+// decision: D29
 #[test]
 fn repeated_offers_do_not_pile_up_answers_that_nobody_takes() {
     let mut world = World::new();

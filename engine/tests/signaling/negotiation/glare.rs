@@ -185,7 +185,7 @@ fn an_impolite_side_that_makes_an_offer_ignores_another_although_it_is_stable() 
     }
 }
 
-// req: N5 D29
+// req: N5
 #[test]
 fn an_offer_that_is_ignored_in_its_turn_may_come_again_and_one_before_it_may_not() {
     let mut world = World::new();
@@ -230,7 +230,7 @@ fn an_offer_that_is_ignored_in_its_turn_may_come_again_and_one_before_it_may_not
     assert_eq!(world.impolite().sent_of(SdpType::Answer).len(), 1);
 }
 
-// req: D28 D29
+// decision: D28 D29
 #[test]
 fn of_two_offers_that_wait_the_newer_one_counts() {
     for who in [POLITE, IMPOLITE] {
@@ -327,7 +327,7 @@ fn an_offer_that_was_held_up_is_judged_when_it_comes() {
     }
 }
 
-// req: D28 D29
+// decision: D28 D29
 #[test]
 fn a_newer_offer_takes_the_place_of_one_that_is_not_answered_yet() {
     for (who, ids, is_replaced) in [

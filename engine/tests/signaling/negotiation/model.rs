@@ -91,7 +91,7 @@ fn whatever_both_do_over_a_channel_in_order_they_end_in_agreement() {
 }
 
 /// The W3C's example knows no numbers, and needs none while the order is kept.
-// req: P19 D29
+// req: P19
 #[test]
 fn without_numbers_they_do_too() {
     let mut config = Config::default();
