@@ -96,6 +96,10 @@ fn base_factor_and_cap_are_the_callers_to_choose() {
         ms(1000),
         "and nothing overflows"
     );
+    // What was decided at a deadline is due after it, however short the back-off.
+    let nanosecond = Duration::from_nanos(1);
+    (config.back_off, config.back_off_cap) = (nanosecond, nanosecond);
+    assert_eq!(delays([3; 16], &config), [nanosecond; 6]);
 }
 
 // req: R142
