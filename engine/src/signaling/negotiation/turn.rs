@@ -378,8 +378,8 @@ impl Negotiation {
 
     /// Who never says that gathering is complete does not keep a restart waiting for ever.
     fn watch_gathering(&mut self, now: Instant) {
-        let waits = self.their_restart_waits()
-            || (self.need == Need::Open && self.phase == Phase::Idle && self.own_restart_waits());
+        let own_waits = self.need == Need::Open && self.own_restart_waits();
+        let waits = own_waits || self.their_restart_waits();
         if !waits {
             if let Some(busy) = self.busy.as_deref_mut() {
                 busy.patience = None;
