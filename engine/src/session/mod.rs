@@ -17,9 +17,15 @@
 //!                                        close the transports, and every machine
 //! ```
 //!
-//! Each machine can be used without this one; what stands here is who tells whom. Signaling and media meet in three places only: a
-//! restart that media asks for is offered by the negotiation; the recovery is told when that offer has left; and a channel that
-//! closes ends a session whose media never connected. Otherwise the one knows nothing of the other's losses.
+//! Each machine can be used without this one; what stands here is who tells whom. Signaling and media meet in these places only:
+//!
+//! - a restart that media asks for is offered by the negotiation, and the recovery is told when that offer has left;
+//! - a peer's offer that restarts ICE is its reconnect: the recovery takes it for its own, and the monitor bears a whole timeout more;
+//! - the negotiation is told of gathering, and whether media flows, without which it misses no answer;
+//! - a channel that closes ends a session whose media never connected;
+//! - an accepting side whose transports failed tells the peer to come back on another channel.
+//!
+//! Otherwise the one knows nothing of the other's losses.
 //!
 //! The whole session is driven by [`Session::handle`]: all that can happen to it is an [`Input`], and it is a pure function of the
 //! inputs and their times. The named methods are short for it. With [`Config::journal`] what changes is written down, and in

@@ -9,8 +9,8 @@ use crate::{
     close::{self, CloseReason, Leave, LeaveAction},
     liveness, recovery,
     signaling::{
-        self, Description, SdpType, SignalingState,
-        link::{self, Outcome},
+        self, SdpType, SignalingState,
+        link::{self, LinkState, Outcome},
         negotiation::{self, Message, Resumption},
     },
 };
@@ -151,6 +151,7 @@ impl Session {
     }
 
     fn on_link(&mut self, now: Instant, event: link::Event) {
+        self.tell(Event::Link(event));
         match event {
             link::Event::SignalingUp => {
                 self.negotiation.signaling_up(now, Resumption::Kept);
@@ -164,7 +165,6 @@ impl Session {
             link::Event::Leave(leave) => self.on_leave(now, leave),
             _ => {}
         }
-        self.tell(Event::Link(event));
     }
 
     fn on_leave(&mut self, now: Instant, leave: Leave) {
@@ -203,6 +203,7 @@ impl Session {
             && self.peer_restarts()
         {
             self.recovery.peer_restarted(now);
+            self.monitor.resume(now);
         }
         self.tell(Event::Negotiation(event));
     }
@@ -210,13 +211,11 @@ impl Session {
     /// Whether the peer's pending offer restarts ICE.
     fn peer_restarts(&self) -> bool {
         let signaling = self.negotiation.signaling();
-        let of = |description: Option<&_>| description.cloned();
-        let pending = of(signaling.pending_description(signaling::Side::Remote));
-        let current = of(signaling.current_description(signaling::Side::Remote));
-        match (pending, current) {
-            (Some(pending), Some(current)) => restarts(&current, &pending),
-            _ => false,
-        }
+        let pending = signaling.pending_description(signaling::Side::Remote);
+        let current = signaling.current_description(signaling::Side::Remote);
+        pending
+            .zip(current)
+            .is_some_and(|(pending, current)| pending.restarts_ice_of(current))
     }
 
     fn on_wish(&mut self, now: Instant, action: negotiation::Action) {
@@ -289,14 +288,23 @@ impl Session {
         self.negotiation.close(now);
         self.monitor.close();
         self.recovery.close(now);
+        // The peer is not told of every end; who resumes is refused after each.
+        let has_channel = self.link.state().is_up();
+        if self.link.state() != LinkState::Closed {
+            self.link.close(now);
+        }
         while let Some(event) = self.recovery.poll_event() {
             self.tell(Event::Recovery(event));
         }
         if let Side::Dialing(state) = &mut self.side {
             *state = Some(Box::new(ended));
         }
-        // What was asked for is nobody's any more.
-        self.outbox().actions.clear();
+        // What was asked for is nobody's any more, but the channel is still there.
+        let actions = &mut self.outbox().actions;
+        actions.retain(|action| *action == Action::CloseChannel);
+        if has_channel {
+            actions.push_back(Action::CloseChannel);
+        }
         self.ask(Action::CloseTransports);
         self.tell(Event::Ended(ended));
     }
@@ -341,13 +349,4 @@ impl Session {
 
 fn is_offer(message: &Message) -> bool {
     matches!(message, Message::Description(description) if description.kind == SdpType::Offer)
-}
-
-/// Whether a section that there was has new credentials.
-fn restarts(current: &Description, offer: &Description) -> bool {
-    let before = |mid: &str| current.media.iter().find(|media| *media.mid == *mid);
-    offer.media.iter().any(|media| {
-        before(&media.mid)
-            .is_some_and(|before| before.ufrag.is_some() && before.ufrag != media.ufrag)
-    })
 }

@@ -148,6 +148,14 @@ impl Description {
         self.media.iter().filter_map(|media| media.ufrag.as_deref())
     }
 
+    /// Whether it has new credentials for a section that there is: ICE restarts. What is not known is not new.
+    pub(crate) fn restarts_ice_of(&self, current: &Self) -> bool {
+        current.media.iter().any(|old| {
+            let mut same = self.media.iter().filter(|new| new.mid == old.mid);
+            same.any(|new| new.ufrag.is_some() && old.ufrag.is_some() && new.ufrag != old.ufrag)
+        })
+    }
+
     /// The sections that a candidate with this mid, or else this index, is for: all of them if it has neither.
     pub(super) fn sections(
         &self,

@@ -3,7 +3,8 @@
 use floe::{
     PeerConnectionState,
     close::{CloseReason, DisconnectReason, LeaveAction},
-    session::{Event, NotBegun, Session},
+    liveness::Reconnect,
+    session::{Config, Event, NotBegun, Session},
     signaling::{SignalingState, link::LinkState},
 };
 
@@ -17,6 +18,18 @@ fn ended(party: &Party) -> Vec<(DisconnectReason, Option<CloseReason>)> {
     ends.collect()
 }
 
+/// Nothing was told after the end.
+fn is_last(party: &Party) -> bool {
+    matches!(party.events.last(), Some(Event::Ended(_)))
+}
+
+/// A client that does nothing about a lost path.
+fn resigned() -> Config {
+    let mut config = Config::default();
+    config.liveness.reconnect = Reconnect::Never;
+    config
+}
+
 /// Nothing comes over the media path for so long.
 fn silence(world: &mut World, seconds: u32) {
     world.alive = false;
@@ -26,7 +39,7 @@ fn silence(world: &mut World, seconds: u32) {
 // req: R3 R8 R15
 #[test]
 fn a_server_that_hears_nothing_for_twenty_seconds_closes_though_signaling_is_up() {
-    let mut world = World::connected();
+    let mut world = World::connected_as(&resigned());
     let now = world.now;
     world.server().session.handle_keep_alive(now, MILLISECOND);
     silence(&mut world, 19);
@@ -48,6 +61,23 @@ fn a_server_that_hears_nothing_for_twenty_seconds_closes_though_signaling_is_up(
         [(DisconnectReason::ConnectionTimeout, None)]
     );
     assert_eq!(world.client.closed_transports, 1);
+    assert_eq!(world.server().closed_channels, 1);
+    assert!(is_last(world.server()) && is_last(&world.client));
+}
+
+// req: R7
+#[test]
+fn a_reconnect_that_comes_in_time_gives_the_path_a_whole_timeout_again() {
+    let mut world = World::connected();
+    silence(&mut world, 14);
+    assert_eq!(world.client.restart_offers, 0);
+    // The client has heard nothing for 15 s, and its offer comes; nothing comes over the path yet.
+    silence(&mut world, 20);
+    assert_eq!(world.client.restart_offers, 1);
+    assert_eq!(world.server().session.ended(), None);
+    silence(&mut world, 2);
+    let reason = world.server().session.ended().unwrap().close_reason;
+    assert_eq!(reason, Some(CloseReason::PeerConnectionDisconnected));
 }
 
 // req: R4 R5 R7
@@ -91,6 +121,10 @@ fn a_client_that_leaves_ends_the_session_at_once() {
         None,
         "every deadline is cancelled"
     );
+    for party in [&world.client, world.server.as_ref().unwrap()] {
+        assert!(is_last(party));
+        assert_eq!(party.closed_channels, 1);
+    }
 }
 
 // req: R10 R21 R111
@@ -181,6 +215,7 @@ fn a_resume_of_a_session_that_nobody_knows_begins_none() {
     assert_eq!(told.disconnect_reason, DisconnectReason::StateMismatch);
 }
 
+// req: R22
 #[test]
 fn a_channel_that_closes_before_media_ever_connected_ends_the_session() {
     let mut world = World::new();
@@ -194,4 +229,25 @@ fn a_channel_that_closes_before_media_ever_connected_ends_the_session() {
         Some(CloseReason::SignalSourceClose),
     );
     assert_eq!(ended(world.server()), [reason]);
+
+    // Who comes back to it is refused, and nothing is told any more.
+    world.reachable = true;
+    world.run_for(16 * SECOND);
+    let told = world.client.session.ended().unwrap();
+    assert_eq!(told.disconnect_reason, DisconnectReason::StateMismatch);
+    assert_eq!(told.advice, LeaveAction::Reconnect);
+    assert!(is_last(world.server()) && is_last(&world.client));
+}
+
+// req: R111
+#[test]
+fn an_end_of_which_nothing_is_said_closes_the_channel_too() {
+    let mut world = World::connected();
+    let now = world.now;
+    let reason = CloseReason::MigrationComplete;
+    world.server().session.close(now, reason);
+    world.run_for(SECOND);
+    assert_eq!(world.server().session.link().state(), LinkState::Closed);
+    assert_eq!(world.server().closed_channels, 1);
+    assert_eq!(world.server().session.poll_timeout(), None);
 }

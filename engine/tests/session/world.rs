@@ -23,6 +23,7 @@ pub(crate) struct Party {
     pub(crate) events: Vec<Event>,
     pub(crate) escalations: Vec<Escalation>,
     pub(crate) closed_transports: usize,
+    pub(crate) closed_channels: usize,
     pub(crate) restart_offers: usize,
     pub(crate) wants_channel: bool,
     /// Of this side's ICE credentials.
@@ -41,6 +42,7 @@ impl Party {
             events: Vec::new(),
             escalations: Vec::new(),
             closed_transports: 0,
+            closed_channels: 0,
             restart_offers: 0,
             wants_channel: false,
             generation: 0,
@@ -70,6 +72,7 @@ impl Party {
                 }
                 Action::OpenChannel { .. } => self.wants_channel = true,
                 Action::CloseTransports => self.closed_transports += 1,
+                Action::CloseChannel => self.closed_channels += 1,
                 Action::Escalate(what) => self.escalations.push(what),
                 _ => {}
             }

@@ -119,13 +119,8 @@ impl Negotiation {
 
     /// Whether an offer of the peer's has new credentials for a section that there is.
     fn is_restart(&self, offer: &Description) -> bool {
-        let Some(current) = self.signaling.current_description(Side::Remote) else {
-            return false;
-        };
-        current.media.iter().any(|old| {
-            let mut same = offer.media.iter().filter(|new| new.mid == old.mid);
-            same.any(|new| new.ufrag.is_some() && old.ufrag.is_some() && new.ufrag != old.ufrag)
-        })
+        let current = self.signaling.current_description(Side::Remote);
+        current.is_some_and(|current| offer.restarts_ice_of(current))
     }
 
     /// Whether an offer of the peer's waits that an applied one of ours gives way to.
