@@ -4,7 +4,7 @@
 //! The first envelope makes the call. A channel belongs to the call that it greets; a call has the last channel that greeted it.
 
 use std::collections::HashMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use floe::close::CloseReason;
 use floe::signaling::link::{Body, Envelope, SessionId};
@@ -20,6 +20,8 @@ use crate::view::CallView;
 
 /// Ended calls still shown, and still refusing who would resume them.
 const REMEMBERED: usize = 20;
+/// How long a channel may be open that is no call's: it has not greeted, or its call has ended.
+const IDLE: Duration = Duration::from_secs(10);
 
 /// All calls of the server.
 #[derive(Debug)]
@@ -40,6 +42,8 @@ pub(crate) struct Calls {
 struct Line {
     sender: mpsc::Sender<String>,
     call: Option<SessionId>,
+    /// When it was last some call's, or else opened.
+    seen: Instant,
 }
 
 /// What a frame says.
@@ -66,8 +70,9 @@ impl Calls {
         }
     }
 
+    /// Whether there is neither a call nor a channel.
     pub(crate) fn is_empty(&self) -> bool {
-        self.calls.is_empty()
+        self.calls.is_empty() && self.channels.is_empty()
     }
 
     /// Every transport of every call.
@@ -80,10 +85,15 @@ impl Calls {
         self.calls.get_mut(call)?.legs.traffic(id)
     }
 
-    pub(crate) fn open_channel(&mut self, sender: mpsc::Sender<String>) -> Channel {
+    pub(crate) fn open_channel(&mut self, now: Instant, sender: mpsc::Sender<String>) -> Channel {
         self.opened += 1;
         let channel = Channel(self.opened);
-        self.channels.insert(channel, Line { sender, call: None });
+        let line = Line {
+            sender,
+            call: None,
+            seen: now,
+        };
+        self.channels.insert(channel, line);
         channel
     }
 
@@ -137,16 +147,21 @@ impl Calls {
             self.bind(channel, id);
             return self.with(net, id, |call, _| call.channel = Some(channel));
         }
-        if greets {
-            self.bind(channel, id);
-        }
-        let mut refusal = None;
+        let (mut refusal, mut replaced) = (None, None);
         self.with(net, id, |call, net| {
-            if greets && call.session.ended().is_none() {
-                call.channel = Some(channel);
-            }
+            let drops = call.session.link().drops();
             refusal = call.session.handle_envelope(net.now, envelope);
+            // A greeting that was overtaken by a later one is dropped.
+            if greets && call.session.link().drops() == drops {
+                replaced = Some(call.channel.replace(channel));
+            }
         });
+        if let Some(before) = replaced {
+            self.bind(channel, id);
+            if let Some(before) = before.filter(|before| *before != channel) {
+                self.channels.remove(&before);
+            }
+        }
         if let Some(refusal) = refusal {
             self.say(channel, refusal);
         }
@@ -182,7 +197,7 @@ impl Calls {
         self.next_timeout
     }
 
-    /// Looks how long ago each peer was heard of, and forgets calls that ended long ago.
+    /// Looks how long ago each peer was heard of, and forgets calls that ended long ago and channels that are no call's.
     pub(crate) fn sweep(&mut self, net: &mut Net<'_>) {
         let ids: Vec<SessionId> = self.calls.keys().copied().collect();
         for id in ids {
@@ -198,6 +213,20 @@ impl Calls {
         for (_, id) in ended.iter().take(ended.len().saturating_sub(REMEMBERED)) {
             self.calls.remove(id);
         }
+        let calls = &self.calls;
+        self.channels.retain(|channel, line| {
+            let call = line.call.and_then(|id| calls.get(&id));
+            if call.is_some_and(|call| call.channel == Some(*channel)) {
+                line.seen = net.now;
+            }
+            net.now.saturating_duration_since(line.seen) < IDLE
+        });
+    }
+
+    /// How many channels are open.
+    #[cfg(test)]
+    pub(crate) fn open_channels(&self) -> usize {
+        self.channels.len()
     }
 
     /// Ends every call; how many there were.

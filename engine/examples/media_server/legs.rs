@@ -21,6 +21,9 @@ use crate::server::random_u64;
 use crate::sessions::{Settings, add_local_candidates, add_remote_candidates};
 use crate::traffic::Traffic;
 
+/// The most sections that offers are made with, and the most transports that an offer is taken with: pages are not to be trusted.
+const MOST_SECTIONS: usize = 32;
+
 /// Where the transports live.
 pub(crate) struct Net<'a> {
     pub(crate) now: Instant,
@@ -110,7 +113,9 @@ impl Legs {
 
     /// The next offer has one more section, with a transport of its own.
     pub(crate) fn want(&mut self, kind: Kind) {
-        self.wanted.push(kind);
+        if self.current.len() + self.wanted.len() < MOST_SECTIONS {
+            self.wanted.push(kind);
+        }
     }
 
     /// An offer: what there is, what is wanted, and with new credentials if ICE is to be restarted.
@@ -237,6 +242,9 @@ impl Legs {
     /// The peer's offer: transports that it begins, and ICE that it restarts.
     fn offered(&mut self, net: &mut Net<'_>, offer: &CallDescription) -> Result<(), Failure> {
         let sections = Sections::answering(offer).map_err(refused)?;
+        if sections.carriers().count() > MOST_SECTIONS {
+            return Err(Failure::InvalidAccess);
+        }
         for mid in sections.carriers() {
             let facts = offer.facts(mid).map_err(refused)?;
             match self.legs.iter_mut().find(|leg| leg.mid == mid) {

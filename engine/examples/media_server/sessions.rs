@@ -540,7 +540,7 @@ impl Machine for Sessions {
             }
             Command::OpenChannel { sender, reply } => {
                 self.next_sweep.get_or_insert(now + SWEEP);
-                let _ = reply.send(self.calls.open_channel(sender));
+                let _ = reply.send(self.calls.open_channel(now, sender));
             }
             Command::Hear {
                 channel,

@@ -187,7 +187,7 @@ impl World {
         self.call.drive(&mut net);
         if self.call.poll_wish() == Some(Wish::Open) {
             let (sender, receiver) = mpsc::channel(64);
-            self.channel = Some((self.calls.open_channel(sender), receiver));
+            self.channel = Some((self.calls.open_channel(self.now, sender), receiver));
             self.call.session.channel_opened(self.now);
         }
     }
@@ -267,6 +267,81 @@ fn a_broken_channel_comes_back_and_media_does_not_notice() {
         entry.what == "connection" && entry.from.as_deref() == Some("connected")
     };
     assert!(!entries.iter().any(left_connected), "{entries:#?}");
+}
+
+#[test]
+fn a_greeting_that_was_overtaken_takes_no_call_over_and_its_socket_closes() {
+    let mut world = World::connected();
+    let now = world.now;
+    let first = world.channel.as_ref().unwrap().0;
+    // A second socket, whose greeting comes late: a third one's was heard before.
+    let greeting = |channel| -> String {
+        let envelope: Envelope<Signal> = Envelope {
+            session: world.call.session.link().session(),
+            ack: None,
+            body: Body::Resume { channel },
+        };
+        serde_json::to_string(&Frame::Envelope(envelope)).unwrap()
+    };
+    let (second, third) = (greeting(2), greeting(3));
+    let mut net = world.server.net(now);
+    let (sender, mut late) = mpsc::channel(64);
+    let late_channel = world.calls.open_channel(now, sender);
+    let (sender, mut latest) = mpsc::channel(64);
+    let latest_channel = world.calls.open_channel(now, sender);
+    world.calls.hear(&mut net, latest_channel, &third);
+    world.calls.hear(&mut net, late_channel, &second);
+    assert!(latest.try_recv().unwrap().contains("welcome"));
+    assert!(late.try_recv().is_err());
+
+    // The first was replaced: it is closed. The end of the late one is not the end of the call's.
+    let (_, replaced) = world.channel.as_mut().unwrap();
+    assert!(matches!(
+        replaced.try_recv(),
+        Err(mpsc::error::TryRecvError::Disconnected)
+    ));
+    world.calls.close_channel(&mut net, first);
+    world.calls.close_channel(&mut net, late_channel);
+    assert_eq!(world.view().link, "up");
+    assert_eq!(world.calls.open_channels(), 1);
+}
+
+#[test]
+fn a_socket_that_never_greets_is_closed() {
+    let mut world = World::connected();
+    let (sender, mut silent) = mpsc::channel(64);
+    world.calls.open_channel(world.now, sender);
+    world.run_for(Duration::from_secs(9));
+    assert_eq!(world.calls.open_channels(), 2);
+    world.run_for(Duration::from_secs(2));
+    assert_eq!(world.calls.open_channels(), 1, "the call's own is kept");
+    assert!(matches!(
+        silent.try_recv(),
+        Err(mpsc::error::TryRecvError::Disconnected)
+    ));
+}
+
+#[test]
+fn a_page_cannot_have_sections_without_end() {
+    let mut world = World::new();
+    for _ in 0..100 {
+        world.call.legs.want(Kind::Audio);
+    }
+    let mut net = world.client.net(world.now);
+    let offer = world.call.legs.offer(&mut net, Credentials::Same).unwrap();
+    assert_eq!(world.call.legs.ids().count(), 32);
+
+    let text = String::from_utf8_lossy(&offer.body);
+    let last = text.rfind("m=audio").unwrap();
+    let more = format!("{text}{}", text[last..].replace("floe31", "floe32"));
+    let mut net = world.server.net(world.now);
+    let mut legs = Legs::new();
+    let mut apply = |text: &str| {
+        let offer = Description::new(SdpType::Offer, text.to_owned());
+        legs.apply(&mut net, signaling::Side::Remote, &offer)
+    };
+    assert_eq!(apply(&more), Err(Failure::InvalidAccess));
+    assert_eq!(apply(&text), Ok(()));
 }
 
 #[test]

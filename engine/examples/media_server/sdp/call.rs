@@ -116,6 +116,11 @@ impl Sections {
         Ok(name)
     }
 
+    /// How many there are, with those that are stopped.
+    pub(crate) fn len(&self) -> usize {
+        self.media.len()
+    }
+
     /// The names of the sections that take part, in order.
     pub(crate) fn mids(&self) -> impl Iterator<Item = &str> {
         let live = self.media.iter().filter(|section| !is_rejected(section));
