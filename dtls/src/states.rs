@@ -11,8 +11,8 @@
 //!    New ──────────────────────▶ Connecting ─────────────────────▶ Connected
 //!     │                            │     │                          │     │
 //!     │ close, abort   close, abort│     │ error,       close, abort│     │ fatal alert,
-//!     │                            │     │ time-out,   close_notify │     │ error
-//!     │                            │     │ other        of the peer │     │
+//!     │               close_notify │     │ time-out,   close_notify │     │ error,
+//!     │                of the peer │     │ other        of the peer │     │ time-out
 //!     ▼                            ▼     ▼ fingerprint              ▼     ▼
 //!   Closed                      Closed   Failed                 Closed   Failed
 //! ```

@@ -314,7 +314,7 @@ impl Transport {
     ///
     /// # Errors
     ///
-    /// [`ApiMisuse::Dtls`] outside 256 to the configured MTU.
+    /// [`ApiMisuse::Dtls`] outside 256 to the configured MTU, or where the peer's connection id has no room in it.
     pub fn set_mtu(&mut self, mtu: usize) -> Result<(), ApiMisuse> {
         if mtu > self.mtu() {
             return Err(dtls::ApiMisuse::MtuOutOfRange.into());
