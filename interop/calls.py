@@ -1,7 +1,8 @@
 """Chromium's page and floe in a call: offers of either side over a WebSocket, the page polite.
 
-What floe offers has a transport of its own; what the page offers is bundled, as Chromium does it. At each step both are stable and agree about the connection and its transports, and
-floe's recovery machine, which drives restarts, agrees with its own connection (no drift).
+What floe offers has a transport of its own; what the page offers is bundled, as Chromium does it. At each step both are stable and
+agree about the connection, its transports and which sections take part, and floe's recovery machine, which drives restarts, agrees
+with its own connection (no drift).
 """
 
 import contextlib
@@ -10,13 +11,22 @@ from case import check, equal, eventually, row
 from chromium import Call
 from scenarios import GOLDEN, QUIET, cut
 
-NO_CALL = dict.fromkeys(("connection", "signaling", "negotiation", "recovery"), None) | {"transports": [], "timeline": []}
 USERNAME_FRAGMENTS = """
     const report = [...(await floe.call.pc.getStats()).values()];
     const pairs = report.filter((entry) => entry.type === 'transport').map((transport) => transport.selectedCandidatePairId);
     const local = report.filter((entry) => pairs.includes(entry.id)).map((pair) => pair.localCandidateId);
     return report.filter((entry) => local.includes(entry.id)).map((candidate) => candidate.usernameFragment).sort();
 """
+
+# The name and the kind of each section that takes part, in either description: port 0 rejects it (RFC 8829 §5.3.1), unless another
+# section's transport carries it (RFC 9143 §6).
+SECTIONS = """
+    const live = (section) => !/^m=\\S+ 0 /.test(section) || /^a=bundle-only/m.test(section);
+    const named = (section) => [/^a=mid:(\\S+)/m.exec(section)[1], /^m=(\\S+)/.exec(section)[1]];
+    return [floe.call.pc.currentLocalDescription, floe.call.pc.currentRemoteDescription]
+        .map(({sdp}) => sdp.split(/^(?=m=)/m).slice(1).filter(live).map(named));
+"""
+TRANSCEIVERS = "return floe.call.pc.getTransceivers().map((transceiver) => !['stopped', null].includes(transceiver.currentDirection))"
 
 
 class Phone:
@@ -29,7 +39,7 @@ class Phone:
         return self.run("return floe.call.states")
 
     def floe(self):
-        return (self.call.server.overview()["calls"] or [NO_CALL])[0]
+        return self.call.server.call()
 
     def told(self, what):
         """Every state that floe told of this, oldest first."""
@@ -55,6 +65,15 @@ class Phone:
         equal("drifts at floe", self.notes("drift"), [])
         for leg in self.floe()["transports"]:
             check(leg["ice"] in ("connected", "completed"), f"transport {leg['mid']}: ICE {leg['ice']}")
+
+    def carries(self, data, audio):
+        """So many sections take part at both ends; what either has rejected does not."""
+        in_both = self.run(SECTIONS)
+        for described in in_both:
+            kinds = [kind for _, kind in described]
+            equal("the page's sections", (kinds.count("application"), kinds.count("audio"), len(kinds)), (data, audio, data + audio))
+            equal("floe's sections", self.floe()["sections"], [mid for mid, _ in described])
+        equal("the page's transceivers", self.run(TRANSCEIVERS), audio * [True])
 
     def fragments(self):
         """Those of the candidates that the page's selected pairs begin with."""
@@ -126,10 +145,24 @@ def offers_cross():
             # Its own offer is rolled back for floe's, and made again.
             equal("page signaling", gone_through(), ["have-local-offer", "stable", "have-remote-offer", "stable", "have-local-offer", "stable"])
             eventually("both rest", lambda: phone.rests(1))
+            phone.carries(data=1, audio=2 * crossed)
         phone.settles(1)
         for who, said in ("page", phone.page()["connection"]), ("floe", phone.told("connection")):
             check(not {"failed", "disconnected"} & set(said), f"{who} connection: {said}")
         return f"{versions(phone)}; {rounds} times"
+
+
+@row("Chromium", "a call: sections of either side, in turn, stay", seconds=60)
+def sections_stay():
+    # What the page offers next bundles what floe has offered.
+    turns = ("floe.call.ask('audio')", 2), ("return floe.call.add('audio')", 1)
+    with talking() as phone:
+        for audio, (turn, transports) in enumerate(2 * turns, 1):
+            phone.run(turn)
+            eventually("floe has the section", lambda: len(phone.floe()["sections"]) == 1 + audio)
+            phone.settles(transports)
+            phone.carries(data=1, audio=audio)
+        return versions(phone)
 
 
 # req: I15

@@ -8,6 +8,7 @@ from case import TOP, Program, check
 
 SERVER = os.path.join(TOP, "target/release/examples/media_server")
 NO_SESSION = {"ice": None, "dtls": None, "connection": None, "end_reason": None, "timeline": []}
+NO_CALL = NO_SESSION | dict.fromkeys(("signaling", "negotiation", "recovery", "disconnect_reason")) | {"sections": [], "transports": []}
 
 
 class MediaServer(Program):
@@ -39,6 +40,10 @@ class MediaServer(Program):
         check(len(live) <= 1, f"{len(live)} sessions live")
         return (live or sessions or [NO_SESSION])[0]
 
+    def call(self):
+        """The newest call, or an empty one while there is none yet."""
+        return (self.overview()["calls"] or [NO_CALL])[0]
+
     def states(self, what):
         """Every state that `what` of the session was in, oldest first."""
         entries = [entry for entry in self.session()["timeline"] if entry["what"] == what]
@@ -51,3 +56,11 @@ class MediaServer(Program):
         """What DTLS agreed on."""
         session = self.session()
         return " ".join(session[key] for key in ("dtls_version", "cipher_suite", "group"))
+
+
+class CallServer(MediaServer):
+    """Where the one session is a call: what it tells of its one transport is told of the session."""
+
+    def session(self):
+        call = self.call()
+        return call | (call["transports"] or [{}])[0]

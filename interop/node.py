@@ -1,7 +1,7 @@
 """The WebRTC implementations of npm against the example `media_server`: libwebrtc, libdatachannel, and one in TypeScript.
 
-Each runs in a process of its own (`node/peer.mjs`) that speaks WHIP and tells what it sees. They read their state when its
-event arrives, so a state that was soon over may be missing from what they tell; floe's own list is whole.
+Each runs in a process of its own (`node/peer.mjs`) that tells what it sees: it offers by WHIP, or answers in a call. They read
+their state when its event arrives, so a state that was soon over may be missing from what they tell; floe's own list is whole.
 """
 
 import functools
@@ -11,7 +11,7 @@ import os
 import time
 
 from case import TOP, Program, check, equal, eventually, row
-from media_server import MediaServer
+from media_server import CallServer, MediaServer
 
 PEER = os.path.join(TOP, "interop/node/peer.mjs")
 PEERS = {"wrtc": "@roamhq/wrtc", "node-datachannel": "node-datachannel", "werift": "werift"}
@@ -29,8 +29,8 @@ UNHEARD = {"full": "consent checks go unanswered", "lite": "the peer has stopped
 class Peer(Program):
     """A peer that has begun to offer or to answer."""
 
-    def __init__(self, name, role, server):
-        super().__init__(name, "node", PEER, name, role, server.url)
+    def __init__(self, name, role, server, *setup):
+        super().__init__(name, "node", PEER, name, role, server.url, *setup)
 
     def states(self, what):
         """Every state that it told of this object, oldest first."""
@@ -60,9 +60,9 @@ def connects(server, peer):
     return f"{peer.find('^version (.*)')[1]}, {server.agreed()}"
 
 
-def begins_well(server, peer):
+def begins_well(server, peer, gathering):
     """What both ends told of the beginning, in order."""
-    equal("floe's gathering", server.states("gathering"), ["new", "gathering", "complete"])
+    equal("floe's gathering", server.states("gathering"), gathering)
     # The pair may be final at once.
     connected = ["connected"] if "connected" in server.states("ice") else []
     for what in ("ice", "ice_connection"):
@@ -128,7 +128,7 @@ def offers(name, mode, side):
     """The peer offers and controls. As a DTLS server it is the one that closes in the end, as a client it is floe."""
     with MediaServer("--ice", mode, "--dtls", SETUP[side]) as server, Peer(name, "offer", server) as peer:
         versions = connects(server, peer)
-        begins_well(server, peer)
+        begins_well(server, peer, ["new", "gathering", "complete"])
         equal("the peer's signaling", peer.states("signaling"), ["stable", "have-local-offer", "stable"])
         agree(server, peer, side, "controlling")
         if side == "client":
@@ -139,19 +139,19 @@ def offers(name, mode, side):
 
 # req: T64 R82 R83 R84 R85 W3 W34 W35
 def answers(name, mode, side):
-    """The peer answers; a full floe controls, a lite one never does (RFC 8445 §6.1.1)."""
-    options = ["--ice", mode, "--dtls", SETUP[side], "--ice-initiation", "initiating"]
-    with MediaServer(*options) as server, Peer(name, "answer", server) as peer:
+    """Asked for data channels in a call without any, floe offers them; a full floe controls, a lite one never does (RFC 8445 §6.1.1)."""
+    with CallServer("--ice", mode) as server, Peer(name, "answer", server, SETUP[side]) as peer:
         versions = connects(server, peer)
-        begins_well(server, peer)
-        equal("the peer's signaling", peer.states("signaling"), ["stable", "have-remote-offer", "stable"])
+        begins_well(server, peer, ["new", "complete"])  # the offer has every candidate
+        equal("floe's signaling", server.states("signaling"), ["stable", "have-local-offer", "stable"])
+        offered = [] if name == "node-datachannel" else ["have-remote-offer", "stable"]  # its answer is a part of being offered
+        equal("the peer's signaling", peer.states("signaling"), ["stable", *offered])
         agree(server, peer, side, "controlled" if mode == "full" else "controlling")
         floe_closes(server, peer)
         return versions
 
 
-# Only libwebrtc takes an offer made of an answer to its own draft: libdatachannel has no drafts, werift is half an offerer by it.
-_rows = [(offers, name) for name in PEERS] + [(answers, "wrtc")]
+_rows = itertools.product((offers, answers), PEERS)
 for (_story, _name), _mode, _side in itertools.product(_rows, ("full", "lite"), ("client", "server")):
     _key = f"{_name.replace('-', '_')}_{_story.__name__}_as_dtls_{_side}_to_floe_{_mode}"
     _role = f"{_story.__name__}, DTLS {_side}; floe {_mode}"

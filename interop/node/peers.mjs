@@ -2,12 +2,12 @@
 //
 // A peer is { version, connection, transport, facts }: `connection()` makes an RTCPeerConnection that gathers loopback
 // addresses, `transport(pc)` is its RTCDtlsTransport, if it shows one, and `facts(pc)` are the statistics of that: `tlsVersion`,
-// `dtlsCipher`, `dtlsRole`, `iceRole`, as far as it tells them. `restarted(pc)` is what a restart needs once both descriptions
-// are set.
+// `dtlsCipher`, `dtlsRole`, `iceRole`, as far as it tells them. `answered(pc)` is what an answer needs, `restarted(pc)` what
+// a restart needs, once both descriptions are set.
 
 import { createRequire } from 'node:module';
 
-const load = createRequire(new URL('../.cache/node/package.json', import.meta.url));
+export const load = createRequire(new URL('../.cache/node/package.json', import.meta.url));
 const version = name => load('./package.json').dependencies[name];
 
 const statistics = async pc => [...(await pc.getStats()).values()].find(entry => entry.type === 'transport') ?? {};
@@ -25,6 +25,8 @@ const werift = () => {
     connection: () => new RTCPeerConnection({ iceServers: [], ...addresses }),
     transport: pc => pc.dtlsTransports[0],
     facts: statistics,
+    // Where ICE is controlled it would wait for the other side to begin SCTP, as the server does, which never does.
+    answered: pc => Object.defineProperty(pc.sctpTransport, 'isServer', { value: false }),
     // With DTLS connected it would not begin the checks of a new generation by itself.
     restarted: pc => pc.iceTransports[0].start(),
   };

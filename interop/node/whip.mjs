@@ -28,20 +28,6 @@ export class Whip {
     await this.#begin();
   }
 
-  // WHIP knows no offer of the server's. It is made of the server's answer to an offer that stays a draft here, and our answer is
-  // given the draft's ICE credentials, which the server has.
-  async answer(answered) {
-    const draft = (await this.#pc.createOffer()).sdp;
-    await this.#post(draft);
-    await this.#pc.setRemoteDescription({ type: 'offer', sdp: this.#answer.replace(/^a=setup:passive/gm, 'a=setup:actpass') });
-    const answer = (await this.#pc.createAnswer()).sdp;
-    const credentials = /^a=ice-(ufrag|pwd):.*$/gm;
-    const drafted = Object.fromEntries([...draft.matchAll(credentials)].map(([line, name]) => [name, line]));
-    await this.#pc.setLocalDescription({ type: 'answer', sdp: answer.replace(credentials, (_, name) => drafted[name]) });
-    answered();
-    await this.#begin();
-  }
-
   // A new offer stays here: its credentials go out as a fragment, and what comes back is put into the answer there is.
   async restartIce() {
     this.#ready = false;

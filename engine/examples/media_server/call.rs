@@ -321,6 +321,7 @@ impl Call {
             role: self.session.negotiation().role().to_string(),
             link: self.session.link().state().to_string(),
             recovery: self.session.recovery().state().to_string(),
+            sections: self.legs.sections().map(str::to_owned).collect(),
             transports: self.transports(endpoint),
             close_reason: ended
                 .and_then(|ended| ended.close_reason)
@@ -344,6 +345,8 @@ impl Call {
                 selected_pair: ice.selected_candidate_pair().as_ref().map(pair_view),
                 dtls_side: dtls.side().map(side_name),
                 dtls_version: dtls.version().map(|version| version.to_string()),
+                cipher_suite: dtls.cipher_suite().map(|suite| suite.to_string()),
+                group: dtls.group().map(|group| group.to_string()),
                 media: traffic.media(),
                 data: traffic.data(),
             })

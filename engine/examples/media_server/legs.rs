@@ -111,6 +111,11 @@ impl Legs {
         legs.map(|leg| (leg.mid.as_str(), leg.id, &leg.traffic))
     }
 
+    /// The sections that were last agreed on, in order.
+    pub(crate) fn sections(&self) -> impl Iterator<Item = &str> {
+        self.current.mids()
+    }
+
     /// The next offer has one more section, with a transport of its own.
     pub(crate) fn want(&mut self, kind: Kind) {
         if self.current.len() + self.wanted.len() < MOST_SECTIONS {

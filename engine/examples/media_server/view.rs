@@ -47,6 +47,8 @@ pub(crate) struct CallView {
     pub(crate) link: String,
     /// The recovery.
     pub(crate) recovery: String,
+    /// The names of the sections that were last agreed on, without those that were rejected.
+    pub(crate) sections: Vec<String>,
     /// What was last agreed on, or is being negotiated, in order of the sections.
     pub(crate) transports: Vec<TransportView>,
     /// Why the call ended, for the log, and in public.
@@ -70,6 +72,8 @@ pub(crate) struct TransportView {
     pub(crate) selected_pair: Option<PairView>,
     pub(crate) dtls_side: Option<&'static str>,
     pub(crate) dtls_version: Option<String>,
+    pub(crate) cipher_suite: Option<String>,
+    pub(crate) group: Option<String>,
     pub(crate) media: MediaView,
     pub(crate) data: DataView,
 }

@@ -59,7 +59,14 @@ pub(crate) fn router(server: Server) -> Router {
         .with_state(server.clone());
     let calls = Router::new()
         .route("/call", get(signal::upgrade))
-        .route("/call.js", get(call_script))
+        .route(
+            "/call.js",
+            get(|| async { script(include_str!("call.js")) }),
+        )
+        .route(
+            "/link.mjs",
+            get(|| async { script(include_str!("link.mjs")) }),
+        )
         .layer(middleware::from_fn_with_state(Limits::new(), limit));
     Router::new()
         .route("/", get(page))
@@ -149,10 +156,10 @@ async fn page() -> impl IntoResponse {
     )
 }
 
-async fn call_script() -> impl IntoResponse {
+fn script(text: &'static str) -> impl IntoResponse {
     (
         [(header::CONTENT_TYPE, "text/javascript; charset=utf-8")],
-        include_str!("call.js"),
+        text,
     )
 }
 
