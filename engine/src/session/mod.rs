@@ -22,13 +22,12 @@
 //! - a restart that media asks for is offered by the negotiation, and the recovery is told when that offer has left;
 //! - a peer's offer that restarts ICE is its reconnect: the recovery takes it for its own, and the monitor bears a whole timeout more;
 //! - the negotiation is told of gathering, and whether media flows, without which it misses no answer;
-//! - a channel that closes ends a session whose media never connected;
-//! - an accepting side whose transports failed tells the peer to come back on another channel.
+//! - a channel that closes ends a session whose media never connected.
 //!
 //! Otherwise the one knows nothing of the other's losses.
 //!
 //! The whole session is driven by [`Session::handle`]: all that can happen to it is an [`Input`], and it is a pure function of the
-//! inputs and their times. The named methods are short for it. With [`Config::journal`] what changes is written down, and in
+//! inputs and their times, if what it has to send is polled after each. The named methods are short for it. With [`Config::journal`] what changes is written down, and in
 //! [`Detail::Debug`](crate::journal::Detail) the inputs too: then the session can be replayed. Inputs hold what was said, and the
 //! name of the session: such a log is to be kept like the messages themselves.
 //! What comes out are [`Action`]s (to be carried out), envelopes (to be sent) and [`Event`]s (to be known).

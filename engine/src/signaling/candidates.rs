@@ -21,7 +21,7 @@ use super::description::{Description, MediaLife};
 use std::collections::VecDeque;
 use thiserror::Error;
 
-/// The longest candidate that is taken, in bytes. Real ones are shorter than 300.
+/// The longest candidate that is taken, in bytes, its mid and its username fragment included. Real ones are shorter than 300.
 pub const MAX_CANDIDATE: usize = 1024;
 
 /// How many fragments of descriptions that are gone are remembered for each side; the oldest is forgotten first.
@@ -61,6 +61,11 @@ impl CandidateInit {
     #[must_use]
     pub fn is_end_of_candidates(&self) -> bool {
         self.candidate.is_empty()
+    }
+
+    pub(super) fn is_too_long(&self) -> bool {
+        let len = |name: &Option<Box<str>>| name.as_deref().map_or(0, str::len);
+        self.candidate.len() + len(&self.mid) + len(&self.ufrag) > MAX_CANDIDATE
     }
 
     /// Whether it is for no section in particular. That is an error unless it ends them all.

@@ -475,7 +475,8 @@ fn too_many_and_too_long_are_counted_and_reported() {
     assert_eq!(party.applied(), ["c2", "c3", "c4"]);
     assert_eq!(party.gathered(), ["l2", "l3", "l4"]);
 
-    let long = |length| of("r1", &"c".repeat(length));
+    // The mid is 0.
+    let long = |length| of("r1", &"c".repeat(length - "r1".len() - "0".len()));
     let now = party.now;
     assert!(
         party
@@ -485,6 +486,14 @@ fn too_many_and_too_long_are_counted_and_reported() {
     );
     let too_long = party.signaling.add_candidate(now, long(MAX_CANDIDATE + 1));
     assert_eq!(too_long, Err(Refused::CandidateTooLong));
+    // Nor may its names be.
+    for part in [
+        of(&"r".repeat(MAX_CANDIDATE), "c"),
+        CandidateInit::new("c", "m".repeat(MAX_CANDIDATE), "r1"),
+    ] {
+        let too_long = party.signaling.add_candidate(now, part);
+        assert_eq!(too_long, Err(Refused::CandidateTooLong));
+    }
 }
 
 #[test]

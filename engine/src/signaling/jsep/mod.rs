@@ -18,7 +18,7 @@
 //! Left out: SDP, transceivers, data channels and gathering. Whether a change of theirs is to be negotiated, the caller says.
 
 use super::{
-    candidates::{CandidateDrops, CandidateInit, Gone, MAX_CANDIDATE},
+    candidates::{CandidateDrops, CandidateInit, Gone},
     chain::{Busy, Operation, Stage},
     config::{Config, ConfigError},
     description::{Description, Side},
@@ -191,7 +191,7 @@ impl Signaling {
         if candidate.names_no_section() && !candidate.is_end_of_candidates() {
             return Err(Refused::NoSection);
         }
-        if candidate.candidate.len() > MAX_CANDIDATE {
+        if candidate.is_too_long() {
             return Err(Refused::CandidateTooLong);
         }
         self.chain(now, Operation::AddCandidate(candidate))
