@@ -184,13 +184,19 @@ impl Connection {
     /// Outside [`Config::MTUS`], or so small that what the peer wants to be called leaves less than
     /// [`ConnectionId::LEAST_ROOM`](crate::ConnectionId::LEAST_ROOM) to what a record carries.
     pub fn set_mtu(&mut self, mtu: usize) -> Result<(), ApiMisuse> {
-        let ids = self.records.connection_ids();
-        let has_room = ids.is_none_or(|ids| has_room_beside(ids.theirs.as_bytes(), mtu as u16));
-        if !Config::MTUS.contains(&mtu) || !has_room {
+        if !self.allows_mtu(mtu) {
             return Err(ApiMisuse::MtuOutOfRange);
         }
         self.affairs.sender_mut().set_mtu(mtu);
         Ok(())
+    }
+
+    /// Whether [`set_mtu`](Self::set_mtu) would take this one now.
+    #[must_use]
+    pub fn allows_mtu(&self, mtu: usize) -> bool {
+        let ids = self.records.connection_ids();
+        let has_room = ids.is_none_or(|ids| has_room_beside(ids.theirs.as_bytes(), mtu as u16));
+        Config::MTUS.contains(&mtu) && has_room
     }
 
     /// Says who carries handshake flights: this connection, or the caller by [`Connection::flight_datagrams`]. At any

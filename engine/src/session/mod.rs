@@ -29,7 +29,8 @@
 //! The whole session is driven by [`Session::handle`]: all that can happen to it is an [`Input`], and it is a pure function of the
 //! inputs and their times, if what it has to send is polled after each. The named methods are short for it. With [`Config::journal`] what changes is written down, and in
 //! [`Detail::Debug`](crate::journal::Detail) the inputs too: then the session can be replayed. Inputs hold what was said, and the
-//! name of the session: such a log is to be kept like the messages themselves.
+//! name of the session: such a log is to be kept like the messages themselves. An accepting session is made again with the envelope it
+//! was [accepted](Session::accept) with, which is none of its inputs.
 //! What comes out are [`Action`]s (to be carried out), envelopes (to be sent) and [`Event`]s (to be known).
 //!
 //! The two sides differ in little: the accepting one (a server) bears 20 s of silence and then closes the session for a

@@ -332,6 +332,13 @@ impl Associations {
     }
 
     pub(crate) fn set_mtu(&mut self, mtu: usize) -> Result<(), dtls::ApiMisuse> {
+        // For all of them or for none.
+        if !self
+            .connections()
+            .all(|connection| connection.allows_mtu(mtu))
+        {
+            return Err(dtls::ApiMisuse::MtuOutOfRange);
+        }
         self.connections()
             .try_for_each(|connection| connection.set_mtu(mtu))
     }
