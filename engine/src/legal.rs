@@ -142,7 +142,7 @@ pub fn dtls(
     }
 }
 
-/// [`ice`], where the transport may have taken steps that were not seen: what it reports begins elsewhere than in the state
+/// [`ice()`], where the transport may have taken steps that were not seen: what it reports begins elsewhere than in the state
 /// `held`, or is several changes in one. The steps between can be any but those that need a trigger: what has failed or
 /// closed stays so, unless the transport itself says that it was merged away.
 pub(crate) fn ice_with_gaps(held: ice::State, reported: &ice::Transition) -> Edge {
@@ -162,7 +162,7 @@ pub(crate) fn ice_with_gaps(held: ice::State, reported: &ice::Transition) -> Edg
     }
 }
 
-/// [`dtls`], where the transport may have taken steps that were not seen.
+/// [`dtls()`], where the transport may have taken steps that were not seen.
 pub(crate) fn dtls_with_gaps(
     held: dtls::State,
     reported: &dtls::Transition,

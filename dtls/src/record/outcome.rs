@@ -54,7 +54,7 @@ pub(crate) enum SealError {
     BufferTooSmall,
 }
 
-/// The outcome of [`RecordLayer::open`].
+/// The outcome of [`RecordLayer::open`](super::RecordLayer::open).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Opened {
     pub(crate) record: Result<Record, DropReason>,
