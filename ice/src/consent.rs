@@ -117,7 +117,7 @@ impl Consent {
 
     /// A response, on this path, to a request of the last 30 s; for a lite agent, a request.
     pub(crate) fn renew(&mut self, now: Moment, interval: Duration) {
-        self.fresh = now;
+        self.fresh = self.fresh.max(now);
         self.waiting = false;
         self.silence = self.silence.take().and_then(Silence::broken);
         // Counted from the check and not from its answer, so that the rate does not depend on the round trip.

@@ -7,6 +7,7 @@ use crate::config::MAX_EARLY_REQUESTS;
 use crate::generation::Generation;
 use crate::moment::Moment;
 use crate::pair::Wished;
+use crate::role::Mode;
 use crate::shared::Shared;
 use crate::stats::Rare;
 
@@ -22,6 +23,8 @@ pub(crate) struct EarlyRequest {
 /// What an authenticated request said.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Seen {
+    /// When it came: a request that waited says nothing of the time since.
+    pub(crate) heard: Moment,
     pub(crate) priority: u32,
     pub(crate) wish: Option<Wished>,
     pub(crate) role: Option<RoleAttribute>,
@@ -54,7 +57,8 @@ impl Generation {
         }
     }
 
-    /// Acts on the remembered requests that can be acted on now.
+    /// Acts on the remembered requests that can be acted on now. To a lite agent they are the peer's consent: those
+    /// as old as that lasts are forgotten.
     pub(crate) fn replay_early(&mut self, shared: &mut Shared, now: Moment) {
         let Some(peer) = &self.peer else { return };
         let ours = peer.username_fragment.as_bytes();
@@ -65,7 +69,10 @@ impl Generation {
             return;
         };
         let ripe: Vec<EarlyRequest> = waits.early.extract_if(.., ripe).collect();
-        for request in ripe {
+        let (is_lite, lasting) = (shared.mode == Mode::Lite, shared.config.timing.lite_timeout);
+        let speaks =
+            |e: &EarlyRequest| !is_lite || now.saturating_duration_since(e.seen.heard) < lasting;
+        for request in ripe.into_iter().filter(speaks) {
             self.settle_role(shared, request.seen.role);
             let path = shared.canonical(request.path);
             self.observe(shared, now, path, request.seen);

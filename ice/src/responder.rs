@@ -69,6 +69,7 @@ impl Generation {
         let wish =
             (request.use_candidate() || nomination.is_some()).then(|| Wished::new(now, nomination));
         let seen = Seen {
+            heard: now,
             priority,
             wish,
             role: request.role(),
@@ -184,10 +185,10 @@ impl Generation {
         let state = pair.state();
         let mut effect = Effect::None;
         if shared.mode == Mode::Lite {
-            pair.answered = Some(now);
+            pair.answered = pair.answered.max(Some(seen.heard));
             let steady = self.is_steady();
             effect = if steady { Effect::Renewed } else { Effect::Any };
-            self.renew_consent(shared, now, id);
+            self.renew_consent(shared, seen.heard, id);
         }
         match state {
             PairState::Succeeded if wish.is_some() && !self.has_nominated(id, wish) => {
