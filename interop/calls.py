@@ -122,10 +122,11 @@ def floe_offers_a_second_transport():
         return versions(phone)
 
 
-# What the server says takes a moment to the page, so that an offer of the page's leaves before it has heard of the server's.
+# What the server says takes a second to the page, so that, however busy the machine, an offer of the page's leaves before it has heard
+# of the server's.
 LATE = """
     const {link} = floe.call, hear = link.hear.bind(link);
-    link.hear = (envelope) => setTimeout(hear, 250, envelope);
+    link.hear = (envelope) => setTimeout(hear, 1000, envelope);
 """
 BOTH_OFFER = "floe.call.ask('audio'); return floe.call.add('audio')"
 
