@@ -289,9 +289,7 @@ impl ClientMachine {
     /// Everything the answer says; ICE starts with it, and DTLS once ICE has a path.
     fn answered(&mut self, now: Instant, answer: Description) -> Result<(), String> {
         let facts = answer.facts;
-        let mut remote = RemoteParameters::new(facts.parameters);
-        remote.mode = facts.mode;
-        remote.pacing = facts.pacing;
+        let remote = facts.remote_parameters();
         let told = self.endpoint.with(now, self.transport, |transport| {
             transport
                 .set_remote_setup(now, facts.setup)

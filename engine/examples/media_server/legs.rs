@@ -353,15 +353,13 @@ impl Leg {
     fn hear(&mut self, net: &mut Net<'_>, facts: Facts) -> Result<(), Failure> {
         let (now, id) = (net.now, self.id);
         let ufrag = facts.parameters.username_fragment().to_owned();
+        let remote = facts.remote_parameters();
         let dtls = RemoteDtls {
             fingerprints: facts.fingerprints,
             setup: facts.setup,
             tls_id: None,
         };
         if self.remote.as_deref() != Some(&ufrag) {
-            let mut remote = RemoteParameters::new(facts.parameters);
-            remote.mode = facts.mode;
-            remote.pacing = facts.pacing;
             match self.remote.is_some() {
                 true => restart_ice(net, id, Some(remote))?,
                 false => with(net, id, |transport| {
@@ -410,10 +408,7 @@ fn create(
         add_local_candidates(transport, now, candidates)?;
         let Some(facts) = remote else { return Ok(()) };
         let ufrag = facts.parameters.username_fragment().to_owned();
-        let mut remote = RemoteParameters::new(facts.parameters);
-        remote.mode = facts.mode;
-        remote.pacing = facts.pacing;
-        transport.set_remote_parameters(now, remote)?;
+        transport.set_remote_parameters(now, facts.remote_parameters())?;
         add_remote_candidates(transport, now, facts.candidates, &ufrag);
         Ok(())
     });

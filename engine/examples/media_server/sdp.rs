@@ -9,7 +9,7 @@
 //! Left out: header extensions, simulcast. No text of an offer is ever logged.
 
 use floe_dtls::{CertificateFingerprint, FingerprintSet, Setup};
-use floe_ice::{Candidate, Mode, Parameters, Protocol};
+use floe_ice::{Candidate, Mode, Parameters, Protocol, RemoteParameters};
 use webrtc_sdp::attribute_type::{
     SdpAttribute, SdpAttributeGroupSemantic, SdpAttributeSetup, SdpAttributeType,
 };
@@ -125,6 +125,14 @@ pub(crate) struct TransportName {
 }
 
 impl Facts {
+    /// What ICE is told of the other side.
+    pub(crate) fn remote_parameters(&self) -> RemoteParameters {
+        let mut remote = RemoteParameters::new(self.parameters.clone());
+        remote.mode = self.mode;
+        remote.pacing = self.pacing;
+        remote
+    }
+
     fn read(session: &SdpSession, section: &SdpMedia) -> Result<Self, Refusal> {
         let text = |kind| match attribute(session, section, kind) {
             Some(SdpAttribute::IceUfrag(text) | SdpAttribute::IcePwd(text)) => Some(text.as_str()),

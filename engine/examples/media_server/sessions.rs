@@ -170,6 +170,7 @@ impl Sessions {
         setup: Setup,
     ) -> Result<TransportId, ApiMisuse> {
         let facts = offer.facts;
+        let remote = facts.remote_parameters();
         let transport = self.endpoint.create(
             now,
             TransportOptions {
@@ -181,9 +182,6 @@ impl Sessions {
             },
         )?;
         let fragment = facts.parameters.username_fragment().to_owned();
-        let mut remote = RemoteParameters::new(facts.parameters);
-        remote.mode = facts.mode;
-        remote.pacing = facts.pacing;
         let candidates = self.settings.candidates.clone();
         let told = self
             .endpoint

@@ -131,9 +131,14 @@ impl<I> Journal<I> {
 
     /// What is about to be given to the machine, if inputs are kept ([`Detail::Debug`]).
     pub fn input(&mut self, now: Instant, input: I) {
-        if self.config.detail == Detail::Debug {
+        if self.keeps_inputs() {
             self.keep(now, Record::Input { input });
         }
+    }
+
+    /// Whether inputs are kept: for who would copy one for nothing.
+    pub(crate) fn keeps_inputs(&self) -> bool {
+        self.config.detail == Detail::Debug
     }
 
     /// What a machine has told: any of their events, or what [`Record::of_peer`] makes of one. `at`: when it happened. An
@@ -144,7 +149,7 @@ impl<I> Journal<I> {
             self.heed(at, change);
         }
         let debug = matches!(record, Record::Ignored { .. } | Record::Input { .. });
-        if !debug || self.config.detail == Detail::Debug {
+        if !debug || self.keeps_inputs() {
             self.keep(at, record);
         }
     }

@@ -214,7 +214,9 @@ impl Session {
     /// An envelope that greets a session that is over is answered with the one that is returned; it goes back the way the other came.
     pub fn handle(&mut self, now: Instant, input: Input) -> Option<Envelope> {
         let now = self.recovery.see(now);
-        if let Some(journal) = &mut self.journal {
+        if let Some(journal) = &mut self.journal
+            && journal.keeps_inputs()
+        {
             journal.input(now, input.clone());
         }
         let refusal = self.apply(now, input);
