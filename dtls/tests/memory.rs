@@ -14,6 +14,9 @@ use floe_dtls::*;
 /// that it keeps on the heap.
 const MOST: i64 = 2048;
 
+/// And what one may keep on the heap before its handshake begins, whoever it is told that the peer will be.
+const MOST_WAITING: i64 = 72;
+
 const PAIRS: usize = 10_000;
 
 /// Longer than anything that a peer may still ask for is kept.
@@ -310,6 +313,38 @@ fn assert_small(what: &str, kind: &Kind, pairs: usize) {
     println!("{what}: {fresh:?} bytes, changing keys {changing:?}, after a while {later:?}");
     let all = [fresh, changing, later].concat();
     assert!(all.iter().all(|bytes| *bytes <= MOST), "{what}: {all:?}");
+}
+
+/// However long the description of the peer or a path takes to come, and whatever the path is known to be like.
+#[test]
+fn what_a_handshake_needs_is_made_when_it_begins() {
+    let now = sim::Clock::epoch();
+    let config = Arc::new(Config::new(identity(SERVER)));
+    for (setup, has_path) in [
+        (Setup::ActPass, true),
+        (Setup::ActPass, false),
+        (Setup::Active, false),
+        (Setup::Passive, false),
+    ] {
+        let mut waiting = None;
+        let counted = measure(|| {
+            let made = Connection::new(config.clone(), setup, RemoteIdentity::Later);
+            let mut dtls = made.unwrap();
+            dtls.set_path_validated();
+            dtls.set_rtt_hint(Duration::from_millis(20));
+            dtls.set_retransmission_cap(Duration::from_millis(800));
+            dtls.set_mtu(1000).unwrap();
+            if has_path {
+                dtls.start(now);
+            }
+            dtls.handle_timeout(now + A_WHILE);
+            assert!(dtls.poll_event().is_none() && dtls.poll_transmit(&mut [0; 1000]).is_none());
+            waiting = Some(dtls);
+        });
+        let dtls = waiting.unwrap();
+        assert_eq!((dtls.state(), dtls.is_idle()), (State::New, true));
+        assert!(counted.bytes_current <= MOST_WAITING, "{counted:?}");
+    }
 }
 
 // req: T52

@@ -18,6 +18,8 @@ use floe::{
 const MOST_OF_ICE: i64 = 1024;
 /// Of which the tables take so much more when there are a million: their shards have just doubled then.
 const MORE_AT_A_MILLION: i64 = 10;
+/// With a DTLS that waits for somebody to say who the peer is.
+const MOST_WHILE_DTLS_WAITS: i64 = 1250;
 /// And with DTLS established.
 const MOST: i64 = 3072;
 /// A place for the seed, which only agents have whose every random number is to be the same again.
@@ -68,7 +70,10 @@ impl Host {
                 mode,
                 initiation,
                 setup,
-                remote_identity: expecting(peer),
+                remote_identity: match setup {
+                    Setup::ActPass => RemoteIdentity::Later,
+                    _ => expecting(peer),
+                },
                 local_parameters: None,
             };
             endpoint.create(now, options).unwrap()
@@ -395,6 +400,19 @@ fn ten_thousand_transports_without_their_dtls_take_a_kib_each_and_leave_nothing(
         .into_iter()
         .max();
     assert!(most <= Some(MOST_OF_ICE), "{each:?}");
+}
+
+#[test]
+fn a_transport_takes_little_more_than_its_ice_while_nobody_says_who_the_peer_is() {
+    for kind in full_kinds() {
+        let mut world = World::new(kind, [Setup::ActPass; 2]);
+        (0..2_000).for_each(|number| world.connect(number));
+        world.pass(SETTLED);
+        world.assert_connected(dtls::State::New);
+        let each = world.each();
+        println!("{kind:?}: with DTLS that waits {each:?}");
+        assert!(each.into_iter().all(|bytes| bytes <= MOST_WHILE_DTLS_WAITS));
+    }
 }
 
 /// With DTLS connected, after a record each way and after all that is kept for the late.

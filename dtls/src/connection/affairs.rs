@@ -1,15 +1,15 @@
 //! What a connection is busy with: flights, messages that are put together, timers, what waits to be taken.
 //!
 //! ```text
-//!             identified, nothing is left to do
-//!     Busy ──────────────────────────────────────▶ Idle
-//!       ▲                                           │
-//!       └───────────────────────────────────────────┘
-//!          a KeyUpdate, an alert, an event, a ticket
+//!              the handshake begins           identified, nothing is left to do
+//!    Waiting ──────────────────────▶ Busy ──────────────────────────────────────▶ Idle
+//!                                      ▲                                           │
+//!                                      └───────────────────────────────────────────┘
+//!                                         a KeyUpdate, an alert, an event, a ticket
 //! ```
 //!
-//! An established connection has nothing to do most of the time but to seal and to open, and then it keeps a few numbers
-//! instead.
+//! A connection may wait long for a path or for a peer to be named, and an established one has nothing to do most of the time
+//! but to seal and to open. Either keeps a few numbers instead.
 
 use std::time::Instant;
 
@@ -32,8 +32,17 @@ use super::post_handshake::SpareIds;
 
 #[derive(Debug)]
 pub(super) enum Affairs {
-    Idle(Rest),
+    Waiting(Box<Waiting>),
     Busy(Box<Work>),
+    Idle(Rest),
+}
+
+/// What there is before the handshake.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    sender: Sender,
+    /// Until there is something to do.
+    opening: Option<Opening>,
 }
 
 /// What stays when nothing is to be done.
@@ -88,16 +97,9 @@ impl Opening {
 impl Affairs {
     pub(super) fn new(config: &Config, mut opening: Opening) -> Self {
         let sender = Sender::new(config, &mut opening.random);
-        Self::Busy(Box::new(Work {
-            flight: Flight::new(config, sender, None),
-            reassembler: Reassembler::default(),
-            timers: TimerTable::default(),
-            events: Queue::default(),
-            alerts: Queue::default(),
-            opening: Some(Box::new(opening)),
-            announced: State::New,
-            key_updates: KeyUpdates::default(),
-            spare_ids: SpareIds::default(),
+        Self::Waiting(Box::new(Waiting {
+            sender,
+            opening: Some(opening),
         }))
     }
 
@@ -106,34 +108,47 @@ impl Affairs {
     pub(super) fn work(&self) -> Option<&Work> {
         match self {
             Self::Busy(work) => Some(work),
-            Self::Idle(_) => None,
+            Self::Waiting(_) | Self::Idle(_) => None,
         }
     }
 
     pub(super) fn opening(&self) -> Option<&Opening> {
-        self.work()?.opening.as_deref()
+        match self {
+            Self::Waiting(waiting) => waiting.opening.as_ref(),
+            Self::Busy(work) => work.opening.as_deref(),
+            Self::Idle(_) => None,
+        }
     }
 
     pub(super) fn opening_mut(&mut self) -> Option<&mut Opening> {
-        self.work_mut()?.opening.as_deref_mut()
+        match self {
+            Self::Waiting(waiting) => waiting.opening.as_mut(),
+            Self::Busy(work) => work.opening.as_deref_mut(),
+            Self::Idle(_) => None,
+        }
     }
 
     /// The work there is, to go on with it.
     pub(super) fn work_mut(&mut self) -> Option<&mut Work> {
         match self {
             Self::Busy(work) => Some(work),
-            Self::Idle(_) => None,
+            Self::Waiting(_) | Self::Idle(_) => None,
         }
     }
 
     /// There is something to do.
     pub(super) fn wake(&mut self, config: &Config) -> &mut Work {
-        if let Self::Idle(rest) = self {
-            *self = Self::Busy(Box::new(rest.wake(config)));
+        let woken = match self {
+            Self::Waiting(waiting) => Some(waiting.wake(config)),
+            Self::Busy(_) => None,
+            Self::Idle(rest) => Some(rest.wake(config)),
+        };
+        if let Some(work) = woken {
+            *self = Self::Busy(Box::new(work));
         }
         match self {
             Self::Busy(work) => work,
-            Self::Idle(_) => unreachable!("it was woken"),
+            Self::Waiting(_) | Self::Idle(_) => unreachable!("it was woken"),
         }
     }
 
@@ -161,6 +176,7 @@ impl Affairs {
                 }
             }
             Self::Busy(work) => work.flight.let_go(now, &mut work.timers),
+            Self::Waiting(_) => {}
         }
     }
 
@@ -169,6 +185,7 @@ impl Affairs {
         match self {
             Self::Idle(rest) => drop(rest.kept.take_if(|kept| !kept.may_come_again())),
             Self::Busy(work) => work.flight.on_acks_heard(),
+            Self::Waiting(_) => {}
         }
     }
 
@@ -180,6 +197,7 @@ impl Affairs {
                 .as_ref()
                 .is_some_and(|kept| kept.is_handshake_in_air()),
             Self::Busy(work) => work.flight.is_handshake_in_air(),
+            Self::Waiting(_) => false,
         }
     }
 
@@ -189,7 +207,7 @@ impl Affairs {
             Self::Idle(Rest {
                 kept: Some(kept), ..
             }) => kept.on_data(),
-            Self::Idle(_) => {}
+            Self::Waiting(_) | Self::Idle(_) => {}
             Self::Busy(work) => work.flight.on_data(),
         }
     }
@@ -197,6 +215,7 @@ impl Affairs {
     /// The work there is if there is a flight, in the air or kept.
     pub(super) fn with_flight(&mut self, config: &Config) -> Option<&mut Work> {
         match self {
+            Self::Waiting(_) => None,
             Self::Idle(rest) if !rest.kept.as_ref().is_some_and(|kept| kept.has_flight()) => None,
             _ => Some(self.wake(config)),
         }
@@ -204,6 +223,7 @@ impl Affairs {
 
     pub(super) fn sender(&self) -> &Sender {
         match self {
+            Self::Waiting(waiting) => &waiting.sender,
             Self::Idle(rest) => &rest.sender,
             Self::Busy(work) => work.flight.sender(),
         }
@@ -211,6 +231,7 @@ impl Affairs {
 
     pub(super) fn sender_mut(&mut self) -> &mut Sender {
         match self {
+            Self::Waiting(waiting) => &mut waiting.sender,
             Self::Idle(rest) => &mut rest.sender,
             Self::Busy(work) => work.flight.sender_mut(),
         }
@@ -219,8 +240,18 @@ impl Affairs {
     /// message_seq of the peer's next message.
     pub(super) fn next_seq(&self) -> u32 {
         match self {
+            Self::Waiting(_) => 0,
             Self::Idle(rest) => rest.next_seq,
             Self::Busy(work) => work.reassembler.next_seq(),
+        }
+    }
+}
+
+impl Waiting {
+    fn wake(&mut self, config: &Config) -> Work {
+        Work {
+            opening: self.opening.take().map(Box::new),
+            ..Work::new(Flight::new(config, self.sender.clone(), None), State::New)
         }
     }
 }
@@ -228,22 +259,30 @@ impl Affairs {
 impl Rest {
     fn wake(&mut self, config: &Config) -> Work {
         let kept = self.kept.take().map(|kept| *kept);
+        let flight = Flight::new(config, self.sender.clone(), kept);
         Work {
-            flight: Flight::new(config, self.sender.clone(), kept),
             reassembler: Reassembler::after(self.next_seq),
-            timers: TimerTable::default(),
-            events: Queue::default(),
-            alerts: Queue::default(),
-            opening: None,
             // No other state rests.
-            announced: State::Connected,
-            key_updates: KeyUpdates::default(),
-            spare_ids: SpareIds::default(),
+            ..Work::new(flight, State::Connected)
         }
     }
 }
 
 impl Work {
+    fn new(flight: Flight, announced: State) -> Self {
+        Self {
+            flight,
+            reassembler: Reassembler::default(),
+            timers: TimerTable::default(),
+            events: Queue::default(),
+            alerts: Queue::default(),
+            announced,
+            opening: None,
+            key_updates: KeyUpdates::default(),
+            spare_ids: SpareIds::default(),
+        }
+    }
+
     fn is_done(&self) -> bool {
         self.flight.is_idle()
             && self.reassembler.is_empty()

@@ -6,36 +6,37 @@
 /// What may be sent for each byte received.
 const FACTOR: usize = 3;
 
+/// How many bytes may still be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Amplification {
-    /// So many bytes may still be sent.
-    Limited(u32),
-    /// The peer is there.
-    Unlimited,
-}
+pub(super) struct Amplification(u32);
 
 impl Amplification {
     /// An address that nothing came from yet.
-    pub(super) const START: Self = Self::Limited(0);
+    pub(super) const START: Self = Self(0);
+    /// The peer is there.
+    pub(super) const UNLIMITED: Self = Self(u32::MAX);
 
+    /// Of what came. The most that may be sent is less than what has no limit.
     pub(super) fn on_received(&mut self, bytes: usize) {
-        if let Self::Limited(allowance) = self {
+        if *self != Self::UNLIMITED {
             let more = u32::try_from(bytes.saturating_mul(FACTOR)).unwrap_or(u32::MAX);
-            *allowance = allowance.saturating_add(more);
+            self.0 = self.0.saturating_add(more).min(u32::MAX - 1);
         }
     }
 
     pub(super) fn on_sent(&mut self, bytes: usize) {
-        if let Self::Limited(allowance) = self {
-            *allowance = allowance.saturating_sub(u32::try_from(bytes).unwrap_or(u32::MAX));
+        if *self != Self::UNLIMITED {
+            self.0 = self
+                .0
+                .saturating_sub(u32::try_from(bytes).unwrap_or(u32::MAX));
         }
     }
 
     /// How long the next datagram may be, in bytes.
     pub(super) fn room(self) -> usize {
         match self {
-            Self::Limited(allowance) => allowance as usize,
-            Self::Unlimited => usize::MAX,
+            Self::UNLIMITED => usize::MAX,
+            Self(allowance) => allowance as usize,
         }
     }
 }
@@ -57,8 +58,9 @@ mod tests {
         amplification.on_received(1);
         assert_eq!(amplification.room(), 3);
         amplification.on_received(usize::MAX);
-        assert_eq!(amplification.room(), u32::MAX as usize);
-        let mut unlimited = Amplification::Unlimited;
+        assert_eq!(amplification.room(), u32::MAX as usize - 1);
+        let mut unlimited = Amplification::UNLIMITED;
+        unlimited.on_received(1);
         unlimited.on_sent(1 << 20);
         assert_eq!(unlimited.room(), usize::MAX);
     }

@@ -150,7 +150,7 @@ impl Connection {
         remote: RemoteIdentity,
     ) -> Result<Self, ApiMisuse> {
         let stream = crate::crypto::random::seeded::Stream::new(seed);
-        Self::with_randomness(Randomness::Seeded(stream), config, setup, remote)
+        Self::with_randomness(Randomness::Seeded(Box::new(stream)), config, setup, remote)
     }
 
     fn with_randomness(
@@ -166,7 +166,7 @@ impl Connection {
             side: setup.side(),
             phase: Phase::New(Queue::default()),
             affairs: Affairs::new(&config, Opening::new(random, remote)),
-            records: RecordLayer::default(),
+            records: RecordLayer::silent(),
             negotiated: None,
             verified: None,
             particulars: None,
@@ -200,10 +200,10 @@ impl Connection {
         work.reassembler
             .begin_with(beginning.message_seq, beginning.collected);
         work.flight.begin_at(beginning.message_seq);
+        connection.start(now);
         connection
             .records
             .begin_plaintext_at(beginning.record.sequence());
-        connection.start(now);
         connection.phase = Phase::Server(Box::new(beginning.state));
         Ok(connection)
     }
@@ -288,7 +288,7 @@ impl Connection {
     /// nobody and so is not limited.
     pub fn set_path_validated(&mut self) {
         if let Some(opening) = self.affairs.opening_mut() {
-            opening.amplification = Amplification::Unlimited;
+            opening.amplification = Amplification::UNLIMITED;
         }
     }
 
@@ -296,7 +296,7 @@ impl Connection {
     #[must_use]
     pub fn is_path_validated(&self) -> bool {
         let opening = self.affairs.opening();
-        opening.is_none_or(|opening| opening.amplification == Amplification::Unlimited)
+        opening.is_none_or(|opening| opening.amplification == Amplification::UNLIMITED)
     }
 
     /// Begins the handshake if path and side are known.
@@ -316,6 +316,7 @@ impl Connection {
         };
         let mut kept = std::mem::take(early);
         let deadline = self.config.retransmission.deadline;
+        self.records = RecordLayer::default();
         self.work()
             .timers
             .set_after(Timer::Handshake, now, deadline);

@@ -12,7 +12,7 @@ use crate::msgs::enums::NamedGroup;
 pub(crate) enum Randomness {
     Backend(CryptoBackend),
     #[cfg(feature = "deterministic")]
-    Seeded(seeded::Stream),
+    Seeded(Box<seeded::Stream>),
 }
 
 impl Randomness {

@@ -53,22 +53,31 @@ pub(crate) struct RecordLayer {
 }
 
 impl Default for RecordLayer {
+    /// One that speaks in plaintext.
     fn default() -> Self {
         let aside = Aside {
             plaintext: Some(Plaintext::default()),
             ..Aside::default()
         };
         Self {
-            read: None,
-            old: None,
-            write: None,
             aside: Some(Box::new(aside)),
-            written: 0,
+            ..Self::silent()
         }
     }
 }
 
 impl RecordLayer {
+    /// One of a connection that has not begun to speak, and that takes no room.
+    pub(crate) const fn silent() -> Self {
+        Self {
+            read: None,
+            old: None,
+            write: None,
+            aside: None,
+            written: 0,
+        }
+    }
+
     /// The most bytes that a protected record adds to its plaintext but for a connection id: a header, an explicit nonce, the
     /// type and a tag.
     pub(crate) const MOST_OVERHEAD: usize = Header::LEN + 8 + 1 + TAG_LEN;

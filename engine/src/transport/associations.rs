@@ -397,8 +397,7 @@ impl Associations {
 
     /// Whether there certainly is nothing to send: before it begins, or with nothing left to do.
     pub(crate) fn is_silent(&self) -> bool {
-        let silent = self.current.is_idle() || self.current.state() == State::New;
-        silent && self.aside().is_none()
+        self.current.is_idle() && self.aside().is_none()
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
