@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Contender, Decision, Keep, Situation};
+use super::{Contender, Decision, Keep, Situation, Wish};
 use crate::pair::{PairId, PairState};
 use crate::role::Role;
 
@@ -32,7 +32,8 @@ pub fn accepted(situation: &Situation<'_>, wanted: impl Fn(&Contender) -> bool) 
 /// Which pair to use now that the peer wished for `latest`.
 ///
 /// The greater NOMINATION wins. Without one, the latest USE-CANDIDATE wins; but while other pairs got one within
-/// [`AGGRESSIVE_WINDOW`], the highest priority among them and the nominated pair does.
+/// [`AGGRESSIVE_WINDOW`], the highest priority among them and the nominated pair does. A wish that came so long before that for
+/// the nominated pair, and counts only now because its pair has succeeded only now, is over.
 pub fn latest_wish(latest: &Contender, situation: &Situation<'_>) -> PairId {
     let wish_of = |c: &Contender| c.wish.filter(|_| c.has_succeeded());
     let nominated = situation.nominated().filter(|c| wish_of(c).is_some());
@@ -49,11 +50,14 @@ pub fn latest_wish(latest: &Contender, situation: &Situation<'_>) -> PairId {
         // Without a number a wish is repeated, not changed.
         return nominated.pair.id;
     }
+    let later =
+        |one: Wish, other: Wish| one.at.saturating_duration_since(other.at) >= AGGRESSIVE_WINDOW;
+    if wish_of(&nominated).is_some_and(|newer| later(newer, wish)) {
+        return nominated.pair.id;
+    }
     let concurrent = |c: &Contender| {
         c.pair.id != latest.pair.id
-            && wish_of(c).is_some_and(|other| {
-                wish.at.saturating_duration_since(other.at) < AGGRESSIVE_WINDOW
-            })
+            && wish_of(c).is_some_and(|other| !later(wish, other) && !later(other, wish))
     };
     let mut aggressive = situation.pairs().filter(concurrent).peekable();
     if aggressive.peek().is_none() {
@@ -214,6 +218,17 @@ mod tests {
             followed(start, &[(3, 0, None), (2, 499, None)]),
             PairId::nth(2),
             "or comes"
+        );
+        // What was wished for before and works only now.
+        assert_eq!(
+            followed(start, &[(2, 500, None), (1, 0, None)]),
+            PairId::nth(2),
+            "the latest wish stays, whatever the priority"
+        );
+        assert_eq!(
+            followed(start, &[(2, 499, None), (1, 0, None)]),
+            PairId::nth(1),
+            "within the window it does not matter which came first"
         );
         // A nominated pair outside the window still counts against aggressive ones.
         assert_eq!(

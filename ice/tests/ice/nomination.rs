@@ -637,3 +637,35 @@ fn a_consent_check_that_left_before_the_nomination_says_nothing_about_it() {
     assert_eq!(solo.answer(&nomination), Received::Handled);
     assert!(nominated(&solo));
 }
+
+// req: I10
+#[test]
+fn a_wish_that_counts_only_now_does_not_undo_a_later_one() {
+    // Within the window whoever nominates so nominates everything: there the better pair is taken.
+    for (between, expected) in [(800, 1), (450, 0)] {
+        let mut solo = Solo::checking(
+            Initiation::Responding,
+            Config::default(),
+            &[remote(0), remote(1)],
+        );
+        solo.run_for(ms(60));
+        let other = solo.take_requests().remove(1);
+        assert_eq!(other.path.remote, remote(1));
+        let _ = solo.answer(&other);
+        let wish = solo.check().nominating().bytes();
+        let _ = solo.receive(remote(0), &wish);
+        solo.run_for(ms(between));
+        let wish = solo.check().nominating().bytes();
+        let _ = solo.receive(remote(1), &wish);
+        let selected = |solo: &Solo| solo.agent.selected_candidate_pair().unwrap();
+        assert_eq!(selected(&solo).path.remote, remote(1));
+        // Only now the better pair works from here.
+        solo.run_for(ms(1000));
+        let late = solo.take_requests().pop().unwrap();
+        assert_eq!(late.path.remote, remote(0));
+        let _ = solo.answer(&late);
+        solo.run_for(ms(1000));
+        assert!(selected(&solo).nominated);
+        assert_eq!(selected(&solo).path.remote, remote(expected), "{between}");
+    }
+}
