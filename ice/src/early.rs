@@ -43,7 +43,10 @@ impl Generation {
         let early = &mut self.search.waits().early;
         if let Some(known) = early.iter_mut().find(same) {
             known.seen = Seen {
-                wish: seen.wish.or(known.seen.wish),
+                wish: seen
+                    .wish
+                    .map(|wish| wish.after(known.seen.wish))
+                    .or(known.seen.wish),
                 ..seen
             };
         } else if early.len() < MAX_EARLY_REQUESTS {
@@ -57,8 +60,8 @@ impl Generation {
         }
     }
 
-    /// Acts on the remembered requests that can be acted on now. To a lite agent they are the peer's consent: those
-    /// as old as that lasts are forgotten.
+    /// Acts on the remembered requests that can be acted on now, in the order in which they came. To a lite agent they are the
+    /// peer's consent: those as old as that lasts are forgotten.
     pub(crate) fn replay_early(&mut self, shared: &mut Shared, now: Moment) {
         let Some(peer) = &self.peer else { return };
         let ours = peer.username_fragment.as_bytes();
@@ -68,7 +71,9 @@ impl Generation {
         let Some(waits) = self.search.live() else {
             return;
         };
-        let ripe: Vec<EarlyRequest> = waits.early.extract_if(.., ripe).collect();
+        let mut ripe: Vec<EarlyRequest> = waits.early.extract_if(.., ripe).collect();
+        // A path has one place, and what came there last stands in it.
+        ripe.sort_by_key(|e| e.seen.heard);
         let (is_lite, lasting) = (shared.mode == Mode::Lite, shared.config.timing.lite_timeout);
         let speaks =
             |e: &EarlyRequest| !is_lite || now.saturating_duration_since(e.seen.heard) < lasting;

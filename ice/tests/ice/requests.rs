@@ -428,3 +428,150 @@ fn an_early_request_waits_for_the_candidate_it_arrived_at_and_is_on_its_base() {
     assert_eq!(checks[0].path.local, wildcard);
     assert_eq!(checks[0].path.remote, remote(0));
 }
+
+// req: I6 I10
+#[test]
+fn a_number_that_came_early_is_not_taken_back_by_a_smaller_one_that_is_late() {
+    let mut solo = unacquainted(Some(local()));
+    for (n, number) in [(0, 5), (1, 4), (0, 3)] {
+        let mut request = solo.check().nominating();
+        request.nomination = Some(number);
+        let _ = solo.receive(remote(n), &request.bytes());
+    }
+    solo.meet();
+    solo.run_for(ms(60));
+    for check in solo.take_requests() {
+        let _ = solo.answer(&check);
+    }
+    solo.run_for(secs(1));
+    let selected = solo.agent.selected_candidate_pair().unwrap();
+    assert!(selected.nominated);
+    assert_eq!(selected.path.remote, remote(0));
+}
+
+// req: I6 I57
+#[test]
+fn early_requests_are_acted_on_in_the_order_in_which_they_came_last() {
+    let mut solo = Solo::new(Mode::Lite, Initiation::Responding, Config::default());
+    solo.agent
+        .add_local_candidate(solo.now, Candidate::host(local()))
+        .unwrap();
+    for n in [0, 1, 2, 0] {
+        let request = solo.check().bytes();
+        let _ = solo.receive(remote(n), &request);
+        solo.run_for(secs(1));
+    }
+    solo.meet();
+    let latest = floe_ice::FiveTuple::udp(local(), remote(0));
+    assert_eq!(solo.agent.usable_path(), Some(latest));
+}
+
+// req: I6 I22
+#[test]
+fn to_a_lite_agent_an_early_request_is_consent_from_when_it_came_and_no_longer() {
+    let lasting = Config::default().timing.lite_timeout;
+    for (waits, counts) in [(lasting - ms(1), true), (lasting, false)] {
+        let mut solo = Solo::new(Mode::Lite, Initiation::Responding, Config::default());
+        let host = Candidate::host(local());
+        solo.agent.add_local_candidate(solo.now, host).unwrap();
+        let request = solo.check().nominating().bytes();
+        let _ = solo.receive(remote(0), &request);
+        solo.run_for(waits);
+        solo.meet();
+        assert_eq!(solo.agent.send_path().is_some(), counts);
+        assert_eq!(solo.agent.usable_path().is_some(), counts);
+        assert_eq!(solo.agent.candidate_pairs().count(), usize::from(counts));
+        if counts {
+            assert_eq!(solo.agent.consent_age(solo.now), Some(waits));
+            assert_eq!(solo.agent.state(), State::Disconnected, "it is long ago");
+        }
+        solo.run_for(ms(1));
+        assert_eq!(solo.agent.send_path(), None);
+        assert_ne!(solo.agent.state(), State::Connected);
+    }
+}
+
+// req: I6 I9
+#[test]
+fn of_early_requests_on_one_path_the_last_says_which_role_the_peer_has() {
+    use floe_stun::RoleAttribute::{Controlled, Controlling};
+    for (roles, ours) in [
+        (
+            [Controlling(u64::MAX), Controlled(1)],
+            floe_ice::Role::Controlling,
+        ),
+        (
+            [Controlled(1), Controlling(u64::MAX)],
+            floe_ice::Role::Controlled,
+        ),
+    ] {
+        let mut solo = Solo::new(Mode::Full, Initiation::Initiating, Config::default());
+        let host = Candidate::host(local());
+        solo.agent.add_local_candidate(solo.now, host).unwrap();
+        for role in roles {
+            let mut request = solo.check();
+            request.role = Some(role);
+            let _ = solo.receive(remote(0), &request.bytes());
+        }
+        solo.meet();
+        assert_eq!(solo.agent.role(), Some(ours));
+    }
+}
+
+// req: S5
+#[test]
+fn what_is_not_understood_is_told_before_what_is_missing() {
+    let mut solo = Solo::checking(Initiation::Responding, Config::default(), &remotes(1));
+    solo.take();
+    let mut request = solo.check();
+    request.extra = Some(AttributeType::new(0x7ff1));
+    request.priority = None;
+    let _ = solo.receive(remote(0), &request.bytes());
+    let answer = solo.take().remove(0);
+    let code = answer.message().error_code();
+    assert_eq!(code, Some(ErrorCode::UNKNOWN_ATTRIBUTE));
+}
+
+// req: I20 I66
+#[test]
+fn where_consent_has_ended_it_has_ended_however_our_address_is_spelt() {
+    let mut solo = unacquainted(None);
+    let wildcard = SocketAddr::new([0, 0, 0, 0].into(), local().port());
+    let host = Candidate::host(wildcard).announced_as(address(7, 0));
+    solo.agent.add_local_candidate(solo.now, host).unwrap();
+    solo.meet();
+    let request = solo.check().nominating().bytes();
+    let _ = solo.receive(remote(0), &request);
+    let check = solo.take_requests().remove(0);
+    let _ = solo.answer(&check);
+    solo.run_for(secs(6));
+    let consent = solo.take_requests().remove(0);
+    let refusal = solo.error_to(&consent, ErrorCode::FORBIDDEN);
+    let _ = solo.receive(remote(0), &refusal);
+    assert_eq!(solo.agent.send_path(), None);
+    // As it was received, which is not as the pair had it.
+    let request = solo.check().nominating().bytes();
+    let _ = solo.receive(remote(0), &request);
+    let answer = solo.take().remove(0);
+    assert_eq!(answer.message().error_code(), Some(ErrorCode::FORBIDDEN));
+    assert_eq!(solo.agent.candidate_pairs().count(), 0);
+}
+
+// req: I6 I20
+#[test]
+fn what_was_held_revives_nothing_that_is_over() {
+    let mut solo = unacquainted(None);
+    solo.meet();
+    let request = solo.check().nominating().bytes();
+    let _ = solo.receive(remote(0), &request);
+    solo.agent
+        .revoke_consent(solo.now, floe_ice::Reason::PeerClosed);
+    assert_eq!(solo.agent.state(), State::Failed);
+    solo.agent
+        .add_local_candidate(solo.now, Candidate::host(local()))
+        .unwrap();
+    let path = floe_ice::FiveTuple::udp(local(), remote(0));
+    assert!(!solo.agent.accepts_from(&path));
+    assert_eq!(solo.agent.candidate_pairs().count(), 0);
+    assert_eq!(solo.agent.state(), State::Failed);
+}
