@@ -15,7 +15,8 @@ impl Agent {
     /// error queue). `quoted` is what it gives back of the datagram: of a STUN message the first 20 bytes.
     ///
     /// A check under way fails without waiting for its time-out, if `quoted` names its transaction: who is not on the path
-    /// cannot. A pair that has succeeded is never failed by it, nor does consent end: only silence ends those.
+    /// cannot. A check that a triggered one has replaced fails nothing: the new one may get through where it did not. A pair that
+    /// has succeeded is never failed by it, nor does consent end: only silence ends those.
     pub fn handle_unreachable(&mut self, now: Instant, path: FiveTuple, quoted: &[u8]) -> Received {
         let now = self.shared.config.clock.moment(now);
         if self.state == State::Closed {
@@ -27,7 +28,8 @@ impl Agent {
         };
         for generation in std::iter::once(&mut self.current).chain(self.previous.as_deref_mut()) {
             let checks = generation.checklist.under_way.checks();
-            let Some(check) = checks.iter().find(|check| check.transaction.id() == id) else {
+            let mut counted = checks.iter().filter(|check| !check.cancelled);
+            let Some(check) = counted.find(|check| check.transaction.id() == id) else {
                 continue;
             };
             let pair = generation.checklist.get(check.pair);

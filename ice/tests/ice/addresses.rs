@@ -307,3 +307,23 @@ fn an_icmp_error_never_fails_a_pair_that_has_succeeded() {
         Received::Dropped(DropReason::Closed)
     );
 }
+
+// req: I7 I58
+#[test]
+fn an_icmp_error_for_a_check_that_was_replaced_fails_nothing() {
+    let mut solo = Solo::checking(Initiation::Responding, Config::default(), &[remote(0)]);
+    let first = solo.take_requests().remove(0);
+    // The peer's check opens the way, and is answered by another one of ours; what became of the first is told only now.
+    solo.run_for(ms(400));
+    let request = solo.check().bytes();
+    let _ = solo.receive(remote(0), &request);
+    let second = solo.take_requests().remove(0);
+    assert_ne!(first.id(), second.id());
+    let received = solo
+        .agent
+        .handle_unreachable(solo.now, first.path, &first.bytes);
+    assert_eq!(received, Received::Dropped(DropReason::UnknownTransaction));
+    assert_eq!(state_of(&solo, 0), PairState::InProgress);
+    assert_eq!(solo.answer(&second), Received::Handled);
+    assert_eq!(solo.agent.send_path(), Some(second.path));
+}
