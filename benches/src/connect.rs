@@ -82,7 +82,8 @@ pub struct Course {
     pub controlled: Option<u128>,
     /// So has the controlling side.
     pub controlling: Option<u128>,
-    /// Datagrams sent until both had.
+    /// Datagrams sent until both had, and an answer to the nominating check could be there: one that takes a pair for nominated
+    /// when it asks for it sends as many as one that waits for the answer.
     pub datagrams: usize,
 }
 
@@ -105,7 +106,9 @@ pub fn connect<P: Peer>(layout: &Layout) -> Course {
         note(&mut course.controlled, b.is_selected());
         note(&mut course.controlling, a.is_selected());
         course.datagrams = story.sent;
-        if course.controlled.is_some() && course.controlling.is_some() {
+        if let (Some(controlled), Some(_)) = (course.controlled, course.controlling)
+            && elapsed >= controlled + DELAY.as_millis()
+        {
             break;
         }
         story.go_on();
@@ -175,15 +178,18 @@ impl<P: Peer> Story<P> {
         let arrival = self.flying.front().map(|flying| flying.at);
         let next = deadlines.into_iter().chain([arrival]).flatten().min();
         self.now = next.unwrap_or(self.now + PATIENCE);
+        let mut received = [false; 2];
         while self.flying.front().is_some_and(|next| next.at <= self.now) {
             let Some(arrived) = self.flying.pop_front() else {
                 break;
             };
             let Flying { local, remote, .. } = arrived;
+            received[arrived.to] = true;
             self.agents[arrived.to].receive(self.now, local, remote, &arrived.datagram);
         }
-        for (agent, deadline) in self.agents.iter_mut().zip(deadlines) {
-            if deadline.is_some_and(|at| at <= self.now) {
+        for ((agent, deadline), received) in self.agents.iter_mut().zip(deadlines).zip(received) {
+            // Who has received something is told the time, too, which spares `is` waiting for it; str0m does the same.
+            if received || deadline.is_some_and(|at| at <= self.now) {
                 agent.wake(self.now);
             }
         }

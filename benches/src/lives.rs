@@ -2,12 +2,12 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use floe::{Endpoint, TransportId};
+use floe::{Endpoint, EndpointConfig, TransportId};
 use floe_dtls::{self as dtls, Identity};
 
-use crate::call::{self, open_alone};
+use crate::call::{self, MTU, open_alone};
 
 /// An endpoint and the sessions it has, the oldest first.
 #[derive(Debug)]
@@ -64,6 +64,15 @@ impl Lives {
         let id = self.ids.pop_front().expect("there is one");
         self.endpoint.remove(self.now, id);
         while self.endpoint.poll_event().is_some() {}
+    }
+
+    /// Time passes until those that have ended are answered no more, and what there was to say is said.
+    pub fn forget(&mut self) {
+        self.now += EndpointConfig::MAX_FAREWELL + Duration::from_secs(1);
+        self.endpoint.handle_timeout(self.now);
+        while self.endpoint.poll_transmit(&mut [0; MTU]).is_some() {}
+        while self.endpoint.poll_event().is_some() {}
+        self.ids.shrink_to_fit();
     }
 
     /// How many there are.

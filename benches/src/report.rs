@@ -75,10 +75,22 @@ impl Table {
     /// The first figure of a cell, and its unit.
     #[must_use]
     pub fn figure(&self, row: &str, column: &str) -> Option<(f64, &'static str)> {
+        let figure = self.cell(row, column)?.figures.first()?;
+        Some((figure.value, figure.unit))
+    }
+
+    /// The figure of a cell that is called so, and its unit.
+    #[must_use]
+    pub fn part(&self, row: &str, column: &str, part: &str) -> Option<(f64, &'static str)> {
+        let mut figures = self.cell(row, column)?.figures.iter();
+        let figure = figures.find(|figure| figure.part == part)?;
+        Some((figure.value, figure.unit))
+    }
+
+    fn cell(&self, row: &str, column: &str) -> Option<&Cell> {
         let column = self.columns.iter().position(|known| known == column)?;
         let (_, cells) = self.rows.iter().find(|(known, _)| known == row)?;
-        let figure = cells[column].figures.first()?;
-        Some((figure.value, figure.unit))
+        cells.get(column)
     }
 
     /// The table as a page shows it.

@@ -1,23 +1,28 @@
 //! How floe stands beside the best of its peers, line by line, read from the run's own tables.
 
+mod claims;
+
 use crate::report::{Cell, Report, Table};
 
 /// A figure of floe's, and those it is held against. All are costs: less is better.
 struct Claim {
-    what: &'static str,
+    what: String,
     table: &'static str,
     column: &'static str,
     /// The row; `#` stands for the number of agents that the best peer was measured with.
     row: &'static str,
+    /// Which figure of the cell, on both sides; the first if none is named.
+    part: Option<&'static str>,
     /// Table and column of the peers.
     theirs: (&'static str, &'static str),
     /// How their rows begin: the best of them counts.
     peers: &'static [&'static str],
     /// What nobody can do without, the sum of these; nothing if it is not known.
-    floor: &'static [Part],
+    floor: Vec<Part>,
 }
 
 /// Part of a floor.
+#[derive(Clone, Copy, Debug)]
 enum Part {
     /// So many times this figure: its table, row and column.
     Measured(f64, &'static str, &'static str, &'static str),
@@ -28,257 +33,16 @@ enum Part {
 use Part::{Given, Measured};
 
 impl Claim {
-    const fn over(self, floor: &'static [Part]) -> Self {
+    fn over(self, floor: &[Part]) -> Self {
+        let floor = floor.to_vec();
         Self { floor, ..self }
     }
-}
 
-const AGENTS: &[&str] = &["is 0.12", "rice-proto", "rtc-ice"];
-/// `rice-proto` sends no consent checks.
-const ASKING: &[&str] = &["is 0.12", "rtc-ice"];
-const DTLS: &[&str] = &["dimpl", "rtc-dtls", "OpenSSL"];
-
-const ANSWER: (&str, &str) = ("consent", "request in → response out");
-const SECOND: (&str, &str) = ("scale", "ns per agent·second");
-const RESIDENT: (&str, &str) = ("scale", "resident bytes per agent");
-const COLD: (&str, &str) = ("scale", "cold request → response, ns");
-const CHECK: (&str, &str) = ("consent", "own check from the timer");
-const RESPONSE: (&str, &str) = ("consent", "its response handled");
-
-const OF_ANSWER: &[Part] = &[Measured(1.0, ANSWER.0, "crypto floor", ANSWER.1)];
-const OF_CHECK: &[Part] = &[Measured(1.0, CHECK.0, "crypto floor", CHECK.1)];
-const OF_RESPONSE: &[Part] = &[Measured(1.0, RESPONSE.0, "crypto floor", RESPONSE.1)];
-/// A check each way every five seconds, in the agents' own loop or in the endpoint's.
-const OF_SECOND: &[Part] = &[
-    Measured(0.2, ANSWER.0, "crypto floor", ANSWER.1),
-    Measured(0.2, CHECK.0, "crypto floor", CHECK.1),
-    Measured(0.2, RESPONSE.0, "crypto floor", RESPONSE.1),
-];
-/// Made, answered and handled.
-const OF_BOTH_WAYS: &[Part] = &[
-    Measured(1.0, ANSWER.0, "crypto floor", ANSWER.1),
-    Measured(1.0, CHECK.0, "crypto floor", CHECK.1),
-    Measured(1.0, RESPONSE.0, "crypto floor", RESPONSE.1),
-];
-/// Milliseconds from the first check to its answer.
-const ROUND_TRIP: &[Part] = &[Given(100.0)];
-
-/// Whose peers do the same.
-const fn same(
-    what: &'static str,
-    (table, column): (&'static str, &'static str),
-    row: &'static str,
-    peers: &'static [&'static str],
-) -> Claim {
-    beside(what, (table, column), row, (table, column), peers)
-}
-
-/// Whose peers have nothing that does as much.
-const fn beside(
-    what: &'static str,
-    (table, column): (&'static str, &'static str),
-    row: &'static str,
-    theirs: (&'static str, &'static str),
-    peers: &'static [&'static str],
-) -> Claim {
-    Claim {
-        what,
-        table,
-        column,
-        row,
-        theirs,
-        peers,
-        floor: &[],
+    fn part(self, part: &'static str) -> Self {
+        let part = Some(part);
+        Self { part, ..self }
     }
 }
-
-const CLAIMS: [Claim; 26] = [
-    same(
-        "STUN: a request answered",
-        ("stun", "request → response"),
-        "floe",
-        &["stun-types", "is 0.12", "rtc-stun"],
-    )
-    .over(&[Measured(1.0, "stun", "crypto floor", "request → response")]),
-    same("agent: request in → response out", ANSWER, "floe", AGENTS).over(OF_ANSWER),
-    same("agent: own check from the timer", CHECK, "floe", AGENTS).over(OF_CHECK),
-    same("agent: its response handled", RESPONSE, "floe", AGENTS).over(OF_RESPONSE),
-    same(
-        "agents: consent, a second",
-        SECOND,
-        "floe, # agents",
-        ASKING,
-    )
-    .over(OF_SECOND),
-    same(
-        "a million agents: consent, a second",
-        SECOND,
-        "floe, 1000000 agents",
-        ASKING,
-    )
-    .over(OF_SECOND),
-    same(
-        "agents: a check both ways",
-        ("scale", "ns per check, both ways"),
-        "floe, # agents",
-        ASKING,
-    )
-    .over(OF_BOTH_WAYS),
-    same("agents: memory of one", RESIDENT, "floe, # agents", AGENTS),
-    same(
-        "agents: a request answered, cold",
-        COLD,
-        "floe, # agents",
-        AGENTS,
-    )
-    .over(OF_ANSWER),
-    beside(
-        "endpoint, beside agents alone: consent, a second",
-        ("endpoint-scale", "ns per session·second"),
-        "# sessions, ICE alone",
-        SECOND,
-        ASKING,
-    )
-    .over(OF_SECOND),
-    beside(
-        "endpoint with a million sessions, beside agents alone: consent, a second",
-        ("endpoint-scale", "ns per session·second"),
-        "1000000 sessions, ICE alone",
-        SECOND,
-        ASKING,
-    )
-    .over(OF_SECOND),
-    beside(
-        "endpoint, beside agents alone: memory of a session",
-        ("endpoint-scale", "resident bytes per transport"),
-        "# sessions, ICE alone",
-        RESIDENT,
-        AGENTS,
-    ),
-    beside(
-        "endpoint, beside agents alone: a check answered, warm",
-        ("endpoint", "warm"),
-        "1000 sessions, ICE alone",
-        ANSWER,
-        AGENTS,
-    )
-    .over(OF_ANSWER),
-    beside(
-        "endpoint, beside agents alone: a check answered, cold",
-        ("endpoint", "cold"),
-        "# sessions, ICE alone",
-        COLD,
-        AGENTS,
-    )
-    .over(OF_ANSWER),
-    same(
-        "usable, one candidate a side",
-        ("connect", "1"),
-        "floe",
-        AGENTS,
-    )
-    .over(ROUND_TRIP),
-    same(
-        "usable, 16 candidates a side",
-        ("connect", "16"),
-        "floe",
-        AGENTS,
-    )
-    .over(ROUND_TRIP),
-    same(
-        "usable, only the last of 16 works",
-        ("connect", "only the last of 16"),
-        "floe",
-        AGENTS,
-    )
-    .over(ROUND_TRIP),
-    same(
-        "16 × 16 candidates paired",
-        ("construction", "µs"),
-        "floe",
-        AGENTS,
-    ),
-    same(
-        "DTLS 1.2: a handshake, both sides, X25519",
-        HANDSHAKE,
-        "floe, DTLS 1.2, aws-lc-rs, x25519",
-        &["dimpl 0.9, DTLS 1.2, aws-lc-rs, x25519"],
-    )
-    .over(&[Measured(
-        1.0,
-        HANDSHAKE.0,
-        "floor, aws-lc-rs, x25519",
-        HANDSHAKE.1,
-    )]),
-    same(
-        "DTLS 1.3: a handshake, both sides, X25519",
-        HANDSHAKE,
-        "floe, DTLS 1.3, aws-lc-rs, x25519",
-        &["dimpl 0.9, DTLS 1.3, aws-lc-rs, x25519"],
-    )
-    .over(&[Measured(
-        1.0,
-        HANDSHAKE.0,
-        "floor, aws-lc-rs, x25519",
-        HANDSHAKE.1,
-    )]),
-    same(
-        "DTLS 1.2: 1200 bytes sealed",
-        ("records", "seal 1200 bytes"),
-        "floe, DTLS 1.2, ring, x25519",
-        DTLS,
-    )
-    .over(&[Measured(
-        1.0,
-        "records",
-        "floor, DTLS 1.2, ring",
-        "seal 1200 bytes",
-    )]),
-    same(
-        "DTLS 1.2: 1200 bytes opened",
-        ("records", "open 1200 bytes"),
-        "floe, DTLS 1.2, ring, x25519",
-        DTLS,
-    )
-    .over(&[Measured(
-        1.0,
-        "records",
-        "floor, DTLS 1.2, ring",
-        "open 1200 bytes",
-    )]),
-    same(
-        "DTLS 1.3: 1200 bytes opened",
-        ("records", "open 1200 bytes"),
-        "floe, DTLS 1.3, ring, x25519",
-        &["dimpl 0.9, DTLS 1.3"],
-    )
-    .over(&[Measured(
-        1.0,
-        "records",
-        "floor, DTLS 1.3, ring",
-        "open 1200 bytes",
-    )]),
-    same(
-        "DTLS 1.2: memory of an established side",
-        ("memory", "resident"),
-        "floe, DTLS 1.2, ring, x25519",
-        DTLS,
-    ),
-    same(
-        "DTLS 1.3: memory of an established side",
-        ("memory", "resident"),
-        "floe, DTLS 1.3, ring, x25519",
-        &["dimpl 0.9, DTLS 1.3"],
-    ),
-    same(
-        "DTLS: connected where 30 % get lost, median",
-        ("loss", "30 %"),
-        "floe, DTLS 1.3, ring, x25519",
-        DTLS,
-    ),
-];
-
-const HANDSHAKE: (&str, &str) = ("handshakes", "CPU, µs (× its floor)");
 
 /// Each claim for which the report has both sides.
 #[must_use]
@@ -288,9 +52,9 @@ pub fn verdict(report: &Report) -> Table {
         "floe beside the best of its peers",
         &["floe", "best peer", "× less", "at most: × its floor"],
     );
-    for claim in &CLAIMS {
+    for claim in claims::all() {
         if let Some(cells) = claim.cells(report) {
-            table.row(claim.what, cells);
+            table.row(&claim.what, cells);
         }
     }
     table
@@ -304,18 +68,22 @@ impl Claim {
             Some(number) => self.row.replace('#', number),
             None => self.row.to_owned(),
         };
-        let (ours, unit) = report.table(self.table)?.figure(&row, self.column)?;
-        let with_unit = |value: f64| format!("{value:.0} {unit}");
+        let (ours, unit) = self.figure(report.table(self.table)?, &row, self.column)?;
+        let shown = |value| shown(value, unit);
+        let floor = self.floor(report).unwrap_or_default();
         Some(vec![
-            Cell::parts(with_unit(ours), &[("", ours, unit)]),
-            Cell::parts(
-                format!("{}, {peer}", with_unit(theirs)),
-                &[("", theirs, unit)],
-            ),
-            Cell::new(theirs / ours, "", 1),
-            self.floor(report)
-                .map_or_else(Cell::none, |floor| Cell::new(theirs / floor, "", 1)),
+            Cell::parts(shown(ours), &[("", ours, unit)]),
+            Cell::parts(format!("{}, {peer}", shown(theirs)), &[("", theirs, unit)]),
+            times_less(theirs, ours),
+            times_less(theirs, floor),
         ])
+    }
+
+    fn figure(&self, table: &Table, row: &str, column: &str) -> Option<(f64, &'static str)> {
+        match self.part {
+            Some(part) => table.part(row, column, part),
+            None => table.figure(row, column),
+        }
     }
 
     fn floor(&self, report: &Report) -> Option<f64> {
@@ -325,8 +93,7 @@ impl Claim {
                 Some(times * report.table(table)?.figure(row, column)?.0)
             }
         };
-        let floor: f64 = self.floor.iter().map(value).sum::<Option<_>>()?;
-        (floor > 0.0).then_some(floor)
+        self.floor.iter().map(value).sum()
     }
 
     /// Its row, and its figure.
@@ -335,15 +102,34 @@ impl Claim {
         let table = report.table(table)?;
         let is_peer = |row: &&str| self.peers.iter().any(|peer| row.starts_with(peer));
         let figures = table.rows().filter(is_peer).filter_map(|row| {
-            let (value, _) = table.figure(row, column)?;
+            let (value, _) = self.figure(table, row, column)?;
             Some((row, value))
         });
         figures.min_by(|(_, one), (_, other)| one.total_cmp(other))
     }
 }
 
+fn shown(value: f64, unit: &str) -> String {
+    // Rates are less than one.
+    let digits = if value.fract() != 0.0 && value < 1.0 {
+        2
+    } else {
+        0
+    };
+    format!("{value:.digits$} {unit}").trim_end().to_owned()
+}
+
+/// Nothing beside nothing, and what is not known, say nothing.
+fn times_less(theirs: f64, ours: f64) -> Cell {
+    match ours > 0.0 {
+        true => Cell::new(theirs / ours, "", 1),
+        false => Cell::none(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use super::claims::{ANSWER, CHECK, RESIDENT, RESPONSE, SECOND};
     use super::*;
 
     #[test]
@@ -373,5 +159,58 @@ mod tests {
             ["floe", "best peer", "× less", "at most: × its floor"].map(figure),
             [400.0, 2000.0, 5.0, 20.0]
         );
+    }
+
+    #[test]
+    fn parts_of_a_cell_are_claimed_each_with_its_own_best_peer_and_floor() {
+        let mut report = Report::default();
+        let column = "only the last of 16";
+        let mut connect = Table::new("connect", "title", &[column]);
+        for (row, [usable, controlling, datagrams]) in [
+            ("floe", [850.0, 950.0, 41.0]),
+            ("is 0.12", [900.0, 850.0, 43.0]),
+            ("rtc-ice 0.21.1", [301.0, 301.0, 53.0]),
+        ] {
+            let parts = [
+                ("usable", usable, "ms"),
+                ("controlling done", controlling, "ms"),
+                ("datagrams", datagrams, ""),
+            ];
+            connect.row(row, vec![Cell::parts(String::new(), &parts)]);
+        }
+        report.add(connect);
+        let verdict = verdict(&report);
+        let rows: Vec<_> = verdict.rows().collect();
+        let expected = ["usable", "controlling done", "datagrams"];
+        assert_eq!(rows, expected.map(|part| format!("{column}: {part}")));
+        let figures = |row| {
+            let figure = |column| verdict.figure(row, column).unwrap().0;
+            ["floe", "best peer", "× less", "at most: × its floor"].map(figure)
+        };
+        assert_eq!(
+            figures(rows[0]),
+            [850.0, 301.0, 301.0 / 850.0, 301.0 / 850.0]
+        );
+        assert_eq!(
+            figures(rows[1]),
+            [950.0, 301.0, 301.0 / 950.0, 301.0 / 950.0]
+        );
+        assert_eq!(figures(rows[2]), [41.0, 43.0, 43.0 / 41.0, 43.0 / 36.0]);
+    }
+
+    #[test]
+    fn nothing_beside_something_has_no_ratio() {
+        let mut report = Report::default();
+        let mut consent = Table::new("consent", "title", &[ANSWER.1]);
+        for (row, nanos, allocations) in [("floe", 300.0, 0.0), ("is 0.12", 900.0, 10.0)] {
+            let cell = Cell::new(nanos, "ns", 0).and_allocations(allocations);
+            consent.row(row, vec![cell]);
+        }
+        report.add(consent);
+        let verdict = verdict(&report);
+        let row = format!("agent: {}, allocations", ANSWER.1);
+        let theirs = verdict.figure(&row, "best peer").map(|(value, _)| value);
+        assert_eq!(theirs, Some(10.0));
+        assert_eq!(verdict.figure(&row, "× less"), None);
     }
 }

@@ -66,6 +66,8 @@ pub(crate) struct Crowd {
     pub(crate) longest_wait: Duration,
     /// And the longest that the server's own deadline has.
     pub(crate) longest_delay: Duration,
+    /// Whose pieces of handshakes that had waited were done, in that order.
+    pub(crate) served: Vec<TransportId>,
 }
 
 impl Crowd {
@@ -88,6 +90,7 @@ impl Crowd {
             elsewhere: Vec::new(),
             longest_wait: Duration::ZERO,
             longest_delay: Duration::ZERO,
+            served: Vec::new(),
         };
         let config = Arc::new(Config::default());
         for number in 0..size {
@@ -162,12 +165,11 @@ impl Crowd {
         }
         self.transmit();
         let mut buf = [0; 1500];
-        if self
-            .server
-            .endpoint
-            .handle_handshake(self.now, &mut buf)
-            .is_some()
-        {
+        let done = self.server.endpoint.handle_handshake(self.now, &mut buf);
+        if let Some((_, outcome)) = done {
+            if let Outcome::Routed { transport, .. } = outcome {
+                self.served.push(transport);
+            }
             busy = true;
             self.now += self.costs.handshake;
             self.transmit();

@@ -1,14 +1,18 @@
 //! Many sessions that begin in the same instant: the pace of their checks, and that they do not stay in step.
 
-use crate::support::{Host, create, parameters_of};
+use crate::support::{self, Host, create, parameters_of};
 use floe::{
-    Endpoint, TransportId,
-    ice::{Candidate, FiveTuple, Initiation, Mode, Parameters, RemoteParameters, Transmit},
-    stun::{Class, Message},
+    Endpoint, EndpointConfig, TransportId,
+    ice::{
+        Candidate, Config, FiveTuple, Initiation, Mode, Pacer, Parameters, RemoteParameters,
+        Transmit,
+    },
+    stun::{Class, IntegrityKey, Message, Method, Writer},
 };
 use std::{
     collections::{HashMap, HashSet},
     net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -190,6 +194,27 @@ fn slots_of_sessions_that_end_are_not_lost_and_gatherers_have_theirs() {
     assert_eq!(Watched::new(None).endpoint.pacer().map(drop), None);
 }
 
+// req: I5
+#[test]
+fn a_client_has_the_pace_of_the_rfc_a_server_none_and_one_of_the_applications_counts() {
+    let transport = support::transport_config(&support::identity(1));
+    let now = sim::Clock::epoch();
+    let pace = |config| {
+        let endpoint = Endpoint::with_seed([1; 32], config);
+        let pacer = endpoint.pacer()?;
+        let first = pacer.reserve(now);
+        Some(pacer.reserve(now) - first)
+    };
+    let of_client = EndpointConfig::client(transport.clone());
+    assert_eq!(pace(of_client), Some(ms(5)));
+    assert_eq!(pace(EndpointConfig::new(transport.clone())), None);
+    let mut own = EndpointConfig::client(transport);
+    let mut ice = Config::clone(&own.transport.ice);
+    ice.pacer = Some(Arc::new(Pacer::new(ms(20))));
+    own.transport.ice = Arc::new(ice);
+    assert_eq!(pace(own), Some(ms(20)));
+}
+
 // req: I5 I20
 #[test]
 fn sessions_that_began_in_one_instant_are_spread_and_stay_so() {
@@ -269,4 +294,53 @@ fn sessions_that_began_in_one_instant_are_spread_and_stay_so() {
     }
     let (least, most) = (phases.iter().min().unwrap(), phases.iter().max().unwrap());
     assert!(most - least < most / 5, "{phases:?}");
+}
+
+/// As a server has them, without a pace for all: they begin at once, and in the next round of consent hardly two of them check in the
+/// same millisecond.
+// req: I20
+#[test]
+fn a_hundred_thousand_sessions_of_one_millisecond_do_not_check_in_step() {
+    const SESSIONS: u32 = 100_000;
+    let mut endpoint = Host::new(1, &[]).endpoint;
+    let (start, password) = (sim::Clock::epoch(), "0123456789012345678901");
+    let peer = Parameters::new("peer", password).expect("good parameters");
+    let key = IntegrityKey::short_term(password.as_bytes());
+    for number in 0..SESSIONS {
+        let id = create(&mut endpoint, start, Mode::Full, Initiation::Initiating);
+        let mut peer = RemoteParameters::new(peer.clone());
+        peer.mode = Mode::Lite;
+        let address = (Ipv4Addr::from(0x0a00_0000 + number), 5000).into();
+        introduce(&mut endpoint, start, id, peer, ours(), [address]);
+    }
+    // How many checks left in each millisecond of two rounds.
+    let mut checks = vec![0; 12_001];
+    let (mut now, mut buf, mut answer) = (start, [0; 1500], [0; 100]);
+    let mut place = 0;
+    while let Some(count) = checks.get_mut(place) {
+        while let Some(Transmit { path, len }) = endpoint.poll_transmit(&mut buf) {
+            let check = Message::parse(&buf[..len]).expect("nobody speaks but ICE");
+            *count += 1;
+            let len = Writer::success(&mut answer, Method::BINDING, check.transaction_id())
+                .xor_mapped_address(path.local)
+                .integrity(&key)
+                .fingerprint()
+                .expect("it fits");
+            let _ = endpoint.handle_datagram(now, path, &mut answer[..len]);
+        }
+        while endpoint.poll_event().is_some() {}
+        now = endpoint.poll_timeout().expect("consent goes on").max(now);
+        place = (now - start).as_millis() as usize;
+        endpoint.handle_timeout(now);
+    }
+    // The first check of each, and the one that nominates.
+    assert!(checks[0] >= SESSIONS, "{}", checks[0]);
+    let total = |from: usize, to: usize| checks[from..to].iter().sum::<u32>();
+    assert_eq!((total(1, 100), total(100, 4000)), (0, 0));
+    // 4 to 6 s after that, each once; then 4 to 6 s after its own one.
+    assert_eq!((total(4000, 6002), total(6002, 8000)), (SESSIONS, 0));
+    assert!(total(8000, 12_001) >= SESSIONS * 99 / 100);
+    // A wave of 100 000 over 2 s is 50 in a millisecond.
+    let most = checks[4000..].iter().max();
+    assert!(most <= Some(&100), "{most:?}");
 }

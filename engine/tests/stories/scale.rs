@@ -7,9 +7,11 @@ use crate::{
 };
 use allocation_counter::measure;
 use floe::{
-    ApiMisuse, DropReason, Endpoint, Outcome, Received, Segments, Transport,
+    ApiMisuse, DropReason, Endpoint, Event, Outcome, Received, Segments, Transport,
     dtls::{self, ProtocolVersion},
-    ice::{FiveTuple, Parameters, Transmit},
+    ice::{FiveTuple, Initiation, Mode, Parameters, Transmit},
+    steering::{PathTable, Sharding, Steering},
+    stun::{Message, Method, Writer},
 };
 use sim::Pair;
 use std::{
@@ -281,6 +283,56 @@ fn a_session_in_use_allocates_nothing() {
         assert_eq!(session.opened, 2 * 1200);
         assert!(session.carried >= 60, "{}", session.carried);
     }
+}
+
+/// Whoever reads a shared socket: whom a datagram names, and whose a 5-tuple is.
+// req: I60
+#[test]
+fn steering_allocates_nothing() {
+    let steering = Arc::new(Steering::new([5; 32], 4));
+    let shard = steering.shards().nth(2).unwrap();
+    let sharded = |config: &mut floe::EndpointConfig| {
+        let steering = steering.clone();
+        config.sharding = Some(Sharding { steering, shard });
+    };
+    let (a, b) = ([sim::address(1)], [sim::address(2)]);
+    let hosts = (Host::with(3, &a, sharded), Host::new(4, &b));
+    let mut pair = Pair::new(133, (hosts.0, &a), (hosts.1, &b));
+    let (id, _) = support::signalled(&mut pair, FULL_ACTPASS, FULL_ACTIVE);
+    let (mut buf, mut answer) = ([0; 1500], [0; 100]);
+    let check = pair.a.endpoint.poll_transmit(&mut buf).expect("a check");
+    let theirs = Message::parse(&buf[..check.len]).expect("STUN");
+    let answer_len = Writer::success(&mut answer, Method::BINDING, theirs.transaction_id())
+        .xor_mapped_address(check.path.local)
+        .fingerprint()
+        .expect("it fits");
+    let request = crafted::request(&support::parameters_of(&pair.a.endpoint, id), "peer", 1);
+    let mut paths = PathTable::new([6; 16]);
+    let learned = Event::PathLearned(check.path);
+    assert!(paths.apply(shard, id, &learned).is_some());
+    let info = measure(|| {
+        for _ in 0..1000 {
+            assert_eq!(steering.route(&request), Some(shard));
+            assert_eq!(steering.route(&answer[..answer_len]), Some(shard));
+            assert_eq!(paths.shard_of(&check.path), Some(shard));
+            assert_eq!(paths.apply(shard, id, &learned), None, "it knows");
+        }
+    });
+    assert_eq!((info.count_total, steering.misses()), (0, 0));
+}
+
+/// Those that are there stay where they are: of 20 000 a thousandth is allocated at a time, a page and the list of pages.
+#[test]
+fn one_transport_more_never_takes_more_than_two_pages() {
+    let (mut endpoint, now) = (Host::new(1, &[]).endpoint, sim::Clock::epoch());
+    let taken = (0..20_000).map(|_| {
+        let one_more = || {
+            support::create(&mut endpoint, now, Mode::Lite, Initiation::Responding);
+        };
+        measure(one_more).bytes_total
+    });
+    let most = taken.max();
+    assert!(most < Some(64 * 1024), "{most:?}");
 }
 
 /// Pages empty and fill again in any order, and whoever lives in one stays.
