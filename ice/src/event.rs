@@ -27,7 +27,8 @@ pub enum Event {
     /// A role conflict was settled against us, or a restart found a peer of another mode.
     RoleChange(Role),
     /// No more local candidates are to come in this generation, and the peer may be told so (RFC 8838 §8.2). Comes before
-    /// the change of the gathering state; for a generation that a restart has replaced there is none.
+    /// the change of the gathering state, and after [`RestartRolledBack`](Self::RestartRolledBack) where what the rollback goes
+    /// back to has all candidates that were gathered meanwhile; for a generation that a restart has replaced there is none.
     EndOfCandidates(GatheredGeneration),
     /// A restart began: a new generation of candidates is gathered and checked.
     RestartBegan,

@@ -212,7 +212,7 @@ impl Agent {
         if self.current.local.username_fragment() == username_fragment {
             return self.local_candidates_complete(now);
         }
-        let restarting = self.is_restarting();
+        let restarting = self.is_restarting() && self.state != State::Closed;
         let former = self
             .previous
             .as_deref_mut()

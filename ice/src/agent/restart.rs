@@ -18,7 +18,7 @@ use std::time::Instant;
 use super::Agent;
 use super::commands::{RemoteParameters, check_peer_changes};
 use crate::error::ApiMisuse;
-use crate::event::Event;
+use crate::event::{Event, GatheredGeneration};
 use crate::generation::Generation;
 use crate::moment::Moment;
 use crate::pair::PairId;
@@ -158,6 +158,11 @@ impl Agent {
                 self.set_gathering(GatheringState::Complete);
             }
             self.shared.tell(Event::RestartRolledBack(reason));
+            if !self.current.search.gathered && self.shared.gathering == GatheringState::Complete {
+                // What was gathered for the one is all that there is for the other, and its peer has not been told.
+                let newest = Event::EndOfCandidates(GatheredGeneration::Newest);
+                self.shared.tell(newest);
+            }
         }
     }
 

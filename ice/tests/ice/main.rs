@@ -14,6 +14,7 @@ mod connect;
 mod consent;
 mod failure;
 mod freezing;
+mod gathering;
 mod glare;
 mod laws;
 mod left_out;

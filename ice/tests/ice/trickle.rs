@@ -668,3 +668,24 @@ fn strangers_take_no_place_from_signalled_candidates_and_equals_none_from_each_o
     remotes.sort();
     assert_eq!(remotes, [0, 3, 10, 11].map(remote));
 }
+
+// req: I13 I43
+#[test]
+fn of_candidates_that_come_before_the_parameters_no_more_is_kept_than_there_is_room_for() {
+    let mut solo = Solo::new(Mode::Full, Initiation::Initiating, Config::default());
+    let host = Candidate::host(local());
+    solo.agent.add_local_candidate(solo.now, host).unwrap();
+    // Each is better than all before, so that the worst makes room.
+    let mut flood = |count: u32| {
+        let held = allocation_counter::measure(|| {
+            for n in 1..=count {
+                let candidate = named("peer", n as u16).with_priority(n);
+                let _ = solo.agent.add_remote_candidate(solo.now, candidate);
+            }
+        });
+        held.bytes_current
+    };
+    let few = flood(64);
+    assert!(flood(20_000) <= few, "it holds what it held");
+    assert_eq!(solo.agent.stats().remote_candidates_dropped, 20_000 - 64);
+}
