@@ -170,6 +170,10 @@ impl Endpoint {
         if let Some(id) = found {
             return self.deliver(now, id, path, request);
         }
+        if let (None, Some(id)) = (username, self.by_path(&path)) {
+            // It names nobody: who lives where it comes from tells it so, once a second (RFC 8489 §9.1.3).
+            return self.deliver(now, id, path, request);
+        }
         let Some((local, remote)) = username.and_then(names) else {
             return self.drop(DropReason::MissingUsername);
         };

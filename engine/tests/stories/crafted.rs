@@ -45,6 +45,17 @@ pub(crate) fn response(to: &Parameters) -> Vec<u8> {
     buf[..len].to_vec()
 }
 
+/// A Binding request that names nobody and carries no MAC.
+pub(crate) fn bare_request(transaction: u64) -> Vec<u8> {
+    let mut buf = [0; 128];
+    let len = Writer::request(&mut buf, Method::BINDING, transaction_id(transaction))
+        .priority(0x6e00_01ff)
+        .role(RoleAttribute::Controlling(77))
+        .fingerprint()
+        .expect("it fits");
+    buf[..len].to_vec()
+}
+
 /// A Binding indication, which carries no MAC.
 pub(crate) fn indication() -> Vec<u8> {
     let mut buf = [0; 64];

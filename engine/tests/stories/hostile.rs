@@ -1,7 +1,14 @@
 //! Strangers and a man on the path: 100 000 datagrams that no honest peer sends.
 
-use crate::support::{self, FULL_ACTIVE, FULL_ACTPASS, Host, LITE_PASSIVE, Part};
-use floe::{Endpoint, TransportId, ice::FiveTuple};
+use crate::{
+    crafted,
+    support::{self, FULL_ACTIVE, FULL_ACTPASS, Host, LITE_PASSIVE, Part},
+};
+use floe::{
+    DropReason, Endpoint, Outcome, Received, TransportId,
+    ice::{self, FiveTuple},
+    stun::Message,
+};
 use sim::{Attacker, Datagram, Node, Pair};
 use std::{
     net::SocketAddr,
@@ -167,4 +174,47 @@ fn strangers_are_counted_and_leave_nothing() {
     let stats = endpoint.stats();
     assert_eq!(stats.received, 10_000);
     assert_eq!(stats.received, stats.dropped.total() + stats.unknown_ufrag);
+}
+
+// req: I41
+#[test]
+fn a_check_that_names_nobody_is_refused_by_who_lives_where_it_comes_from() {
+    let (mut pair, (_, b)) = support::connected(86, FULL_ACTPASS, FULL_ACTIVE);
+    pair.run_for(Duration::from_secs(1));
+    let now = pair.now();
+    let mut asked = |from: u8, request: &mut [u8]| {
+        let endpoint = &mut pair.b.endpoint;
+        let path = FiveTuple::udp(sim::address(2), sim::address(from));
+        let nameless = Received::Dropped(DropReason::Ice(ice::DropReason::MissingUsername));
+        let here = match endpoint.handle_datagram(now, path, request) {
+            Outcome::Routed {
+                transport,
+                received,
+            } => transport == b && received == nameless,
+            Outcome::Dropped(reason) => {
+                assert_eq!(reason, DropReason::MissingUsername);
+                false
+            }
+            other => panic!("{other:?}"),
+        };
+        let (mut codes, mut buf) = (Vec::new(), [0; 1500]);
+        while let Some(transmit) = endpoint.poll_transmit(&mut buf) {
+            let answer = Message::parse(&buf[..transmit.len]).expect("it is STUN");
+            codes.extend(answer.error_code().map(floe::stun::ErrorCode::number));
+            assert!(transmit.len <= request.len() && transmit.path == path);
+        }
+        (here, codes)
+    };
+    let mut bare = crafted::bare_request(7);
+    assert_eq!(asked(66, &mut bare), (false, vec![]), "nobody is there");
+    assert_eq!(asked(1, &mut bare), (true, vec![400]));
+    assert_eq!(asked(1, &mut bare), (true, vec![]), "once a second");
+    // Who names somebody does not get another's answer.
+    let mut unknown = crafted::write("somebody", "a password of nobody's", "abcd", 8);
+    unknown[24..32].copy_from_slice(b"somebod\xff");
+    let path = FiveTuple::udp(sim::address(2), sim::address(1));
+    let endpoint = &mut pair.b.endpoint;
+    let outcome = endpoint.handle_datagram(now, path, &mut unknown);
+    assert_eq!(outcome, Outcome::Dropped(DropReason::MissingUsername));
+    assert!(pair.b.is_connected(b));
 }
