@@ -85,7 +85,7 @@ impl Codec {
         let message = Message::parse(self.next(out)).expect("well-formed");
         assert!(message.username() == Some(USERNAME.as_bytes()));
         let request = message.verify(&self.key).expect("authentic");
-        assert!(message.fingerprint() == FingerprintStatus::Valid);
+        assert!(request.fingerprint() == FingerprintStatus::Valid);
         Writer::success(out, request.method(), request.transaction_id())
             .xor_mapped_address(black_box(self.source))
             .integrity_as(request.algorithm(), &self.key)

@@ -1,5 +1,9 @@
 //! FINGERPRINT (RFC 8489 §14.7): a CRC-32 that tells STUN from what merely looks like it. No protection against anybody.
 
+use std::sync::LazyLock;
+
+use crc32fast::Hasher;
+
 /// Size of the whole attribute in bytes.
 pub(crate) const FINGERPRINT_LEN: usize = 8;
 
@@ -20,5 +24,9 @@ pub enum FingerprintStatus {
 /// The attribute's value for a message whose bytes before the attribute are `covered`, its length field counting the attribute.
 #[inline]
 pub(crate) fn compute(covered: &[u8]) -> u32 {
-    crc32fast::hash(covered) ^ XOR_MASK
+    // A new one would ask the processor each time what it knows.
+    static BEGUN: LazyLock<Hasher> = LazyLock::new(Hasher::new);
+    let mut crc = BEGUN.clone();
+    crc.update(covered);
+    crc.finalize() ^ XOR_MASK
 }

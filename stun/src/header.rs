@@ -55,8 +55,8 @@ impl<'a> Header<'a> {
 
     #[inline]
     pub(crate) fn transaction_id(self) -> TransactionId {
-        let &[.., i0, i1, i2, i3, i4, i5, i6, i7, i8, i9, i10, i11] = self.0;
-        TransactionId([i0, i1, i2, i3, i4, i5, i6, i7, i8, i9, i10, i11])
+        let [_, _, _, _, _, _, _, _, id @ ..] = self.0;
+        TransactionId(*id)
     }
 
     #[inline]
@@ -92,6 +92,7 @@ pub enum Class {
 impl Class {
     /// Whether this is one of the two response classes.
     #[must_use]
+    #[inline]
     pub fn is_response(self) -> bool {
         matches!(self, Self::SuccessResponse | Self::ErrorResponse)
     }
@@ -106,6 +107,7 @@ impl Class {
         }
     }
 
+    #[inline]
     fn type_bits(self) -> u16 {
         match self {
             Self::Request => 0x0000,
@@ -117,20 +119,22 @@ impl Class {
 }
 
 /// A STUN method, 0 to 0xFFF (RFC 8489 §18.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+///
+/// It is kept as it stands in a message's type, the class bits between its own: `M11–M7 C1 M6–M4 C0 M3–M0`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Method(u16);
 
 impl Method {
     /// Binding: the one method of STUN itself, and of ICE.
-    pub const BINDING: Self = Self(0x001);
+    pub const BINDING: Self = Self::spread(0x001);
     /// GOOG_PING: libwebrtc's short connectivity check, authenticated by 32 bits only.
-    pub const GOOG_PING: Self = Self(0x080);
+    pub const GOOG_PING: Self = Self::spread(0x080);
 
     /// A method by number; `None` above 0xFFF.
     #[must_use]
     pub const fn new(number: u16) -> Option<Self> {
         if number <= 0xFFF {
-            Some(Self(number))
+            Some(Self::spread(number))
         } else {
             None
         }
@@ -139,17 +143,27 @@ impl Method {
     /// Its number.
     #[must_use]
     pub const fn number(self) -> u16 {
-        self.0
+        (self.0 & 0x000F) | (self.0 & 0x00E0) >> 1 | (self.0 & 0x3E00) >> 2
     }
 
-    /// The class bits sit between the method's: `M11–M7 C1 M6–M4 C0 M3–M0`.
+    const fn spread(number: u16) -> Self {
+        Self((number & 0x000F) | (number & 0x0070) << 1 | (number & 0x0F80) << 2)
+    }
+
     #[inline]
     fn of_type(message_type: u16) -> Self {
-        Self((message_type & 0x000F) | (message_type & 0x00E0) >> 1 | (message_type & 0x3E00) >> 2)
+        Self(message_type & 0x3EEF)
     }
 
+    #[inline]
     fn type_bits(self) -> u16 {
-        (self.0 & 0x000F) | (self.0 & 0x0070) << 1 | (self.0 & 0x0F80) << 2
+        self.0
+    }
+}
+
+impl fmt::Debug for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Method").field(&self.number()).finish()
     }
 }
 
@@ -244,8 +258,8 @@ mod tests {
         other[4] ^= 1;
         assert!(!is_stun(&other));
         // A method above 0x0FF would put 4 or more in the first byte, which belongs to others on a shared port.
-        assert!(!is_stun(&header(Method(0x100))));
-        assert!(Header::read(&header(Method(0x100))).is_ok());
+        assert!(!is_stun(&header(Method::new(0x100).unwrap())));
+        assert!(Header::read(&header(Method::new(0x100).unwrap())).is_ok());
         assert!(!is_stun(&[]));
     }
 }

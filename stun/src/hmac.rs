@@ -93,6 +93,26 @@ impl<C: Compression> HmacKey<C> {
 
     /// The MAC of `message`, its first four bytes replaced by `head`: STUN authenticates a length field other than the one on the wire.
     pub(crate) fn mac(&self, head: [u8; 4], message: &[u8]) -> C::State {
+        self.mac_meanwhile(head, message, || ()).0
+    }
+
+    /// The same, with something else to do between the two passes: the second waits for the first, and the processor is all but idle
+    /// meanwhile.
+    #[inline]
+    pub(crate) fn mac_meanwhile<T>(
+        &self,
+        head: [u8; 4],
+        message: &[u8],
+        meanwhile: impl FnOnce() -> T,
+    ) -> (C::State, T) {
+        let inner = self.inner_pass(head, message);
+        let done = meanwhile();
+        let mut outer = self.outer;
+        C::compress(&mut outer, slice::from_ref(&digest_block::<C>(&inner)));
+        (outer, done)
+    }
+
+    fn inner_pass(&self, head: [u8; 4], message: &[u8]) -> C::State {
         let mut inner = self.inner;
         // The key's block was hashed before the message.
         let hashed = BLOCK_LEN + message.len();
@@ -107,9 +127,7 @@ impl<C: Compression> HmacKey<C> {
             }
             _ => finish::<C>(&mut inner, &head, message, hashed),
         }
-        let mut outer = self.outer;
-        C::compress(&mut outer, slice::from_ref(&digest_block::<C>(&inner)));
-        outer
+        inner
     }
 }
 

@@ -5,6 +5,7 @@ use core::{fmt, ops::Deref};
 use crate::{
     attribute::Position,
     error::IntegrityError,
+    fingerprint::FingerprintStatus,
     header::HEADER_LEN,
     hmac::{HmacKey, Sha1, Sha256, matches},
     message::Message,
@@ -66,13 +67,14 @@ impl Sha1Key {
 /// What makes MACs.
 pub(crate) trait MacKey {
     /// Hands on the MAC of a message's first `covered.len()` bytes, as if the message ended behind an integrity value of `mac_len`
-    /// bytes. `None` without the states for it.
-    fn with_mac<R>(
+    /// bytes. `None` without the states for it. What is done `meanwhile` takes next to no time of its own.
+    fn with_mac<T, R>(
         &self,
         algorithm: IntegrityAlgorithm,
         covered: &[u8],
         mac_len: usize,
-        take: impl FnOnce(&[u32]) -> R,
+        meanwhile: impl FnOnce() -> T,
+        take: impl FnOnce(&[u32], T) -> R,
     ) -> Option<R>;
 }
 
@@ -119,34 +121,44 @@ impl IntegrityKey {
 
 impl MacKey for IntegrityKey {
     #[inline]
-    fn with_mac<R>(
+    fn with_mac<T, R>(
         &self,
         algorithm: IntegrityAlgorithm,
         covered: &[u8],
         mac_len: usize,
-        take: impl FnOnce(&[u32]) -> R,
+        meanwhile: impl FnOnce() -> T,
+        take: impl FnOnce(&[u32], T) -> R,
     ) -> Option<R> {
         let head = authenticated_head(covered, mac_len);
         Some(match algorithm {
             IntegrityAlgorithm::Sha1 | IntegrityAlgorithm::Sha1Truncated32 => {
-                take(&self.sha1.mac(head, covered))
+                let (mac, done) = self.sha1.mac_meanwhile(head, covered, meanwhile);
+                take(&mac, done)
             }
-            IntegrityAlgorithm::Sha256 => take(&self.sha256.as_ref()?.mac(head, covered)),
+            IntegrityAlgorithm::Sha256 => {
+                let states = self.sha256.as_ref()?;
+                let (mac, done) = states.mac_meanwhile(head, covered, meanwhile);
+                take(&mac, done)
+            }
         })
     }
 }
 
 impl MacKey for Sha1Key {
     #[inline]
-    fn with_mac<R>(
+    fn with_mac<T, R>(
         &self,
         algorithm: IntegrityAlgorithm,
         covered: &[u8],
         mac_len: usize,
-        take: impl FnOnce(&[u32]) -> R,
+        meanwhile: impl FnOnce() -> T,
+        take: impl FnOnce(&[u32], T) -> R,
     ) -> Option<R> {
         let head = authenticated_head(covered, mac_len);
-        (algorithm != IntegrityAlgorithm::Sha256).then(|| take(&self.0.mac(head, covered)))
+        (algorithm != IntegrityAlgorithm::Sha256).then(|| {
+            let (mac, done) = self.0.mac_meanwhile(head, covered, meanwhile);
+            take(&mac, done)
+        })
     }
 }
 
@@ -179,9 +191,17 @@ impl fmt::Debug for IntegrityKey {
 pub struct Verified<'a> {
     message: &'a Message<'a>,
     algorithm: IntegrityAlgorithm,
+    fingerprint: FingerprintStatus,
 }
 
 impl<'a> Verified<'a> {
+    /// What FINGERPRINT says, as [`Message::fingerprint`] does: it was computed while the MAC was.
+    #[must_use]
+    #[inline]
+    pub fn fingerprint(&self) -> FingerprintStatus {
+        self.fingerprint
+    }
+
     /// Which attribute was verified; the answer uses the same (RFC 8489 §9.1.3).
     #[must_use]
     #[inline]
@@ -224,7 +244,11 @@ impl<'a> Verified<'a> {
         }
         key.sha256 = Some(Box::new(states));
         let algorithm = IntegrityAlgorithm::Sha256;
-        Ok(Self { message, algorithm })
+        Ok(Self {
+            message,
+            algorithm,
+            fingerprint: message.fingerprint(),
+        })
     }
 
     #[inline]
@@ -240,14 +264,21 @@ impl<'a> Verified<'a> {
             .ok_or(IntegrityError::Missing)?
             .value;
         let covered = position.before(bytes);
-        let fits = key.with_mac(algorithm, covered, received.len(), |mac| {
-            matches(mac, received)
-        });
-        if fits == Some(true) {
-            Ok(Self { message, algorithm })
-        } else {
-            Err(IntegrityError::Mismatch)
-        }
+        let fingerprint = || message.fingerprint();
+        let verified = key.with_mac(
+            algorithm,
+            covered,
+            received.len(),
+            fingerprint,
+            |mac, fingerprint| {
+                matches(mac, received).then_some(Self {
+                    message,
+                    algorithm,
+                    fingerprint,
+                })
+            },
+        );
+        verified.flatten().ok_or(IntegrityError::Mismatch)
     }
 }
 
@@ -320,6 +351,34 @@ mod tests {
         assert_eq!(verified.algorithm(), IntegrityAlgorithm::Sha256);
         assert!(real.verify(&key).is_ok(), "it has learnt");
         assert!(forged.verify_or_learn(&mut key, || PASSWORD).is_err());
+    }
+
+    #[test]
+    fn a_verified_message_says_of_its_fingerprint_what_the_message_does() {
+        use FingerprintStatus::{Absent, Invalid, Valid};
+        let id = TransactionId::from_bytes([7; 12]);
+        let key = IntegrityKey::short_term(PASSWORD);
+        for algorithm in [IntegrityAlgorithm::Sha1, IntegrityAlgorithm::Sha256] {
+            for status in [Absent, Valid, Invalid] {
+                let mut buf = [0; 100];
+                let writer = Writer::request(&mut buf, Method::BINDING, id);
+                let writer = writer.integrity_as(algorithm, &key);
+                let len = match status {
+                    Absent => writer.finish().unwrap(),
+                    Valid | Invalid => writer.fingerprint().unwrap(),
+                };
+                buf[len - 1] ^= u8::from(status == Invalid);
+                let message = Message::parse(&buf[..len]).unwrap();
+                let verified = message.verify(&key).unwrap();
+                assert_eq!(
+                    (verified.fingerprint(), message.fingerprint()),
+                    (status, status)
+                );
+                let mut learning = IntegrityKey::sha1_only(PASSWORD);
+                let learnt = message.verify_or_learn(&mut learning, || PASSWORD);
+                assert_eq!(learnt.unwrap().fingerprint(), status);
+            }
+        }
     }
 
     #[test]

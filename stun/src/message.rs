@@ -9,7 +9,7 @@ use core::{fmt, net::SocketAddr};
 
 use crate::{
     attribute::{
-        self, Attribute, AttributeType, Attributes, Position, Walk, error_code::ErrorCode,
+        self, AttributeType, Attributes, Kind, Position, Step, Walk, error_code::ErrorCode,
     },
     error::{IntegrityError, ParseError},
     fingerprint::{self, FINGERPRINT_LEN, FingerprintStatus},
@@ -41,8 +41,10 @@ impl<'a> Message<'a> {
             positions: Positions::default(),
         };
         let mut walk = Walk::new(reader);
-        while let Some((position, attribute)) = walk.next()? {
-            message.positions.note(position, attribute)?;
+        while let Some(step) = walk.next()? {
+            if step.counts {
+                message.positions.note(step)?;
+            }
         }
         Ok(message)
     }
@@ -72,28 +74,28 @@ impl<'a> Message<'a> {
     #[must_use]
     #[inline]
     pub fn username(&self) -> Option<&'a [u8]> {
-        self.value(Slot::Username)
+        self.value(Kind::Username)
     }
 
     /// PRIORITY (RFC 8445 §7.1.1).
     #[must_use]
     #[inline]
     pub fn priority(&self) -> Option<u32> {
-        self.value(Slot::Priority).and_then(read_u32)
+        self.value(Kind::Priority).and_then(read_u32)
     }
 
     /// Whether USE-CANDIDATE is present (RFC 8445 §7.1.2).
     #[must_use]
     #[inline]
     pub fn use_candidate(&self) -> bool {
-        self.positions.get(Slot::UseCandidate).is_some()
+        self.positions.get(Kind::UseCandidate).is_some()
     }
 
     /// ICE-CONTROLLING or ICE-CONTROLLED, whichever comes first (RFC 8445 §7.1.3).
     #[must_use]
     #[inline]
     pub fn role(&self) -> Option<RoleAttribute> {
-        let attribute = self.positions.get(Slot::Role)?.attribute(self.bytes)?;
+        let attribute = self.positions.get(Kind::Role)?.attribute(self.bytes)?;
         let tiebreaker = read_u64(attribute.value)?;
         Some(
             if attribute.attribute_type == AttributeType::ICE_CONTROLLING {
@@ -108,7 +110,7 @@ impl<'a> Message<'a> {
     #[must_use]
     #[inline]
     pub fn xor_mapped_address(&self) -> Option<SocketAddr> {
-        let value = self.value(Slot::XorMappedAddress)?;
+        let value = self.value(Kind::XorMappedAddress)?;
         attribute::address::read(value, &self.transaction_id())
     }
 
@@ -116,27 +118,27 @@ impl<'a> Message<'a> {
     #[must_use]
     #[inline]
     pub fn error_code(&self) -> Option<ErrorCode> {
-        self.value(Slot::ErrorCode).and_then(ErrorCode::read)
+        self.value(Kind::ErrorCode).and_then(ErrorCode::read)
     }
 
     /// NOMINATION: among several nominations the greatest counts.
     #[must_use]
     #[inline]
     pub fn nomination(&self) -> Option<u32> {
-        self.value(Slot::Nomination).and_then(read_u32)
+        self.value(Kind::Nomination).and_then(read_u32)
     }
 
     /// META-DTLS-IN-STUN: DTLS records carried by the check (SPED).
     #[must_use]
     #[inline]
     pub fn dtls_in_stun(&self) -> Option<&'a [u8]> {
-        self.value(Slot::DtlsInStun)
+        self.value(Kind::DtlsInStun)
     }
 
     /// META-DTLS-IN-STUN-ACK: the hashes of the flights that arrived (SPED).
     #[must_use]
     pub fn dtls_in_stun_ack(&self) -> Option<&'a [u8]> {
-        self.value(Slot::DtlsInStunAck)
+        self.value(Kind::DtlsInStunAck)
     }
 
     /// Whether an integrity attribute is present that [`verify`](Self::verify) would look at.
@@ -150,7 +152,7 @@ impl<'a> Message<'a> {
     #[must_use]
     #[inline]
     pub fn fingerprint(&self) -> FingerprintStatus {
-        match self.positions.get(Slot::Fingerprint) {
+        match self.positions.get(Kind::Fingerprint) {
             Some(position) => check_fingerprint(self.bytes, position),
             None => FingerprintStatus::Absent,
         }
@@ -162,15 +164,19 @@ impl<'a> Message<'a> {
     /// fails its transaction (§6.3.3).
     #[inline]
     pub fn unknown_required(&self) -> impl Iterator<Item = AttributeType> + Clone + use<'a> {
-        let attributes = self
-            .positions
-            .get(Slot::UnknownRequired)
-            .map(|_| self.attributes());
+        let attributes = self.has_unknown_required().then(|| self.attributes());
         attributes
             .into_iter()
             .flatten()
             .map(|attribute| attribute.attribute_type)
             .filter(|attribute_type| attribute_type.is_unknown_required())
+    }
+
+    /// Whether there [are any](Self::unknown_required).
+    #[must_use]
+    #[inline]
+    pub fn has_unknown_required(&self) -> bool {
+        self.positions.get(Kind::UnknownRequired).is_some()
     }
 
     /// All attributes that count, in order.
@@ -229,14 +235,14 @@ impl<'a> Message<'a> {
 
     #[inline]
     fn integrity(&self) -> Option<(IntegrityAlgorithm, Position)> {
-        if let Some(position) = self.positions.get(Slot::IntegritySha256) {
+        if let Some(position) = self.positions.get(Kind::IntegritySha256) {
             return Some((IntegrityAlgorithm::Sha256, position));
         }
-        if let Some(position) = self.positions.get(Slot::Integrity) {
+        if let Some(position) = self.positions.get(Kind::Integrity) {
             return Some((IntegrityAlgorithm::Sha1, position));
         }
         self.positions
-            .get(Slot::Integrity32)
+            .get(Kind::Integrity32)
             .filter(|position| self.method() == Method::GOOG_PING && self.is_tail(*position))
             .map(|position| (IntegrityAlgorithm::Sha1Truncated32, position))
     }
@@ -245,14 +251,14 @@ impl<'a> Message<'a> {
     fn is_tail(&self, position: Position) -> bool {
         let fingerprint = self
             .positions
-            .get(Slot::Fingerprint)
+            .get(Kind::Fingerprint)
             .map_or(0, |_| FINGERPRINT_LEN);
         position.before(self.bytes).len() + 8 + fingerprint == self.bytes.len()
     }
 
     #[inline]
-    fn value(&self, slot: Slot) -> Option<&'a [u8]> {
-        Some(self.positions.get(slot)?.attribute(self.bytes)?.value)
+    fn value(&self, kind: Kind) -> Option<&'a [u8]> {
+        Some(self.positions.get(kind)?.attribute(self.bytes)?.value)
     }
 }
 
@@ -277,81 +283,53 @@ pub enum RoleAttribute {
     Controlled(u64),
 }
 
-/// What the fast path asks for: an index into [`Positions`].
-#[derive(Clone, Copy)]
-enum Slot {
-    Username,
-    Priority,
-    UseCandidate,
-    Role,
-    XorMappedAddress,
-    ErrorCode,
-    Nomination,
-    DtlsInStun,
-    DtlsInStunAck,
-    Integrity,
-    IntegritySha256,
-    Integrity32,
-    Fingerprint,
-    UnknownRequired,
-}
-
 /// Where the pass found the first attribute of each kind.
 #[derive(Clone, Copy, Default)]
-struct Positions([Option<Position>; Slot::UnknownRequired as usize + 1]);
+struct Positions([Option<Position>; Kind::COUNT]);
 
 #[expect(
     clippy::indexing_slicing,
-    reason = "the array has one place for every slot"
+    reason = "the array has one place for every kind"
 )]
 impl Positions {
     #[inline]
-    fn get(&self, slot: Slot) -> Option<Position> {
-        self.0[slot as usize]
+    fn get(&self, kind: Kind) -> Option<Position> {
+        self.0[kind as usize]
     }
 
     /// Notes an attribute if it is the first of its kind; a later duplicate is not even looked at.
     #[inline]
-    fn note(&mut self, position: Position, attribute: Attribute<'_>) -> Result<(), ParseError> {
-        let Attribute {
-            attribute_type,
-            value,
-        } = attribute;
-        let (slot, well_formed) = match attribute_type {
-            AttributeType::USERNAME => (Slot::Username, true),
-            AttributeType::PRIORITY => (Slot::Priority, value.len() == 4),
-            AttributeType::USE_CANDIDATE => (Slot::UseCandidate, value.is_empty()),
-            AttributeType::ICE_CONTROLLING | AttributeType::ICE_CONTROLLED => {
-                (Slot::Role, value.len() == 8)
-            }
-            AttributeType::XOR_MAPPED_ADDRESS => (
-                Slot::XorMappedAddress,
-                attribute::address::is_well_formed(value),
-            ),
-            AttributeType::ERROR_CODE => (Slot::ErrorCode, ErrorCode::read(value).is_some()),
-            AttributeType::NOMINATION if value.len() == 4 => (Slot::Nomination, true),
-            AttributeType::DTLS_IN_STUN => (Slot::DtlsInStun, true),
-            AttributeType::DTLS_IN_STUN_ACK => (Slot::DtlsInStunAck, true),
-            AttributeType::MESSAGE_INTEGRITY => (Slot::Integrity, value.len() == 20),
-            AttributeType::MESSAGE_INTEGRITY_SHA256 => (
-                Slot::IntegritySha256,
-                matches!(value.len(), 16 | 20 | 24 | 28 | 32),
-            ),
-            AttributeType::GOOG_MESSAGE_INTEGRITY_32 if value.len() == 4 => {
-                (Slot::Integrity32, true)
-            }
-            AttributeType::FINGERPRINT => (Slot::Fingerprint, value.len() == 4),
-            other if other.is_unknown_required() => (Slot::UnknownRequired, true),
-            _ => return Ok(()),
-        };
-        let first = &mut self.0[slot as usize];
+    fn note(&mut self, step: Step<'_>) -> Result<(), ParseError> {
+        let Step {
+            position,
+            kind,
+            attribute,
+            ..
+        } = step;
+        let first = &mut self.0[kind as usize];
         if first.is_none() {
-            if !well_formed {
-                return Err(ParseError::MalformedAttribute(attribute_type));
+            match is_well_formed(kind, attribute.value) {
+                true => *first = position,
+                // Their numbers are not registered: this is somebody else's.
+                false if matches!(kind, Kind::Nomination | Kind::Integrity32) => {}
+                false => return Err(ParseError::MalformedAttribute(attribute.attribute_type)),
             }
-            *first = Some(position);
         }
         Ok(())
+    }
+}
+
+/// Whether a value looks like what it is to be.
+#[inline]
+fn is_well_formed(kind: Kind, value: &[u8]) -> bool {
+    match kind.len() {
+        Some(len) => value.len() == len,
+        None => match kind {
+            Kind::XorMappedAddress => attribute::address::is_well_formed(value),
+            Kind::ErrorCode => ErrorCode::read(value).is_some(),
+            Kind::IntegritySha256 => matches!(value.len(), 16 | 20 | 24 | 28 | 32),
+            _ => true,
+        },
     }
 }
 

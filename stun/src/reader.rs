@@ -38,4 +38,9 @@ impl<'a> Reader<'a> {
     pub(crate) fn take_u16(&mut self) -> Option<u16> {
         self.take_array().map(u16::from_be_bytes)
     }
+
+    #[inline]
+    pub(crate) fn take_u32(&mut self) -> Option<u32> {
+        self.take_array().map(u32::from_be_bytes)
+    }
 }

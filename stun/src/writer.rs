@@ -345,7 +345,13 @@ fn protect(
     let (covered, attribute) = message.split_at_mut(start);
     let (_, value) = attribute.split_at_mut(4);
     let mac_len = algorithm.mac_len();
-    let written = key.with_mac(algorithm, covered, mac_len, |mac| write_words(value, mac));
+    let written = key.with_mac(
+        algorithm,
+        covered,
+        mac_len,
+        || (),
+        |mac, ()| write_words(value, mac),
+    );
     written.is_some()
 }
 

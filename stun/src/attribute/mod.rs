@@ -77,22 +77,8 @@ impl AttributeType {
     }
 
     /// Whether this crate reads the type. Optional types need no answer to that question.
-    pub(crate) const fn is_unknown_required(self) -> bool {
-        let known = matches!(
-            self,
-            Self::MAPPED_ADDRESS
-                | Self::USERNAME
-                | Self::MESSAGE_INTEGRITY
-                | Self::ERROR_CODE
-                | Self::UNKNOWN_ATTRIBUTES
-                | Self::REALM
-                | Self::NONCE
-                | Self::MESSAGE_INTEGRITY_SHA256
-                | Self::XOR_MAPPED_ADDRESS
-                | Self::PRIORITY
-                | Self::USE_CANDIDATE
-        );
-        self.is_comprehension_required() && !known
+    pub(crate) fn is_unknown_required(self) -> bool {
+        Kind::of(self) == Kind::UnknownRequired
     }
 
     /// Whether the value depends on everything before it.
@@ -149,6 +135,114 @@ impl fmt::Debug for AttributeType {
     }
 }
 
+/// What an attribute is to the parser. The last three are the tail of a message, in their order.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Kind {
+    /// Nothing that is asked for.
+    Other,
+    UnknownRequired,
+    Username,
+    Priority,
+    UseCandidate,
+    Role,
+    XorMappedAddress,
+    ErrorCode,
+    Nomination,
+    DtlsInStun,
+    DtlsInStunAck,
+    Integrity32,
+    Integrity,
+    IntegritySha256,
+    Fingerprint,
+}
+
+#[expect(
+    clippy::indexing_slicing,
+    reason = "each table is as long as its index can be"
+)]
+impl Kind {
+    pub(crate) const COUNT: usize = Self::Fingerprint as usize + 1;
+
+    /// Looked up for the first types, which most attributes of a check have.
+    #[inline]
+    pub(crate) fn of(attribute_type: AttributeType) -> Self {
+        const FIRST: [Kind; 64] = {
+            let mut kinds = [Kind::Other; 64];
+            let mut number = 0;
+            while number < kinds.len() {
+                kinds[number] = Kind::classify(AttributeType(number as u16));
+                number += 1;
+            }
+            kinds
+        };
+        match FIRST.get(usize::from(attribute_type.0)) {
+            Some(kind) => *kind,
+            None => Self::classify(attribute_type),
+        }
+    }
+
+    /// How many bytes a value has that always has as many.
+    #[inline]
+    pub(crate) fn len(self) -> Option<usize> {
+        const ANY: u8 = u8::MAX;
+        const LENGTHS: [u8; Kind::COUNT] = {
+            let mut lengths = [ANY; Kind::COUNT];
+            lengths[Kind::UseCandidate as usize] = 0;
+            lengths[Kind::Priority as usize] = 4;
+            lengths[Kind::Nomination as usize] = 4;
+            lengths[Kind::Integrity32 as usize] = 4;
+            lengths[Kind::Fingerprint as usize] = 4;
+            lengths[Kind::Role as usize] = 8;
+            lengths[Kind::Integrity as usize] = 20;
+            lengths
+        };
+        match LENGTHS[self as usize] {
+            ANY => None,
+            len => Some(len.into()),
+        }
+    }
+
+    /// What does not count behind it, a bit for each kind: behind one of the tail only what comes later in it does.
+    #[inline]
+    fn hides(self) -> u16 {
+        const HIDDEN: [u16; Kind::COUNT] = {
+            let mut hidden = [0; Kind::COUNT];
+            let mut tail = Kind::Integrity as usize;
+            while tail < Kind::COUNT {
+                hidden[tail] = (1 << (tail + 1)) - 1;
+                tail += 1;
+            }
+            hidden
+        };
+        HIDDEN[self as usize]
+    }
+
+    #[inline]
+    const fn classify(attribute_type: AttributeType) -> Self {
+        match attribute_type {
+            AttributeType::FINGERPRINT => Self::Fingerprint,
+            AttributeType::ICE_CONTROLLING | AttributeType::ICE_CONTROLLED => Self::Role,
+            AttributeType::USERNAME => Self::Username,
+            AttributeType::PRIORITY => Self::Priority,
+            AttributeType::USE_CANDIDATE => Self::UseCandidate,
+            AttributeType::XOR_MAPPED_ADDRESS => Self::XorMappedAddress,
+            AttributeType::ERROR_CODE => Self::ErrorCode,
+            AttributeType::MESSAGE_INTEGRITY => Self::Integrity,
+            AttributeType::MESSAGE_INTEGRITY_SHA256 => Self::IntegritySha256,
+            AttributeType::NOMINATION => Self::Nomination,
+            AttributeType::GOOG_MESSAGE_INTEGRITY_32 => Self::Integrity32,
+            AttributeType::DTLS_IN_STUN => Self::DtlsInStun,
+            AttributeType::DTLS_IN_STUN_ACK => Self::DtlsInStunAck,
+            AttributeType::MAPPED_ADDRESS
+            | AttributeType::UNKNOWN_ATTRIBUTES
+            | AttributeType::REALM
+            | AttributeType::NONCE => Self::Other,
+            other if other.is_comprehension_required() => Self::UnknownRequired,
+            _ => Self::Other,
+        }
+    }
+}
+
 /// One attribute as it stands in the message, padding excluded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attribute<'a> {
@@ -162,10 +256,10 @@ impl<'a> Attribute<'a> {
     /// Reads an attribute and skips its padding.
     #[inline]
     fn read(reader: &mut Reader<'a>) -> Option<Self> {
-        let [t0, t1, l0, l1] = reader.take_array()?;
-        let len = usize::from(u16::from_be_bytes([l0, l1]));
+        let header = reader.take_u32()?;
+        let len = usize::from(header as u16);
         let (value, _padding) = reader.take(padded(len))?.split_at_checked(len)?;
-        let attribute_type = AttributeType(u16::from_be_bytes([t0, t1]));
+        let attribute_type = AttributeType((header >> 16) as u16);
         Some(Self {
             attribute_type,
             value,
@@ -186,10 +280,10 @@ pub(crate) const fn padded(len: usize) -> usize {
 pub(crate) struct Position(NonZeroU16);
 
 impl Position {
-    /// Of an attribute that begins so many bytes behind the start of its message: behind the header, so never 0.
+    /// Of an attribute that begins so many bytes behind the start of its message: behind the header, so there is one.
     #[inline]
-    fn at(offset: usize) -> Self {
-        Self(NonZeroU16::new((offset / 4) as u16).unwrap_or(NonZeroU16::MIN))
+    fn at(offset: usize) -> Option<Self> {
+        NonZeroU16::new((offset / 4) as u16).map(Self)
     }
 
     /// The attribute at this position.
@@ -211,13 +305,28 @@ impl Position {
     }
 }
 
-/// A walk over the attributes that count. Hidden ones are still checked for framing.
+/// A walk over the attributes. Hidden ones are still checked for framing.
+///
+/// ```text
+/// others ──► Integrity ──► IntegritySha256 ──► Fingerprint
+///   └──────────────┴────(each step may be skipped)────▲
+/// ```
 #[derive(Clone)]
 pub(crate) struct Walk<'a> {
     reader: Reader<'a>,
     /// The length of the message: what was read and what remains.
     total: usize,
-    stage: Stage,
+    /// What does not count any more, a bit for each kind.
+    hidden: u16,
+}
+
+/// An attribute, and where it is.
+pub(crate) struct Step<'a> {
+    pub(crate) position: Option<Position>,
+    pub(crate) kind: Kind,
+    pub(crate) attribute: Attribute<'a>,
+    /// Whether it counts, or is hidden by what stands before it.
+    pub(crate) counts: bool,
 }
 
 impl<'a> Walk<'a> {
@@ -227,57 +336,27 @@ impl<'a> Walk<'a> {
         Self {
             reader,
             total: HEADER_LEN + reader.remaining(),
-            stage: Stage::Attributes,
+            hidden: 0,
         }
     }
 
-    /// The next attribute that counts, and where it is.
+    /// The next attribute.
     #[inline]
-    pub(crate) fn next(&mut self) -> Result<Option<(Position, Attribute<'a>)>, ParseError> {
-        while self.reader.remaining() > 0 {
-            let position = Position::at(self.total - self.reader.remaining());
-            let attribute =
-                Attribute::read(&mut self.reader).ok_or(ParseError::AttributeTruncated)?;
-            let stage = Stage::of(attribute.attribute_type);
-            if self.stage.admits(stage) {
-                self.stage = stage;
-                return Ok(Some((position, attribute)));
-            }
+    pub(crate) fn next(&mut self) -> Result<Option<Step<'a>>, ParseError> {
+        if self.reader.remaining() == 0 {
+            return Ok(None);
         }
-        Ok(None)
-    }
-}
-
-/// How far the tail of a message has been read.
-///
-/// ```text
-/// Attributes ──► Integrity ──► IntegritySha256 ──► Fingerprint
-///     └──────────────┴────(each step may be skipped)────▲
-/// ```
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Stage {
-    Attributes,
-    Integrity,
-    IntegritySha256,
-    Fingerprint,
-}
-
-impl Stage {
-    /// The stage that such an attribute belongs to.
-    #[inline]
-    fn of(attribute_type: AttributeType) -> Self {
-        match attribute_type {
-            AttributeType::MESSAGE_INTEGRITY => Self::Integrity,
-            AttributeType::MESSAGE_INTEGRITY_SHA256 => Self::IntegritySha256,
-            AttributeType::FINGERPRINT => Self::Fingerprint,
-            _ => Self::Attributes,
-        }
-    }
-
-    /// Whether an attribute of this stage counts here; the others are to be ignored.
-    #[inline]
-    fn admits(self, stage: Self) -> bool {
-        self == Self::Attributes || self < stage
+        let position = Position::at(self.total - self.reader.remaining());
+        let attribute = Attribute::read(&mut self.reader).ok_or(ParseError::AttributeTruncated)?;
+        let kind = Kind::of(attribute.attribute_type);
+        let counts = self.hidden >> kind as u16 & 1 == 0;
+        self.hidden |= kind.hides();
+        Ok(Some(Step {
+            position,
+            kind,
+            attribute,
+            counts,
+        }))
     }
 }
 
@@ -289,8 +368,13 @@ impl<'a> Iterator for Attributes<'a> {
     type Item = Attribute<'a>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        // The message was walked once when it was parsed: an error cannot occur, and would merely end the walk.
-        self.0.next().ok().flatten().map(|(_, attribute)| attribute)
+        loop {
+            // The message was walked once when it was parsed: an error cannot occur, and would merely end the walk.
+            let step = self.0.next().ok().flatten()?;
+            if step.counts {
+                return Some(step.attribute);
+            }
+        }
     }
 }
 
