@@ -211,6 +211,7 @@ impl Generation {
             .max(timing.rto)
     }
 
+    #[inline]
     pub(crate) fn is_mine(&self, message: &Message<'_>) -> bool {
         let id = message.transaction_id();
         self.checklist
@@ -252,7 +253,7 @@ impl Generation {
                 return Err(crate::responder::integrity_drop(error));
             }
         };
-        crate::responder::intact(message)?;
+        crate::responder::intact(verified.fingerprint())?;
         let checks = &mut self.checklist.under_way;
         let position = checks
             .checks()
@@ -295,7 +296,7 @@ impl Generation {
             // Whatever it says, it came from the peer and the way it should.
             pair.answered = Some(now);
         }
-        let understood = response.unknown_required().next().is_none();
+        let understood = !response.has_unknown_required();
         match (response.class(), response.xor_mapped_address()) {
             (Class::SuccessResponse, Some(mapped)) if understood => {
                 self.on_success(shared, now, &check, mapped)
@@ -475,6 +476,13 @@ impl Shared {
         }
         self.tie_breaker = self.random.draw(|r| r.next_u64(Label::TieBreaker));
         self.take_role(role.opposite());
+    }
+
+    /// Of two that claim our role the other has it.
+    pub(crate) fn leave_role(&mut self) {
+        if let Some(role) = self.role {
+            self.take_role(role.opposite());
+        }
     }
 
     pub(crate) fn take_role(&mut self, role: Role) {

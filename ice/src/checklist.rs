@@ -41,14 +41,17 @@ pub(crate) fn path_of(local: &Local, remote: &Remote) -> Option<FiveTuple> {
 }
 
 impl Checklist {
+    #[inline]
     pub(crate) fn get(&self, id: PairId) -> Option<&Pair> {
         self.pairs.iter().find(|pair| pair.id == id)
     }
 
+    #[inline]
     pub(crate) fn get_mut(&mut self, id: PairId) -> Option<&mut Pair> {
         self.pairs.iter_mut().find(|pair| pair.id == id)
     }
 
+    #[inline]
     pub(crate) fn on_path(&mut self, path: &FiveTuple) -> Option<&mut Pair> {
         self.pairs.iter_mut().find(|pair| pair.path == *path)
     }

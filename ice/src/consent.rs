@@ -106,6 +106,7 @@ impl Consent {
         since.or(self.last_sent).filter(|_| self.waiting)
     }
 
+    #[inline]
     pub(crate) fn is_suspect(&self) -> bool {
         self.silence.as_ref().is_some_and(|silence| silence.suspect)
     }
@@ -116,10 +117,13 @@ impl Consent {
     }
 
     /// A response, on this path, to a request of the last 30 s; for a lite agent, a request.
+    #[inline]
     pub(crate) fn renew(&mut self, now: Moment, interval: Duration) {
         self.fresh = self.fresh.max(now);
         self.waiting = false;
-        self.silence = self.silence.take().and_then(Silence::broken);
+        if let Some(silence) = self.silence.take() {
+            self.silence = silence.broken();
+        }
         // Counted from the check and not from its answer, so that the rate does not depend on the round trip.
         self.next_check =
             (self.last_sent.unwrap_or(now) + interval).max(now + Duration::from_millis(1));
@@ -127,14 +131,14 @@ impl Consent {
 
     /// Takes the outstanding check with this id, unless its answer comes too late. Older ones stay: their answers may
     /// be late, and count as well.
+    #[inline]
     pub(crate) fn take(
         &mut self,
         now: Moment,
         id: &TransactionId,
         timing: &Timing,
     ) -> Option<Sent> {
-        let age = |sent: &Sent| now.saturating_duration_since(sent.at);
-        let live = |sent: &Sent| age(sent) <= timing.consent_timeout;
+        let live = |sent: &Sent| now <= sent.at + timing.consent_timeout;
         if let Some(silence) = &mut self.silence {
             silence.older.retain(live);
         }
@@ -146,9 +150,11 @@ impl Consent {
         sent.filter(live)
     }
 
+    #[inline]
     pub(crate) fn is_outstanding(&self, id: &TransactionId) -> bool {
-        let older = || self.silence.iter().flat_map(|silence| &silence.older);
-        self.latest.is_some_and(|latest| latest.id == *id) || older().any(|sent| sent.id == *id)
+        let among_older = |silence: &Silence| silence.older.iter().any(|sent| sent.id == *id);
+        self.latest.is_some_and(|latest| latest.id == *id)
+            || self.silence.as_deref().is_some_and(among_older)
     }
 
     /// Whether there is a check to be written now.
@@ -172,6 +178,7 @@ impl Consent {
 
     /// Whether a check is to be sent now. If the one before is unanswered, that is a miss, and the new one a probe, which may be
     /// held back until `interval` after the one before.
+    #[inline]
     pub(crate) fn on_check_timer(
         &mut self,
         now: Moment,
@@ -194,6 +201,7 @@ impl Consent {
     }
 
     /// A check left; unless it is answered, the next one follows after `wait`. Gives the one that is forgotten for it.
+    #[inline]
     pub(crate) fn on_sent(
         &mut self,
         now: Moment,
@@ -222,6 +230,7 @@ impl Consent {
     }
 
     /// Sets the suspicion when it is due; says whether it is new.
+    #[inline]
     pub(crate) fn suspect_if_due(&mut self, now: Moment, timing: &Timing) -> bool {
         let due = !self.is_suspect() && self.suspicion(timing).is_some_and(|at| now >= at);
         if due {
@@ -235,6 +244,7 @@ impl Consent {
     }
 
     /// When something is to be done.
+    #[inline]
     pub(crate) fn deadline(&self, timing: &Timing) -> Option<Moment> {
         let check = (self.liveness == Liveness::Responses).then_some(self.next_check);
         let suspicion = match self.is_suspect() {

@@ -12,6 +12,15 @@ pub enum Few<T> {
 }
 
 impl<T> Few<T> {
+    /// The one item that is in place.
+    #[inline]
+    pub fn in_place(&self) -> Option<&T> {
+        match self {
+            Self::One(item) => Some(item),
+            Self::None | Self::Many(_) => None,
+        }
+    }
+
     pub fn push(&mut self, item: T) {
         *self = match std::mem::take(self) {
             Self::None => Self::One(item),
@@ -64,6 +73,7 @@ impl<T> Few<T> {
 impl<T> Deref for Few<T> {
     type Target = [T];
 
+    #[inline]
     fn deref(&self) -> &[T] {
         match self {
             Self::None => &[],
@@ -74,6 +84,7 @@ impl<T> Deref for Few<T> {
 }
 
 impl<T> DerefMut for Few<T> {
+    #[inline]
     fn deref_mut(&mut self) -> &mut [T] {
         match self {
             Self::None => &mut [],

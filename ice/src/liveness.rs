@@ -17,6 +17,7 @@ use crate::stats::Rare;
 
 impl Generation {
     /// Ends or doubts what time has ended; says whether a check left.
+    #[inline]
     pub(crate) fn run_consent(&mut self, shared: &mut Shared, now: Moment) -> bool {
         let (Some(selected), Some(role)) = (self.selected.as_mut(), shared.role) else {
             return false;
@@ -81,6 +82,7 @@ impl Generation {
         }
     }
 
+    #[inline]
     pub(crate) fn on_consent_response(
         &mut self,
         shared: &mut Shared,
@@ -106,7 +108,7 @@ impl Generation {
         let round_trip = now.saturating_duration_since(sent.at);
         answered.round_trip.record(round_trip);
         // Whatever it says, it came from the peer; but only what is understood is believed (RFC 8489 §6.3.3, §6.3.4).
-        let understood = || response.unknown_required().next().is_none();
+        let understood = || !response.has_unknown_required();
         match (
             response.class(),
             response.error_code().filter(|_| understood()),
@@ -133,12 +135,14 @@ impl Generation {
     }
 
     /// In the steady state time brings one thing, the check that is due. False if there is, or has come to be, more.
+    #[inline]
     pub(crate) fn keep_consent(&mut self, shared: &mut Shared, now: Moment) -> bool {
         let settled = self.selected.as_ref().is_some_and(|s| s.settled);
         settled && self.is_steady() && self.run_consent(shared, now) && self.is_steady()
     }
 
     /// Whether a sign of life is nothing new: there is one pair, it is in use for good and nothing puts it in doubt.
+    #[inline]
     pub(crate) fn is_steady(&self) -> bool {
         let certain = |s: &Selected| s.nominated && !s.consent.is_suspect();
         self.selected.as_ref().is_some_and(certain)
@@ -149,6 +153,7 @@ impl Generation {
     }
 
     /// An answer came on this pair; if it is the selected one, consent begins anew.
+    #[inline]
     pub(crate) fn renew_consent(&mut self, shared: &mut Shared, now: Moment, pair: PairId) {
         if self
             .selected

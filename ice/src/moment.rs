@@ -16,6 +16,7 @@ impl Moment {
     /// No later than anything an agent was told.
     pub(crate) const ORIGIN: Self = Self(ORIGIN);
 
+    #[inline]
     pub(crate) fn saturating_duration_since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.get().saturating_sub(earlier.0.get()))
     }
@@ -30,11 +31,13 @@ impl Add<Duration> for Moment {
     type Output = Self;
 
     /// Waits that are longer than time lasts end with it.
+    #[inline]
     fn add(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(nanoseconds(duration)))
     }
 }
 
+#[inline]
 fn nanoseconds(duration: Duration) -> u64 {
     let whole = duration.as_secs().saturating_mul(1_000_000_000);
     whole.saturating_add(duration.subsec_nanos().into())
@@ -46,21 +49,14 @@ fn nanoseconds(duration: Duration) -> u64 {
 pub(crate) struct Clock(OnceLock<Instant>);
 
 impl Clock {
+    #[inline]
     pub(crate) fn moment(&self, at: Instant) -> Moment {
-        self.0.get_or_init(|| at);
-        self.read(at)
+        after(at, *self.0.get_or_init(|| at))
     }
 
     /// The same for who may not set the origin: before it is set, all time is one.
     pub(crate) fn read(&self, at: Instant) -> Moment {
-        let origin = self.0.get().copied().unwrap_or(at);
-        Moment(match at.checked_duration_since(origin) {
-            Some(after) => ORIGIN.saturating_add(nanoseconds(after)),
-            None => {
-                let before = nanoseconds(origin.saturating_duration_since(at));
-                NonZeroU64::new(ORIGIN.get().saturating_sub(before)).unwrap_or(NonZeroU64::MIN)
-            }
-        })
+        after(at, self.0.get().copied().unwrap_or(at))
     }
 
     /// When `moment` is. Of no use before the origin is set, when there are no moments.
@@ -71,6 +67,18 @@ impl Clock {
             None => origin.checked_sub(Duration::from_nanos(ORIGIN.get() - at)),
         }
     }
+}
+
+/// The moment that `at` is, where time begins at `origin`.
+#[inline]
+fn after(at: Instant, origin: Instant) -> Moment {
+    Moment(match at.checked_duration_since(origin) {
+        Some(after) => ORIGIN.saturating_add(nanoseconds(after)),
+        None => {
+            let before = nanoseconds(origin.saturating_duration_since(at));
+            NonZeroU64::new(ORIGIN.get().saturating_sub(before)).unwrap_or(NonZeroU64::MIN)
+        }
+    })
 }
 
 #[cfg(test)]

@@ -152,7 +152,14 @@ impl<M: Copy> Packed<M> {
     }
 
     /// Takes another path, in the same place on the heap if it has one of its own.
+    #[inline]
     pub fn set(&mut self, path: FiveTuple) {
+        if *self != path {
+            self.replace(path);
+        }
+    }
+
+    fn replace(&mut self, path: FiveTuple) {
         match (&mut *self, EndsV6::of(&path)) {
             (Self::V6 { protocol, ends, .. }, Some(new)) => {
                 *protocol = path.protocol;

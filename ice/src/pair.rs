@@ -105,9 +105,12 @@ pub(crate) struct RoundTrip {
 }
 
 impl RoundTrip {
+    #[inline]
     pub(crate) fn record(&mut self, sample: Duration) {
+        let whole = sample.as_secs().saturating_mul(1_000_000);
+        let micros = whole.saturating_add(sample.subsec_micros().into());
         // An answer within a microsecond is one nevertheless.
-        let sample = u32::try_from(sample.as_micros()).unwrap_or(u32::MAX).max(1);
+        let sample = u32::try_from(micros).unwrap_or(u32::MAX).max(1);
         self.total += u64::from(sample);
         self.smoothed = match self.smoothed {
             0 => sample,

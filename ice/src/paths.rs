@@ -16,10 +16,15 @@ pub(crate) struct Paths(Few<Known>);
 
 impl Paths {
     /// An authenticated request came from there.
+    #[inline]
     pub(crate) fn on_request(&mut self, path: &FiveTuple) {
         if self.0.last().is_some_and(|latest| *latest == *path) {
             return;
         }
+        self.move_to_end(path);
+    }
+
+    fn move_to_end(&mut self, path: &FiveTuple) {
         let known = self.forget(*path);
         let known = known.unwrap_or_else(|| Known::new(*path, false));
         self.remember(known);
@@ -34,6 +39,7 @@ impl Paths {
         true
     }
 
+    #[inline]
     pub(crate) fn contains(&self, path: &FiveTuple) -> bool {
         self.0.iter().any(|known| *known == *path)
     }
@@ -42,8 +48,10 @@ impl Paths {
         self.0.iter().any(|known| known.mark() && *known == *path)
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    /// Whether it is one, in place.
+    #[inline]
+    pub(crate) fn are_in_place(&self) -> bool {
+        self.0.in_place().is_some()
     }
 
     pub(crate) fn latest(&self) -> Option<FiveTuple> {

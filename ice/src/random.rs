@@ -97,6 +97,7 @@ impl Jitter {
 
     /// `mean` or up to 20 % less or more, in steps of its 163 840th part: coarser ones would keep agents that began together on
     /// one grid for ever.
+    #[inline]
     pub(crate) fn vary(&mut self, mean: Duration) -> Duration {
         // In one unit of 64 bits: this is done for every answer.
         let mean = u64::try_from(mean.as_nanos()).unwrap_or(u64::MAX);
@@ -104,6 +105,7 @@ impl Jitter {
         Duration::from_nanos((mean / 5 * 4).saturating_add(spread))
     }
 
+    #[inline]
     pub(crate) fn next(&mut self) -> u16 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

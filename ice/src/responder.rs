@@ -1,7 +1,7 @@
 //! The server side of checks (RFC 8445 §7.3): every authenticated request is answered, then it may teach us a
 //! candidate, trigger a check, or nominate a pair.
 
-use floe_stun::{FingerprintStatus, IntegrityError, Message, RoleAttribute, Verified};
+use floe_stun::{FingerprintStatus, IntegrityError, RoleAttribute, Verified};
 
 use crate::address::{FiveTuple, same_scope};
 use crate::budget::Credit;
@@ -25,8 +25,9 @@ pub(crate) fn integrity_drop(error: IntegrityError) -> DropReason {
 }
 
 /// Whether FINGERPRINT is there and right. Asked after the MAC: whoever forges a message forges a CRC as well.
-pub(crate) fn intact(message: &Message<'_>) -> Result<(), DropReason> {
-    match message.fingerprint() {
+#[inline]
+pub(crate) fn intact(fingerprint: FingerprintStatus) -> Result<(), DropReason> {
+    match fingerprint {
         FingerprintStatus::Valid => Ok(()),
         FingerprintStatus::Absent => Err(DropReason::MissingFingerprint),
         FingerprintStatus::Invalid => Err(DropReason::BadFingerprint),
@@ -35,6 +36,7 @@ pub(crate) fn intact(message: &Message<'_>) -> Result<(), DropReason> {
 
 impl Generation {
     /// A request that has passed its MAC, from who has this fragment. `Verified` is the proof.
+    #[inline]
     pub(crate) fn on_request(
         &mut self,
         shared: &mut Shared,
@@ -44,8 +46,13 @@ impl Generation {
         remote_fragment: &[u8],
     ) -> Result<(), DropReason> {
         shared.stats.requests_received += 1;
-        let sender = self.peer_named(remote_fragment);
-        let answer = self.answer_to(shared, path, request, sender);
+        let (sender, role) = (self.peer_named(remote_fragment), request.role());
+        // A request of an unknown peer cannot conflict with it (I65).
+        let conflict = match sender {
+            Some(_) => self.conflict(shared, role),
+            None => Conflict::None,
+        };
+        let answer = self.answer_to(shared, path, request, sender, conflict);
         let from_peer = sender.is_some();
         let response = Response {
             generation: self.serial,
@@ -72,7 +79,7 @@ impl Generation {
             heard: now,
             priority,
             wish,
-            role: request.role(),
+            role,
         };
         let known = self.checklist.on_path(path).map(|pair| pair.id);
         let arrived = known.is_some() || shared.locals.base_of(path.protocol, path.local).is_some();
@@ -80,7 +87,9 @@ impl Generation {
             self.remember_early(shared, *path, remote_fragment, seen);
             return Ok(());
         }
-        self.settle_role(shared, seen.role);
+        if conflict == Conflict::Switch {
+            shared.leave_role();
+        }
         match known {
             Some(_) => self.observe_on(shared, now, path, known, seen),
             None => self.observe(shared, now, shared.canonical(*path), seen),
@@ -88,27 +97,22 @@ impl Generation {
         Ok(())
     }
 
+    #[inline]
     fn answer_to(
         &self,
         shared: &Shared,
         path: &FiveTuple,
         request: &Verified<'_>,
         sender: Option<&Peer>,
+        conflict: Conflict,
     ) -> Answer {
-        if request.unknown_required().next().is_some() {
-            return Answer::UnknownAttributes;
-        }
-        if request.priority().is_none() {
-            return Answer::BadRequest;
-        }
-        // Success would be consent to what nobody takes any more.
-        let refused = self.failed.is_some() || self.has_refused(shared, path);
-        if refused && sender.is_some() {
-            return Answer::Forbidden;
-        }
-        // A request of an unknown peer cannot conflict with it (I65).
-        let refuse = sender.is_some() && self.conflict(shared, request.role()) == Conflict::Refuse;
-        if refuse {
+        if request.has_unknown_required() {
+            Answer::UnknownAttributes
+        } else if request.priority().is_none() {
+            Answer::BadRequest
+        } else if sender.is_some() && self.takes_nothing_from(shared, path) {
+            Answer::Forbidden
+        } else if conflict == Conflict::Refuse {
             Answer::RoleConflict
         } else {
             Answer::Success
@@ -116,21 +120,25 @@ impl Generation {
     }
 
     /// Whether the peer has authenticated itself on this path.
+    #[inline]
     pub(crate) fn has_heard(&self, shared: &Shared, path: &FiveTuple) -> bool {
         self.paths.contains(path) || self.paths.contains(&shared.canonical(*path))
     }
 
     /// The peer, if this is its fragment.
+    #[inline]
     fn peer_named(&self, remote_fragment: &[u8]) -> Option<&Peer> {
         let peer = self.peer.as_ref();
         peer.filter(|peer| peer.username_fragment.as_bytes() == remote_fragment)
     }
 
-    /// Whether consent has ended on this path.
-    fn has_refused(&self, shared: &Shared, path: &FiveTuple) -> bool {
-        !self.search.refused.is_empty()
-            && (self.search.refused.contains(path)
-                || self.search.refused.contains(&shared.canonical(*path)))
+    /// Whether we have failed, or consent has ended on this path: success would be consent to what nobody takes any more.
+    #[inline]
+    fn takes_nothing_from(&self, shared: &Shared, path: &FiveTuple) -> bool {
+        let refused = &self.search.refused;
+        self.failed.is_some()
+            || !refused.is_empty()
+                && (refused.contains(path) || refused.contains(&shared.canonical(*path)))
     }
 
     fn conflict(&self, shared: &Shared, theirs: Option<RoleAttribute>) -> Conflict {
@@ -141,8 +149,8 @@ impl Generation {
     }
 
     pub(crate) fn settle_role(&self, shared: &mut Shared, theirs: Option<RoleAttribute>) {
-        if let (Conflict::Switch, Some(role)) = (self.conflict(shared, theirs), shared.role) {
-            shared.take_role(role.opposite());
+        if self.conflict(shared, theirs) == Conflict::Switch {
+            shared.leave_role();
         }
     }
 
@@ -158,6 +166,7 @@ impl Generation {
         self.observe_on(shared, now, &path, known, seen);
     }
 
+    #[inline]
     fn observe_on(
         &mut self,
         shared: &mut Shared,

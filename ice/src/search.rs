@@ -98,6 +98,7 @@ impl Deref for Search {
 
 impl Generation {
     /// A pair is in use for good: gives back the waits if nothing depends on them any more. Cheap if that has been done.
+    #[inline]
     pub(crate) fn rest(&mut self, shared: &mut Shared, now: Moment) {
         if self.search.0.is_some() && self.waits_are_over(shared, now) {
             self.search = Search(None);

@@ -104,10 +104,10 @@ impl Passing {
     }
 
     /// Forgets what has come.
+    #[inline]
     pub(crate) fn rest(&mut self, now: Moment) {
-        if let Some(passing) = &mut self.0
-            && passing.turn.last() <= Some(now)
-        {
+        let Some(passing) = &mut self.0 else { return };
+        if passing.turn.last() <= Some(now) {
             passing.turn = Turn::default();
         }
         self.release();
@@ -232,6 +232,7 @@ impl Shared {
     }
 
     /// A duration varied by ±20 % (RFC 7675 §5.1).
+    #[inline]
     pub(crate) fn jittered(&mut self, mean: Duration) -> Duration {
         self.jitter.vary(mean)
     }

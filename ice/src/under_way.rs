@@ -15,10 +15,12 @@ struct Queues {
 
 impl UnderWay {
     /// The checks under way.
+    #[inline]
     pub(crate) fn checks(&self) -> &[Check] {
         self.0.as_ref().map_or(&[], |queues| &queues.checks)
     }
 
+    #[inline]
     pub(crate) fn checks_mut(&mut self) -> &mut [Check] {
         self.0.as_mut().map_or(&mut [], |queues| &mut queues.checks)
     }

@@ -197,11 +197,15 @@ impl Agent {
             self.pass_time(now);
         }
         self.shared.effect = Effect::Any;
-        let result = if path.is_plain() {
-            self.receive(now, &path, message)
-        } else {
-            self.receive(now, &path.canonical(), message)
+        let canonical;
+        let path = match path.is_plain() {
+            true => &path,
+            false => {
+                canonical = path.canonical();
+                &canonical
+            }
         };
+        let result = self.receive(now, path, message);
         let moved = match (result, self.shared.effect) {
             (Ok(()), Effect::None) if self.role == self.shared.role => due,
             (Ok(()), Effect::Renewed) if self.is_quiet() => {
@@ -250,8 +254,8 @@ impl Agent {
                 current.local_key.is_sha1_only(),
             ),
             (current.peer.is_some(), current.selected.is_some()),
-            (current.paths.is_empty(), current.serial as u8),
-            current.checklist.pairs.first().map(Pair::glance),
+            (current.paths.are_in_place(), current.serial as u8),
+            current.checklist.pairs.in_place().map(Pair::glance),
         )
     }
 
@@ -261,6 +265,7 @@ impl Agent {
     }
 
     /// Cheap tests first, the MAC before anything has an effect. `path` is canonical.
+    #[inline]
     fn receive(
         &mut self,
         now: Moment,
@@ -284,7 +289,7 @@ impl Agent {
                 .inspect_err(|reason| self.answer_unproven(now, path, message, *reason)),
             // A keepalive: it opens what it opens on its way, and means nothing here (RFC 8445 §11).
             Class::Indication => {
-                intact(message)?;
+                intact(message.fingerprint())?;
                 self.shared.effect = Effect::None;
                 Ok(())
             }
@@ -294,6 +299,7 @@ impl Agent {
         }
     }
 
+    #[inline]
     fn receive_request(
         &mut self,
         now: Moment,
@@ -301,10 +307,8 @@ impl Agent {
         message: &Message<'_>,
     ) -> Result<(), DropReason> {
         let username = message.username().ok_or(DropReason::MissingUsername)?;
-        let (shared, generation) = self.split_by(|g| g.local.sender_in(username).is_some());
-        let generation = generation.ok_or(DropReason::UnknownUsername)?;
-        let theirs = generation.local.sender_in(username);
-        let theirs = theirs.ok_or(DropReason::UnknownUsername)?;
+        let (shared, named) = self.split_by_what(|g| g.local.sender_in(username));
+        let (generation, theirs) = named.ok_or(DropReason::UnknownUsername)?;
         // Where it was heard it has passed, and what the budgets do not hold up does not use them up either.
         let stranger = !generation.has_heard(shared, path);
         if stranger && !shared.config.addresses.allows(path.remote) {
@@ -321,10 +325,11 @@ impl Agent {
             }
             integrity_drop(error)
         })?;
-        intact(message)?;
+        intact(request.fingerprint())?;
         generation.on_request(shared, now, path, &request, theirs)
     }
 
+    #[inline]
     fn receive_response(
         &mut self,
         now: Moment,
@@ -338,22 +343,35 @@ impl Agent {
     }
 
     /// The generation that something belongs to, beside what all generations share.
+    #[inline]
     fn split_by(
         &mut self,
         wanted: impl Fn(&Generation) -> bool,
     ) -> (&mut Shared, Option<&mut Generation>) {
+        let (shared, found) = self.split_by_what(|generation| wanted(generation).then_some(()));
+        (shared, found.map(|(generation, ())| generation))
+    }
+
+    /// The same, with what shows that it does.
+    #[inline]
+    fn split_by_what<T>(
+        &mut self,
+        find: impl Fn(&Generation) -> Option<T>,
+    ) -> (&mut Shared, Option<(&mut Generation, T)>) {
         let Self {
             shared,
             current,
             previous,
             ..
         } = self;
-        let generation = if wanted(current) {
-            Some(current)
-        } else {
-            previous.as_deref_mut().filter(|older| wanted(older))
+        let found = match find(current) {
+            Some(found) => Some((current, found)),
+            None => previous.as_deref_mut().and_then(|older| {
+                let found = find(older)?;
+                Some((older, found))
+            }),
         };
-        (shared, generation)
+        (shared, found)
     }
 
     /// Time has passed. Calls before [`poll_timeout`](Self::poll_timeout)'s instant do nothing.

@@ -54,6 +54,7 @@ impl Agent {
     }
 
     /// In the steady state nothing but consent has a deadline.
+    #[inline]
     pub(super) fn await_consent(&mut self, now: Moment) {
         self.current.rest(&mut self.shared, now);
         let selected = self.current.selected.as_ref();
