@@ -517,3 +517,23 @@ fn a_lite_agent_follows_as_often_as_its_peer_changes_its_mind() {
         assert_eq!(carries(&solo), remote(n), "at once");
     }
 }
+
+// req: I6 I15 I56
+#[test]
+fn what_a_peer_that_restarts_nominates_before_it_is_known_is_proven_and_followed() {
+    let mut solo = in_a_call();
+    solo.agent.restart(solo.now, None, None).unwrap();
+    solo.peer = floe_ice::Parameters::new("anew", "another-password-of-the-peer").unwrap();
+    nominate(&mut solo, remote(1));
+    assert!(solo.take_requests().is_empty(), "nobody knows who that is");
+    solo.run_for(secs(1));
+    solo.meet();
+    assert_eq!(carries(&solo), remote(0));
+    let check = solo.take_requests().remove(0);
+    assert_eq!(check.path, on(1));
+    let _ = solo.answer(&check);
+    assert_eq!(carries(&solo), remote(1));
+    assert!(solo.events.contains(&Event::RestartConfirmed));
+    let age = solo.agent.consent_age(solo.now);
+    assert_eq!(age, Some(ms(0)), "it has answered");
+}
