@@ -5,7 +5,7 @@ use floe_ice::{
     Timing,
 };
 
-use crate::support::solo::{Solo, local, remote, success};
+use crate::support::solo::{Solo, in_a_call, local, remote, success};
 use crate::support::{ms, secs, two};
 
 fn finished(remotes: &[std::net::SocketAddr], config: Config) -> Solo {
@@ -278,4 +278,28 @@ fn a_pair_that_worked_long_ago_has_to_succeed_again() {
     let _ = solo.answer(&checks[0]);
     assert_eq!(solo.agent.send_path().unwrap().remote, remote(1));
     assert!(solo.agent.selected_candidate_pair().unwrap().nominated);
+}
+
+// req: I12 I14
+#[test]
+fn a_path_that_is_lost_early_leaves_the_peer_the_rest_of_its_time() {
+    let mut solo = in_a_call();
+    solo.agent.remote_candidates_complete(solo.now);
+    solo.agent.local_candidates_complete(solo.now);
+    // Long enough for consent to have been asked for, and what the search needed to be looked through.
+    for _ in 0..120 {
+        solo.run_for(ms(100));
+        for check in solo.take_requests() {
+            let _ = solo.answer(&check);
+        }
+    }
+    assert_eq!(solo.agent.state(), State::Completed);
+    let gone = remote(0);
+    let removal = solo.agent.remove_remote_candidate(solo.now, gone);
+    assert_eq!(removal, floe_ice::Removal::SelectedPairLost);
+    let left = Config::default().timing.patience - solo.elapsed();
+    solo.run_for(left - ms(1));
+    assert_eq!(solo.agent.state(), State::Disconnected);
+    solo.run_for(ms(1));
+    assert_eq!(solo.agent.state(), State::Failed);
 }

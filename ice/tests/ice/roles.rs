@@ -3,7 +3,7 @@
 use floe_ice::{Config, DropReason, Event, Initiation, Mode, PairState, Received, Role};
 use floe_stun::{ErrorCode, IntegrityKey, RoleAttribute};
 
-use crate::support::solo::{Solo, remote};
+use crate::support::solo::{Solo, in_a_call, remote};
 use crate::support::{
     Peer, addresses, assert_completed, between, both_in_use, connected, ms, secs, signal,
 };
@@ -482,4 +482,22 @@ fn a_conflict_answer_to_a_check_of_a_pair_that_works_leaves_it_working() {
     solo.run_for(secs(1));
     let again = |check: &crate::support::solo::Sent| check.path.remote == remote(1);
     assert!(!solo.take_requests().iter().any(again));
+}
+
+// req: I9
+#[test]
+fn a_flip_that_a_check_at_rest_brings_takes_effect_with_it() {
+    let mut solo = in_a_call();
+    solo.run_for(secs(1));
+    let pair = |solo: &Solo| solo.agent.candidate_pairs().next().unwrap();
+    let before = pair(&solo);
+    assert_eq!(before.priority & 1, 0, "ours is worth more");
+    // But for the role it is a check like all that keep a call going, after which nothing has to be looked at.
+    assert_eq!(answer_to(&mut solo, RoleAttribute::Controlling(7)), None);
+    assert!(solo.agent.is_unmoved());
+    assert_eq!(answer_to(&mut solo, RoleAttribute::Controlled(0)), None);
+    assert!(!solo.agent.is_unmoved());
+    assert_eq!(solo.agent.role(), Some(Role::Controlling));
+    assert_eq!(pair(&solo).priority, before.priority + 1);
+    assert!(pair(&solo).pair.nominated);
 }
