@@ -182,7 +182,10 @@ mod tests {
         let verdict = verdict(&report);
         let rows: Vec<_> = verdict.rows().collect();
         let expected = ["usable", "controlling done", "datagrams"];
-        assert_eq!(rows, expected.map(|part| format!("{column}: {part}")));
+        assert_eq!(
+            rows,
+            expected.map(|part| format!("connect, {column}: {part}"))
+        );
         let figures = |row| {
             let figure = |column| verdict.figure(row, column).unwrap().0;
             ["floe", "best peer", "× less", "at most: × its floor"].map(figure)

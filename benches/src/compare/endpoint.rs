@@ -394,5 +394,5 @@ pub(super) fn one_lives(arguments: &[String]) -> Option<Vec<f64>> {
     });
     let [made, moved, removed] = times.map(per_session);
     let bytes = per_session(bytes as f64);
-    Some(vec![made, moved, removed, bytes, left as f64])
+    Some(vec![made, moved, removed, bytes, left.max(0) as f64])
 }

@@ -204,7 +204,7 @@ fn connecting((layout, dead): (&'static str, u16)) -> [Claim; 4] {
     ];
     let of = |part, floor| {
         let claim = same(
-            format!("{layout}: {part}"),
+            format!("connect, {layout}: {part}"),
             ("connect", layout),
             "floe",
             AGENTS,
