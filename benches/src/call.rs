@@ -61,13 +61,18 @@ impl Security {
 /// An endpoint whose DTLS has time enough.
 #[must_use]
 pub fn endpoint(seed: u8, dtls: dtls::Config) -> Endpoint {
-    endpoint_with(seed, ice::Config::default(), dtls)
+    endpoint_with(Some(seed), ice::Config::default(), dtls)
 }
 
-/// The same with another configuration of ICE.
+/// The same with another configuration of ICE. Without a seed its secrets come from the operating system, as they do for who embeds
+/// it, and no transport keeps what it would repeat itself by.
 #[must_use]
-pub fn endpoint_with(seed: u8, ice: ice::Config, dtls: dtls::Config) -> Endpoint {
-    Endpoint::with_seed([seed; 32], config(ice, dtls))
+pub fn endpoint_with(seed: Option<u8>, ice: ice::Config, dtls: dtls::Config) -> Endpoint {
+    let config = config(ice, dtls);
+    match seed {
+        Some(seed) => Endpoint::with_seed([seed; 32], config),
+        None => Endpoint::new(config),
+    }
 }
 
 /// One of several behind the same sockets.

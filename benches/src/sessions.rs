@@ -89,6 +89,16 @@ impl Sessions {
     /// All of them connected and at rest.
     #[must_use]
     pub fn connect(count: u32, kind: Kind) -> Self {
+        Self::connect_with([None; 2], count, kind)
+    }
+
+    /// The same, to the last bit of what is sent, whenever it is called.
+    #[must_use]
+    pub fn connect_repeatably(count: u32, kind: Kind) -> Self {
+        Self::connect_with([Some(1), Some(2)], count, kind)
+    }
+
+    fn connect_with([of_client, of_server]: [Option<u8>; 2], count: u32, kind: Kind) -> Self {
         let now = call::epoch();
         let identity = Arc::new(Identity::generate().expect("randomness"));
         let mut ice = ice::Config::default();
@@ -101,8 +111,8 @@ impl Sessions {
             |seed| call::endpoint_with(seed, ice.clone(), dtls::Config::new(identity.clone()));
         let mut sessions = Self {
             now,
-            client: endpoint(1),
-            server: endpoint(2),
+            client: endpoint(of_client),
+            server: endpoint(of_server),
             ids: Vec::with_capacity(count as usize),
             inward: Batch::default(),
             outward: Batch::default(),

@@ -40,7 +40,7 @@ impl Generation {
         seen: Seen,
     ) {
         let same = |e: &&mut EarlyRequest| e.path == path && *e.remote_fragment == *remote_fragment;
-        let early = &mut self.search.waits().early;
+        let early = &mut self.search.seldom_mut().early;
         if let Some(known) = early.iter_mut().find(same) {
             known.seen = Seen {
                 wish: seen
@@ -68,10 +68,10 @@ impl Generation {
         let known_base =
             |path: &FiveTuple| shared.locals.base_of(path.protocol, path.local).is_some();
         let ripe = |e: &mut EarlyRequest| *e.remote_fragment == *ours && known_base(&e.path);
-        let Some(waits) = self.search.live() else {
+        let Some(seldom) = self.search.live_seldom() else {
             return;
         };
-        let mut ripe: Vec<EarlyRequest> = waits.early.extract_if(.., ripe).collect();
+        let mut ripe: Vec<EarlyRequest> = seldom.early.extract_if(.., ripe).collect();
         // A path has one place, and what came there last stands in it.
         ripe.sort_by_key(|e| e.seen.heard);
         let (is_lite, lasting) = (shared.mode == Mode::Lite, shared.config.timing.lite_timeout);

@@ -25,7 +25,7 @@ impl Generation {
             self.end_of_candidates = EndOfCandidates::Signalled;
             return;
         };
-        let ends = &mut self.search.waits().early_ends;
+        let ends = &mut self.search.seldom_mut().early_ends;
         if ends.iter().any(|known| **known == *fragment) {
             return;
         }
@@ -38,7 +38,11 @@ impl Generation {
 
     /// The peer's fragment has become known: what was held under it counts, what was held under others never will.
     pub(crate) fn settle_early_ends(&mut self, shared: &mut Shared, fragment: &str) {
-        let ends = std::mem::take(&mut self.search.waits().early_ends);
+        let ends = self
+            .search
+            .live_seldom()
+            .map(|seldom| &mut seldom.early_ends);
+        let ends = ends.map(std::mem::take).unwrap_or_default();
         let others = ends.iter().filter(|end| ***end != *fragment).count();
         if others < ends.len() {
             self.end_of_candidates = EndOfCandidates::Signalled;
@@ -49,7 +53,13 @@ impl Generation {
 
     /// Whether this candidate comes after its end-of-candidates (RFC 8838 §14).
     pub(crate) fn is_late(&self, shared: &Shared, candidate: &Candidate) -> bool {
-        let held = |fragment: &str| self.search.early_ends.iter().any(|end| **end == *fragment);
+        let held = |fragment: &str| {
+            self.search
+                .seldom()
+                .early_ends
+                .iter()
+                .any(|end| **end == *fragment)
+        };
         shared.config.trickle == Trickle::UntilEndOfCandidates
             && (self.end_of_candidates == EndOfCandidates::Signalled
                 || candidate.username_fragment().is_some_and(held))

@@ -113,7 +113,8 @@ impl Generation {
         let before = self.remotes.len();
         let waits = self.search.waits();
         (waits.quiet_since, waits.paired_at) = (Some(now), Some(now));
-        let mut strays = std::mem::take(&mut waits.strays);
+        let strays = self.search.live_seldom().map(|seldom| &mut seldom.strays);
+        let mut strays = strays.map(std::mem::take).unwrap_or_default();
         strays.retain(|(_, own)| **own != *fragment);
         self.remotes
             .retain(|r| strays.iter().all(|(id, _)| *id != r.id));
@@ -158,7 +159,7 @@ impl Generation {
         if self.peer.is_none()
             && let Some(fragment) = candidate.username_fragment()
         {
-            let strays = &mut self.search.waits().strays;
+            let strays = &mut self.search.seldom_mut().strays;
             strays.retain(|(id, _)| self.remotes.iter().any(|r| r.id == *id));
             strays.push((id, fragment.into()));
         }
@@ -268,7 +269,7 @@ impl Generation {
                 remote,
             } in possible
             {
-                if !self.search.refused.contains(&path) {
+                if !self.search.refused().contains(&path) {
                     self.add_pair(shared, path, local, remote, credit);
                 }
             }

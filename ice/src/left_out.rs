@@ -112,7 +112,7 @@ impl Generation {
 
     /// A pair of this rank found no room. All that are left out come up again.
     fn leave_out(&mut self, rank: Rank) {
-        let left_out = &mut self.search.waits().left_out;
+        let left_out = &mut self.search.seldom_mut().left_out;
         let before = left_out.as_ref().map_or(rank, |left| left.best);
         *left_out = Some(LeftOut {
             best: before.max(rank),
@@ -122,12 +122,12 @@ impl Generation {
 
     /// Whether pairs that were left out are still to be tried, unless what is in use makes them needless.
     pub(crate) fn has_left_out(&self) -> bool {
-        self.search.left_out.is_some()
+        self.search.seldom().left_out.is_some()
     }
 
     pub(crate) fn forget_left_out(&mut self) {
-        if let Some(waits) = self.search.live() {
-            waits.left_out = None;
+        if let Some(seldom) = self.search.live_seldom() {
+            seldom.left_out = None;
         }
     }
 
@@ -202,12 +202,12 @@ impl Generation {
                 locals.iter().filter_map(of)
             });
             let ranked = possible.map(|possible| (possible.rank(), possible));
-            let left = self.search.live()?.left_out.as_mut()?;
+            let left = self.search.live_seldom()?.left_out.as_mut()?;
             let (rank, next) = left.next(role, ranked)?;
             let role = left.reached.map_or(role, |(_, role)| role);
             left.reached = Some((rank, role));
             let known = self.checklist.on_path(&next.path).is_some();
-            if !known && !self.search.refused.contains(&next.path) {
+            if !known && !self.search.refused().contains(&next.path) {
                 return Some(next);
             }
         }

@@ -135,7 +135,7 @@ impl Generation {
     /// Whether we have failed, or consent has ended on this path: success would be consent to what nobody takes any more.
     #[inline]
     fn takes_nothing_from(&self, shared: &Shared, path: &FiveTuple) -> bool {
-        let refused = &self.search.refused;
+        let refused = self.search.refused();
         self.failed.is_some()
             || !refused.is_empty()
                 && (refused.contains(path) || refused.contains(&shared.canonical(*path)))
@@ -175,7 +175,7 @@ impl Generation {
         known: Option<PairId>,
         seen: Seen,
     ) {
-        if self.failed.is_some() || self.search.refused.contains(path) {
+        if self.failed.is_some() || self.search.refused().contains(path) {
             return;
         }
         self.paths.on_request(path);

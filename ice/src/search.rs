@@ -28,6 +28,22 @@ pub(crate) struct Waits {
     pub(crate) look_again: Option<Moment>,
     /// A switch that has to wait for its round trip to pass.
     pub(crate) deferred: Option<(Moment, PairId)>,
+    /// When the selected pair came into use.
+    pub(crate) in_use_since: Option<Moment>,
+    /// Why the last selected pair was lost, while there is no other.
+    pub(crate) lost: Option<Reason>,
+    /// Whether gathering was complete when a restart made this the old generation.
+    pub(crate) gathered: bool,
+    pub(crate) integrity_violated: bool,
+    seldom: Option<Box<Seldom>>,
+}
+
+/// As many agents as begin at once have one of them each.
+const _: () = assert!(size_of::<Waits>() <= 80);
+
+/// What most have nothing of while they look for a pair: a great many that begin at once do without the room for it.
+#[derive(Debug, Default)]
+pub(crate) struct Seldom {
     /// While there are pairs that the checklist has no room for.
     pub(crate) left_out: Option<LeftOut>,
     pub(crate) early: Vec<EarlyRequest>,
@@ -37,13 +53,24 @@ pub(crate) struct Waits {
     pub(crate) strays: Vec<(CandidateId, Box<str>)>,
     /// Whose end-of-candidates came before the peer's parameters.
     pub(crate) early_ends: Vec<Box<str>>,
-    /// When the selected pair came into use.
-    pub(crate) in_use_since: Option<Moment>,
-    /// Why the last selected pair was lost, while there is no other.
-    pub(crate) lost: Option<Reason>,
-    /// Whether gathering was complete when a restart made this the old generation.
-    pub(crate) gathered: bool,
-    pub(crate) integrity_violated: bool,
+}
+
+impl Seldom {
+    const NONE: Self = Self {
+        left_out: None,
+        early: Vec::new(),
+        refused: Vec::new(),
+        strays: Vec::new(),
+        early_ends: Vec::new(),
+    };
+
+    fn is_empty(&self) -> bool {
+        self.left_out.is_none()
+            && self.early.is_empty()
+            && self.refused.is_empty()
+            && self.strays.is_empty()
+            && self.early_ends.is_empty()
+    }
 }
 
 impl Waits {
@@ -55,15 +82,11 @@ impl Waits {
         strangers_since: None,
         look_again: None,
         deferred: None,
-        left_out: None,
-        early: Vec::new(),
-        refused: Vec::new(),
-        strays: Vec::new(),
-        early_ends: Vec::new(),
         in_use_since: Some(Moment::ORIGIN),
         lost: None,
         gathered: false,
         integrity_violated: false,
+        seldom: None,
     };
 }
 
@@ -79,6 +102,28 @@ impl Search {
     /// To add to them.
     pub(crate) fn waits(&mut self) -> &mut Waits {
         self.0.get_or_insert_with(|| Box::new(Waits::OVER))
+    }
+
+    pub(crate) fn seldom(&self) -> &Seldom {
+        static NONE: Seldom = Seldom::NONE;
+        self.seldom.as_deref().unwrap_or(&NONE)
+    }
+
+    /// Paths whose consent ended: asked for with every request.
+    #[inline]
+    pub(crate) fn refused(&self) -> &[FiveTuple] {
+        let seldom = self.0.as_ref().and_then(|waits| waits.seldom.as_ref());
+        seldom.map_or(&[], |seldom| &seldom.refused)
+    }
+
+    /// To add to it.
+    pub(crate) fn seldom_mut(&mut self) -> &mut Seldom {
+        self.waits().seldom.get_or_insert_default()
+    }
+
+    /// To take from it, if there is any.
+    pub(crate) fn live_seldom(&mut self) -> Option<&mut Seldom> {
+        self.live()?.seldom.as_deref_mut()
     }
 
     /// To end some of them, if there are any.
@@ -114,15 +159,11 @@ impl Generation {
             strangers_since: _,
             look_again,
             deferred,
-            left_out,
-            early,
-            refused,
-            strays,
-            early_ends,
             lost: _,
             gathered: _,
             in_use_since,
             integrity_violated,
+            seldom,
         } = &*self.search;
         let timing = &shared.config.timing;
         let in_use = self.selected.as_ref().is_none_or(|selected| {
@@ -141,11 +182,7 @@ impl Generation {
             && assumed
             && look_again.is_none()
             && deferred.is_none()
-            && left_out.is_none()
-            && early.is_empty()
-            && refused.is_empty()
-            && strays.is_empty()
-            && early_ends.is_empty()
+            && seldom.as_deref().is_none_or(Seldom::is_empty)
             && !integrity_violated
             && in_use
     }

@@ -317,8 +317,8 @@ impl Generation {
     /// takes its consent back on more paths than are remembered has taken it back on all.
     pub(crate) fn refuse(&mut self, path: FiveTuple) {
         self.paths.forget_path(path);
-        if self.search.refused.len() < MAX_REFUSED_PATHS {
-            return self.search.waits().refused.push(path);
+        if self.search.refused().len() < MAX_REFUSED_PATHS {
+            return self.search.seldom_mut().refused.push(path);
         }
         let reason = self.search.lost.unwrap_or(Reason::ConsentRevoked);
         self.selected = None;

@@ -16,12 +16,12 @@ const SESSIONS: u32 = 64;
 const COLD: u32 = 2048;
 
 pub(super) fn run() {
-    let mut sessions = Sessions::connect(SESSIONS, Kind::Dtls);
+    let mut sessions = Sessions::connect_repeatably(SESSIONS, Kind::Dtls);
     answers(&mut sessions, Visits::Warm, "");
     own_checks(&mut sessions, "");
     forged(&mut sessions);
     demux(&mut sessions);
-    let mut sessions = Sessions::connect(COLD, Kind::Ice);
+    let mut sessions = Sessions::connect_repeatably(COLD, Kind::Ice);
     answers(&mut sessions, Visits::Cold, ", cold");
     own_checks(&mut sessions, ", cold");
     steering();
