@@ -81,11 +81,12 @@ pub struct EndpointConfig {
     /// own Ta alone, which is what a server of thousands has to do and deviates from the RFC; 5 ms in
     /// [`EndpointConfig::client`]. If [`ice::Config::pacer`] is set, that one counts.
     pub check_pacing: Option<Duration>,
-    /// How many DTLS handshakes may be under way at a time that are done by [`handle_handshake`](crate::Endpoint::handle_handshake),
-    /// oldest first, when the caller has nothing better to do; datagrams of more are dropped and counted
+    /// How many DTLS handshakes may have datagrams that wait for [`handle_handshake`](crate::Endpoint::handle_handshake), which
+    /// does them oldest handshake first, when the caller has nothing better to do: 8 datagrams of each, 20 000 bytes together. Of
+    /// more, those of the youngest are dropped and counted
     /// ([`DropReason::TooManyHandshakes`](crate::DropReason::TooManyHandshakes)), and their peers repeat them. So a storm of
-    /// clients holds up no live session's consent. Each may keep 8 datagrams waiting, 20 000 bytes together. Default: `None`, handshakes go on as
-    /// their datagrams arrive.
+    /// clients holds up no live session's consent, and those of them that never finish hold up nobody. Default: `None`, handshakes
+    /// go on as their datagrams arrive.
     pub waiting_handshakes: Option<usize>,
     /// Its place among the endpoints behind the same sockets. It makes up the username fragments that name it, whatever
     /// [`ice::Config::username_fragments`] says, and holds 2²² transports at most. Default: `None`, it is alone.

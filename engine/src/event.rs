@@ -150,8 +150,8 @@ pub enum DropReason {
     UnknownUfrag,
     /// A check for a session closed lately, with a wrong MAC or none.
     UnauthenticatedFarewell,
-    /// A datagram of a DTLS handshake, while as many handshakes wait as may, or as many datagrams or bytes of this one; or one that
-    /// did not fit the buffer when its turn came.
+    /// A datagram of a DTLS handshake, while as many handshakes wait as may and their turn is before, or as many datagrams or bytes of
+    /// this one; or one that did not fit the buffer when its turn came.
     TooManyHandshakes,
     /// So many checks for closed sessions are being refused that this one was not.
     Overloaded,

@@ -3,15 +3,22 @@
 //!
 //! Key exchange, signatures and certificates cost a thousand times what a consent check does. Where the caller has asked for it,
 //! what would begin or continue a DTLS handshake is kept here, and done one piece at a time when the caller has nothing better to
-//! do. A handshake keeps its age from its first piece to its end, or until it has had more pieces done than one needs that gets on: then
-//! it is the youngest, so that no peer that sends and sends holds up the others. All of it is bounded: so many handshakes, so many
-//! datagrams and bytes of each.
+//! do. A handshake keeps its age from its first piece to its end, also while its peer is silent. Who has had as many pieces done as
+//! nobody needs that gets on has had its share: it comes after all who have not, and so on with each further share, so that no peer
+//! that sends and sends holds up the others.
+//!
+//! All of it is bounded: so many handshakes with datagrams that wait, so many datagrams and bytes of each. A place is held by who has
+//! something to do, and only until somebody comes whose turn is before: a peer that falls silent for good holds none.
 
-use super::{Endpoint, keyed::Keyed};
+use super::{
+    Endpoint,
+    keyed::Keyed,
+    table::{Hashed, Sharded},
+};
 use crate::{DropReason, Outcome, Received, TransportId, demux::Kind};
 use floe_ice::FiveTuple;
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, VecDeque},
     time::Instant,
 };
 
@@ -19,70 +26,113 @@ use std::{
 const PER_HANDSHAKE: usize = 8;
 /// And their bytes together: more than any flight with a chain of certificates in it.
 const BYTES: usize = 20_000;
-/// How many pieces of a handshake are done before it loses its age: several times what one takes, flights that are repeated among them.
-const PER_AGE: u32 = 32;
+/// How many pieces of a handshake are a share: several times what one takes, flights that are repeated among them.
+const PER_SHARE: u32 = 32;
 
 #[derive(Debug)]
 pub(super) struct Handshakes {
-    /// The most handshakes; `None`: nothing waits here.
+    /// The most handshakes with datagrams that wait; `None`: nothing waits here.
     most: Option<usize>,
-    /// Those that have something to do, by age.
-    waiting: BTreeMap<u64, Waiting>,
-    ages: HashMap<TransportId, Age, Keyed>,
-    next_age: u64,
+    waiting: BTreeMap<Turn, Waiting>,
+    /// Clients that are to speak first.
+    starts: BTreeMap<Turn, TransportId>,
+    /// The turns of all that have begun.
+    begun: Sharded<Begun>,
+    under_way: usize,
+    begun_so_far: u64,
+    hash: Keyed,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Age {
-    /// The lowest is the oldest.
-    number: u64,
-    /// Pieces of it that were done at this age.
+/// Whose turn it is: the lowest goes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Turn {
+    /// How many shares it has had.
+    shares: u32,
+    /// How many have begun before.
+    age: u64,
+}
+
+#[derive(Debug)]
+struct Begun {
+    hash: u64,
+    transport: TransportId,
+    turn: Turn,
+    /// Pieces of its present share that were done.
     done: u32,
+}
+
+impl Hashed for Begun {
+    fn hash(&self) -> u64 {
+        self.hash
+    }
 }
 
 #[derive(Debug)]
 struct Waiting {
     transport: TransportId,
-    work: VecDeque<Work>,
+    datagrams: VecDeque<Datagram>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Datagram {
+    path: FiveTuple,
+    bytes: Box<[u8]>,
 }
 
 /// A piece of a handshake.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Work {
+enum Work {
     /// A client's first flight.
     Start,
-    Datagram(FiveTuple, Box<[u8]>),
+    Datagram(Datagram),
+}
+
+/// What became of a datagram that was to wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum PutOff {
+    Kept,
+    /// In the place of another handshake, so many datagrams of which are lost.
+    KeptInsteadOf(usize),
+    Refused,
 }
 
 /// The header of a plaintext record: type, version, epoch, sequence number, length.
 const RECORD_HEADER: usize = 1 + 2 + 2 + 6 + 2;
 
-impl Work {
-    fn len(&self) -> usize {
-        match self {
-            Self::Start => 0,
-            Self::Datagram(_, bytes) => bytes.len(),
-        }
-    }
-
+impl Datagram {
     /// Whether `later` says nothing that this does not: whoever waits for an answer repeats what it has sent, in a record that has
     /// another number and is otherwise the same.
     fn stands_for(&self, later: &Self) -> bool {
-        match (self, later) {
-            (Self::Start, Self::Start) => true,
-            (Self::Datagram(path, known), Self::Datagram(from, later)) => {
-                let halves = (
-                    known.split_at_checked(RECORD_HEADER),
-                    later.split_at_checked(RECORD_HEADER),
-                );
-                let (Some((header, body)), Some((of_later, body_of_later))) = halves else {
-                    return false;
-                };
-                let plaintext = header[3..5] == [0, 0];
-                plaintext && header[..5] == of_later[..5] && body == body_of_later && path == from
-            }
-            _ => false,
+        let halves = (
+            self.bytes.split_at_checked(RECORD_HEADER),
+            later.bytes.split_at_checked(RECORD_HEADER),
+        );
+        let (Some((header, body)), Some((of_later, body_of_later))) = halves else {
+            return false;
+        };
+        let plaintext = header[3..5] == [0, 0];
+        let same = header[..5] == of_later[..5] && body == body_of_later;
+        plaintext && same && self.path == later.path
+    }
+}
+
+impl Waiting {
+    /// Whether there was room for it.
+    fn take(&mut self, datagram: Datagram) -> bool {
+        if self
+            .datagrams
+            .iter()
+            .any(|known| known.stands_for(&datagram))
+        {
+            return true;
         }
+        let bytes: usize = self.datagrams.iter().map(|known| known.bytes.len()).sum();
+        let has_room =
+            self.datagrams.len() < PER_HANDSHAKE && bytes + datagram.bytes.len() <= BYTES;
+        if has_room {
+            self.datagrams.push_back(datagram);
+        }
+        has_room
     }
 }
 
@@ -91,8 +141,11 @@ impl Handshakes {
         Self {
             most,
             waiting: BTreeMap::new(),
-            ages: HashMap::with_hasher(hash),
-            next_age: 0,
+            starts: BTreeMap::new(),
+            begun: Sharded::new(),
+            under_way: 0,
+            begun_so_far: 0,
+            hash,
         }
     }
 
@@ -101,83 +154,131 @@ impl Handshakes {
         self.most.is_some()
     }
 
-    /// How many have something to do.
+    /// How many have something to do; a client counts twice that is to speak first and was spoken to.
     pub(super) fn len(&self) -> usize {
-        self.waiting.len()
+        self.waiting.len() + self.starts.len()
     }
 
-    /// A piece of this transport's handshake is to be done. False if there is no room for it.
-    pub(super) fn push(&mut self, transport: TransportId, work: Work) -> bool {
-        if work.len() > BYTES {
-            return false;
+    /// A client's first flight is to be made. That takes no room.
+    fn push_start(&mut self, transport: TransportId) {
+        let turn = self.turn_of(transport);
+        self.starts.insert(turn, transport);
+    }
+
+    /// A datagram of this transport's handshake is to be handled.
+    fn push(&mut self, transport: TransportId, datagram: Datagram) -> PutOff {
+        if datagram.bytes.len() > BYTES {
+            return PutOff::Refused;
         }
-        let Some(age) = self.age_of(transport) else {
-            return false;
+        // Who is refused keeps its age, and is before those that come later when it tries again.
+        let turn = self.turn_of(transport);
+        let lost = match self.waiting.contains_key(&turn) {
+            true => 0,
+            false => match self.make_room_for(turn) {
+                Some(lost) => lost,
+                None => return PutOff::Refused,
+            },
         };
-        let waiting = self.waiting.entry(age).or_insert_with(|| Waiting {
+        let waiting = self.waiting.entry(turn).or_insert_with(|| Waiting {
             transport,
-            work: VecDeque::new(),
+            datagrams: VecDeque::new(),
         });
-        if waiting.work.iter().any(|known| known.stands_for(&work)) {
-            return true;
+        match (waiting.take(datagram), lost) {
+            (false, _) => PutOff::Refused,
+            (true, 0) => PutOff::Kept,
+            (true, lost) => PutOff::KeptInsteadOf(lost),
         }
-        let bytes: usize = waiting.work.iter().map(Work::len).sum();
-        let has_room = waiting.work.len() < PER_HANDSHAKE && bytes + work.len() <= BYTES;
-        if has_room {
-            waiting.work.push_back(work);
-        }
-        has_room
     }
 
-    /// The next piece of the oldest handshake.
-    pub(super) fn pop(&mut self) -> Option<(TransportId, Work)> {
-        let mut oldest = self.waiting.first_entry()?;
-        let transport = oldest.get().transport;
-        let work = oldest.get_mut().work.pop_front();
-        if oldest.get().work.is_empty() {
-            oldest.remove();
+    /// Of too many the one goes whose turn is last; gives how many of its datagrams are lost. `None` if this is the last.
+    fn make_room_for(&mut self, turn: Turn) -> Option<usize> {
+        if self.waiting.len() < self.most? {
+            return Some(0);
         }
-        self.grow_young(transport);
-        Some((transport, work?))
+        let last = self.waiting.last_entry()?;
+        (*last.key() > turn).then(|| last.remove().datagrams.len())
     }
 
-    /// One more piece is done. Who has had too many goes behind everybody else.
-    fn grow_young(&mut self, transport: TransportId) {
-        let Some(age) = self.ages.get_mut(&transport) else {
+    /// The next piece of whose turn it is.
+    fn pop(&mut self) -> Option<(TransportId, Work)> {
+        let next = self.waiting.first_entry();
+        let start = self.starts.first_entry();
+        let (transport, work) = match (start, next) {
+            (Some(start), next) if next.as_ref().is_none_or(|next| start.key() <= next.key()) => {
+                (start.remove(), Work::Start)
+            }
+            (_, next) => {
+                let mut next = next?;
+                let transport = next.get().transport;
+                let datagram = next.get_mut().datagrams.pop_front();
+                if next.get().datagrams.is_empty() {
+                    next.remove();
+                }
+                (transport, Work::Datagram(datagram?))
+            }
+        };
+        self.count(transport);
+        Some((transport, work))
+    }
+
+    /// One more piece is done.
+    fn count(&mut self, transport: TransportId) {
+        let hash = self.hash_of(transport);
+        let it = |begun: &Begun| begun.transport == transport;
+        let Some(begun) = self.begun.get_mut(hash, it) else {
             return;
         };
-        age.done += 1;
-        if age.done < PER_AGE {
+        begun.done += 1;
+        if begun.done < PER_SHARE {
             return;
         }
-        self.next_age += 1;
-        let number = self.next_age;
-        let before = std::mem::replace(age, Age { number, done: 0 });
-        if let Some(waiting) = self.waiting.remove(&before.number) {
-            self.waiting.insert(number, waiting);
+        begun.done = 0;
+        let before = begun.turn;
+        begun.turn.shares = before.shares.saturating_add(1);
+        let turn = begun.turn;
+        // A first flight goes before the datagrams of the same turn, so that none waits now.
+        if let Some(waiting) = self.waiting.remove(&before) {
+            self.waiting.insert(turn, waiting);
         }
     }
 
     /// This transport's handshake is over, or gone.
     pub(super) fn forget(&mut self, transport: TransportId) {
-        if !self.ages.is_empty()
-            && let Some(age) = self.ages.remove(&transport)
-        {
-            self.waiting.remove(&age.number);
+        if self.under_way == 0 {
+            return;
+        }
+        let hash = self.hash_of(transport);
+        let it = |begun: &Begun| begun.transport == transport;
+        if let Some(begun) = self.begun.get(hash, it) {
+            self.waiting.remove(&begun.turn);
+            self.starts.remove(&begun.turn);
+            self.begun.remove(hash, it);
+            self.under_way -= 1;
         }
     }
 
-    fn age_of(&mut self, transport: TransportId) -> Option<u64> {
-        if let Some(age) = self.ages.get(&transport) {
-            return Some(age.number);
+    fn turn_of(&mut self, transport: TransportId) -> Turn {
+        let hash = self.hash_of(transport);
+        if let Some(begun) = self.begun.get(hash, |begun| begun.transport == transport) {
+            return begun.turn;
         }
-        if self.ages.len() >= self.most? {
-            return None;
-        }
-        self.next_age += 1;
-        let number = self.next_age;
-        self.ages.insert(transport, Age { number, done: 0 });
-        Some(number)
+        let turn = Turn {
+            shares: 0,
+            age: self.begun_so_far,
+        };
+        self.begun_so_far += 1;
+        self.under_way += 1;
+        self.begun.insert(Begun {
+            hash,
+            transport,
+            turn,
+            done: 0,
+        });
+        turn
+    }
+
+    fn hash_of(&self, transport: TransportId) -> u64 {
+        self.hash.hash(&transport.to_bits().to_be_bytes())
     }
 }
 
@@ -206,7 +307,7 @@ impl Endpoint {
                         return Some((path, Outcome::routed(id, received)));
                     }
                 }
-                Work::Datagram(path, bytes) => {
+                Work::Datagram(Datagram { path, bytes }) => {
                     let Some(datagram) = buf.get_mut(..bytes.len()) else {
                         return Some((path, self.drop(DropReason::TooManyHandshakes)));
                     };
@@ -232,12 +333,16 @@ impl Endpoint {
         path: FiveTuple,
         datagram: &[u8],
     ) -> Outcome<'static> {
-        match self
-            .handshakes
-            .push(id, Work::Datagram(path, datagram.into()))
-        {
-            true => Outcome::routed(id, Received::Handled),
-            false => self.drop(DropReason::TooManyHandshakes),
+        let bytes = datagram.into();
+        match self.handshakes.push(id, Datagram { path, bytes }) {
+            PutOff::Kept => Outcome::routed(id, Received::Handled),
+            PutOff::KeptInsteadOf(lost) => {
+                for _ in 0..lost {
+                    self.stats.dropped.add(DropReason::TooManyHandshakes);
+                }
+                Outcome::routed(id, Received::Handled)
+            }
+            PutOff::Refused => self.drop(DropReason::TooManyHandshakes),
         }
     }
 
@@ -247,8 +352,7 @@ impl Endpoint {
             return;
         };
         if transport.awaits_start() {
-            // Without room it is asked again whenever something happens to the transport, a consent check at the latest.
-            self.handshakes.push(id, Work::Start);
+            self.handshakes.push_start(id);
         } else if !transport.is_handshaking() {
             self.handshakes.forget(id);
         }
@@ -258,10 +362,26 @@ impl Endpoint {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use PutOff::{Kept, KeptInsteadOf, Refused};
 
-    fn datagram(number: u8) -> Work {
+    fn path() -> FiveTuple {
         let address = |n| ([192, 0, 2, n], 1).into();
-        Work::Datagram(FiveTuple::udp(address(1), address(2)), [number].into())
+        FiveTuple::udp(address(1), address(2))
+    }
+
+    fn datagram(number: u8) -> Datagram {
+        of_bytes(&[number])
+    }
+
+    fn of_bytes(bytes: &[u8]) -> Datagram {
+        Datagram {
+            path: path(),
+            bytes: bytes.into(),
+        }
+    }
+
+    fn handshakes(most: usize) -> Handshakes {
+        Handshakes::new(Some(most), Keyed::new([1; 16]))
     }
 
     fn id(number: u64) -> TransportId {
@@ -276,52 +396,62 @@ mod tests {
 
     #[test]
     fn the_oldest_handshake_goes_first_until_it_is_over() {
-        let mut handshakes = Handshakes::new(Some(10), Keyed::new([1; 16]));
+        let mut handshakes = handshakes(10);
         for number in [3, 1, 2, 3] {
-            assert!(handshakes.push(id(number), datagram(number as u8)));
+            let kept = handshakes.push(id(number), datagram(number as u8));
+            assert_eq!(kept, Kept);
         }
         assert_eq!(handshakes.len(), 3);
         assert_eq!(order(&mut handshakes), [id(3), id(3), id(1), id(2)]);
         // The second flight of the second oldest comes before the first of a new one, and after that of the oldest.
         for number in [4, 1, 3] {
-            assert!(handshakes.push(id(number), datagram(0)));
+            assert_eq!(handshakes.push(id(number), datagram(0)), Kept);
         }
         assert_eq!(order(&mut handshakes), [id(3), id(1), id(4)]);
         handshakes.forget(id(3));
         for number in [3, 4] {
-            assert!(handshakes.push(id(number), datagram(0)));
+            assert_eq!(handshakes.push(id(number), datagram(0)), Kept);
         }
         assert_eq!(order(&mut handshakes), [id(4), id(3)]);
+        for number in 1..=4 {
+            handshakes.forget(id(number));
+        }
+        assert_eq!((handshakes.under_way, handshakes.begun.len()), (0, 0));
     }
 
     #[test]
-    fn who_always_has_more_to_do_is_the_youngest_in_the_end() {
-        let mut handshakes = Handshakes::new(Some(10), Keyed::new([1; 16]));
+    fn who_always_has_more_to_do_comes_after_all_others_in_the_end() {
+        let mut handshakes = handshakes(10);
         for number in [1, 2, 3] {
-            assert!(handshakes.push(id(number), datagram(0)));
-            assert!(handshakes.push(id(number), datagram(1)));
+            for said in [0, 1] {
+                assert_eq!(handshakes.push(id(number), datagram(said)), Kept);
+            }
         }
-        // The first says something more after each of its pieces; a fourth begins when the others are through.
+        // The first says something more after each of its pieces; a fourth begins when the others are through, and a fifth when
+        // the first has had another share.
         let (mut said, mut order) = (2, Vec::new());
-        while order.len() < 3 * PER_AGE as usize + 5 {
-            let Some((next, Work::Datagram(_, bytes))) = handshakes.pop() else {
+        while order.len() < 3 * PER_SHARE as usize + 6 {
+            let Some((next, Work::Datagram(Datagram { bytes, .. }))) = handshakes.pop() else {
                 panic!("the first always has something to do: {order:?}");
             };
             order.push((next.slot(), bytes[0]));
             if next == id(1) {
-                assert!(handshakes.push(id(1), datagram(said)));
+                assert_eq!(handshakes.push(id(1), datagram(said)), Kept);
                 said += 1;
-            } else if order.ends_with(&[(3, 1)]) {
-                assert!(handshakes.push(id(4), datagram(0)));
+            }
+            for (last, new) in [((3, 1), 4), ((1, 50), 5)] {
+                if order.ends_with(&[last]) {
+                    assert_eq!(handshakes.push(id(new), datagram(0)), Kept);
+                }
             }
         }
-        // Each age of the first is as long as the one before, nothing it has said is lost, and nobody else loses its turn.
-        let age = |number: u8| (0..PER_AGE as u8).map(move |n| (1, number * PER_AGE as u8 + n));
-        let expected: Vec<_> = age(0)
-            .chain([(2, 0), (2, 1), (3, 0), (3, 1)])
-            .chain(age(1))
-            .chain([(4, 0)])
-            .chain(age(2))
+        // Nothing it has said is lost, and nobody else loses a turn to it.
+        let of_first = |said: std::ops::Range<u8>| said.map(|n| (1, n));
+        let expected: Vec<_> = of_first(0..PER_SHARE as u8)
+            .chain([(2, 0), (2, 1), (3, 0), (3, 1), (4, 0)])
+            .chain(of_first(PER_SHARE as u8..51))
+            .chain([(5, 0)])
+            .chain(of_first(51..3 * PER_SHARE as u8))
             .collect();
         assert_eq!(order, expected);
         handshakes.forget(id(1));
@@ -330,16 +460,14 @@ mod tests {
 
     #[test]
     fn a_repeated_flight_waits_once() {
-        let mut handshakes = Handshakes::new(Some(10), Keyed::new([1; 16]));
-        let address = |n| ([192, 0, 2, n], 1).into();
+        let mut handshakes = handshakes(10);
         let mut push = |epoch, number, body| {
             let bytes = [22, 254, 253, 0, epoch, 0, 0, 0, 0, 0, number, 0, 1, body];
-            let path = FiveTuple::udp(address(1), address(2));
-            assert!(handshakes.push(id(1), Work::Datagram(path, bytes.into())));
+            assert_eq!(handshakes.push(id(1), of_bytes(&bytes)), Kept);
             handshakes
                 .waiting
                 .values()
-                .map(|waiting| waiting.work.len())
+                .map(|waiting| waiting.datagrams.len())
                 .sum::<usize>()
         };
         assert_eq!(push(0, 1, 7), 1);
@@ -352,36 +480,89 @@ mod tests {
 
     #[test]
     fn handshakes_and_their_datagrams_are_bounded() {
-        let mut handshakes = Handshakes::new(Some(2), Keyed::new([1; 16]));
-        let taken = (0..20).filter(|n| handshakes.push(id(1), datagram(*n)));
+        let mut handshakes = handshakes(2);
+        let taken = (0..20).filter(|n| handshakes.push(id(1), datagram(*n)) == Kept);
         assert_eq!(taken.count(), PER_HANDSHAKE);
-        assert!(handshakes.push(id(2), Work::Start));
-        assert!(handshakes.push(id(2), Work::Start), "it waits already");
-        assert!(!handshakes.push(id(3), datagram(0)));
-        // What has been done makes room for datagrams, what is over for others.
+        assert_eq!(handshakes.push(id(2), datagram(0)), Kept);
+        assert_eq!(handshakes.push(id(3), datagram(0)), Refused);
+        // What has been done makes room for others, whether it is over or not.
         order(&mut handshakes);
-        assert!(!handshakes.push(id(3), datagram(0)));
-        assert!(handshakes.push(id(1), datagram(0)));
+        for number in [4, 3] {
+            assert_eq!(handshakes.push(id(number), datagram(0)), Kept);
+        }
+        assert_eq!(order(&mut handshakes), [id(3), id(4)], "it came before");
+        assert_eq!(handshakes.push(id(1), datagram(0)), Kept);
         handshakes.forget(id(1));
         assert_eq!(handshakes.len(), 0);
-        assert!(handshakes.push(id(3), datagram(0)));
-        assert!(!Handshakes::new(None, Keyed::new([1; 16])).push(id(1), datagram(0)));
+        let mut off = Handshakes::new(None, Keyed::new([1; 16]));
+        assert_eq!(off.push(id(1), datagram(0)), Refused);
+    }
+
+    #[test]
+    fn whose_turn_is_last_gives_way_and_what_it_loses_is_counted() {
+        let mut handshakes = handshakes(2);
+        // Three begin, and are served but for the last.
+        for number in [1, 2, 3] {
+            handshakes.push(id(number), datagram(0));
+            if number < 3 {
+                assert_eq!(order(&mut handshakes), [id(number)]);
+            }
+        }
+        assert_eq!(handshakes.push(id(3), datagram(1)), Kept);
+        assert_eq!(handshakes.push(id(4), datagram(0)), Kept);
+        assert_eq!(handshakes.push(id(5), datagram(0)), Refused);
+        assert_eq!(handshakes.push(id(2), datagram(1)), KeptInsteadOf(1));
+        assert_eq!(handshakes.push(id(2), datagram(2)), Kept, "it has a place");
+        assert_eq!(handshakes.push(id(1), datagram(1)), KeptInsteadOf(2));
+        assert_eq!(handshakes.push(id(3), datagram(0)), Refused);
+        assert_eq!(order(&mut handshakes), [id(1), id(2), id(2)]);
+        // Who has had its share gives way to everybody who has not, and takes nobody's place.
+        for _ in 0..PER_SHARE {
+            handshakes.push(id(1), datagram(0));
+            handshakes.pop();
+        }
+        for number in [1, 2] {
+            assert_eq!(handshakes.push(id(number), datagram(0)), Kept);
+        }
+        assert_eq!(handshakes.push(id(6), datagram(0)), KeptInsteadOf(1));
+        assert_eq!(handshakes.push(id(1), datagram(0)), Refused);
+        assert_eq!(order(&mut handshakes), [id(2), id(6)]);
+    }
+
+    #[test]
+    fn a_client_that_is_to_speak_first_waits_for_its_turn_and_needs_no_room() {
+        let mut handshakes = handshakes(1);
+        assert_eq!(handshakes.push(id(1), datagram(0)), Kept);
+        for number in [2, 3, 2] {
+            handshakes.push_start(id(number));
+        }
+        assert_eq!(handshakes.len(), 3);
+        // It waits with what it has heard before it spoke, and starts before that.
+        assert_eq!(handshakes.push(id(2), datagram(0)), Refused);
+        assert_eq!(order(&mut handshakes), [id(1), id(2), id(3)]);
+        handshakes.push_start(id(2));
+        assert_eq!(handshakes.push(id(2), datagram(0)), Kept);
+        assert_eq!(handshakes.pop(), Some((id(2), Work::Start)));
+        assert_eq!(handshakes.pop(), Some((id(2), Work::Datagram(datagram(0)))));
+        handshakes.push_start(id(3));
+        handshakes.forget(id(3));
+        assert_eq!(handshakes.pop(), None);
     }
 
     #[test]
     fn the_bytes_of_a_handshake_are_bounded() {
-        let mut handshakes = Handshakes::new(Some(1), Keyed::new([1; 16]));
-        let long = |len: usize| {
-            let address = |n| ([192, 0, 2, n], 1).into();
-            let path = FiveTuple::udp(address(1), address(2));
-            Work::Datagram(path, vec![22; len].into())
-        };
-        assert!(!handshakes.push(id(1), long(BYTES + 1)));
-        assert_eq!(handshakes.len(), 0, "it has not even got an age");
-        assert!(handshakes.push(id(2), long(BYTES - 10)));
-        assert!(!handshakes.push(id(2), long(11)));
-        assert!(handshakes.push(id(2), long(10)));
+        let mut handshakes = handshakes(1);
+        let long = |len: usize| of_bytes(&vec![22; len]);
+        assert_eq!(handshakes.push(id(1), long(BYTES + 1)), Refused);
+        assert_eq!(handshakes.begun.len(), 0, "it has not even got an age");
+        assert_eq!(handshakes.push(id(2), long(BYTES - 10)), Kept);
+        assert_eq!(handshakes.push(id(2), long(11)), Refused);
+        assert_eq!(handshakes.push(id(2), long(10)), Kept);
         assert_eq!(order(&mut handshakes), [id(2), id(2)]);
-        assert!(handshakes.push(id(2), long(BYTES)), "there is room again");
+        assert_eq!(
+            handshakes.push(id(2), long(BYTES)),
+            Kept,
+            "there is room again"
+        );
     }
 }

@@ -14,7 +14,7 @@ use floe::{
     },
 };
 use std::{
-    net::{Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     time::{Duration, Instant},
 };
 
@@ -37,25 +37,56 @@ struct Storm {
     sessions: Vec<(TransportId, TransportId)>,
     /// In the order in which the server had them connected.
     connected: Vec<TransportId>,
-    /// The address of a client none of whose DTLS arrives.
-    without_dtls: Option<SocketAddr>,
+    /// The server's that are not.
+    pending: Vec<TransportId>,
+    /// How much of a client's DTLS arrives.
+    heard: fn(SocketAddr) -> Heard,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Heard {
+    All,
+    /// No more than that it wants a handshake.
+    Hello,
+    Nothing,
+}
+
+/// Whether this is a datagram that begins with a ClientHello.
+fn is_client_hello(datagram: &[u8]) -> bool {
+    datagram[0] == 22 && datagram[13] == 1
 }
 
 fn storm_address(number: u16) -> SocketAddr {
     client_address(1000 + usize::from(number))
 }
 
+/// Every third of them.
+fn falls_silent(client: SocketAddr) -> bool {
+    match client.ip() {
+        IpAddr::V4(ip) => {
+            let [_, a, b, _] = ip.octets();
+            (u16::from_be_bytes([a, b]) - 1000).is_multiple_of(3)
+        }
+        IpAddr::V6(_) => false,
+    }
+}
+
 impl Storm {
     fn new(crowd: &mut Crowd, server_setup: Setup) -> Self {
+        Self::of(CLIENTS, crowd, server_setup)
+    }
+
+    fn of(clients: u16, crowd: &mut Crowd, server_setup: Setup) -> Self {
         let identity = support::identity(3);
         let config = EndpointConfig::new(support::transport_config(&identity));
         let mut storm = Self {
             endpoint: Endpoint::with_seed([77; 32], config),
             sessions: Vec::new(),
             connected: Vec::new(),
-            without_dtls: None,
+            pending: Vec::new(),
+            heard: |_| Heard::All,
         };
-        for number in 0..CLIENTS {
+        for number in 0..clients {
             storm.join(crowd, number, server_setup);
         }
         storm
@@ -111,6 +142,7 @@ impl Storm {
             })
             .expect("just created");
         self.sessions.push((client, server));
+        self.pending.push(server);
     }
 
     /// What the clients have done by now arrives when they did it, and what the server has sent arrives at them.
@@ -123,7 +155,12 @@ impl Storm {
         loop {
             while let Some(Transmit { path, len }) = self.endpoint.poll_transmit(&mut buf) {
                 let is_dtls = (20..64).contains(&buf[0]);
-                if is_dtls && self.without_dtls == Some(path.local) {
+                let arrives = match (self.heard)(path.local) {
+                    Heard::All => true,
+                    Heard::Hello => !is_dtls || is_client_hello(&buf[..len]),
+                    Heard::Nothing => !is_dtls,
+                };
+                if !arrives {
                     continue;
                 }
                 let path = FiveTuple::udp(path.remote, path.local);
@@ -136,41 +173,61 @@ impl Storm {
             }
             self.endpoint.handle_timeout(at);
         }
-        for (_, server) in &self.sessions {
-            let known = self.connected.contains(server);
-            if !known && crowd.server.dtls(*server) == dtls::State::Connected {
-                self.connected.push(*server);
-            }
-        }
+    }
+
+    fn run_for(&mut self, crowd: &mut Crowd, time: Duration) {
+        crowd.run_for(time, |crowd| self.exchange(crowd));
+        self.note_connected(crowd);
+    }
+
+    fn note_connected(&mut self, crowd: &Crowd) {
+        let Self {
+            connected, pending, ..
+        } = self;
+        pending.retain(|server| {
+            let is_connected = crowd.server.dtls(*server) == dtls::State::Connected;
+            connected.extend(is_connected.then_some(*server));
+            !is_connected
+        });
     }
 
     /// Runs until all are connected. Gives how long that took.
     fn run(&mut self, crowd: &mut Crowd) -> Duration {
+        self.run_until_pending_are(0, crowd, Duration::from_secs(30))
+    }
+
+    fn run_until_pending_are(
+        &mut self,
+        number: usize,
+        crowd: &mut Crowd,
+        most: Duration,
+    ) -> Duration {
         let start = crowd.now;
-        while self.connected.len() < self.sessions.len() {
-            crowd.run_for(ms(1), |crowd| self.exchange(crowd));
+        while self.pending.len() > number {
+            self.run_for(crowd, ms(1));
             crowd.consent_is_on_time(&[], ms(8000));
-            assert!(
-                crowd.now - start < Duration::from_secs(30),
-                "{:?}",
-                self.connected
-            );
+            let took = crowd.now - start;
+            assert!(took < most, "{} wait", self.pending.len());
         }
         crowd.now - start
     }
 }
 
 fn crowd(seed: u8, waiting_handshakes: Option<usize>) -> Crowd {
+    crowd_at(COSTS, seed, waiting_handshakes)
+}
+
+fn crowd_at(costs: Costs, seed: u8, waiting_handshakes: Option<usize>) -> Crowd {
     let server = Host::with(seed, &[server_address()], |config| {
         config.waiting_handshakes = waiting_handshakes;
     });
     let put_off = match waiting_handshakes {
-        Some(_) => COSTS.datagram,
-        None => COSTS.handshake,
+        Some(_) => costs.datagram,
+        None => costs.handshake,
     };
     let costs = Costs {
         dtls_datagram: put_off,
-        ..COSTS
+        ..costs
     };
     Crowd::new(seed, LIVE, server, costs)
 }
@@ -210,7 +267,10 @@ fn who_sends_junk_for_a_handshake_holds_up_the_others_for_a_while_only() {
     let mut crowd = crowd(216, Some(10_000));
     let mut storm = Storm::new(&mut crowd, Setup::Passive);
     let junk_path = FiveTuple::udp(server_address(), storm_address(0));
-    storm.without_dtls = Some(storm_address(0));
+    storm.heard = |client| match client == storm_address(0) {
+        true => Heard::Nothing,
+        false => Heard::All,
+    };
     let (start, mut number, mut junk) = (crowd.now, 0u32, 0);
     while storm.connected.len() + 1 < storm.sessions.len() {
         crowd.run_for(ms(1), |crowd| {
@@ -219,6 +279,7 @@ fn who_sends_junk_for_a_handshake_holds_up_the_others_for_a_while_only() {
             crowd.inject(junk_path, record(number));
             junk += 1;
         });
+        storm.note_connected(&crowd);
         crowd.consent_is_on_time(&[], ms(8000));
         let took = crowd.now - start;
         assert!(took < Duration::from_secs(15), "{:?}", storm.connected);
@@ -250,6 +311,53 @@ fn handshakes_over_the_cap_are_counted_and_get_through_later() {
     // What is over has made room.
     let mut another = Storm::new(&mut crowd, Setup::Passive);
     another.run(&mut crowd);
+}
+
+/// Where there is room for half as many handshakes at a time as are begun and never ended: by every third.
+// req: T71
+#[test]
+fn clients_that_never_finish_hold_no_places() {
+    const MANY: u16 = 3_000;
+    let costs = Costs {
+        datagram: Duration::from_micros(5),
+        dtls_datagram: Duration::from_micros(5),
+        handshake: Duration::from_micros(300),
+    };
+    let mut crowd = crowd_at(costs, 217, Some(usize::from(MANY / 6)));
+    let mut storm = Storm::of(MANY, &mut crowd, Setup::Passive);
+    storm.heard = |client| match falls_silent(client) {
+        true => Heard::Hello,
+        false => Heard::All,
+    };
+    let silent = usize::from(MANY.div_ceil(3));
+    let took = storm.run_until_pending_are(silent, &mut crowd, Duration::from_secs(15));
+    println!("all others are connected after {took:?}");
+    // Those who fell silent are still waited for.
+    let state = |server: &TransportId| crowd.server.dtls(*server);
+    let waits = |server: &TransportId| state(server) == dtls::State::Connecting;
+    assert!(storm.pending.iter().all(waits));
+    let stats = crowd.server.endpoint.stats();
+    assert!(stats.dropped.count(DropReason::TooManyHandshakes) > 0);
+    let most = costs.handshake + ms(20);
+    assert!(crowd.longest_wait <= most, "{:?}", crowd.longest_wait);
+    assert!(crowd.longest_delay <= most, "{:?}", crowd.longest_delay);
+    // And who comes later is served at once.
+    for number in MANY + 1..MANY + 3 {
+        storm.join(&mut crowd, number, Setup::Passive);
+    }
+    storm.run_until_pending_are(silent, &mut crowd, ms(500));
+}
+
+/// A server that speaks first makes all its hellos in turn, however few handshakes may wait.
+// req: T71
+#[test]
+fn a_first_flight_waits_for_its_turn_and_for_nothing_else() {
+    let mut crowd = crowd(218, Some(1));
+    let mut storm = Storm::new(&mut crowd, Setup::Active);
+    let took = storm.run(&mut crowd);
+    // All of the work, and no wait for a check that would remind it of one: those come seconds apart.
+    let most = COSTS.handshake * 4 * u32::from(CLIENTS);
+    assert!(took <= most, "{took:?}");
 }
 
 /// A session with a peer that is only its words.
