@@ -320,7 +320,7 @@ impl Silence {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::random::{Jitter, Random};
+    use crate::random::{Label, Random, vary};
 
     const BIN: Duration = Duration::from_millis(10);
     const INTERVAL: Duration = Duration::from_secs(5);
@@ -332,9 +332,10 @@ mod tests {
         for agent in 0..100_000u32 {
             let mut seed = [3; 32];
             seed[..4].copy_from_slice(&agent.to_le_bytes());
-            let mut jitter = Jitter::new(&mut Random::from_seed(seed));
-            let first = jitter.vary(INTERVAL);
-            let mut consent = Consent::new(start, start, Liveness::Responses, first);
+            let tie_breaker = Random::from_seed(seed).next_u64(Label::TieBreaker);
+            let mut intervals = (0..).map(|nth| vary(INTERVAL, tie_breaker, nth));
+            let mut next = || intervals.next().expect("they do not end");
+            let mut consent = Consent::new(start, start, Liveness::Responses, next());
             loop {
                 let now = consent.next_check;
                 let bin = now.saturating_duration_since(start).as_nanos() / BIN.as_nanos();
@@ -344,7 +345,7 @@ mod tests {
                 *bin += 1;
                 let id = TransactionId::from_bytes([0; 12]);
                 consent.on_sent(now, id, Role::Controlling, INTERVAL);
-                consent.renew(now, jitter.vary(INTERVAL));
+                consent.renew(now, next());
             }
         }
         bins

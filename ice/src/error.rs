@@ -135,19 +135,38 @@ pub enum DropReason {
     UnknownTransaction,
     /// A report that a pair which has succeeded cannot be reached: consent decides (RFC 7675).
     PairSucceeded,
-    /// An authenticated response that came another way than its request went (RFC 8445 §7.2.5.2.1).
-    AsymmetricResponse,
-    /// An authenticated request without PRIORITY (RFC 8445 §7.1.1).
-    MissingPriority,
-    /// The queue of pending answers is full.
-    Overloaded,
     /// The agent is closed.
     Closed,
+    /// An authenticated response that came another way than its request went (RFC 8445 §7.2.5.2.1).
+    AsymmetricResponse,
+    /// An authenticated request found the queue of pending answers full.
+    Overloaded,
 }
 
 impl DropReason {
     /// How many reasons there are.
-    pub(crate) const COUNT: usize = Self::Closed as usize + 1;
+    pub(crate) const COUNT: usize = Self::Overloaded as usize + 1;
+    /// How many of them anybody can give. They come first.
+    pub(crate) const OF_ANYBODY: usize = Self::Closed as usize + 1;
+    /// All, in their order.
+    pub(crate) const ALL: [Self; Self::COUNT] = [
+        Self::Malformed,
+        Self::TooLong,
+        Self::MissingFingerprint,
+        Self::BadFingerprint,
+        Self::UnknownMethod,
+        Self::RefusedAddress,
+        Self::MissingUsername,
+        Self::UnknownUsername,
+        Self::MissingIntegrity,
+        Self::BadIntegrity,
+        Self::IntegrityBudget,
+        Self::UnknownTransaction,
+        Self::PairSucceeded,
+        Self::Closed,
+        Self::AsymmetricResponse,
+        Self::Overloaded,
+    ];
 }
 
 impl fmt::Display for DropReason {
@@ -167,7 +186,6 @@ impl fmt::Display for DropReason {
             Self::UnknownTransaction => "the response belongs to no outstanding transaction",
             Self::PairSucceeded => "the pair that is said to be unreachable has succeeded",
             Self::AsymmetricResponse => "the response came another way than its request went",
-            Self::MissingPriority => "the request has no PRIORITY",
             Self::Overloaded => "too many answers are pending",
             Self::Closed => "the agent is closed",
         })

@@ -260,7 +260,7 @@ impl Generation {
         }
         let credit = Credit::of(shared.config.timing.transmissions);
         possible.sort_by_key(|possible| std::cmp::Reverse(possible.rank()));
-        let newest = PairId::nth(shared.last_pair);
+        let newest = PairId::nth(shared.last_name);
         // Not all at once: there may be more than can ever stay.
         for possible in possible.chunks(shared.config.max_pairs.max(1)) {
             for &Possible {

@@ -15,10 +15,9 @@ pub(crate) enum Label {
     Parameters,
     TieBreaker,
     Transactions,
-    Jitter,
 }
 
-const LABELS: usize = 4;
+const LABELS: usize = 3;
 
 pub(crate) struct Random {
     seed: Zeroizing<[u8; 32]>,
@@ -86,32 +85,25 @@ impl std::fmt::Debug for Source {
     }
 }
 
-/// Small random numbers for timers, which have to differ and need not be secret: SplitMix64 from a seed of its own.
-#[derive(Debug)]
-pub(crate) struct Jitter(u64);
+/// `mean` or up to 20 % less or more, in steps of its 163 840th part: coarser ones would keep agents that began together on one
+/// grid for ever.
+///
+/// Timers have to differ and need not be secret, so their numbers take no state of their own: they are SplitMix64's, seeded with
+/// the tie-breaker, which no two agents share, and the `nth` of them is used.
+#[inline]
+pub(crate) fn vary(mean: Duration, tie_breaker: u64, nth: u32) -> Duration {
+    // In one unit of 64 bits: this is done for every answer.
+    let mean = u64::try_from(mean.as_nanos()).unwrap_or(u64::MAX);
+    let spread = (mean >> 16).saturating_mul(split_mix(tie_breaker, nth).into()) / 5 * 2;
+    Duration::from_nanos((mean / 5 * 4).saturating_add(spread))
+}
 
-impl Jitter {
-    pub(crate) fn new(random: &mut Random) -> Self {
-        Self(random.next_u64(Label::Jitter))
-    }
-
-    /// `mean` or up to 20 % less or more, in steps of its 163 840th part: coarser ones would keep agents that began together on
-    /// one grid for ever.
-    #[inline]
-    pub(crate) fn vary(&mut self, mean: Duration) -> Duration {
-        // In one unit of 64 bits: this is done for every answer.
-        let mean = u64::try_from(mean.as_nanos()).unwrap_or(u64::MAX);
-        let spread = (mean >> 16).saturating_mul(self.next().into()) / 5 * 2;
-        Duration::from_nanos((mean / 5 * 4).saturating_add(spread))
-    }
-
-    #[inline]
-    pub(crate) fn next(&mut self) -> u16 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (mixed >> 48) as u16
-    }
+#[inline]
+fn split_mix(seed: u64, nth: u32) -> u16 {
+    let state = seed.wrapping_add(u64::from(nth).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+    let mixed = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    (mixed >> 48) as u16
 }
 
 #[cfg(test)]
@@ -123,8 +115,8 @@ mod tests {
     fn streams_are_independent_and_repeat_with_the_seed() {
         let mut a = Random::from_seed([1; 32]);
         let mut b = Random::from_seed([1; 32]);
-        b.next_u64(Label::Jitter);
-        b.next_u64(Label::Jitter);
+        b.next_u64(Label::Parameters);
+        b.next_u64(Label::Parameters);
         assert_eq!(a.next_u64(Label::TieBreaker), b.next_u64(Label::TieBreaker));
         assert_ne!(
             a.next_u64(Label::TieBreaker),

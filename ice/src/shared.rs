@@ -17,7 +17,7 @@ use crate::local::LocalCandidates;
 use crate::moment::Moment;
 use crate::packed::Packed;
 use crate::pair::PairId;
-use crate::random::{Jitter, Source};
+use crate::random::{Source, vary};
 use crate::role::{Initiation, Mode, Role};
 use crate::state::GatheringState;
 use crate::stats::{Counters, Rare};
@@ -38,10 +38,10 @@ pub(crate) struct Shared {
     pub(crate) passing: Passing,
     pub(crate) responses: Responses,
     pub(crate) stats: Counters,
-    pub(crate) jitter: Jitter,
     /// What the input at hand may have changed.
     pub(crate) effect: Effect,
-    pub(crate) last_pair: u32,
+    /// Counts what has been named: candidates, ours and the peer's, and pairs.
+    pub(crate) last_name: u32,
     /// Counts the generations, also those rolled back.
     pub(crate) last_generation: u16,
 }
@@ -205,13 +205,16 @@ impl Shared {
     }
 
     pub(crate) fn next_candidate_id(&mut self) -> CandidateId {
-        self.stats.candidates += 1;
-        CandidateId(self.stats.candidates)
+        CandidateId(self.next_name())
     }
 
     pub(crate) fn next_pair_id(&mut self) -> PairId {
-        self.last_pair += 1;
-        PairId::nth(self.last_pair)
+        PairId::nth(self.next_name())
+    }
+
+    fn next_name(&mut self) -> u32 {
+        self.last_name += 1;
+        self.last_name
     }
 
     /// Whether there is an answer to write.
@@ -231,10 +234,10 @@ impl Shared {
         self.ids.mint(self.tag)
     }
 
-    /// A duration varied by ±20 % (RFC 7675 §5.1).
+    /// A duration varied by ±20 % (RFC 7675 §5.1), anew with each answer.
     #[inline]
-    pub(crate) fn jittered(&mut self, mean: Duration) -> Duration {
-        self.jitter.vary(mean)
+    pub(crate) fn jittered(&self, mean: Duration) -> Duration {
+        vary(mean, self.tie_breaker, self.stats.responses_received.get())
     }
 
     /// Ta, given what the peer asked for.

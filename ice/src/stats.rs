@@ -64,6 +64,12 @@ impl Stats {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Counter(u32);
 
+impl Counter {
+    pub(crate) fn get(self) -> u32 {
+        self.0
+    }
+}
+
 impl AddAssign<u32> for Counter {
     fn add_assign(&mut self, more: u32) {
         self.0 = self.0.saturating_add(more);
@@ -109,12 +115,12 @@ pub(crate) struct Counters {
     pub(crate) responses_sent: Counter,
     pub(crate) responses_received: Counter,
     pub(crate) consent_requests_sent: Counter,
-    /// How many candidates have been named, ours and the peer's. Not reported; counted here, where there is room for it.
-    pub(crate) candidates: u32,
+    /// Of the reasons that anybody's datagram can give, in their order: what proves nothing takes no room (I41).
+    of_anybody: [RareCounter; DropReason::OF_ANYBODY],
     rare: RareCounters,
 }
 
-/// What is counted and happens seldom, besides the [`DropReason`]s.
+/// What is counted, happens seldom, and takes the peer that has proved itself, the caller or time to happen.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Rare {
     ErrorResponsesReceived,
@@ -128,82 +134,74 @@ pub(crate) enum Rare {
     PairsDropped,
     EarlyRequestsDropped,
     EventsDropped,
+    AsymmetricResponses,
+    AnswersDropped,
 }
 
-/// Behind these come the reasons.
-const FIRST_REASON: usize = Rare::EventsDropped as usize + 1;
-const KINDS: usize = FIRST_REASON + DropReason::COUNT;
-/// As many as fit into two words.
-const IN_PLACE: usize = 5;
+const KINDS: usize = Rare::AnswersDropped as usize + 1;
 
-/// A counter for each of many kinds, most of which an agent never meets: the first five that it does have their counts in place.
-/// The sixth makes room for all, once and for ever.
-#[derive(Debug)]
-enum RareCounters {
-    InPlace {
-        kinds: [u8; IN_PLACE],
-        counts: [RareCounter; IN_PLACE],
-    },
-    All(Box<[RareCounter; KINDS]>),
-}
-
-impl Default for RareCounters {
-    fn default() -> Self {
-        Self::InPlace {
-            kinds: [0; IN_PLACE],
-            counts: [RareCounter(0); IN_PLACE],
-        }
-    }
-}
+/// A counter for each of them. Most agents meet none: the first makes room for all, once and for ever.
+#[derive(Debug, Default)]
+struct RareCounters(Option<Box<[RareCounter; KINDS]>>);
 
 impl RareCounters {
-    fn add(&mut self, kind: usize, more: u32) {
-        if more == 0 {
-            return;
-        }
-        if let Some(counter) = self.counter(kind) {
-            return *counter += more;
-        }
-        let mut all = Box::new([RareCounter(0); KINDS]);
-        for (kind, counter) in all.iter_mut().enumerate() {
-            *counter = self.get(kind);
-        }
-        if let Some(counter) = all.get_mut(kind) {
+    fn add(&mut self, kind: Rare, more: u32) {
+        if more > 0
+            && let Some(counter) = self.0.get_or_insert_default().get_mut(kind as usize)
+        {
             *counter += more;
         }
-        *self = Self::All(all);
     }
 
-    /// The counter of this kind, unless there is no room for it.
-    fn counter(&mut self, kind: usize) -> Option<&mut RareCounter> {
-        match self {
-            Self::InPlace { kinds, counts } => {
-                let mut places = kinds.iter_mut().zip(counts);
-                // They are taken in order, and what is taken is never zero.
-                let (of, counter) =
-                    places.find(|(of, count)| usize::from(**of) == kind || count.0 == 0)?;
-                *of = kind as u8;
-                Some(counter)
-            }
-            Self::All(all) => all.get_mut(kind),
-        }
+    fn get(&self, kind: Rare) -> RareCounter {
+        let counter = self.0.as_ref().and_then(|all| all.get(kind as usize));
+        counter.copied().unwrap_or_default()
     }
+}
 
-    fn get(&self, kind: usize) -> RareCounter {
-        match self {
-            Self::InPlace { kinds, counts } => {
-                let place = kinds.iter().position(|of| usize::from(*of) == kind);
-                place.and_then(|place| counts.get(place).copied())
-            }
-            Self::All(all) => all.get(kind).copied(),
+/// Where a reason is counted.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    /// Among those of anybody, in place.
+    OfAnybody(usize),
+    /// Among what is rare, with room of its own.
+    Rare(Rare),
+}
+
+impl Place {
+    fn of(reason: DropReason) -> Self {
+        match reason {
+            // What only an authentic message can be dropped for.
+            DropReason::AsymmetricResponse => Self::Rare(Rare::AsymmetricResponses),
+            DropReason::Overloaded => Self::Rare(Rare::AnswersDropped),
+            DropReason::Malformed
+            | DropReason::TooLong
+            | DropReason::MissingFingerprint
+            | DropReason::BadFingerprint
+            | DropReason::UnknownMethod
+            | DropReason::RefusedAddress
+            | DropReason::MissingUsername
+            | DropReason::UnknownUsername
+            | DropReason::MissingIntegrity
+            | DropReason::BadIntegrity
+            | DropReason::IntegrityBudget
+            | DropReason::UnknownTransaction
+            | DropReason::PairSucceeded
+            | DropReason::Closed => Self::OfAnybody(reason as usize),
         }
-        .unwrap_or_default()
     }
 }
 
 impl Counters {
     pub(crate) fn count(&mut self, reason: DropReason) {
-        self.rare.add(FIRST_REASON + reason as usize, 1);
+        match Place::of(reason) {
+            Place::Rare(kind) => self.count_rare(kind),
+            Place::OfAnybody(place) => {
+                if let Some(counter) = self.of_anybody.get_mut(place) {
+                    *counter += 1;
+                }
+            }
+        }
     }
 
     pub(crate) fn count_rare(&mut self, kind: Rare) {
@@ -211,20 +209,23 @@ impl Counters {
     }
 
     pub(crate) fn add_rare(&mut self, kind: Rare, more: u32) {
-        self.rare.add(kind as usize, more);
+        self.rare.add(kind, more);
     }
 
     /// Whether the address filter has refused a candidate that was signalled.
     pub(crate) fn has_refused(&self) -> bool {
-        self.rare.get(Rare::CandidatesRefused as usize).0 > 0
+        self.rare.get(Rare::CandidatesRefused).0 > 0
     }
 
     pub(crate) fn report(&self) -> Stats {
-        let rare = |kind: Rare| self.rare.get(kind as usize).into();
-        let mut drops = [0; DropReason::COUNT];
-        for (place, count) in (FIRST_REASON..).zip(&mut drops) {
-            *count = self.rare.get(place).into();
-        }
+        let rare = |kind| self.rare.get(kind).into();
+        let counted = |reason| match Place::of(reason) {
+            Place::Rare(kind) => rare(kind),
+            Place::OfAnybody(place) => {
+                let counter = self.of_anybody.get(place).copied();
+                counter.unwrap_or_default().into()
+            }
+        };
         Stats {
             requests_sent: self.requests_sent.into(),
             requests_received: self.requests_received.into(),
@@ -242,7 +243,7 @@ impl Counters {
             pairs_dropped: rare(Rare::PairsDropped),
             early_requests_dropped: rare(Rare::EarlyRequestsDropped),
             events_dropped: rare(Rare::EventsDropped),
-            drops,
+            drops: DropReason::ALL.map(counted),
         }
     }
 }
@@ -281,26 +282,42 @@ pub struct CandidatePairStats {
 mod tests {
     use super::*;
 
+    // req: I41
     #[test]
-    fn rare_counts_are_right_however_many_kinds_there_are_and_take_room_when_there_are_many() {
-        assert_eq!(size_of::<RareCounters>(), 16);
+    fn every_reason_has_a_counter_of_its_own_and_those_of_anybody_take_no_room() {
+        assert_eq!(size_of::<Counters>(), 56);
+        let mut counters = Counters::default();
+        for (place, reason) in DropReason::ALL.into_iter().enumerate() {
+            assert_eq!(reason as usize, place);
+            let room = allocation_counter::measure(|| {
+                (0..=place).for_each(|_| counters.count(reason));
+            });
+            // All that cannot be counted in place come last, and share theirs.
+            let first = place == DropReason::OF_ANYBODY;
+            assert_eq!(room.count_total, u64::from(first), "{reason:?}");
+        }
+        let stats = counters.report();
+        for (place, reason) in DropReason::ALL.into_iter().enumerate() {
+            assert_eq!(stats.dropped(reason), place as u64 + 1, "{reason:?}");
+        }
+        let all = DropReason::COUNT as u64;
+        assert_eq!(stats.dropped_total(), all * (all + 1) / 2);
+    }
+
+    #[test]
+    fn what_is_rare_takes_room_once_and_nothing_takes_none() {
         let mut rare = RareCounters::default();
-        let mut plain = [0; KINDS];
-        let mut count = |kinds: std::ops::Range<usize>| {
-            for kind in kinds.rev().flat_map(|kind| [kind, kind]) {
-                rare.add(kind, 0);
-                rare.add(kind, kind as u32 + 1);
-                plain[kind] += kind as u64 + 1;
-            }
-            let counted: Vec<u64> = (0..KINDS).map(|kind| rare.get(kind).into()).collect();
-            assert_eq!(counted, plain);
-        };
-        let in_place = allocation_counter::measure(|| count(3..3 + IN_PLACE));
-        assert_eq!(in_place.count_current, 0);
-        let all = allocation_counter::measure(|| count(0..KINDS));
-        assert_eq!(all.count_current, 1);
-        let again = allocation_counter::measure(|| count(0..KINDS));
-        assert_eq!(again.count_current, 0);
+        let nothing = allocation_counter::measure(|| rare.add(Rare::PairsDropped, 0));
+        assert_eq!(nothing.count_total, 0);
+        let all = allocation_counter::measure(|| {
+            rare.add(Rare::PairsDropped, 2);
+            rare.add(Rare::EventsDropped, 3);
+            rare.add(Rare::PairsDropped, 5);
+        });
+        assert_eq!((all.count_total, all.bytes_total), (1, 26));
+        assert_eq!(u64::from(rare.get(Rare::PairsDropped)), 7);
+        assert_eq!(u64::from(rare.get(Rare::EventsDropped)), 3);
+        assert_eq!(u64::from(rare.get(Rare::RoleConflicts)), 0);
     }
 
     #[test]

@@ -273,7 +273,7 @@ pub(crate) fn mode_name(mode: Mode) -> &'static str {
 }
 
 /// Why an agent drops: the reasons counted by name. What a later version adds is told as `other`.
-const ICE_DROPS: [floe_ice::DropReason; 15] = {
+const ICE_DROPS: [floe_ice::DropReason; 16] = {
     use floe_ice::DropReason as Drop;
     [
         Drop::Malformed,
@@ -281,14 +281,15 @@ const ICE_DROPS: [floe_ice::DropReason; 15] = {
         Drop::MissingFingerprint,
         Drop::BadFingerprint,
         Drop::UnknownMethod,
+        Drop::RefusedAddress,
         Drop::MissingUsername,
         Drop::UnknownUsername,
         Drop::MissingIntegrity,
         Drop::BadIntegrity,
         Drop::IntegrityBudget,
         Drop::UnknownTransaction,
+        Drop::PairSucceeded,
         Drop::AsymmetricResponse,
-        Drop::MissingPriority,
         Drop::Overloaded,
         Drop::Closed,
     ]

@@ -30,7 +30,7 @@ use crate::pair::{CandidatePair, Pair, PairId};
 use crate::parameters::{LocalParameters, Parameters};
 #[cfg(feature = "deterministic")]
 use crate::random::Random;
-use crate::random::{Jitter, Label, Source};
+use crate::random::{Label, Source};
 use crate::responder::{intact, integrity_drop};
 use crate::role::{Initiation, Mode, Role};
 use crate::shared::{Effect, Passing, Responses, Shared};
@@ -121,18 +121,13 @@ impl Agent {
         initiation: Initiation,
         local: Option<LocalParameters>,
     ) -> Self {
-        let (local, ids, jitter, tie_breaker) = random.draw(|random| {
+        let (local, ids, tie_breaker) = random.draw(|random| {
             let fragments = &config.username_fragments;
             let local = local.unwrap_or_else(|| LocalParameters::random(random, fragments));
             let mut ids = [0; 32];
             random.fill(Label::Transactions, &mut ids);
             let ids = TransactionIds::untagged(ids);
-            (
-                local,
-                ids,
-                Jitter::new(random),
-                random.next_u64(Label::TieBreaker),
-            )
+            (local, ids, random.next_u64(Label::TieBreaker))
         });
         let timing = config.timing.clone().bounded();
         if timing != config.timing {
@@ -152,9 +147,8 @@ impl Agent {
             passing: Passing::default(),
             responses: Responses::default(),
             stats: Counters::default(),
-            jitter,
             effect: Effect::Any,
-            last_pair: 0,
+            last_name: 0,
             last_generation: 0,
         };
         Self {

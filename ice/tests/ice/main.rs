@@ -37,4 +37,5 @@ mod succession;
 mod timers;
 mod trickle;
 mod undrained;
+mod uninvited;
 mod wakeups;
