@@ -316,15 +316,13 @@ fn a_lite_agent_that_restarts_off_a_silent_path_is_checking_until_it_is_asked() 
     );
     story.network.heal();
     story.drive_until(|_, b| b.state() == State::Completed);
-    assert_eq!(
-        story.b.states()[3..],
-        [
-            State::Disconnected,
-            State::Checking,
-            State::Connected,
-            State::Completed
-        ]
-    );
+    let states = story.b.states();
+    assert_eq!(states[3..5], [State::Disconnected, State::Checking]);
+    // The new generation's nomination completes it; a check that keeps the old path connects it, if it comes before.
+    assert!(matches!(
+        states[5..],
+        [State::Connected, State::Completed] | [State::Completed]
+    ));
 }
 
 // req: I12 I16

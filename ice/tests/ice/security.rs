@@ -230,7 +230,8 @@ fn a_hundred_thousand_hostile_datagrams_leave_a_call_alone() {
     let selected = story.a.agent.selected_candidate_pair().unwrap().id;
     for round in 0..1000 {
         for n in 0..100 {
-            let template = &seen[(round * 100 + n) % seen.len()];
+            // Each in its turn, and each treated in all ways: 101 has no factor in common with so few.
+            let template = &seen[(round * 101 + n) % seen.len()];
             let source = if n % 3 == 0 {
                 address(9, (n * 7) as u16)
             } else {
