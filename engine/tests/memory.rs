@@ -19,7 +19,7 @@ const MOST_OF_ICE: i64 = 1024;
 /// Of which the tables take so much more when there are a million: their shards have just doubled then.
 const MORE_AT_A_MILLION: i64 = 10;
 /// With a DTLS that waits for somebody to say who the peer is.
-const MOST_WHILE_DTLS_WAITS: i64 = 1250;
+const MOST_WHILE_DTLS_WAITS: i64 = 1256;
 /// And with DTLS established.
 const MOST: i64 = 3072;
 /// A place for the seed, which only agents have whose every random number is to be the same again.

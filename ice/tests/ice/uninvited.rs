@@ -145,8 +145,8 @@ impl Scene {
             Stage::New | Stage::Checking => self.pass_alone(),
             Stage::Nominating => {
                 let wants = |scene: &Self| {
-                    let nominates = |sent: &Vec<u8>| Message::parse(sent).unwrap().use_candidate();
-                    scene.sent.iter().any(nominates)
+                    let nominates = |sent: &[u8]| Message::parse(sent).unwrap().use_candidate();
+                    scene.sent.iter().any(|sent| nominates(sent))
                 };
                 self.talk_until(wants);
             }
@@ -200,67 +200,69 @@ impl Scene {
     }
 
     /// Whatever a stranger may try, with the source that it comes from.
-    fn attempts(&mut self) -> Vec<(SocketAddr, Vec<u8>)> {
-        let (kind, peer) = (self.kind, self.path.remote);
-        let ours = self.agent.local_parameters().clone();
+    fn attempts(&self) -> Vec<(SocketAddr, Vec<u8>)> {
         let forged = IntegrityKey::short_term(b"not-the-password-of-anybody");
-        let request = || request_to(ours.username_fragment());
-        let named = request().bytes();
-        let protected = request().sealed(&forged, false);
-        let id = TransactionId::from_bytes([7; 12]);
-        let mut all = vec![
-            vec![0, 1, 0, 8, 0x21, 0x12, 0xa4, 0x42, 1, 2, 3, 4],
-            malformed(),
-            named,
-            protected.clone(),
-            request().sealed(&forged, true),
-            request().long().sealed(&forged, false),
-            request_to("somebody-else").sealed(&forged, false),
-            bytes_of(|buf| {
-                let writer = Writer::request(buf, Method::BINDING, id);
-                writer.priority(1).fingerprint().unwrap()
-            }),
-            bytes_of(|buf| {
-                Writer::indication(buf, Method::BINDING, id)
-                    .finish()
-                    .unwrap()
-            }),
-            bytes_of(|buf| {
-                let writer = Writer::request(buf, Method::new(3).unwrap(), id);
-                writer.fingerprint().unwrap()
-            }),
-            broken(bytes_of(|buf| {
-                let writer = Writer::indication(buf, Method::BINDING, id);
-                writer.fingerprint().unwrap()
-            })),
-        ];
-        all.extend(answers(id, &forged));
-        // The ids that are waited for, overheard.
-        for sent in &self.sent {
-            all.extend(answers(
-                Message::parse(sent).unwrap().transaction_id(),
-                &forged,
-            ));
+        let ours = self.agent.local_parameters();
+        let request = request_to(ours.username_fragment());
+        let mut all = strays();
+        all.push(request.bytes());
+        all.push(request.sealed(&forged, IntegrityAlgorithm::Sha256));
+        all.push(request.long().sealed(&forged, IntegrityAlgorithm::Sha1));
+        let protected = request.sealed(&forged, IntegrityAlgorithm::Sha1);
+        // The ids that are waited for, overheard, and one that is not.
+        let ids = self.sent.iter().map(|sent| id_of(sent));
+        for id in ids.chain([TransactionId::from_bytes([7; 12])]) {
+            all.extend(answers(id, &forged));
         }
-        // A true message of the peer's, with a bit or all of a byte changed on the way.
-        let genuine =
-            request().sealed(&IntegrityKey::short_term(ours.password().as_bytes()), false);
-        let tampered: Vec<_> = self
-            .received
-            .last()
-            .into_iter()
-            .chain([&genuine])
-            .flat_map(tampered)
-            .collect();
-        let mut attempts = Vec::new();
-        for source in [peer, kind.address(9)] {
+        // True messages of the peer's that were changed on the way.
+        let key = IntegrityKey::short_term(ours.password().as_bytes());
+        all.extend(tampered(&request.sealed(&key, IntegrityAlgorithm::Sha1)));
+        all.extend(self.received.last().iter().flat_map(|last| tampered(last)));
+        let mut attempts = vec![(self.kind.loopback(), protected.clone())];
+        for source in [self.path.remote, self.kind.address(9)] {
             attempts.extend(all.iter().map(|bytes| (source, bytes.clone())));
-            attempts.extend(tampered.iter().map(|bytes| (source, bytes.clone())));
         }
-        attempts.push((kind.loopback(), protected.clone()));
-        attempts.extend((20..200).map(|host| (kind.address(host), protected.clone())));
+        let sources = (20..200).map(|host| self.kind.address(host));
+        attempts.extend(sources.map(|source| (source, protected.clone())));
         attempts
     }
+}
+
+fn id_of(message: &[u8]) -> TransactionId {
+    Message::parse(message).unwrap().transaction_id()
+}
+
+/// What is nothing to any agent.
+fn strays() -> Vec<Vec<u8>> {
+    let id = TransactionId::from_bytes([7; 12]);
+    let forged = IntegrityKey::short_term(b"not-the-password-of-anybody");
+    let of_method = |buf: &mut [u8]| {
+        let writer = Writer::request(buf, Method::new(3).unwrap(), id);
+        writer.fingerprint().unwrap()
+    };
+    let nameless = |buf: &mut [u8]| {
+        let writer = Writer::request(buf, Method::BINDING, id).priority(1);
+        writer.fingerprint().unwrap()
+    };
+    let keepalive = |buf: &mut [u8]| {
+        let writer = Writer::indication(buf, Method::BINDING, id);
+        writer.finish().unwrap()
+    };
+    let broken_keepalive = |buf: &mut [u8]| {
+        let writer = Writer::indication(buf, Method::BINDING, id);
+        let len = writer.fingerprint().unwrap();
+        buf[len - 1] ^= 1;
+        len
+    };
+    vec![
+        vec![0, 1, 0, 8, 0x21, 0x12, 0xa4, 0x42, 1, 2, 3, 4],
+        malformed(),
+        bytes_of(of_method),
+        bytes_of(nameless),
+        bytes_of(keepalive),
+        bytes_of(broken_keepalive),
+        request_to("somebody-else").sealed(&forged, IntegrityAlgorithm::Sha1),
+    ]
 }
 
 fn introduce(now: Instant, from: &mut Agent, address: SocketAddr, to: &mut Agent) {
@@ -299,7 +301,7 @@ impl Request<'_> {
         }
     }
 
-    fn begin<'b>(&self, buf: &'b mut [u8]) -> Writer<'b> {
+    fn begin<'b>(self, buf: &'b mut [u8]) -> Writer<'b> {
         let id = TransactionId::from_bytes([8; 12]);
         let writer = Writer::request(buf, Method::BINDING, id)
             .ice_username(self.to, "peer")
@@ -314,30 +316,18 @@ impl Request<'_> {
         bytes_of(|buf| self.begin(buf).fingerprint().unwrap())
     }
 
-    fn sealed(self, key: &IntegrityKey, sha256: bool) -> Vec<u8> {
+    fn sealed(self, key: &IntegrityKey, algorithm: IntegrityAlgorithm) -> Vec<u8> {
         bytes_of(|buf| {
-            let writer = self.begin(buf);
-            let sealed = match sha256 {
-                true => writer.integrity_sha256(key),
-                false => writer.integrity(key),
-            };
-            sealed.fingerprint().unwrap()
+            let writer = self.begin(buf).integrity_as(algorithm, key);
+            writer.fingerprint().unwrap()
         })
     }
 }
 
-/// A header that says that there is more.
 fn malformed() -> Vec<u8> {
     let mut bytes = request_to("x").bytes();
-    // An attribute longer than the message.
+    // Its first attribute is longer than the message.
     bytes[22..24].copy_from_slice(&[0xff, 0xff]);
-    bytes
-}
-
-fn broken(mut bytes: Vec<u8>) -> Vec<u8> {
-    if let Some(last) = bytes.last_mut() {
-        *last ^= 1;
-    }
     bytes
 }
 
@@ -363,8 +353,8 @@ fn answers(id: TransactionId, key: &IntegrityKey) -> Vec<Vec<u8>> {
 }
 
 /// All that becomes of a message by changing a byte.
-fn tampered(genuine: &Vec<u8>) -> impl Iterator<Item = Vec<u8>> + use<> {
-    let genuine = genuine.clone();
+fn tampered(genuine: &[u8]) -> impl Iterator<Item = Vec<u8>> + use<> {
+    let genuine = genuine.to_owned();
     let places = 0..genuine.len();
     places.flat_map(move |place| {
         [1, 0x80, 0xff].map(|change| {
