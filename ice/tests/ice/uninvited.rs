@@ -11,7 +11,10 @@ use floe_ice::{
     Agent, Candidate, Config, DropReason, FiveTuple, Initiation, Mode, Received, RemoteParameters,
     State,
 };
-use floe_stun::{AttributeType, ErrorCode, IntegrityKey, Message, Method, TransactionId, Writer};
+use floe_stun::{
+    AttributeType, ErrorCode, IntegrityAlgorithm, IntegrityKey, Message, Method, TransactionId,
+    Writer,
+};
 
 use crate::support::secs;
 
@@ -171,7 +174,10 @@ impl Scene {
     fn pass_alone(&mut self) {
         let mut buf = [0; 1200];
         // A lite one that was never heard from fails when its patience ends.
-        self.now = self.agent.poll_timeout().unwrap_or(self.now + secs(40));
+        self.now = self
+            .agent
+            .poll_timeout()
+            .unwrap_or_else(|| self.now + secs(40));
         self.agent.handle_timeout(self.now);
         while let Some(transmit) = self.agent.poll_transmit(&mut buf) {
             self.sent.push(buf[..transmit.len].to_vec());
