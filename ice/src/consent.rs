@@ -96,6 +96,12 @@ impl Consent {
         }
     }
 
+    /// Reads something of what a check will need.
+    #[inline]
+    pub(crate) fn glance(&self) -> u8 {
+        u8::from(self.traffic.is_some()) ^ u8::from(self.due)
+    }
+
     pub(crate) fn liveness(&self) -> Liveness {
         self.liveness
     }

@@ -74,6 +74,12 @@ impl Peer {
         }
     }
 
+    /// Reads something of what lies behind its key.
+    #[inline]
+    pub(crate) fn glance(&self) -> u8 {
+        self.pacing as u8
+    }
+
     /// The Ta it asked for (RFC 8839 §5.5).
     pub(crate) fn pacing(&self) -> Duration {
         Duration::from_micros(self.pacing.into())

@@ -236,8 +236,8 @@ pub(crate) struct End {
 impl Pair {
     /// Reads something of what a check on it will need.
     #[inline]
-    pub(crate) fn glance(&self) -> (bool, u8) {
-        (self.answered.is_some(), self.check_priority as u8)
+    pub(crate) fn glance(&self) -> u8 {
+        u8::from(self.answered.is_some()) ^ self.check_priority as u8
     }
 
     /// A pair that has its name and our role from the checklist it is added to.

@@ -334,10 +334,10 @@ impl Responses {
         Ok(())
     }
 
-    /// Whether nothing waits in place.
+    /// Reads something of what the next answer will need.
     #[inline]
-    pub(crate) fn are_idle(&self) -> bool {
-        self.next.is_none()
+    pub(crate) fn glance(&self) -> u8 {
+        u8::from(self.path.is_some()) ^ u8::from(self.next.is_some())
     }
 
     /// Whether nothing waits, so that somebody who has proved nothing may be answered.

@@ -22,7 +22,7 @@ use crate::address::{FiveTuple, Transmit};
 use crate::config::{Config, MIN_MTU};
 use crate::error::DropReason;
 use crate::event::Event;
-use crate::generation::Generation;
+use crate::generation::{Generation, Peer};
 use crate::local::LocalCandidates;
 use crate::moment::Moment;
 use crate::packed::Packed;
@@ -169,8 +169,9 @@ impl Agent {
         if !is_stun(datagram) {
             return Received::NotMine;
         }
+        black_box(self.glance());
         match Message::parse(datagram) {
-            Ok(message) => self.handle_message(now, path, &message),
+            Ok(message) => self.take(now, path, &message),
             Err(_) if self.state == State::Closed => self.drop(DropReason::Closed),
             Err(_) => self.drop(DropReason::Malformed),
         }
@@ -184,6 +185,10 @@ impl Agent {
         message: &Message<'_>,
     ) -> Received {
         black_box(self.glance());
+        self.take(now, path, message)
+    }
+
+    fn take(&mut self, now: Instant, path: FiveTuple, message: &Message<'_>) -> Received {
         let now = self.shared.config.clock.moment(now);
         // What time alone has ended by now cannot be revived by what comes after.
         let due = self.deadline.is_some_and(|deadline| deadline <= now);
@@ -233,24 +238,29 @@ impl Agent {
         Some(&pair.path)
     }
 
-    /// Reads a little of all that a check on the path in use, and the answer to it, will need. What is read depends on nothing but
-    /// where this agent is, so that of many agents, none of which is in the cache when its turn comes, all comes at once; and while
-    /// memory is waited for, there are other things to do.
+    /// Reads a byte of each cache line that a check on the path in use, and the answer to it, will need: of places that are no further
+    /// apart than a line is long. What is read depends on nothing but where this agent is, so that of many agents, none of which is in
+    /// the cache when its turn comes, all comes at once; and while memory is waited for, there are other things to do.
     #[doc(hidden)]
     #[inline]
     pub fn glance(&self) -> impl Sized + use<> {
         let (shared, current) = (&self.shared, &self.current);
-        (
-            (shared.stats.glance(), shared.responses.are_idle()),
-            (shared.tie_breaker as u8, shared.tag as u8),
-            (
-                current.local.are_in_place(),
-                current.local_key.is_sha1_only(),
-            ),
-            (current.peer.is_some(), current.selected.is_some()),
-            (current.paths.are_in_place(), current.serial as u8),
-            current.checklist.pairs.in_place().map(Pair::glance),
-        )
+        let bytes = [
+            current.checklist.pairs.in_place().map_or(0, Pair::glance),
+            u8::from(current.local.are_in_place()),
+            current.budget.glance(),
+            current.peer.as_ref().map_or(0, Peer::glance),
+            (current.selected.as_ref()).map_or(0, |selected| selected.consent.glance()),
+            u8::from(current.paths.are_in_place()),
+            u8::from(current.local_key.is_sha1_only()),
+            shared.stats.glance(),
+            shared.responses.glance(),
+            shared.tie_breaker as u8,
+            shared.tag as u8,
+            u8::from(self.deadline.is_some()),
+            self.state as u8,
+        ];
+        bytes.into_iter().fold(0, |all, byte| all ^ byte)
     }
 
     fn drop(&mut self, reason: DropReason) -> Received {
@@ -370,9 +380,9 @@ impl Agent {
 
     /// Time has passed. Calls before [`poll_timeout`](Self::poll_timeout)'s instant do nothing.
     pub fn handle_timeout(&mut self, now: Instant) {
+        black_box(self.glance());
         let now = self.shared.config.clock.moment(now);
         if self.deadline.is_some_and(|deadline| deadline <= now) {
-            black_box(self.glance());
             self.pass_time(now);
         }
     }
