@@ -153,9 +153,9 @@ impl<M: Copy> Packed<M> {
 
     /// Takes another path, in the same place on the heap if it has one of its own.
     #[inline]
-    pub fn set(&mut self, path: FiveTuple) {
-        if *self != path {
-            self.replace(path);
+    pub fn set(&mut self, path: &FiveTuple) {
+        if *self != *path {
+            self.replace(*path);
         }
     }
 
@@ -401,7 +401,7 @@ mod tests {
         }
         let mut place = Packed::from(paths[0]);
         for one in &paths {
-            place.set(*one);
+            place.set(one);
             assert_eq!((place.unpack(), Packed::from(*one).unpack()), (*one, *one));
             for other in &paths {
                 assert_eq!(place == *other, one == other);
@@ -416,7 +416,7 @@ mod tests {
             FiveTuple::udp(end(1), end(2))
         };
         let mut place = Packed::from(path(1));
-        let allocated = allocation_counter::measure(|| place.set(path(2)));
+        let allocated = allocation_counter::measure(|| place.set(&path(2)));
         assert_eq!((allocated.count_total, place.unpack()), (0, path(2)));
     }
 
@@ -439,7 +439,7 @@ mod tests {
             (held.count_current, elsewhere.unpack()),
             (0, path(2).remote)
         );
-        one.set(path(2));
+        one.set(&path(2));
         assert_eq!((one.unpack(), other.unpack()), (path(2), path(1)));
         assert_eq!(end.unpack(), path(1).remote);
         assert!(other.mark());

@@ -383,9 +383,10 @@ impl Responses {
         self.path.as_ref()
     }
 
+    #[inline]
     fn set_path(&mut self, path: &FiveTuple) {
         match &mut self.path {
-            Some(place) => place.set(*path),
+            Some(place) => place.set(path),
             None => self.path = Some((*path).into()),
         }
     }

@@ -322,13 +322,15 @@ impl Agent {
             return Err(DropReason::IntegrityBudget);
         }
         let (key, local) = (&mut generation.local_key, &generation.local);
-        let verified = message.verify_or_learn(key, || local.password().as_bytes());
-        let request = verified.map_err(|error| {
-            if stranger {
-                generation.budget.spend(now, path.remote);
+        let request = match message.verify_or_learn(key, || local.password().as_bytes()) {
+            Ok(request) => request,
+            Err(error) => {
+                if stranger {
+                    generation.budget.spend(now, path.remote);
+                }
+                return Err(integrity_drop(error));
             }
-            integrity_drop(error)
-        })?;
+        };
         intact(request.fingerprint())?;
         generation.on_request(shared, now, path, &request, theirs)
     }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use floe_stun::{AttributeType, IntegrityKey, Method, TransactionId, Writer};
 
 use super::Agent;
-use crate::address::Transmit;
+use crate::address::{FiveTuple, Transmit};
 use crate::generation::Generation;
 use crate::packed::Packed;
 use crate::pair::PairId;
@@ -89,13 +89,17 @@ struct Request {
 }
 
 impl Generation {
+    #[inline]
     fn count_response(&mut self, shared: &Shared, path: &Packed) {
-        let pairs = &mut self.checklist.pairs;
-        let pair = match pairs.iter_mut().find(|pair| pair.path == *path) {
-            Some(pair) => Some(pair),
-            None => self.checklist.on_path(&shared.canonical(path.unpack())),
-        };
-        if let Some(pair) = pair {
+        let mut pairs = self.checklist.pairs.iter_mut();
+        match pairs.find(|pair| pair.path == *path) {
+            Some(pair) => pair.counters.responses_sent += 1,
+            None => self.count_response_on(&shared.canonical(path.unpack())),
+        }
+    }
+
+    fn count_response_on(&mut self, path: &FiveTuple) {
+        if let Some(pair) = self.checklist.on_path(path) {
             pair.counters.responses_sent += 1;
         }
     }
