@@ -14,20 +14,24 @@ use crate::shared::Shared;
 use crate::state::Reason;
 
 /// When what began, what is still to be done about it, and what was given up.
+///
+/// In this order: what every check of a pair in use asks for comes first, and is in one cache line.
 #[derive(Debug, Default)]
+#[repr(C)]
 pub(crate) struct Waits {
     /// When the checks began.
     pub(crate) began: Option<Moment>,
+    /// When the policy wants to be asked again, or a backup is to be checked.
+    pub(crate) look_again: Option<Moment>,
+    /// A switch that has to wait for its round trip to pass.
+    pub(crate) deferred: Option<(Moment, PairId)>,
+    seldom: Option<Box<Seldom>>,
     /// When the parameters came: the patience of RFC 8863 counts from here.
     pub(crate) paired_at: Option<Moment>,
     /// When the peer's last candidate or its parameters came.
     pub(crate) quiet_since: Option<Moment>,
     /// Since when there was always a peer-reflexive pair to check and none that works.
     pub(crate) strangers_since: Option<Moment>,
-    /// When the policy wants to be asked again, or a backup is to be checked.
-    pub(crate) look_again: Option<Moment>,
-    /// A switch that has to wait for its round trip to pass.
-    pub(crate) deferred: Option<(Moment, PairId)>,
     /// When the selected pair came into use.
     pub(crate) in_use_since: Option<Moment>,
     /// Why the last selected pair was lost, while there is no other.
@@ -35,7 +39,6 @@ pub(crate) struct Waits {
     /// Whether gathering was complete when a restart made this the old generation.
     pub(crate) gathered: bool,
     pub(crate) integrity_violated: bool,
-    seldom: Option<Box<Seldom>>,
 }
 
 /// As many agents as begin at once have one of them each.
@@ -166,24 +169,27 @@ impl Generation {
             seldom,
         } = &*self.search;
         let timing = &shared.config.timing;
-        let in_use = self.selected.as_ref().is_none_or(|selected| {
-            let interval = self.switch_interval(shared, selected.pair);
-            in_use_since.is_none_or(|since| since + interval <= now)
-        });
+        let in_use = || {
+            self.selected.as_ref().is_none_or(|selected| {
+                let interval = self.switch_interval(shared, selected.pair);
+                in_use_since.is_none_or(|since| since + interval <= now)
+            })
+        };
         let over = |since: &Option<Moment>, wait| since.is_some_and(|since| since + wait <= now);
-        let assumed = match timing.end_of_candidates {
+        let assumed = || match timing.end_of_candidates {
             Some(wait) if self.end_of_candidates == EndOfCandidates::Open => {
                 over(quiet_since, wait)
             }
             _ => true,
         };
+        // First what lasts longest almost always: the rest need not be looked at.
         over(began, timing.patience)
             && over(paired_at, timing.patience)
-            && assumed
+            && assumed()
             && look_again.is_none()
             && deferred.is_none()
             && seldom.as_deref().is_none_or(Seldom::is_empty)
             && !integrity_violated
-            && in_use
+            && in_use()
     }
 }
