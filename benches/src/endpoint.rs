@@ -19,7 +19,7 @@ use crate::sessions::Sessions;
 /// Sessions that are warm.
 const WARM: usize = 16;
 
-/// Datagrams that are read at a time.
+/// Datagrams that are read at a time, each of another session.
 pub const BATCH: usize = 64;
 
 /// At most so many sessions are visited in the cold.
@@ -51,7 +51,12 @@ impl<T> Round<T> {
 
     /// The next one, from the first again after the last.
     pub fn advance(&mut self) -> &mut T {
-        self.next = (self.next + 1) % self.all.len();
+        self.advance_within(self.all.len())
+    }
+
+    /// The same among the first `few`.
+    fn advance_within(&mut self, few: usize) -> &mut T {
+        self.next = (self.next + 1) % few.min(self.all.len());
         &mut self.all[self.next]
     }
 }
@@ -67,10 +72,19 @@ pub enum Visits {
 
 impl Visits {
     pub(crate) fn of(self, sessions: usize) -> Vec<usize> {
+        self.order(sessions, WARM)
+    }
+
+    /// As many as a batch brings, if they are to be warm.
+    fn of_batch(self, sessions: usize) -> Vec<usize> {
+        self.order(sessions, BATCH)
+    }
+
+    fn order(self, sessions: usize, warm: usize) -> Vec<usize> {
         let mut order: Vec<usize> = (0..sessions).collect();
         Random::new(0).shuffle(&mut order);
         order.truncate(match self {
-            Self::Warm => WARM,
+            Self::Warm => warm,
             Self::Cold => COLD,
         });
         order
@@ -103,6 +117,8 @@ impl Arrival {
 #[derive(Debug)]
 pub struct Checks {
     arrivals: Round<Arrival>,
+    /// As many of them are visited one by one.
+    few: usize,
     /// Those that have just arrived: whoever reads a socket has them at hand.
     incoming: Vec<Arrival>,
     buf: [u8; MTU],
@@ -135,7 +151,7 @@ impl Checks {
         visits: Visits,
     ) -> Self {
         let mut requests = Requests::default();
-        let order = visits.of(sessions.count());
+        let order = visits.of_batch(sessions.count());
         let check = |session: &usize| {
             let (username, password) = sessions.credentials(*session);
             let ufrag = String::new();
@@ -151,20 +167,21 @@ impl Checks {
         Self {
             sizes: (arrivals[0].len, 0),
             incoming: vec![arrivals[0].clone(); BATCH],
+            few: visits.of(sessions.count()).len(),
             arrivals: Round::new(arrivals),
             buf: [0; MTU],
         }
     }
 
-    /// How many different ones there are.
+    /// How many different ones come one by one.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.arrivals.len()
+        self.few
     }
 
     /// The next one is here.
     pub fn receive(&mut self) {
-        self.incoming[0].clone_from(self.arrivals.advance());
+        self.incoming[0].clone_from(self.arrivals.advance_within(self.few));
     }
 
     /// The next [`BATCH`] are here.

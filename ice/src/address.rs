@@ -55,7 +55,8 @@ impl FiveTuple {
 
     /// Whether it certainly is [`canonical`](Self::canonical), which spares the copy.
     #[inline]
-    pub(crate) fn is_plain(&self) -> bool {
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
         self.local.is_ipv4() && self.remote.is_ipv4()
     }
 

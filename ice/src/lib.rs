@@ -185,6 +185,7 @@ pub use revoked::Revoked;
 pub use rewrite::{AddressRewrite, Matches, Rewrite, host_candidates};
 pub use role::{Initiation, Mode, Role};
 pub use routable::RoutableUfrag;
+pub use shared::Moved;
 pub use state::{GatheringState, Reason, State, Transition};
 pub use stats::{CandidatePairStats, Stats};
 pub use timing::{AcceptanceWaits, Timing};

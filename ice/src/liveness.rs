@@ -11,7 +11,7 @@ use crate::generation::Generation;
 use crate::moment::Moment;
 use crate::pair::{Pair, PairId};
 use crate::selection::Selected;
-use crate::shared::{Effect, Shared};
+use crate::shared::{Moved, Shared};
 use crate::state::Reason;
 use crate::stats::Rare;
 
@@ -113,7 +113,7 @@ impl Generation {
             response.class(),
             response.error_code().filter(|_| understood()),
         ) {
-            (Class::SuccessResponse, _) if steady => shared.effect = Effect::Renewed,
+            (Class::SuccessResponse, _) if steady => shared.moved = Moved::Deadline,
             (Class::SuccessResponse, _) if understood() => {
                 self.nominated_by_consent(shared, now, pair, sent.at)
             }

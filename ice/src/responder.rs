@@ -14,7 +14,7 @@ use crate::moment::Moment;
 use crate::pair::{End, PairId, PairState, Wished};
 use crate::remote::Remote;
 use crate::role::{Conflict, Mode, Role, conflict};
-use crate::shared::{Answer, Effect, Response, Shared};
+use crate::shared::{Answer, Moved, Response, Shared};
 use crate::stats::Rare;
 
 pub(crate) fn integrity_drop(error: IntegrityError) -> DropReason {
@@ -192,11 +192,15 @@ impl Generation {
         let wish = seen.wish.filter(|_| shared.role == Some(Role::Controlled));
         pair.wish = wish.map(|wish| wish.after(pair.wish)).or(pair.wish);
         let state = pair.state();
-        let mut effect = Effect::None;
+        let mut moved = Moved::Nothing;
         if shared.mode == Mode::Lite {
             pair.answered = pair.answered.max(Some(seen.heard));
             let steady = self.is_steady();
-            effect = if steady { Effect::Renewed } else { Effect::Any };
+            moved = if steady {
+                Moved::Deadline
+            } else {
+                Moved::Anything
+            };
             self.renew_consent(shared, seen.heard, id);
         }
         match state {
@@ -207,7 +211,7 @@ impl Generation {
                 }
             }
             // The steady state: nothing to find out and nothing to report.
-            PairState::Succeeded => shared.effect = effect,
+            PairState::Succeeded => shared.moved = moved,
             PairState::InProgress => self.recheck(shared, now, id),
             _ => self.checklist.trigger(id),
         }

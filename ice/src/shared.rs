@@ -39,7 +39,7 @@ pub(crate) struct Shared {
     pub(crate) responses: Responses,
     pub(crate) stats: Counters,
     /// What the input at hand may have changed.
-    pub(crate) effect: Effect,
+    pub(crate) moved: Moved,
     /// Counts what has been named: candidates, ours and the peer's, and pairs.
     pub(crate) last_name: u32,
     /// Counts the generations, also those rolled back.
@@ -132,15 +132,16 @@ impl Passing {
     }
 }
 
-/// What is to be looked at after a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Effect {
-    /// Everything.
-    Any,
-    /// Consent that was not in doubt goes on: only the deadline has moved.
-    Renewed,
-    /// Nothing but counters has changed.
-    None,
+/// How much a message, or the time that has passed, has moved in an agent, besides counters and what there is to send: for who has
+/// something to look at after each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Moved {
+    /// A check was answered, or a datagram dropped.
+    Nothing,
+    /// Consent that was not in doubt goes on: nothing but the [deadline](crate::Agent::poll_timeout) is another.
+    Deadline,
+    /// Whatever there is.
+    Anything,
 }
 
 /// What a check is for.

@@ -4,7 +4,12 @@
 
 use floe_ice::{FiveTuple, Protocol};
 use siphasher::sip::SipHasher13;
-use std::{collections::HashMap, fmt, hash::BuildHasher, net::SocketAddr};
+use std::{
+    collections::HashMap,
+    fmt,
+    hash::{BuildHasher, Hasher as _},
+    net::SocketAddr,
+};
 
 pub(super) type KeyedMap<K, V> = HashMap<K, V, Keyed>;
 
@@ -22,42 +27,45 @@ impl Keyed {
         self.build_hasher().hash(bytes)
     }
 
-    /// Of a path with canonical addresses. In one piece, which takes half the time of hashing it field by field.
+    /// Of a path with canonical addresses, in which no IPv6 address is one that maps an IPv4 address. All lengths are known where
+    /// this is compiled, which spares half the time.
+    #[inline]
     pub(crate) fn hash_path(&self, path: &FiveTuple) -> u64 {
-        let mut bytes = [0; 2 * END + 1];
-        bytes[0] = u8::from(path.protocol == Protocol::Tcp) | u8::from(path.local.is_ipv6()) << 1;
-        let mut len = 1;
-        for end in [path.local, path.remote] {
-            len += write_end(&mut bytes[len..], end);
+        match (path.local, path.remote) {
+            (SocketAddr::V4(local), SocketAddr::V4(remote)) => {
+                let mut hasher = self.build_hasher();
+                hasher.write_u32(local.ip().to_bits());
+                hasher.write_u32(remote.ip().to_bits());
+                hasher.write_u16(local.port());
+                hasher.write_u16(remote.port());
+                hasher.write_u8(path.protocol as u8);
+                hasher.finish()
+            }
+            ends => self.hash_ends(ends, path.protocol),
         }
-        self.hash(&bytes[..len])
     }
-}
 
-/// The most bytes that one end takes.
-const END: usize = 16 + 2 + 4;
-
-/// The first byte of all and the length of all tell the families apart.
-fn write_end(bytes: &mut [u8], end: SocketAddr) -> usize {
-    let port = end.port().to_be_bytes();
-    match end {
-        SocketAddr::V4(v4) => {
-            bytes[..4].copy_from_slice(&v4.ip().octets());
-            bytes[4..6].copy_from_slice(&port);
-            6
+    /// Longer than what is written of two IPv4 addresses, so that it is never the same.
+    fn hash_ends(&self, (local, remote): (SocketAddr, SocketAddr), protocol: Protocol) -> u64 {
+        let mut hasher = self.build_hasher();
+        for end in [local, remote] {
+            let (ip, zone) = match end {
+                SocketAddr::V4(v4) => (v4.ip().to_ipv6_mapped(), 0),
+                SocketAddr::V6(v6) => (*v6.ip(), v6.scope_id()),
+            };
+            hasher.write(&ip.octets());
+            hasher.write_u32(zone);
+            hasher.write_u16(end.port());
         }
-        SocketAddr::V6(v6) => {
-            bytes[..16].copy_from_slice(&v6.ip().octets());
-            bytes[16..18].copy_from_slice(&port);
-            bytes[18..22].copy_from_slice(&v6.scope_id().to_be_bytes());
-            22
-        }
+        hasher.write_u8(protocol as u8);
+        hasher.finish()
     }
 }
 
 impl BuildHasher for Keyed {
     type Hasher = SipHasher13;
 
+    #[inline]
     fn build_hasher(&self) -> SipHasher13 {
         SipHasher13::new_with_keys(self.0, self.1)
     }

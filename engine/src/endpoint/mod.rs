@@ -12,8 +12,9 @@
 //! A 5-tuple belongs to one transport. Another one that receives a valid request from there answers it, but takes the 5-tuple over only
 //! after an own check succeeded there, or when its holder has lapsed: a spoofed source address moves nobody's media.
 //!
-//! After each input the transport's live username fragments, deadline and readiness are read anew, and what it takes from its paths
-//! after each command, each timeout and each change of its ICE state, so no table can go stale behind them. Nothing scans all
+//! After each input a transport is read anew as far as its agent says that it has [`Moved`]: not at all after a check that was answered,
+//! its deadline when consent goes on, else its live username fragments and readiness as well, and what it takes from its paths after
+//! each command, each timeout and each change of its ICE state. So no table can go stale behind them. Nothing scans all
 //! transports: [`wheel`] finds who is due, [`ready`] is a queue of
 //! those with something to hand out. What an endpoint calls its transports says where they are ([`names`]), to nobody else; other names
 //! and 5-tuples are in tables. All of these hash under secret keys. In steady state nothing here allocates, growth copies
@@ -43,7 +44,7 @@ pub use membership::AttachError;
 
 use crate::{EndpointConfig, EndpointStats, Event, Transport, TransportId, steering::Sharding};
 use farewells::Farewells;
-use floe_ice::{FiveTuple, State, Transmit};
+use floe_ice::{FiveTuple, Moved, State, Transmit};
 use handshakes::Handshakes;
 use names::Minter;
 use outbox::{LETTER, Outbox};
@@ -60,6 +61,8 @@ use wheel::Wheel;
 /// loop.
 pub struct Endpoint {
     config: EndpointConfig,
+    /// The longest datagram that its transports write, in bytes.
+    mtu: usize,
     slots: Slots,
     minter: Minter,
     routes: Routes,
@@ -101,6 +104,7 @@ impl Endpoint {
         };
         let lifetime = config.farewell.min(EndpointConfig::MAX_FAREWELL);
         Self {
+            mtu: config.transport.mtu(),
             slots: Slots::default(),
             minter: seeds.minter(),
             routes: Routes::new(tags, hash.clone()),
@@ -182,8 +186,14 @@ impl Endpoint {
         self.farewells.expire(now);
         self.wheel.handle_until(now);
         while let Some(slot) = self.wheel.pop(&mut self.slots) {
-            if let Some(id) = self.slots.id_in(slot) {
-                self.with(now, id, |transport| transport.handle_timeout(now));
+            let Some((id, transport)) = self.slots.occupant(slot) else {
+                continue;
+            };
+            if transport.pass_time(now) == Moved::Anything {
+                self.refresh_paths(id);
+                self.refresh(now, id);
+            } else {
+                self.reschedule(now, slot);
             }
         }
     }
@@ -195,7 +205,7 @@ impl Endpoint {
     /// If `buf` is shorter than [`TransportConfig::mtu`](crate::TransportConfig::mtu).
     pub fn poll_transmit(&mut self, buf: &mut [u8]) -> Option<Transmit> {
         self.mtu_within(buf);
-        let (sender, transmit) = self.poll_first(buf)?;
+        let (transmit, sender) = self.poll_first(buf)?;
         if sender.is_some() {
             self.senders.rotate(&mut self.slots);
         }
@@ -204,30 +214,28 @@ impl Endpoint {
 
     /// The longest datagram, in bytes.
     fn mtu_within(&self, buf: &[u8]) -> usize {
-        let mtu = self.config.transport.mtu();
-        assert!(buf.len() >= mtu, "the buffer holds the configured MTU");
-        mtu
+        assert!(buf.len() >= self.mtu, "the buffer holds the configured MTU");
+        self.mtu
     }
 
     /// A datagram of whose turn it is, and whose that is if there may be more; the endpoint's own go first.
-    fn poll_first(&mut self, buf: &mut [u8]) -> Option<(Option<u32>, Transmit)> {
+    #[inline(always)]
+    fn poll_first(&mut self, buf: &mut [u8]) -> Option<(Transmit, Option<u32>)> {
         if let Some(transmit) = self.outbox.poll_transmit(buf) {
-            return Some((None, transmit));
+            return Some((transmit, None));
         }
         while let Some(slot) = self.senders.front() {
-            let mut written = None;
-            let mut has_more = false;
-            if let Some((_, transport)) = self.slots.occupant(slot) {
-                written = transport.write_next(buf);
+            if let Some((_, transport)) = self.slots.occupant(slot)
+                && let Some(transmit) = transport.write_next(buf)
+            {
                 // Asked while it is at hand: most have one answer to give, and need not be visited again to say no.
-                has_more = written.is_some() && transport.has_transmit();
+                let has_more = transport.has_transmit();
+                if !has_more {
+                    self.senders.remove(&mut self.slots, slot);
+                }
+                return Some((transmit, has_more.then_some(slot)));
             }
-            if !has_more {
-                self.senders.remove(&mut self.slots, slot);
-            }
-            if let Some(transmit) = written {
-                return Some((has_more.then_some(slot), transmit));
-            }
+            self.senders.remove(&mut self.slots, slot);
         }
         None
     }
@@ -272,15 +280,26 @@ impl Endpoint {
         self.stats
     }
 
+    /// Reads anew when a transport is due, and whether it has something to send: all that consent changes while it goes on.
+    fn reschedule(&mut self, now: Instant, slot: u32) {
+        let Some((_, transport)) = self.slots.occupant(slot) else {
+            return;
+        };
+        let (deadline, sends) = (transport.poll_timeout(), transport.has_transmit());
+        self.wheel.set(&mut self.slots, now, slot, deadline);
+        if sends {
+            self.senders.push(&mut self.slots, slot);
+        }
+    }
+
     /// Reads a transport anew after anything that may have changed it.
     fn refresh(&mut self, now: Instant, id: TransportId) {
         let Some((names, transport)) = self.slots.names(id) else {
             return;
         };
         let has_new_names = names.version != transport.names_version();
-        let (slot, deadline) = (id.slot(), transport.poll_timeout());
-        self.wheel.set(&mut self.slots, now, slot, deadline);
-        self.senders.push(&mut self.slots, slot);
+        let slot = id.slot();
+        self.reschedule(now, slot);
         self.tellers.push(&mut self.slots, slot);
         if has_new_names {
             self.refresh_names(now, id);

@@ -8,7 +8,7 @@
 
 use floe_ice::ICE_CHARS;
 use floe_stun::{RouteKey, TransactionId, TransactionIds};
-use std::{array, collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc};
 
 /// The six bits of each character.
 const VALUES: [u8; 256] = {
@@ -51,8 +51,19 @@ impl Minter {
 
     /// The slot whose transport is to be asked first whether it is called so. None or any if the fragment was not minted here.
     pub(super) fn bearer_of(&self, fragment: &[u8]) -> Option<u32> {
-        let is_lost = !self.lost.is_empty() && self.lost.contains(fragment);
-        self.slot_of(fragment).filter(|_| !is_lost)
+        self.bearer_called(fragment.try_into().ok()?)
+    }
+
+    /// The same for the fragment that a USERNAME begins with, if it is one of these.
+    #[inline]
+    pub(super) fn bearer_in(&self, username: &[u8]) -> Option<u32> {
+        self.bearer_called(username.first_chunk()?)
+    }
+
+    #[inline(always)]
+    fn bearer_called(&self, characters: &[u8; LENGTH]) -> Option<u32> {
+        let is_lost = !self.lost.is_empty() && self.lost.contains(characters.as_slice());
+        self.slot_in(characters).filter(|_| !is_lost)
     }
 
     /// Who is in the slot that this fragment says is called so, but the name is another's.
@@ -72,15 +83,21 @@ impl Minter {
 
     /// The slot in a fragment that was minted here; of any other, none or any.
     pub(super) fn slot_of(&self, fragment: &[u8]) -> Option<u32> {
-        let characters: &[u8; LENGTH] = fragment.try_into().ok()?;
-        let (fours, _) = characters.as_chunks();
-        let (mut bytes, mut all) = ([[0; 3]; 4], 0);
-        for (place, characters) in bytes.iter_mut().zip(fours) {
-            let values = characters.map(|character| VALUES[usize::from(character)]);
-            all |= values.iter().fold(0, |all, value| all | value);
-            *place = three(values);
+        self.slot_in(fragment.try_into().ok()?)
+    }
+
+    #[inline]
+    fn slot_in(&self, characters: &[u8; LENGTH]) -> Option<u32> {
+        let (eights, _) = characters.as_chunks::<8>();
+        let (mut bits, mut all) = (0, 0);
+        for eight in eights {
+            let values = eight.map(|character| VALUES[usize::from(character)]);
+            all |= values.into_iter().fold(0, |all, value| all | value);
+            let six = |bits: u64, value| bits << 6 | u64::from(value);
+            bits = bits << 48 | u128::from(values.into_iter().fold(0, six));
         }
-        let id = TransactionId::from_bytes(array::from_fn(|place| bytes[place / 3][place % 3]));
+        let [_, _, _, _, id @ ..] = bits.to_be_bytes();
+        let id = TransactionId::from_bytes(id);
         (all & NONE == 0).then(|| self.key.tag_of(&id))
     }
 }
@@ -88,14 +105,6 @@ impl Minter {
 fn four([a, b, c]: &[u8; 3]) -> [u8; 4] {
     let bits = u32::from_be_bytes([0, *a, *b, *c]);
     [18, 12, 6, 0].map(|shift| ICE_CHARS[(bits >> shift) as usize % ICE_CHARS.len()])
-}
-
-fn three(values: [u8; 4]) -> [u8; 3] {
-    let bits = values
-        .iter()
-        .fold(0, |bits, value| bits << 6 | u32::from(*value));
-    let [_, a, b, c] = bits.to_be_bytes();
-    [a, b, c]
 }
 
 #[cfg(test)]

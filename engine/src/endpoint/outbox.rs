@@ -43,7 +43,15 @@ impl Outbox {
     }
 
     /// Writes the oldest into `buf`, which holds an MTU.
+    #[inline]
     pub(super) fn poll_transmit(&mut self, buf: &mut [u8]) -> Option<Transmit> {
+        match self.0.is_empty() {
+            true => None,
+            false => self.write_oldest(buf),
+        }
+    }
+
+    fn write_oldest(&mut self, buf: &mut [u8]) -> Option<Transmit> {
         let Letter { path, len, bytes } = self.0.pop_front()?;
         if self.0.is_empty() {
             self.0.shrink_to(CAPACITY);

@@ -6,9 +6,9 @@ use crate::{
     demux::{self, Kind},
     transport::paths::Standing,
 };
-use floe_ice::{self as ice, FiveTuple};
+use floe_ice::{self as ice, FiveTuple, Moved};
 use floe_stun::{Class, Message, TransactionId};
-use std::{hint::black_box, time::Instant};
+use std::time::Instant;
 
 /// A datagram by its protocol, parsed as far as it has to be to find out whose it is.
 #[derive(Debug)]
@@ -19,6 +19,7 @@ pub(super) enum Sorted<'d> {
 }
 
 impl<'d> Sorted<'d> {
+    #[inline]
     pub(super) fn of(datagram: &'d mut [u8]) -> Self {
         match demux::classify(datagram) {
             None => Self::Dropped(DropReason::UnknownProtocol),
@@ -41,7 +42,7 @@ impl Endpoint {
     ) -> Outcome<'d> {
         let path = path.canonical();
         match Sorted::of(datagram) {
-            Sorted::Stun(message) => self.handle_stun(now, path, &message, None),
+            Sorted::Stun(message) => self.handle_stun(now, &path, &message, None),
             Sorted::Other(kind, datagram) => self.handle_other(now, path, kind, datagram),
             Sorted::Dropped(reason) => self.handle_nothing(reason),
         }
@@ -50,27 +51,29 @@ impl Endpoint {
     /// Neither more nor less than a drop counter.
     pub(super) fn handle_nothing<'d>(&mut self, reason: DropReason) -> Outcome<'d> {
         let outcome = self.drop(reason);
-        self.counted(outcome)
+        self.count(&outcome);
+        outcome
     }
 
     pub(super) fn handle_stun<'d>(
         &mut self,
         now: Instant,
-        path: FiveTuple,
+        path: &FiveTuple,
         message: &Message<'d>,
         guess: Option<u32>,
     ) -> Outcome<'d> {
         let outcome = match message.class() {
             Class::Request => self.handle_request(now, path, message, guess),
             Class::SuccessResponse | Class::ErrorResponse => {
-                self.handle_response(now, path, message)
+                self.handle_response(now, path, message, guess)
             }
-            Class::Indication => match self.by_path(&path) {
+            Class::Indication => match self.by_path(path) {
                 Some(id) => self.deliver(now, id, path, message),
                 None => self.drop(DropReason::UnknownPath),
             },
         };
-        self.counted(outcome)
+        self.count(&outcome);
+        outcome
     }
 
     pub(super) fn handle_other(
@@ -85,13 +88,13 @@ impl Endpoint {
             Kind::Media(kind) => self.handle_media(now, path, kind, datagram),
             kind => self.handle_proven(now, path, kind, datagram),
         };
-        self.counted(outcome)
+        self.count(&outcome);
+        outcome
     }
 
-    fn counted<'d>(&mut self, outcome: Outcome<'d>) -> Outcome<'d> {
+    fn count(&mut self, outcome: &Outcome<'_>) {
         self.stats.received += 1;
         self.stats.routed += u64::from(matches!(outcome, Outcome::Routed { .. }));
-        outcome
     }
 
     /// Media moves counters and nothing else, so that no table is read anew for it.
@@ -157,20 +160,30 @@ impl Endpoint {
     fn handle_request<'d>(
         &mut self,
         now: Instant,
-        path: FiveTuple,
+        path: &FiveTuple,
         request: &Message<'d>,
         guess: Option<u32>,
     ) -> Outcome<'d> {
-        let username = request.username();
-        let local = username.and_then(halves).map(|(local, _)| local);
-        let found = local.and_then(|local| {
-            let guess = guess.filter(|slot| self.is_called(*slot, local));
-            guess.map_or_else(|| self.by_ufrag(local), |slot| self.slots.id_in(slot))
-        });
-        if let Some(id) = found {
-            return self.deliver(now, id, path, request);
+        let found = request
+            .username()
+            .and_then(|username| self.named_by(username, guess));
+        match found {
+            Some(id) => self.deliver(now, id, path, request),
+            None => self.handle_stranger(now, path, request),
         }
-        if let (None, Some(id)) = (username, self.by_path(&path)) {
+    }
+
+    /// A request for nobody: for who was here lately, or may come to be.
+    fn handle_stranger<'d>(
+        &mut self,
+        now: Instant,
+        path: &FiveTuple,
+        request: &Message<'d>,
+    ) -> Outcome<'d> {
+        let username = request.username();
+        if username.is_none()
+            && let Some(id) = self.by_path(path)
+        {
             // It names nobody: who lives where it comes from tells it so, once a second (RFC 8489 §9.1.3).
             return self.deliver(now, id, path, request);
         }
@@ -180,12 +193,12 @@ impl Endpoint {
         let mut buf = [0; LETTER];
         match self
             .farewells
-            .judge(now, local, path, request.as_bytes(), &mut buf)
+            .judge(now, local, *path, request.as_bytes(), &mut buf)
         {
             Verdict::Refuse(_) if !self.outbox.has_room() => self.drop(DropReason::Overloaded),
             Verdict::Refuse(len) => {
                 self.stats.refused += 1;
-                self.outbox.post(path, &buf[..len]);
+                self.outbox.post(*path, &buf[..len]);
                 Outcome::Refused
             }
             Verdict::Forged => self.drop(DropReason::UnauthenticatedFarewell),
@@ -197,7 +210,7 @@ impl Endpoint {
                 Outcome::UnknownUfrag {
                     local,
                     remote,
-                    from: path,
+                    from: *path,
                 }
             }
         }
@@ -207,19 +220,21 @@ impl Endpoint {
     fn handle_response<'d>(
         &mut self,
         now: Instant,
-        path: FiveTuple,
+        path: &FiveTuple,
         response: &Message<'d>,
+        guess: Option<u32>,
     ) -> Outcome<'d> {
         let transaction = response.transaction_id();
+        let here = guess.or_else(|| self.routes.by_transaction(&transaction));
         let mut place = 0;
-        while let Some(id) = self.who_asked(now, &transaction, place) {
+        while let Some(id) = self.who_asked(now, &transaction, here, place) {
             let outcome = self.deliver(now, id, path, response);
             if !is_unknown(&outcome) {
                 return outcome;
             }
             place += 1;
         }
-        match self.is_turn_server(&path) {
+        match self.is_turn_server(path) {
             true => Outcome::FromTurnServer,
             false => self.drop(DropReason::UnknownTransaction),
         }
@@ -236,8 +251,9 @@ impl Endpoint {
         let Some(transaction) = TransactionId::quoted(quoted) else {
             return self.drop(DropReason::UnknownTransaction);
         };
+        let here = self.routes.by_transaction(&transaction);
         let mut place = 0;
-        while let Some(id) = self.who_asked(now, &transaction, place) {
+        while let Some(id) = self.who_asked(now, &transaction, here, place) {
             let report =
                 |transport: &mut Transport| transport.handle_unreachable(now, path, quoted);
             let received = self.touch(now, id, report);
@@ -250,11 +266,12 @@ impl Endpoint {
         self.drop(DropReason::UnknownTransaction)
     }
 
+    #[inline(always)]
     fn deliver<'d>(
         &mut self,
         now: Instant,
         id: TransportId,
-        path: FiveTuple,
+        path: &FiveTuple,
         message: &Message<'d>,
     ) -> Outcome<'d> {
         let Some(transport) = self.slots.get_mut(id) else {
@@ -262,33 +279,26 @@ impl Endpoint {
         };
         let before = transport.ice().state();
         let received = transport.handle_message(now, path, message);
-        let handled = received == Received::Handled;
-        let routed = Outcome::Routed {
+        // The transport itself is at hand, the table of paths may not be.
+        let claims = received == Received::Handled
+            && transport.paths.standing(path) != Some(Standing::Owned);
+        match transport.moved() {
+            // A check of a session at rest is answered, and that is all.
+            Moved::Nothing => self.senders.push(&mut self.slots, id.slot()),
+            Moved::Deadline => self.reschedule(now, id.slot()),
+            Moved::Anything => self.follow(now, id, before),
+        }
+        if claims {
+            self.claim(now, id, *path);
+        }
+        Outcome::Routed {
             transport: id,
             received,
-        };
-        let is_owned = transport.paths.standing(&path) == Some(Standing::Owned);
-        // A check of a session at rest moves nothing: it is answered, and that is all.
-        if transport.is_unmoved() {
-            self.senders.push(&mut self.slots, id.slot());
-            if is_owned {
-                return routed;
-            }
-        } else {
-            self.follow(now, id, before);
         }
-        if handled {
-            self.claim(now, id, path);
-        }
-        routed
     }
 
-    /// An authenticated message of `id` came by `path`: the path is its own if nobody else lives there.
+    /// An authenticated message of `id` came by `path`, which it does not own: it is its own if nobody else lives there.
     fn claim(&mut self, now: Instant, id: TransportId, path: FiveTuple) {
-        // The transport itself is at hand, the table may not be.
-        if self.standing(id, &path) == Some(Standing::Owned) {
-            return;
-        }
         let holder = self.by_path(&path);
         if !self.lives_on(id, &path) || !self.has_room_for(id, &path) {
             return;
@@ -319,7 +329,7 @@ impl Endpoint {
     pub fn set_path_validated(&mut self, now: Instant, id: TransportId, path: FiveTuple) -> bool {
         let path = path.canonical();
         let told = self.with(now, id, |transport| transport.set_path_validated(now, path));
-        if told.is_some() {
+        if told.is_some() && self.standing(id, &path) != Some(Standing::Owned) {
             self.claim(now, id, path);
         }
         told.is_some()
@@ -375,14 +385,33 @@ impl Endpoint {
 
     /// Whose name this is.
     pub(super) fn by_ufrag(&self, ufrag: &[u8]) -> Option<TransportId> {
-        let is_called = |slot: &u32| {
-            // It is about to be needed for more than its name: all of it comes at once.
-            black_box(self.slots.glance(*slot));
-            self.is_called(*slot, ufrag)
-        };
-        let minted = self.minter.bearer_of(ufrag).filter(is_called);
-        let others = || self.routes.by_ufrag(ufrag, |slot| is_called(&slot));
-        self.slots.id_in(minted.or_else(others)?)
+        let minted = self.minter.bearer_of(ufrag);
+        let minted = minted.filter(|slot| self.is_called(*slot, ufrag));
+        minted
+            .and_then(|slot| self.slots.id_in(slot))
+            .or_else(|| self.registered_as(ufrag))
+    }
+
+    /// Whose name this is, of those that do not say it themselves.
+    fn registered_as(&self, ufrag: &[u8]) -> Option<TransportId> {
+        let is_called = |slot| self.is_called(slot, ufrag);
+        self.slots.id_in(self.routes.by_ufrag(ufrag, is_called)?)
+    }
+
+    /// Whom a username is for: who is in the slot that it says, or whose name has been registered.
+    #[inline(always)]
+    fn named_by(&self, username: &[u8], guess: Option<u32>) -> Option<TransportId> {
+        guess
+            .or_else(|| self.minter.bearer_in(username))
+            .and_then(|slot| self.named_in(username, slot))
+            .or_else(|| self.registered_as(halves(username)?.0))
+    }
+
+    /// The transport in this slot, if this username is one of its own.
+    fn named_in(&self, username: &[u8], slot: u32) -> Option<TransportId> {
+        let transport = self.slots.transport_in(slot)?;
+        let is_its = !transport.is_closed() && transport.ice().is_named_in(username);
+        is_its.then(|| self.slots.id_in(slot)).flatten()
     }
 
     /// Whether the transport in this slot has this name.
@@ -398,11 +427,20 @@ impl Endpoint {
 
     /// Who may have begun this transaction, one after the other: who is where it was begun, if that was here, and those that
     /// have come from where it was. All but one of them know nothing of it.
-    fn who_asked(&self, now: Instant, id: &TransactionId, place: usize) -> Option<TransportId> {
-        let here = self.routes.by_transaction(id);
-        let here = here.and_then(|slot| self.slots.id_in(slot));
-        let former = self.routes.by_former_transaction(now, id);
-        here.into_iter().chain(former).nth(place)
+    fn who_asked(
+        &self,
+        now: Instant,
+        id: &TransactionId,
+        here: Option<u32>,
+        place: usize,
+    ) -> Option<TransportId> {
+        match (here.and_then(|slot| self.slots.id_in(slot)), place) {
+            (Some(id), 0) => Some(id),
+            (here, place) => {
+                let mut former = self.routes.by_former_transaction(now, id);
+                former.nth(place - usize::from(here.is_some()))
+            }
+        }
     }
 
     /// Whether a transport is alive and still takes what comes by `path`.
@@ -426,10 +464,10 @@ impl Endpoint {
         match sorted {
             Sorted::Stun(message) => match message.class() {
                 Class::Request => {
-                    let (local, _) = message.username().and_then(halves)?;
-                    let minted = self.minter.bearer_of(local);
-                    let minted = minted.filter(|slot| self.slots.has(*slot));
-                    minted.or_else(|| self.routes.by_ufrag(local, |_| true))
+                    let username = message.username()?;
+                    let said = self.minter.bearer_in(username);
+                    let said = said.filter(|slot| self.slots.has(*slot));
+                    said.or_else(|| self.routes.by_ufrag(halves(username)?.0, |_| true))
                 }
                 Class::Indication => self.routes.by_path(path),
                 _ => self.routes.by_transaction(&message.transaction_id()),
@@ -439,8 +477,10 @@ impl Endpoint {
         }
     }
 
+    #[inline]
     pub(super) fn is_turn_server(&self, path: &FiveTuple) -> bool {
-        self.config.turn_servers.contains(&path.remote)
+        let servers = &self.config.turn_servers;
+        !servers.is_empty() && servers.contains(&path.remote)
     }
 
     pub(super) fn drop<'d>(&mut self, reason: DropReason) -> Outcome<'d> {

@@ -111,10 +111,13 @@ impl Slots {
     }
 
     /// Reads a little of all that a request for the transport in a slot will need, so that it is at hand then.
-    pub(super) fn glance(&self, slot: u32) -> impl Sized + use<> {
-        let slot = self.slot(slot)?;
-        let record = (slot.sender == Link::default(), slot.generation);
-        Some((record, slot.transport.as_ref().map(Transport::glance)))
+    #[inline]
+    pub(super) fn glance(&self, slot: u32) -> u8 {
+        let Some(slot) = self.slot(slot) else {
+            return 0;
+        };
+        let glance = slot.transport.as_ref().map_or(0, Transport::glance);
+        glance.wrapping_add(slot.generation.get() as u8)
     }
 
     /// Whether there is such a slot, without a look at it.
@@ -228,11 +231,13 @@ impl Slots {
         }
     }
 
+    #[inline]
     fn slot(&self, slot: u32) -> Option<&Slot> {
         let (page, place) = split(slot);
         Some(&self.pages.get(page)?.slots.as_deref()?[place])
     }
 
+    #[inline]
     fn slot_mut(&mut self, slot: u32) -> Option<&mut Slot> {
         let (page, place) = split(slot);
         Some(&mut self.pages.get_mut(page)?.slots.as_deref_mut()?[place])

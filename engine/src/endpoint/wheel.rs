@@ -103,24 +103,24 @@ impl Wheel {
         deadline: Option<Instant>,
     ) {
         let at = deadline.map_or(NEVER, |deadline| self.millisecond(now, deadline));
-        if timers.timer(slot).at == at {
+        let timer = *timers.timer(slot);
+        if timer.at == at {
             return;
         }
-        self.unlink(timers, slot);
-        if at == NEVER {
-            return;
-        }
-        timers.timer(slot).at = at;
-        if at - self.cursor < SPAN {
-            self.ring.link(timers, slot, at);
-        } else {
-            self.far.insert(timers, slot);
+        self.unlink(timers, slot, timer);
+        *timers.timer(slot) = Timer { at, ..Timer::IDLE };
+        match at {
+            NEVER => {}
+            _ if at - self.cursor < SPAN => self.ring.link(timers, slot, at),
+            _ => self.far.insert(timers, slot),
         }
     }
 
     /// Clears the deadline of a slot.
     pub(super) fn clear(&mut self, timers: &mut impl Timers, slot: u32) {
-        self.unlink(timers, slot);
+        let timer = *timers.timer(slot);
+        self.unlink(timers, slot, timer);
+        *timers.timer(slot) = Timer::IDLE;
     }
 
     /// All up to `now` are about to be taken with [`pop`](Self::pop); what is set from here on is set for later.
@@ -135,7 +135,7 @@ impl Wheel {
         match self.first() {
             Some((at, slot)) if at < self.floor => {
                 self.cursor = at;
-                self.unlink(timers, slot);
+                self.clear(timers, slot);
                 Some(slot)
             }
             _ => {
@@ -155,25 +155,25 @@ impl Wheel {
         }
     }
 
-    fn unlink(&mut self, timers: &mut impl Timers, slot: u32) {
-        let timer = *timers.timer(slot);
+    fn unlink(&mut self, timers: &mut impl Timers, slot: u32, timer: Timer) {
         match timer {
-            Timer { at: NEVER, .. } => return,
+            Timer { at: NEVER, .. } => {}
             Timer { child: IN_RING, .. } => self.ring.unlink(timers, timer),
             _ => self.far.remove(timers, slot),
         }
-        *timers.timer(slot) = Timer::IDLE;
     }
 
     /// Rounded up, unless it is due already; never one that has been handled.
     fn millisecond(&mut self, now: Instant, deadline: Instant) -> u64 {
         let epoch = *self.epoch.get_or_insert(now);
         let since = deadline.saturating_duration_since(epoch);
-        let mut at = since.as_millis() as u64;
-        if deadline > now && !since.subsec_nanos().is_multiple_of(1_000_000) {
-            at += 1;
-        }
-        at.max(self.floor)
+        let nanos = since.subsec_nanos();
+        let millis = match deadline > now {
+            true => nanos.div_ceil(1_000_000),
+            false => nanos / 1_000_000,
+        };
+        let at = since.as_secs().saturating_mul(1000);
+        at.saturating_add(millis.into()).max(self.floor)
     }
 }
 

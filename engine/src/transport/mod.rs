@@ -32,11 +32,12 @@ use crate::{
 };
 use associations::{Associations, Exchange, Pace};
 use floe_dtls as dtls;
-use floe_ice::{self as ice, FiveTuple, Transmit};
+use floe_ice::{self as ice, FiveTuple, Moved, Transmit};
 use floe_stun as stun;
 use meter::Meter;
 use paths::Paths;
 use std::{
+    hint::black_box,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -154,7 +155,7 @@ impl Transport {
         match demux::classify(datagram) {
             None => Received::NotMine,
             Some(Kind::Stun) => match stun::Message::parse(datagram) {
-                Ok(message) => self.handle_message(now, path, &message),
+                Ok(message) => self.handle_message(now, &path, &message),
                 Err(_) => self.drop(DropReason::MalformedStun),
             },
             Some(kind) => self.handle_other(now, path, kind, datagram),
@@ -165,24 +166,35 @@ impl Transport {
     pub(crate) fn handle_message(
         &mut self,
         now: Instant,
-        path: FiveTuple,
+        path: &FiveTuple,
         message: &stun::Message<'_>,
     ) -> Received {
-        let received = self.ice.handle_message(now, path, message);
+        // What is needed when ICE is done with it comes from memory while that goes on.
+        black_box(self.glance_beside_ice());
+        let received = self.ice.handle_message(now, *path, message);
         // Anybody can send an indication: it is no word of the peer's.
         if received == ice::Received::Handled && message.class() != stun::Class::Indication {
             let len = message.as_bytes().len();
             self.meter_at(path, |meter, path| meter.on_check(path, len));
         }
-        if !self.is_unmoved() {
-            self.settle(now);
-        }
+        self.settle_if_moved(now);
         received.into()
     }
 
-    /// Whether the latest STUN message left all as it was but for counters and what there is to send.
-    pub(crate) fn is_unmoved(&self) -> bool {
-        self.ice.is_unmoved() && !self.is_metering()
+    /// How much the latest STUN message, or the time that has passed since, has moved: what DTLS does with the path is a part of it.
+    #[inline]
+    pub(crate) fn moved(&self) -> Moved {
+        match self.dtls.pace == Pace::Patient || self.is_metering() {
+            true => Moved::Anything,
+            false => self.ice.moved(),
+        }
+    }
+
+    /// A check that was answered, or one more that has left, is nothing to DTLS.
+    fn settle_if_moved(&mut self, now: Instant) {
+        if self.moved() == Moved::Anything {
+            self.settle(now);
+        }
     }
 
     /// Anything but STUN arrived on `path`: taken only where an authenticated message of a live generation came from.
@@ -197,7 +209,7 @@ impl Transport {
             return self.drop(DropReason::UnprovenPath);
         }
         let len = datagram.len();
-        self.meter_at(path, |meter, path| meter.on_received(path, len));
+        self.meter_at(&path, |meter, path| meter.on_received(path, len));
         match kind {
             Kind::Dtls => self.handle_dtls(now, datagram),
             Kind::Media(kind) => self.take_media(kind),
@@ -259,15 +271,21 @@ impl Transport {
 
     /// Time has passed. Does nothing before [`poll_timeout`](Self::poll_timeout) is due.
     pub fn handle_timeout(&mut self, now: Instant) {
-        if self.ice.poll_timeout().is_some_and(|due| due <= now) {
-            self.ice.handle_timeout(now);
-        }
+        self.pass_time(now);
+    }
+
+    /// Time has passed; says what that has moved.
+    pub(crate) fn pass_time(&mut self, now: Instant) -> Moved {
+        self.ice.handle_timeout(now);
         if self.dtls.poll_timeout().is_some_and(|due| due <= now) {
             self.pace_dtls(now);
             self.prove_repeated(now);
             self.dtls.handle_timeout(now);
+            self.settle(now);
+            return Moved::Anything;
         }
-        self.settle(now);
+        self.settle_if_moved(now);
+        self.moved()
     }
 
     /// Writes one datagram into `buf`, if there is one to send.
@@ -284,6 +302,7 @@ impl Transport {
     }
 
     /// [`poll_transmit`](Self::poll_transmit) for who knows that the buffer is long enough.
+    #[inline(always)]
     pub(crate) fn write_next(&mut self, buf: &mut [u8]) -> Option<Transmit> {
         let transmit = self.ice.poll_transmit(buf);
         // Of the two classes that an agent sends, responses have this bit (RFC 8489 §5).
@@ -293,10 +312,10 @@ impl Transport {
         {
             meter.on_answer(&transmit.path, transmit.len);
         }
-        if transmit.is_some() || self.is_quiet_but_for_ice() {
-            return transmit;
+        match transmit.is_some() || self.is_quiet_but_for_ice() {
+            true => transmit,
+            false => self.write_dtls(buf),
         }
-        self.write_dtls(buf)
     }
 
     fn write_dtls(&mut self, buf: &mut [u8]) -> Option<Transmit> {
@@ -373,9 +392,14 @@ impl Transport {
 
     /// Reads a little of all that a request or media will need of it, so that it is at hand then.
     #[inline]
-    pub(crate) fn glance(&self) -> impl Sized + use<> {
-        let dtls = (self.dtls.is_silent(), self.dtls.rare.is_any());
-        (self.ice.glance(), self.paths.glance(), dtls, self.dtls.pace)
+    pub(crate) fn glance(&self) -> u8 {
+        self.ice.glance().wrapping_add(self.glance_beside_ice())
+    }
+
+    #[inline]
+    fn glance_beside_ice(&self) -> u8 {
+        let dtls = u8::from(self.dtls.current().is_idle()) + u8::from(self.dtls.rare.is_any());
+        dtls + u8::from(self.paths.glance()) + self.dtls.pace as u8
     }
 
     /// Whether there is a datagram to write. Says yes too often rather than never.
@@ -385,6 +409,7 @@ impl Transport {
     }
 
     /// Whether neither DTLS nor anything held back can have a datagram to write.
+    #[inline]
     fn is_quiet_but_for_ice(&self) -> bool {
         self.dtls.is_silent() && !self.dtls.rare.is_any()
     }
@@ -442,7 +467,7 @@ impl Transport {
     }
 
     /// Something came from `path`: it counts if that path is metered.
-    fn meter_at(&mut self, path: FiveTuple, count: impl FnOnce(&mut Meter, FiveTuple)) {
+    fn meter_at(&mut self, path: &FiveTuple, count: impl FnOnce(&mut Meter, FiveTuple)) {
         if self.ice.mode() != ice::Mode::Lite {
             return;
         }

@@ -33,7 +33,7 @@ use crate::random::Random;
 use crate::random::{Label, Source};
 use crate::responder::{intact, integrity_drop};
 use crate::role::{Initiation, Mode, Role};
-use crate::shared::{Effect, Passing, Responses, Shared};
+use crate::shared::{Moved, Passing, Responses, Shared};
 use crate::state::{GatheringState, Reason, State};
 use crate::stats::{CandidatePairStats, Counters, Stats};
 
@@ -147,7 +147,7 @@ impl Agent {
             passing: Passing::default(),
             responses: Responses::default(),
             stats: Counters::default(),
-            effect: Effect::Any,
+            moved: Moved::Anything,
             last_name: 0,
             last_generation: 0,
         };
@@ -191,11 +191,11 @@ impl Agent {
     fn take(&mut self, now: Instant, path: FiveTuple, message: &Message<'_>) -> Received {
         let now = self.shared.config.clock.moment(now);
         // What time alone has ended by now cannot be revived by what comes after.
-        let due = self.deadline.is_some_and(|deadline| deadline <= now);
-        if due {
-            self.pass_time(now);
-        }
-        self.shared.effect = Effect::Any;
+        let by_time = match self.is_due(now) {
+            true => self.pass_time(now),
+            false => Moved::Nothing,
+        };
+        self.shared.moved = Moved::Anything;
         let canonical;
         let path = match path.is_plain() {
             true => &path,
@@ -205,30 +205,34 @@ impl Agent {
             }
         };
         let result = self.receive(now, path, message);
-        let moved = match (result, self.shared.effect) {
-            (Ok(()), Effect::None) if self.role == self.shared.role => due,
-            (Ok(()), Effect::Renewed) if self.is_quiet() => {
+        let by_message = match (result, self.shared.moved) {
+            (Ok(()), Moved::Nothing) if self.role == self.shared.role => Moved::Nothing,
+            (Ok(()), Moved::Deadline) if self.is_quiet() => {
                 self.await_consent(now);
-                true
+                Moved::Deadline
             }
             (Ok(()) | Err(DropReason::AsymmetricResponse), _) => {
                 self.update(now);
-                true
+                Moved::Anything
             }
-            (Err(_), _) => due,
+            (Err(_), _) => Moved::Nothing,
         };
-        self.shared.effect = if moved { Effect::Any } else { Effect::None };
+        self.shared.moved = by_time.max(by_message);
         match result {
             Ok(()) => Received::Handled,
             Err(reason) => self.drop(reason),
         }
     }
 
-    /// Whether the latest message left all as it was, the deadline too, but for counters and answers that wait to be sent: for who
-    /// looks at an agent after each message, and has nothing to look at after most.
+    /// What the latest message, or [`handle_timeout`](Self::handle_timeout) after it, has moved: for who looks at an agent after each, and
+    /// has nothing to look at after most.
     #[inline]
-    pub fn is_unmoved(&self) -> bool {
-        self.shared.effect == Effect::None
+    pub fn moved(&self) -> Moved {
+        self.shared.moved
+    }
+
+    fn is_due(&self, now: Moment) -> bool {
+        self.deadline.is_some_and(|deadline| deadline <= now)
     }
 
     /// The path of the selected pair, for who keeps it too.
@@ -243,7 +247,7 @@ impl Agent {
     /// the cache when its turn comes, all comes at once; and while memory is waited for, there are other things to do.
     #[doc(hidden)]
     #[inline]
-    pub fn glance(&self) -> impl Sized + use<> {
+    pub fn glance(&self) -> u8 {
         let (shared, current) = (&self.shared, &self.current);
         let bytes = [
             current.checklist.pairs.in_place().map_or(0, Pair::glance),
@@ -294,7 +298,7 @@ impl Agent {
             // A keepalive: it opens what it opens on its way, and means nothing here (RFC 8445 §11).
             Class::Indication => {
                 intact(message.fingerprint())?;
-                self.shared.effect = Effect::None;
+                self.shared.moved = Moved::Nothing;
                 Ok(())
             }
             Class::SuccessResponse | Class::ErrorResponse => {
@@ -384,9 +388,10 @@ impl Agent {
     pub fn handle_timeout(&mut self, now: Instant) {
         black_box(self.glance());
         let now = self.shared.config.clock.moment(now);
-        if self.deadline.is_some_and(|deadline| deadline <= now) {
-            self.pass_time(now);
-        }
+        self.shared.moved = match self.is_due(now) {
+            true => self.pass_time(now),
+            false => Moved::Nothing,
+        };
     }
 
     /// Writes the next datagram into `buf`.
@@ -470,6 +475,13 @@ impl Agent {
     pub fn local_username_fragments(&self) -> impl Iterator<Item = &str> {
         self.generations()
             .map(|generation| generation.local.username_fragment())
+    }
+
+    /// Whether a USERNAME is one of ours and somebody else's (RFC 8445 §7.2.2).
+    #[inline]
+    pub fn is_named_in(&self, username: &[u8]) -> bool {
+        let named = |generation: &Generation| generation.local.sender_in(username).is_some();
+        named(&self.current) || self.previous.as_deref().is_some_and(named)
     }
 
     /// Whether requests may name it: it is among [`local_username_fragments`](Self::local_username_fragments).

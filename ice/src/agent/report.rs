@@ -8,6 +8,7 @@ use crate::generation::Generation;
 use crate::moment::Moment;
 use crate::pair::{CandidatePair, PairState};
 use crate::role::Mode;
+use crate::shared::Moved;
 use crate::state::{GatheringState, Reason, State, Transition};
 use crate::stats::CandidatePairStats;
 
@@ -40,11 +41,13 @@ impl Agent {
     }
 
     /// Nothing has happened but that time has passed.
-    pub(super) fn pass_time(&mut self, now: Moment) {
+    pub(super) fn pass_time(&mut self, now: Moment) -> Moved {
         if self.is_quiet() && self.current.keep_consent(&mut self.shared, now) {
             self.await_consent(now);
+            Moved::Deadline
         } else {
             self.update(now);
+            Moved::Anything
         }
     }
 

@@ -1,6 +1,6 @@
 //! Role conflicts (RFC 8445 §7.2.5.1, §7.3.1.1).
 
-use floe_ice::{Config, DropReason, Event, Initiation, Mode, PairState, Received, Role};
+use floe_ice::{Config, DropReason, Event, Initiation, Mode, Moved, PairState, Received, Role};
 use floe_stun::{ErrorCode, IntegrityKey, RoleAttribute};
 
 use crate::support::solo::{Solo, in_a_call, remote};
@@ -494,9 +494,9 @@ fn a_flip_that_a_check_at_rest_brings_takes_effect_with_it() {
     assert_eq!(before.priority & 1, 0, "ours is worth more");
     // But for the role it is a check like all that keep a call going, after which nothing has to be looked at.
     assert_eq!(answer_to(&mut solo, RoleAttribute::Controlling(7)), None);
-    assert!(solo.agent.is_unmoved());
+    assert_eq!(solo.agent.moved(), Moved::Nothing);
     assert_eq!(answer_to(&mut solo, RoleAttribute::Controlled(0)), None);
-    assert!(!solo.agent.is_unmoved());
+    assert_eq!(solo.agent.moved(), Moved::Anything);
     assert_eq!(solo.agent.role(), Some(Role::Controlling));
     assert_eq!(pair(&solo).priority, before.priority + 1);
     assert!(pair(&solo).pair.nominated);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use floe_ice::{Agent, Config, FiveTuple, Timing};
 
 use crate::support::{Peer, Story, addresses, between, connected, full_and_lite, ms, secs, signal};
-use floe_ice::{Initiation, Mode};
+use floe_ice::{Initiation, Mode, Moved};
 
 /// What an agent was woken for.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -151,6 +151,7 @@ fn who_keeps_tables_beside_an_agent_hears_when_there_is_nothing_to_look_at() {
             wire.agents[side].handle_timeout(early);
             assert_eq!(format!("{:?}", wire.agents[side]), before);
             wire.agents[side].handle_timeout(wire.now);
+            assert!(wire.agents[side].moved() <= Moved::Deadline, "at rest");
             wire.drain(side);
         }
         for (_, to, path, bytes) in std::mem::take(&mut wire.under_way) {
@@ -162,9 +163,9 @@ fn who_keeps_tables_beside_an_agent_hears_when_there_is_nothing_to_look_at() {
                 .into_iter()
                 .for_each(|byte| *byte = !*byte);
             let _ = agent.handle_datagram(wire.now, path, &bad);
-            assert!(agent.is_unmoved(), "turned away");
+            assert_eq!(agent.moved(), Moved::Nothing, "turned away");
             let _ = agent.handle_datagram(wire.now, path, &bytes);
-            assert!(agent.is_unmoved(), "a check answered");
+            assert_eq!(agent.moved(), Moved::Nothing, "a check answered");
             assert_eq!((agent.poll_timeout(), agent.state()), before);
             wire.drain(to);
             forged = Some((to, path, bad));
@@ -174,7 +175,7 @@ fn who_keeps_tables_beside_an_agent_hears_when_there_is_nothing_to_look_at() {
             let agent = &mut wire.agents[to];
             let before = agent.poll_timeout();
             let _ = agent.handle_datagram(wire.now, path, &bytes);
-            assert!(!agent.is_unmoved(), "consent renewed");
+            assert_eq!(agent.moved(), Moved::Deadline, "consent renewed");
             assert_ne!(agent.poll_timeout(), before);
         }
     }
@@ -183,7 +184,8 @@ fn who_keeps_tables_beside_an_agent_hears_when_there_is_nothing_to_look_at() {
     let agent = &mut wire.agents[late];
     let due = agent.poll_timeout().unwrap();
     let _ = agent.handle_datagram(due, path, &forged);
-    assert!(!agent.is_unmoved() && agent.poll_timeout() > Some(due));
+    assert_eq!(agent.moved(), Moved::Deadline, "a check left");
+    assert!(agent.poll_timeout() > Some(due));
     let _ = agent.handle_datagram(due, path, &forged);
-    assert!(agent.is_unmoved());
+    assert_eq!(agent.moved(), Moved::Nothing);
 }
