@@ -360,6 +360,41 @@ fn a_first_flight_waits_for_its_turn_and_for_nothing_else() {
     assert!(took <= most, "{took:?}");
 }
 
+/// What waits of a handshake goes with its transport, and who waited to speak first needs nobody's word any more.
+// req: T71
+#[test]
+fn who_leaves_holds_no_place_and_begins_by_itself() {
+    for (seed, setup) in [(219, Setup::Passive), (220, Setup::Active)] {
+        let mut crowd = crowd(seed, Some(10_000));
+        let mut storm = Storm::new(&mut crowd, setup);
+        while crowd.server.endpoint.waiting_handshakes() < 5 {
+            storm.run_for(&mut crowd, ms(1));
+        }
+        let now = crowd.now;
+        let mut begun = 0;
+        for (place, (_, server)) in storm.sessions.iter().enumerate() {
+            if place % 2 == 0 {
+                assert!(crowd.server.endpoint.remove(now, *server));
+                continue;
+            }
+            let mut transport = crowd.server.endpoint.detach(*server).expect("it is there");
+            let before = transport.dtls().state();
+            let has_path = transport.ice().usable_path().is_some();
+            transport.handle_timeout(now);
+            if setup == Setup::Active && before == dtls::State::New && has_path {
+                assert_eq!(transport.dtls().state(), dtls::State::Connecting);
+                begun += 1;
+            }
+        }
+        assert!(setup == Setup::Passive || begun > 0, "some had waited");
+        assert_eq!(crowd.server.endpoint.waiting_handshakes(), 0);
+        assert_eq!(
+            crowd.server.endpoint.handle_handshake(now, &mut [0; 1500]),
+            None
+        );
+    }
+}
+
 /// A session with a peer that is only its words.
 fn session(server: &mut Host, now: Instant, number: usize) -> (TransportId, Parameters) {
     let peer =
