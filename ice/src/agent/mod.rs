@@ -480,15 +480,13 @@ impl Agent {
     /// Whether a USERNAME is one of ours and somebody else's (RFC 8445 §7.2.2).
     #[inline]
     pub fn is_named_in(&self, username: &[u8]) -> bool {
-        let named = |generation: &Generation| generation.local.sender_in(username).is_some();
-        named(&self.current) || self.previous.as_deref().is_some_and(named)
+        self.is_any(|generation| generation.local.sender_in(username).is_some())
     }
 
     /// Whether requests may name it: it is among [`local_username_fragments`](Self::local_username_fragments).
     #[inline]
     pub fn is_called(&self, username_fragment: &[u8]) -> bool {
-        self.generations()
-            .any(|generation| generation.local.has_fragment(username_fragment))
+        self.is_any(|generation| generation.local.has_fragment(username_fragment))
     }
 
     /// Another number, never 0, whenever [`local_username_fragments`](Self::local_username_fragments) are others: for who keeps
@@ -531,10 +529,7 @@ impl Agent {
     /// Whether datagrams from there may be the peer's: an authenticated request or an answer came that way, in a
     /// generation that is live.
     pub fn accepts_from(&self, path: &FiveTuple) -> bool {
-        let heard = |path| {
-            self.generations()
-                .any(|generation| generation.paths.contains(path))
-        };
+        let heard = |path| self.is_any(|generation| generation.paths.contains(path));
         // As it is kept, and only then as it may be spelt: media asks for each packet.
         self.state != State::Closed && (heard(path) || heard(&self.shared.canonical(*path)))
     }
@@ -564,6 +559,12 @@ impl Agent {
     /// The pairs of every live generation, the newest generation's first.
     pub fn candidate_pairs(&self) -> impl Iterator<Item = CandidatePairStats> {
         self.generations().flat_map(report::pair_stats)
+    }
+
+    /// Whether it is so of one of the [generations](Self::generations), for who asks for each datagram.
+    #[inline]
+    fn is_any(&self, is_so: impl Fn(&Generation) -> bool) -> bool {
+        is_so(&self.current) || self.previous.as_deref().is_some_and(is_so)
     }
 
     #[inline]
