@@ -15,7 +15,9 @@ use std::hint::black_box;
 
 use floe_dtls::{CryptoBackend, NamedGroup, ProtocolVersion};
 
+use crate::call::epoch;
 use crate::codec::Codec;
+use crate::connect::construct;
 use crate::dtls::{
     Floe as FloeDtls, Implementation as _, Part, RECORDS, Records, V12, V13, record_floor,
 };
@@ -122,6 +124,14 @@ fn agent() {
         || refuse(&mut floor, Step::ForgedMac),
         || refuse(&mut *agents, Step::ForgedMac),
     );
+    let (now, mut number) = (epoch(), 0);
+    let pair = || {
+        number += 1;
+        construct::<Floe>(now, number)
+    };
+    row("agent: 16 × 16 candidates paired", nothing, || {
+        repeat(pair)
+    });
 }
 
 fn refuse(calls: &mut dyn Calls, step: Step) -> u32 {

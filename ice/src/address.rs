@@ -60,6 +60,12 @@ impl FiveTuple {
         self.local.is_ipv4() && self.remote.is_ipv4()
     }
 
+    /// The ports of both ends, as one number.
+    #[inline]
+    pub(crate) fn ports(&self) -> u32 {
+        both(self.local.port(), self.remote.port())
+    }
+
     /// The same path with canonical addresses.
     #[inline]
     pub fn canonical(self) -> Self {
@@ -72,6 +78,12 @@ impl FiveTuple {
             remote: canonical(self.remote),
         }
     }
+}
+
+/// Two ports as one number.
+#[inline]
+pub(crate) fn both(local: u16, remote: u16) -> u32 {
+    u32::from(local) << 16 | u32::from(remote)
 }
 
 /// One datagram to send, already written into the buffer that was given to `poll_transmit`.

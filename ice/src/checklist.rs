@@ -1,13 +1,17 @@
 //! The checklist (RFC 8445 §6.1.2): forming, pruning and ordering pairs, and which to check next.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
 use crate::address::{FiveTuple, Protocol, in_zone_of, same_scope};
-use crate::candidate::{Foundation, TcpType};
+use crate::candidate::{CandidateType, TcpType};
 use crate::config::Freezing;
 use crate::few::Few;
-use crate::left_out::Rank;
+use crate::left_out::{Possible, Rank};
 use crate::local::{Local, LocalCandidates};
 use crate::moment::{Clock, Moment};
-use crate::pair::{Pair, PairId, PairState, Ruling};
+use crate::packed::Packed;
+use crate::pair::{Pair, PairId, PairState};
 use crate::remote::Remote;
 use crate::role::{Mode, Role};
 use crate::shared::Shared;
@@ -20,20 +24,28 @@ pub(crate) struct Checklist {
 }
 
 /// The path of a pair of these two, if one can be (RFC 8445 §6.1.2.2, RFC 6544 §6.2).
+#[inline]
 pub(crate) fn path_of(local: &Local, remote: &Remote) -> Option<FiveTuple> {
-    let (protocol, base) = (local.candidate.protocol(), local.base()?);
-    let wildcard_v6 = base.is_ipv6() && base.ip().is_unspecified();
-    let address = remote.address.unpack();
-    let same_family = base.is_ipv4() == address.is_ipv4() || wildcard_v6;
-    let tcp = match (local.candidate.tcp_type(), remote.tcp_type()) {
+    // Who was only heard is checked where it was heard (RFC 8445 §7.3.1.3).
+    if remote.kind() == CandidateType::PeerReflexive {
+        return None;
+    }
+    let (ours, protocol) = (&local.candidate, remote.protocol());
+    let tcp = match (ours.tcp_type(), remote.tcp_type()) {
         // Whoever is passive waits: the pair comes into being when the connection does.
         (Some(TcpType::Passive), _) => false,
         (Some(ours), Some(theirs)) => ours.pairs_with(theirs),
         (None, None) => true,
         _ => false,
     };
-    let alike = protocol == remote.protocol() && local.candidate.component() == remote.component;
-    (same_family && same_scope(base, address) && tcp && alike).then(|| FiveTuple {
+    let alike = ours.protocol() == protocol && ours.component() == remote.component;
+    if !(tcp && alike) {
+        return None;
+    }
+    let (base, address) = (local.base()?, remote.address.unpack());
+    let wildcard_v6 = base.is_ipv6() && base.ip().is_unspecified();
+    let same_family = base.is_ipv4() == address.is_ipv4() || wildcard_v6;
+    (same_family && same_scope(base, address)).then(|| FiveTuple {
         protocol,
         local: base,
         remote: in_zone_of(address, base),
@@ -52,7 +64,10 @@ impl Checklist {
     }
 
     #[inline]
-    pub(crate) fn on_path(&mut self, path: &FiveTuple) -> Option<&mut Pair> {
+    pub(crate) fn on_path<P>(&mut self, path: &P) -> Option<&mut Pair>
+    where
+        Packed: PartialEq<P>,
+    {
         self.pairs.iter_mut().find(|pair| pair.path == *path)
     }
 
@@ -61,20 +76,44 @@ impl Checklist {
         self.pairs.iter().any(|pair| pair.state().is_unfinished())
     }
 
-    /// Adds a pair unless its path has one, which then takes the better of the two candidates: what differs is only
-    /// the name of the base (RFC 8445 §6.1.2.4).
-    pub(crate) fn add(&mut self, shared: &mut Shared, mut pair: Pair) -> Option<PairId> {
-        let role = shared.role?;
-        pair.role = role;
-        if let Some(known) = self.pairs.iter_mut().find(|known| known.path == pair.path) {
-            if matches!(known.state(), PairState::Frozen | PairState::Waiting)
-                && pair.local.priority > known.local.priority
-            {
-                known.local = pair.local;
-                known.check_priority = pair.check_priority;
+    /// Those of the possible pairs, the best first, whose paths have none yet. A pair that there is takes the better of the two
+    /// candidates: what differs is only the name of the base (RFC 8445 §6.1.2.4).
+    pub(crate) fn without_known(&mut self, possible: Vec<Possible>) -> Vec<Possible> {
+        let mut ports = self.ports_like(&possible);
+        let mut new: Vec<Possible> = Vec::with_capacity(possible.len());
+        for possible in possible {
+            if ports.contains(&possible.path.ports()) {
+                if let Some(known) = self.on_path(&possible.path) {
+                    known.take_better(possible.local);
+                    continue;
+                }
+                if new.iter().any(|better| better.path == possible.path) {
+                    continue;
+                }
             }
-            return Some(known.id);
+            ports.push(possible.path.ports());
+            new.push(possible);
         }
+        new
+    }
+
+    /// The ports of the pairs whose paths may be among those of `possible`. The same path has the same ports, and what is possible
+    /// with a new candidate has one of the two in common, which few pairs have too.
+    fn ports_like(&self, possible: &[Possible]) -> Vec<u32> {
+        let mut of_possible = possible.iter().map(|possible| possible.path.ports());
+        let Some(first) = of_possible.next() else {
+            return Vec::new();
+        };
+        let varying = of_possible.fold(0, |varying, ports| varying | (ports ^ first));
+        let of_pairs = self.pairs.iter().map(|pair| pair.path.ports());
+        of_pairs
+            .filter(|ports| (ports ^ first) & !varying == 0)
+            .collect()
+    }
+
+    /// Adds a pair on a path that has none.
+    pub(crate) fn add(&mut self, shared: &mut Shared, mut pair: Pair) -> Option<PairId> {
+        pair.role = shared.role?;
         pair.id = shared.next_pair_id();
         let id = pair.id;
         self.pairs.push(pair);
@@ -90,29 +129,30 @@ impl Checklist {
             .map(|pair| pair.id)
     }
 
-    /// Drops so many of the pairs that wait for their turn or are newer than `newest`, the worst; gives the rank of the best of them.
-    pub(crate) fn drop_worst(&mut self, count: usize, newest: PairId) -> Option<Rank> {
-        let last = count.checked_sub(1)?;
-        let spare = |pair: &&Pair| {
-            let waits = matches!(pair.state(), PairState::Frozen | PairState::Waiting)
-                && pair.ruling == Ruling::Open
-                && !self.under_way.triggered().contains(&pair.id);
-            waits || pair.id > newest
-        };
-        let ranked = |pair: &Pair| (Rank::of(&pair.local, &pair.remote), pair.id);
-        let mut worst: Vec<_> = self.pairs.iter().filter(spare).map(ranked).collect();
-        let last = last.min(worst.len().checked_sub(1)?);
-        let (_, &mut (best, _), _) = worst.select_nth_unstable(last);
-        worst.truncate(last + 1);
-        worst.sort_unstable_by_key(|(_, id)| *id);
-        let dropped = |id: &PairId| worst.binary_search_by_key(id, |(_, id)| *id).is_ok();
-        self.retain(|pair| !dropped(&pair.id));
-        Some(best)
+    /// The pairs that give way to one of this rank, the worst on top.
+    pub(crate) fn giving_way(&self, to: Rank) -> BinaryHeap<Reverse<Rank>> {
+        let triggered = self.under_way.triggered();
+        let worse = self.pairs.iter().filter(|pair| pair.rank() < to);
+        let spare = worse.filter(|pair| pair.gives_way(triggered));
+        let ranks: Vec<_> = spare.map(|pair| Reverse(pair.rank())).collect();
+        ranks.into()
+    }
+
+    /// Drops those that give way and are not better than `best`.
+    pub(crate) fn drop_worst(&mut self, best: Rank) {
+        let triggered = self.under_way.triggered();
+        let stays = |pair: &Pair| !pair.gives_way(triggered) || pair.rank() > best;
+        self.pairs.retain(stays);
+        self.forget_gone();
     }
 
     /// Keeps some pairs; what was queued or under way for the others goes with them.
     pub(crate) fn retain(&mut self, keep: impl Fn(&Pair) -> bool) {
         self.pairs.retain(keep);
+        self.forget_gone();
+    }
+
+    fn forget_gone(&mut self) {
         let pairs = &self.pairs;
         let exists = |id: PairId| pairs.iter().any(|pair| pair.id == id);
         self.under_way.retain_triggered(|id| exists(*id));
@@ -247,5 +287,5 @@ impl Checklist {
     }
 }
 
-/// The foundation of a pair: of both candidates. `None` for what is not known any more.
-pub(crate) type FoundationPair = (Option<Foundation>, Option<u32>);
+/// The foundation of a pair: what stands for those of both candidates. `None` for what is not known any more.
+pub(crate) type FoundationPair = (Option<u32>, Option<u32>);

@@ -22,13 +22,12 @@ impl<T> Few<T> {
     }
 
     pub fn push(&mut self, item: T) {
+        if let Self::Many(items) = self {
+            return items.push(item);
+        }
         *self = match std::mem::take(self) {
-            Self::None => Self::One(item),
             Self::One(first) => Self::Many(Box::new(vec![first, item])),
-            Self::Many(mut items) => {
-                items.push(item);
-                Self::Many(items)
-            }
+            _ => Self::One(item),
         };
     }
 

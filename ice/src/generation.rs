@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use floe_stun::{IntegrityKey, Sha1Key};
 
-use crate::address::FiveTuple;
 use crate::agent::RemoteParameters;
 use crate::budget::{Credit, ForgeryBudget};
 use crate::candidate::{Candidate, CandidateId, CandidateType};
@@ -15,8 +14,8 @@ use crate::end_of_candidates::EndOfCandidates;
 use crate::few::Few;
 use crate::heard::Heard;
 use crate::left_out::Possible;
-use crate::local::Local;
 use crate::moment::Moment;
+use crate::packed::Packed;
 use crate::pair::{End, Pair, PairId, PairState, Ruling};
 use crate::parameters::Parameters;
 use crate::paths::Paths;
@@ -257,36 +256,33 @@ impl Generation {
             // A lite agent has no checklist: its pairs are those the peer checks.
             return;
         }
-        let mut possible: Vec<Possible> = Vec::new();
+        let is_new = |id| newcomer.is_none_or(|newcomer| newcomer == id);
+        let as_many = shared.locals.iter().len().max(self.remotes.len());
+        let mut possible: Vec<Possible> = Vec::with_capacity(as_many);
         for remote in self.remotes.iter() {
-            let wanted =
-                |local: &&Local| newcomer.is_none_or(|id| id == local.id || id == remote.id);
-            let locals = shared.locals.iter().filter(wanted);
-            possible.extend(locals.filter_map(|local| Possible::of(local, remote)));
-        }
-        let credit = Credit::of(shared.config.timing.transmissions);
-        possible.sort_by_key(|possible| std::cmp::Reverse(possible.rank()));
-        let newest = PairId::nth(shared.last_name);
-        // Not all at once: there may be more than can ever stay.
-        for possible in possible.chunks(shared.config.max_pairs.max(1)) {
-            for &Possible {
-                path,
-                local,
-                remote,
-            } in possible
-            {
-                if !self.search.refused().contains(&path) {
-                    self.add_pair(shared, path, local, remote, credit);
+            for local in shared.locals.iter() {
+                if (is_new(local.id) || is_new(remote.id))
+                    && let Some(pair) = Possible::of(local, remote)
+                {
+                    possible.push(pair);
                 }
             }
-            self.leave_out_worst(shared, newest);
+        }
+        possible.retain(|possible| !self.search.refuses(&possible.path));
+        possible.sort_unstable_by_key(|possible| std::cmp::Reverse(possible.rank()));
+        let mut new = self.checklist.without_known(possible);
+        self.leave_out_worst(shared, &mut new);
+        let credit = Credit::of(shared.config.timing.transmissions);
+        for pair in new {
+            self.add_pair(shared, pair.path, pair.local, pair.remote, credit);
         }
     }
 
+    /// A pair on a path that has none.
     pub(crate) fn add_pair(
         &mut self,
         shared: &mut Shared,
-        path: FiveTuple,
+        path: impl Into<Packed>,
         local: End,
         remote: End,
         credit: Credit,
@@ -340,7 +336,7 @@ pub(crate) fn foundation_of(
     let ours = locals
         .iter()
         .find(|l| l.id == local)
-        .map(|l| l.candidate.foundation());
+        .map(|l| l.candidate.likeness());
     let theirs = remotes
         .iter()
         .find(|r| r.id == remote)

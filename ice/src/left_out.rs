@@ -11,14 +11,16 @@
 //! check arrives first triggers the other's. Each comes up once, so candidates bound how many checks there are, and Ta how
 //! fast they are.
 
-use crate::address::FiveTuple;
+use std::cmp::Reverse;
+
 use crate::budget::Credit;
-use crate::candidate::{CandidateId, CandidateType};
+use crate::candidate::CandidateId;
 use crate::check::Check;
 use crate::checklist::path_of;
 use crate::generation::Generation;
 use crate::local::Local;
 use crate::moment::Moment;
+use crate::packed::Packed;
 use crate::pair::{End, Pair, PairId, PairState, Ruling};
 use crate::remote::Remote;
 use crate::role::Role;
@@ -28,16 +30,17 @@ use crate::stats::Rare;
 /// Orders pairs as their priorities do, whoever controls; no two are alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Rank {
-    least: u32,
-    most: u32,
+    /// The lesser priority of the two candidates, then the greater.
+    priorities: u64,
     ids: (CandidateId, CandidateId),
 }
 
 impl Rank {
     pub(crate) fn of(local: &End, remote: &End) -> Self {
+        let least = local.priority.min(remote.priority);
+        let most = local.priority.max(remote.priority);
         Self {
-            least: local.priority.min(remote.priority),
-            most: local.priority.max(remote.priority),
+            priorities: u64::from(least) << 32 | u64::from(most),
             ids: (local.id, remote.id),
         }
     }
@@ -71,18 +74,16 @@ impl LeftOut {
 
 /// What two candidates make.
 pub(crate) struct Possible {
-    pub(crate) path: FiveTuple,
+    pub(crate) path: Packed,
     pub(crate) local: End,
     pub(crate) remote: End,
 }
 
 impl Possible {
+    #[inline]
     pub(crate) fn of(local: &Local, remote: &Remote) -> Option<Self> {
-        // Who was only heard is checked where it was heard (RFC 8445 §7.3.1.3).
-        let signalled = remote.kind() != CandidateType::PeerReflexive;
-        let path = signalled.then(|| path_of(local, remote)).flatten()?;
         Some(Self {
-            path,
+            path: path_of(local, remote)?.into(),
             local: local.end(),
             remote: remote.end(),
         })
@@ -94,18 +95,37 @@ impl Possible {
 }
 
 impl Generation {
-    /// Of more pairs than there is room for some give way: failed ones, then the worst of those that wait or are newer than
-    /// `newest` (RFC 8445 §6.1.2.5).
-    pub(crate) fn leave_out_worst(&mut self, shared: &mut Shared, newest: PairId) {
-        let room = shared.config.max_pairs;
-        while self.checklist.pairs.len() > room
+    /// Makes room for new pairs, the best first, and keeps those of them that stay: failed pairs go, then the worst of those that
+    /// wait and of the new ones (RFC 8445 §6.1.2.5).
+    pub(crate) fn leave_out_worst(&mut self, shared: &mut Shared, new: &mut Vec<Possible>) {
+        let wanted = self.checklist.pairs.len() + new.len();
+        let mut excess = wanted.saturating_sub(shared.config.max_pairs);
+        while excess > 0
             && let Some(failed) = self.checklist.worst_failed()
         {
             self.checklist.retain(|pair| pair.id != failed);
+            excess -= 1;
         }
-        let excess = self.checklist.pairs.len().saturating_sub(room);
-        if let Some(best) = self.checklist.drop_worst(excess, newest) {
-            shared.stats.add_rare(Rare::PairsDropped, excess as u32);
+        let Some(first) = new.first().filter(|_| excess > 0) else {
+            return;
+        };
+        let mut old = self.checklist.giving_way(first.rank());
+        let (mut best, mut best_old) = (None, None);
+        for _ in 0..excess {
+            let worst_new = new.last().map(Possible::rank);
+            let worst_old = old.peek().map(|Reverse(rank)| *rank);
+            if worst_old.is_some_and(|old| worst_new.is_none_or(|new| old < new)) {
+                old.pop();
+                (best, best_old) = (worst_old, worst_old);
+            } else if new.pop().is_some() {
+                best = worst_new;
+            }
+        }
+        if let Some(best) = best_old {
+            self.checklist.drop_worst(best);
+        }
+        shared.stats.add_rare(Rare::PairsDropped, excess as u32);
+        if let Some(best) = best {
             self.leave_out(best);
         }
     }
@@ -197,17 +217,21 @@ impl Generation {
         };
         let locals: Vec<&Local> = shared.locals.iter().filter(stands).collect();
         loop {
-            let possible = self.remotes.iter().flat_map(|remote| {
-                let of = |local: &&Local| Possible::of(local, remote);
-                locals.iter().filter_map(of)
+            let ranked = self.remotes.iter().flat_map(|remote| {
+                let possible = locals.iter().copied();
+                let possible = possible.filter(move |local| path_of(local, remote).is_some());
+                possible.map(move |local| {
+                    let rank = Rank::of(&local.end(), &remote.end());
+                    (rank, (local, remote))
+                })
             });
-            let ranked = possible.map(|possible| (possible.rank(), possible));
             let left = self.search.live_seldom()?.left_out.as_mut()?;
-            let (rank, next) = left.next(role, ranked)?;
+            let (rank, (local, remote)) = left.next(role, ranked)?;
+            let next = Possible::of(local, remote)?;
             let role = left.reached.map_or(role, |(_, role)| role);
             left.reached = Some((rank, role));
             let known = self.checklist.on_path(&next.path).is_some();
-            if !known && !self.search.refused().contains(&next.path) {
+            if !known && !self.search.refuses(&next.path) {
                 return Some(next);
             }
         }

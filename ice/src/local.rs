@@ -51,7 +51,7 @@ impl Local {
 pub(crate) struct LocalCandidates(Few<Local>);
 
 impl LocalCandidates {
-    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = &Local> {
+    pub(crate) fn iter(&self) -> std::slice::Iter<'_, Local> {
         self.0.iter()
     }
 

@@ -4,7 +4,7 @@
 use std::net::{Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::sync::Arc;
 
-use crate::address::{FiveTuple, Protocol};
+use crate::address::{FiveTuple, Protocol, both};
 
 /// A [`FiveTuple`] in a quarter of its room, with a mark of up to two bytes that takes none. Clones share a long one.
 #[derive(Clone, Debug)]
@@ -138,6 +138,16 @@ impl<M: Copy> Packed<M> {
             },
             Self::V6 { protocol, ends, .. } => ends.unpack(*protocol),
             Self::Other { path, .. } => **path,
+        }
+    }
+
+    /// The [`ports`](FiveTuple::ports) of the path.
+    #[inline]
+    pub(crate) fn ports(&self) -> u32 {
+        match self {
+            Self::V4 { local, remote, .. } => both(local.port(), remote.port()),
+            Self::V6 { ends, .. } => both(ends.local.1, ends.remote.1),
+            Self::Other { path, .. } => path.ports(),
         }
     }
 
@@ -402,6 +412,7 @@ mod tests {
         let mut place = Packed::from(paths[0]);
         for one in &paths {
             place.set(one);
+            assert_eq!(place.ports(), one.ports());
             assert_eq!((place.unpack(), Packed::from(*one).unpack()), (*one, *one));
             for other in &paths {
                 assert_eq!(place == *other, one == other);

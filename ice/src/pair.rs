@@ -14,6 +14,7 @@ use std::time::Duration;
 use crate::address::FiveTuple;
 use crate::budget::Credit;
 use crate::candidate::{CandidateId, CandidateType};
+use crate::left_out::Rank;
 use crate::moment::Moment;
 use crate::packed::Packed;
 use crate::priority;
@@ -241,7 +242,7 @@ impl Pair {
     }
 
     /// A pair that has its name and our role from the checklist it is added to.
-    pub(crate) fn new(path: FiveTuple, local: End, remote: End, state: PairState) -> Self {
+    pub(crate) fn new(path: impl Into<Packed>, local: End, remote: End, state: PairState) -> Self {
         Self {
             id: PairId::NONE,
             path: path.into(),
@@ -279,6 +280,26 @@ impl Pair {
             self.state
         );
         self.state = to;
+    }
+
+    pub(crate) fn rank(&self) -> Rank {
+        Rank::of(&self.local, &self.remote)
+    }
+
+    /// Takes another name of the same base if that is better, and none was said in a check yet.
+    pub(crate) fn take_better(&mut self, local: End) {
+        let waits = matches!(self.state, PairState::Frozen | PairState::Waiting);
+        if waits && local.priority > self.local.priority {
+            self.local = local;
+            self.check_priority = priority::as_peer_reflexive(local.priority);
+        }
+    }
+
+    /// Whether a full checklist drops it for a better one: nothing has begun on it, and nobody has asked for it.
+    pub(crate) fn gives_way(&self, triggered: &[PairId]) -> bool {
+        matches!(self.state, PairState::Frozen | PairState::Waiting)
+            && self.ruling == Ruling::Open
+            && !triggered.contains(&self.id)
     }
 
     pub(crate) fn is_vetoed(&self) -> bool {

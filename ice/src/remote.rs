@@ -1,19 +1,11 @@
 //! The peer's candidates, as much of them as checks need.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
 
 use crate::address::Protocol;
-use crate::candidate::{Candidate, CandidateId, CandidateType, Foundation, TcpType};
+use crate::candidate::{Candidate, CandidateId, CandidateType, TcpType};
 use crate::packed::FarEnd;
 use crate::pair::End;
-
-/// The same for the same foundation. Who makes two alike keeps but their own pairs waiting for each other.
-fn likeness(foundation: &Foundation) -> u32 {
-    let mut hasher = DefaultHasher::new();
-    foundation.hash(&mut hasher);
-    hasher.finish() as u32
-}
 
 /// A candidate of the peer.
 #[derive(Debug)]
@@ -37,7 +29,7 @@ impl Remote {
             component: candidate.component(),
             priority: candidate.priority(),
             epoch: candidate.epoch(),
-            foundation: likeness(&candidate.foundation()),
+            foundation: candidate.likeness(),
         }
     }
 

@@ -9,6 +9,7 @@ use crate::end_of_candidates::EndOfCandidates;
 use crate::generation::Generation;
 use crate::left_out::LeftOut;
 use crate::moment::Moment;
+use crate::packed::Packed;
 use crate::pair::PairId;
 use crate::shared::Shared;
 use crate::state::Reason;
@@ -117,6 +118,11 @@ impl Search {
     pub(crate) fn refused(&self) -> &[FiveTuple] {
         let seldom = self.0.as_ref().and_then(|waits| waits.seldom.as_ref());
         seldom.map_or(&[], |seldom| &seldom.refused)
+    }
+
+    /// Whether consent on this path has ended.
+    pub(crate) fn refuses(&self, path: &Packed) -> bool {
+        self.refused().iter().any(|refused| *path == *refused)
     }
 
     /// To add to it.

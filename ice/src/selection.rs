@@ -292,6 +292,9 @@ impl Generation {
         let succeeded = |pair: &&Pair| pair.state() == PairState::Succeeded && !pair.is_vetoed();
         let fresh = |pair: &&Pair| !is_stale(pair, shared, now);
         let pairs = || self.checklist.pairs.iter().filter(succeeded);
+        if pairs().next().is_none() {
+            return;
+        }
         if let Some(best) = pairs()
             .filter(fresh)
             .max_by_key(|pair| pair.priority())

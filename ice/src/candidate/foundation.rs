@@ -36,13 +36,14 @@ impl Foundation {
         })
     }
 
-    /// FNV-1a over what makes candidates alike: stable between runs, and says nothing more than the candidate does.
-    pub(crate) fn compute(
+    /// The number that stands for what makes candidates alike, FNV-1a over it: stable between runs, and says nothing more than the
+    /// candidate does.
+    pub(super) fn compute(
         kind: CandidateType,
         base: IpAddr,
         server: Option<IpAddr>,
         protocol: Protocol,
-    ) -> Self {
+    ) -> u32 {
         let mut hash = 0x811c_9dc5_u32;
         let mut mix = |byte: u8| hash = (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
         mix(kind as u8);
@@ -53,7 +54,7 @@ impl Foundation {
                 IpAddr::V6(v6) => v6.octets().into_iter().for_each(&mut mix),
             }
         }
-        Self::of_number(hash)
+        hash
     }
 
     /// In decimal digits.
@@ -119,12 +120,7 @@ mod tests {
     fn strangers_are_like_nobody() {
         let [one, other] = [1, u32::MAX].map(|id| Foundation::of_stranger(CandidateId(id)));
         assert_ne!(one, other);
-        let host = Foundation::compute(
-            CandidateType::Host,
-            "192.0.2.1".parse().unwrap(),
-            None,
-            Protocol::Udp,
-        );
+        let host = crate::Candidate::host("192.0.2.1:1".parse().unwrap()).foundation();
         assert!(one != host && other != host);
     }
 

@@ -7,6 +7,7 @@ mod foundation;
 mod text;
 
 use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::sync::Arc;
 
@@ -158,6 +159,7 @@ impl Facts {
     }
 
     /// `None` while there is a name.
+    #[inline]
     fn address(&self) -> Option<SocketAddr> {
         let zone = match &self.more {
             Some(more) if more.name.is_some() => return None,
@@ -168,6 +170,12 @@ impl Facts {
             Some(v4) => SocketAddr::from((v4, self.port)),
             None => SocketAddr::V6(SocketAddrV6::new(self.ip, self.port, 0, zone)),
         })
+    }
+
+    /// What else there is of its kind, base and protocol is alike, if the same `server` showed it.
+    fn compute_foundation(&mut self, base: IpAddr, server: Option<IpAddr>) {
+        self.foundation = Foundation::compute(self.kind, base, server, self.protocol);
+        self.amend(|more| more.foundation = None);
     }
 
     fn set_foundation(&mut self, foundation: Foundation) {
@@ -223,7 +231,7 @@ impl Candidate {
         let mut candidate = Self::found(CandidateType::PeerReflexive, address, base, Some(base));
         let facts = candidate.facts_mut();
         facts.protocol = protocol;
-        facts.set_foundation(Foundation::compute(facts.kind, base.ip(), None, protocol));
+        facts.compute_foundation(base.ip(), None);
         facts.priority = priority;
         candidate
     }
@@ -250,7 +258,7 @@ impl Candidate {
             protocol: Protocol::Udp,
         };
         facts.set_address(address);
-        facts.set_foundation(Foundation::compute(kind, base.ip(), None, Protocol::Udp));
+        facts.compute_foundation(base.ip(), None);
         if base != address {
             facts.more().base = Some(base.into());
         }
@@ -273,8 +281,7 @@ impl Candidate {
         facts.protocol = Protocol::Tcp;
         facts.more().tcp_type = Some(tcp_type);
         if let Some(base) = base {
-            let alike = Foundation::compute(facts.kind, base.ip(), None, Protocol::Tcp);
-            facts.set_foundation(alike);
+            facts.compute_foundation(base.ip(), None);
         }
         facts.priority = priority::candidate(
             Preference::of_type_over_tcp(facts.kind),
@@ -311,9 +318,7 @@ impl Candidate {
         let base = self.base();
         let facts = self.facts_mut();
         if let Some(base) = base {
-            let server = Some(server.to_canonical());
-            let alike = Foundation::compute(facts.kind, base.ip(), server, facts.protocol);
-            facts.set_foundation(alike);
+            facts.compute_foundation(base.ip(), Some(server.to_canonical()));
         }
         self
     }
@@ -390,6 +395,7 @@ impl Candidate {
     }
 
     /// Where its checks leave from (RFC 8445 §2.2); the address itself when nothing else is known.
+    #[inline]
     pub fn base(&self) -> Option<SocketAddr> {
         let base = self.more().and_then(|more| more.base.as_ref());
         base.map_or_else(|| self.address(), |base| Some(base.unpack()))
@@ -405,6 +411,16 @@ impl Candidate {
     pub fn foundation(&self) -> Foundation {
         let text = self.more().and_then(|more| more.foundation);
         text.unwrap_or_else(|| Foundation::of_number(self.0.foundation))
+    }
+
+    /// The same for the same foundation. Who makes two alike keeps but their own pairs waiting for each other.
+    pub(crate) fn likeness(&self) -> u32 {
+        let Some(text) = self.more().and_then(|more| more.foundation) else {
+            return self.0.foundation;
+        };
+        let mut hasher = DefaultHasher::new();
+        text.hash(&mut hasher);
+        hasher.finish() as u32
     }
 
     /// The component, 1 to 256; 1 with RTP/RTCP multiplexing.

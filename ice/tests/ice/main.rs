@@ -9,6 +9,7 @@ mod allocations;
 mod answers;
 mod attack;
 mod candidates;
+mod checklist;
 mod checks;
 mod connect;
 mod consent;
