@@ -135,6 +135,22 @@ mod tests {
     }
 
     #[test]
+    fn a_name_that_was_lost_is_recovered_with_its_slot_and_no_other_is() {
+        let mut minter = Minter::new(RouteKey::from_bytes([1; 16]), [1; 32]);
+        let names = [5, 6].map(|slot| minter.mint(slot).into_bytes());
+        for name in &names {
+            minter.lose(name);
+        }
+        let bearers = |minter: &Minter| names.each_ref().map(|name| minter.bearer_of(name));
+        assert_eq!(bearers(&minter), [None, None]);
+        minter.recover(5);
+        assert_eq!(bearers(&minter), [Some(5), None]);
+        minter.recover(6);
+        assert_eq!(bearers(&minter), [Some(5), Some(6)]);
+        assert!(minter.lost.is_empty());
+    }
+
+    #[test]
     fn what_cannot_have_been_minted_is_not_read() {
         let mut minter = Minter::new(RouteKey::from_bytes([1; 16]), [1; 32]);
         let name = minter.mint(5);
