@@ -405,8 +405,11 @@ impl Generation {
     pub(crate) fn on_role_change(&mut self, role: Role) {
         self.checklist.reprioritize(role);
         self.stop_looking();
-        // Who controls now is not told by the other side where to switch to.
-        self.stay();
+        // Who controls now is not told by the other side where to switch to. Whom the peer has just told otherwise may have been
+        // told that as well, by the same request.
+        if role == Role::Controlling {
+            self.stay();
+        }
         let voided = self.checklist.under_way.take().into_iter();
         let voided: Vec<PairId> = voided.map(|check| check.pair).collect();
         let in_progress = |pair: &Pair| pair.state() == PairState::InProgress;

@@ -205,6 +205,7 @@ impl Generation {
             acceptance: shared.config.timing.acceptance,
             pairs: &self.checklist.pairs,
             selected: self.selected.as_ref(),
+            switch: self.search.deferred.map(|(_, target)| target),
         })
     }
 

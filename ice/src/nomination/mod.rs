@@ -169,6 +169,8 @@ pub struct Situation<'a> {
     pub(crate) acceptance: AcceptanceWaits,
     pub(crate) pairs: &'a [Pair],
     pub(crate) selected: Option<&'a Selected>,
+    /// The pair that takes the place of the nominated one when a round trip has passed.
+    pub(crate) switch: Option<PairId>,
 }
 
 impl<'a> Situation<'a> {
@@ -203,6 +205,12 @@ impl<'a> Situation<'a> {
     pub fn nominated(&self) -> Option<Contender> {
         let selected = self.selected.filter(|selected| selected.nominated)?;
         self.pairs().find(|c| c.pair.id == selected.pair)
+    }
+
+    /// The pair that the peer's wishes have led to so far, in use or about to be.
+    fn followed(&self) -> Option<Contender> {
+        let target = |c: &Contender| Some(c.pair.id) == self.switch && c.has_succeeded();
+        self.pairs().find(target).or_else(|| self.nominated())
     }
 
     pub(crate) fn contender(&self, pair: &Pair) -> Contender {

@@ -33,10 +33,11 @@ pub fn accepted(situation: &Situation<'_>, wanted: impl Fn(&Contender) -> bool) 
 ///
 /// The greater NOMINATION wins. Without one, the latest USE-CANDIDATE wins; but while other pairs got one within
 /// [`AGGRESSIVE_WINDOW`], the highest priority among them and the nominated pair does. A wish that came so long before that for
-/// the nominated pair, and counts only now because its pair has succeeded only now, is over.
+/// the nominated pair, and counts only now because its pair has succeeded only now, is over. Where a switch waits for its round trip
+/// to pass, the pair that it leads to counts as the nominated one.
 pub fn latest_wish(latest: &Contender, situation: &Situation<'_>) -> PairId {
     let wish_of = |c: &Contender| c.wish.filter(|_| c.has_succeeded());
-    let nominated = situation.nominated().filter(|c| wish_of(c).is_some());
+    let nominated = situation.followed().filter(|c| wish_of(c).is_some());
     let counted = |c: &Contender| wish_of(c).and_then(|wish| wish.nomination);
     let numbered = |c: &Contender| wish_of(c).is_some_and(|wish| wish.numbered);
     if let Some(value) = counted(latest).filter(|_| numbered(latest)) {
@@ -46,7 +47,8 @@ pub fn latest_wish(latest: &Contender, situation: &Situation<'_>) -> PairId {
     let (Some(nominated), Some(wish)) = (nominated, latest.wish) else {
         return latest.pair.id;
     };
-    if numbered(&nominated) && counted(&nominated) >= counted(latest) {
+    let repeated = nominated.pair.id == latest.pair.id;
+    if repeated || numbered(&nominated) && counted(&nominated) >= counted(latest) {
         // Without a number a wish is repeated, not changed.
         return nominated.pair.id;
     }
@@ -130,6 +132,7 @@ mod tests {
             acceptance: AcceptanceWaits::default(),
             pairs,
             selected: None,
+            switch: None,
         }
     }
 

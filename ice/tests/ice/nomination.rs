@@ -456,9 +456,49 @@ fn a_smaller_number_that_overtakes_a_switch_does_not_undo_it_for_good() {
     let mut solo = about_to_switch();
     nominate(&mut solo, 0, Some(1));
     solo.run_for(secs(1));
-    // The consent check that repeats the second.
-    nominate(&mut solo, 1, None);
     assert_eq!(selected(&solo), (remote(1), true));
+}
+
+/// A controlled agent with three pairs of a round trip of 400 ms, the best of which is in use and was nominated first.
+fn just_switched() -> Solo {
+    let remotes = [remote(0), remote(1), remote(2)];
+    let mut solo = Solo::checking(Initiation::Responding, Config::default(), &remotes);
+    solo.run_for(ms(110));
+    let checks = solo.take_requests();
+    assert_eq!(checks.len(), 3);
+    solo.run_for(ms(290));
+    for check in &checks {
+        let _ = solo.answer(check);
+    }
+    nominate(&mut solo, 0, Some(1));
+    solo
+}
+
+// req: I10
+#[test]
+fn what_comes_while_a_switch_waits_has_to_be_greater_than_what_it_follows() {
+    let late = [
+        (2, Some(2)),
+        (0, Some(1)),
+        (0, None),
+        (1, None),
+        (1, Some(3)),
+    ];
+    for (n, value) in late {
+        let mut solo = just_switched();
+        solo.run_for(ms(100));
+        nominate(&mut solo, 1, Some(3));
+        assert_eq!(selected(&solo), (remote(0), true), "not yet");
+        nominate(&mut solo, n, value);
+        solo.run_for(secs(1));
+        assert_eq!(selected(&solo), (remote(1), true), "{n} {value:?}");
+    }
+    let mut solo = just_switched();
+    for (n, value) in [(1, 3), (2, 4)] {
+        nominate(&mut solo, n, Some(value));
+    }
+    solo.run_for(secs(1));
+    assert_eq!(selected(&solo), (remote(2), true));
 }
 
 // req: I10 I20
@@ -560,6 +600,24 @@ fn a_switch_that_waits_is_void_when_the_role_turns_around() {
     assert_eq!(solo.agent.role(), Some(floe_ice::Role::Controlling));
     solo.run_for(secs(1));
     assert_eq!(selected(&solo), (remote(0), true), "it decides itself now");
+}
+
+// req: I9 I10
+#[test]
+fn a_request_that_turns_the_role_around_nominates_too() {
+    let mut solo = just_switched();
+    let mut conflict = solo.check();
+    conflict.role = Some(floe_stun::RoleAttribute::Controlled(0));
+    let _ = solo.receive(remote(0), &conflict.bytes());
+    assert_eq!(solo.agent.role(), Some(floe_ice::Role::Controlling));
+    let mut wish = solo.check().nominating();
+    wish.role = Some(floe_stun::RoleAttribute::Controlling(u64::MAX));
+    wish.nomination = Some(2);
+    let _ = solo.receive(remote(1), &wish.bytes());
+    assert_eq!(solo.agent.role(), Some(floe_ice::Role::Controlled));
+    assert_eq!(selected(&solo), (remote(0), true), "not yet");
+    solo.run_for(secs(1));
+    assert_eq!(selected(&solo), (remote(1), true));
 }
 
 // req: I10
