@@ -242,7 +242,20 @@ impl Handshakes {
         }
     }
 
-    /// This transport's handshake is over, or gone.
+    /// This transport's handshake is over. What came behind its end waits for its turn as before: it may be the peer's first data.
+    fn finish(&mut self, transport: TransportId) {
+        if self.under_way == 0 {
+            return;
+        }
+        let hash = self.hash_of(transport);
+        let it = |begun: &Begun| begun.transport == transport;
+        let begun = self.begun.get(hash, it);
+        if begun.is_some_and(|begun| !self.waiting.contains_key(&begun.turn)) {
+            self.forget(transport);
+        }
+    }
+
+    /// This transport is gone, and with it what waits.
     pub(super) fn forget(&mut self, transport: TransportId) {
         if self.under_way == 0 {
             return;
@@ -285,7 +298,8 @@ impl Handshakes {
 impl Endpoint {
     /// Does one piece of the handshake work that waits (see [`EndpointConfig::waiting_handshakes`]): a datagram of the oldest
     /// handshake, written into `buf` and handled there, or a client's first flight. Gives where it belongs and what became of
-    /// it, as [`handle_datagram`](Self::handle_datagram) does; `None` if nothing waits. To be called when the sockets are
+    /// it, as [`handle_datagram`](Self::handle_datagram) does: [data](Received::Data) too, where the peer has sent some as soon as
+    /// it could; `None` if nothing waits. To be called when the sockets are
     /// empty and nothing is due, again and again between looks at them: so no live session ever waits for more than one
     /// piece.
     ///
@@ -353,8 +367,10 @@ impl Endpoint {
         };
         if transport.awaits_start() {
             self.handshakes.push_start(id);
-        } else if !transport.is_handshaking() {
+        } else if !transport.is_live() {
             self.handshakes.forget(id);
+        } else if !transport.is_handshaking() {
+            self.handshakes.finish(id);
         }
     }
 }

@@ -3,18 +3,20 @@
 use crate::{
     crafted,
     crowd::{Costs, Crowd, answering, client_address, server_address},
-    support::{self, FULL_ACTIVE, Host},
+    support::{self, FULL_ACTIVE, FULL_ACTPASS, Host, Part},
 };
 use floe::{
     DropReason, Endpoint, EndpointConfig, Event, Outcome, Received, TransportId, TransportOptions,
-    dtls::{self, RemoteIdentity, Setup},
+    dtls::{self, ProtocolVersion, RemoteIdentity, Setup},
     ice::{
         Candidate, FiveTuple, Initiation, LocalParameters, Mode, Parameters, RemoteParameters,
         Transmit,
     },
 };
+use sim::Pair;
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -392,6 +394,63 @@ fn who_leaves_holds_no_place_and_begins_by_itself() {
             crowd.server.endpoint.handle_handshake(now, &mut [0; 1500]),
             None
         );
+    }
+}
+
+/// What the peer says as soon as it may waits behind its Finished, and is not lost with the end of the handshake.
+// req: T71
+#[test]
+fn data_that_came_behind_the_end_of_a_handshake_is_handled() {
+    for (version, b_setup) in [
+        (ProtocolVersion::DTLS1_3, Setup::Passive),
+        (ProtocolVersion::DTLS1_2, Setup::Active),
+    ] {
+        let host = |seed, address| {
+            Host::with(seed, &[address], |config| {
+                config.waiting_handshakes = (seed == 2).then_some(10);
+                let dtls = Arc::make_mut(&mut config.transport.dtls);
+                (dtls.min_version, dtls.max_version) = (version, version);
+            })
+        };
+        let (one, two) = (sim::address(1), sim::address(2));
+        let (of_a, of_b) = ((host(1, one), &[one][..]), (host(2, two), &[two][..]));
+        let mut pair = Pair::new(221, of_a, of_b);
+        let b_part = Part {
+            mode: Mode::Full,
+            setup: b_setup,
+        };
+        let (a, b) = support::signalled(&mut pair, FULL_ACTPASS, b_part);
+        let (mut buf, mut read) = ([0; 1500], Vec::new());
+        let mut steps = 0;
+        while pair.a.dtls(a) != dtls::State::Connected {
+            while pair
+                .b
+                .endpoint
+                .handle_handshake(pair.now(), &mut buf)
+                .is_some()
+            {}
+            pair.run_for(ms(1));
+            steps += 1;
+            assert!(steps < 10_000, "they connect");
+        }
+        let now = pair.now();
+        for text in ["one", "two"] {
+            pair.a.send(now, a, text.as_bytes());
+        }
+        pair.run_for(ms(50));
+        assert_eq!(pair.b.dtls(b), dtls::State::Connecting, "{version:?}");
+        while let Some((_, outcome)) = pair.b.endpoint.handle_handshake(pair.now(), &mut buf) {
+            if let Outcome::Routed {
+                received: Received::Data { range, .. },
+                ..
+            } = outcome
+            {
+                read.push(buf[range].to_vec());
+            }
+        }
+        assert_eq!(pair.b.dtls(b), dtls::State::Connected, "{version:?}");
+        assert_eq!(read, [b"one", b"two"], "{version:?}");
+        assert_eq!(pair.b.endpoint.waiting_handshakes(), 0);
     }
 }
 
