@@ -30,7 +30,7 @@ impl PairId {
     /// Of a pair that has no name yet.
     pub(crate) const NONE: Self = Self(NonZeroU32::MAX);
 
-    /// The name of the pair that is so many-th of its agent, from 1 on; with 0 what is before all.
+    /// The name with this number, from 1 on.
     pub(crate) const fn nth(number: u32) -> Self {
         Self(NonZeroU32::MIN.saturating_add(number))
     }

@@ -270,8 +270,12 @@ impl Generation {
         let Some(selected) = self.selected.take() else {
             return;
         };
-        self.search.waits().lost = Some(reason);
-        self.stay();
+        let waits = self.search.waits();
+        waits.lost = Some(reason);
+        if let Some((until, _)) = &mut waits.deferred {
+            // There is nothing left to switch from, and so nothing to wait for.
+            *until = Moment::ORIGIN;
+        }
         let revoked = !matches!(
             reason,
             Reason::CandidateRemoved | Reason::PairsFailed | Reason::PairVetoed
@@ -327,7 +331,13 @@ impl Generation {
         let reason = self.search.lost.unwrap_or(Reason::ConsentRevoked);
         self.selected = None;
         self.search.waits().lost = Some(reason);
+        self.fail(reason);
+    }
+
+    /// No pair of these credentials is used any more, nor switched to.
+    pub(crate) fn fail(&mut self, reason: Reason) {
         self.failed = Some(reason);
+        self.stay();
     }
 
     /// Does what the policy and the application want now: nominates, and checks the backups that are due.

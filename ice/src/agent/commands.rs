@@ -330,7 +330,7 @@ impl Agent {
         }
         for generation in std::iter::once(&mut self.current).chain(self.previous.as_deref_mut()) {
             generation.lose_selected(reason);
-            generation.failed = Some(reason);
+            generation.fail(reason);
         }
         self.update(now);
     }

@@ -622,6 +622,21 @@ fn a_request_that_turns_the_role_around_nominates_too() {
 
 // req: I10
 #[test]
+fn a_switch_waits_no_longer_than_there_is_a_pair_to_switch_from() {
+    let mut solo = just_switched();
+    nominate(&mut solo, 2, Some(2));
+    assert_eq!(selected(&solo), (remote(0), true), "not yet");
+    let left = solo.agent.selected_candidate_pair().unwrap().id;
+    solo.agent.veto(solo.now, left).unwrap();
+    assert_eq!(
+        selected(&solo),
+        (remote(2), true),
+        "not the best, but the wish"
+    );
+}
+
+// req: I10
+#[test]
 fn a_switch_that_waits_is_called_off_when_the_peer_stays() {
     let mut timing = floe_ice::Timing::default();
     timing.rto = secs(3);
