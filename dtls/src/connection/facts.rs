@@ -25,7 +25,8 @@ impl Connection {
         }
     }
 
-    /// Whether there is nothing to send, to tell, or to wait for: most of the time of an established connection.
+    /// Whether there is nothing to send, to tell, or to wait for but what comes in: before the handshake begins, and most of the time
+    /// of an established connection.
     #[must_use]
     #[inline]
     pub fn is_idle(&self) -> bool {

@@ -16,6 +16,7 @@ use super::{
     table::{Hashed, Sharded},
 };
 use crate::{DropReason, Outcome, Received, TransportId, demux::Kind};
+use floe_dtls::State;
 use floe_ice::FiveTuple;
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -242,7 +243,8 @@ impl Handshakes {
         }
     }
 
-    /// This transport's handshake is over. What came behind its end waits for its turn as before: it may be the peer's first data.
+    /// This transport's handshake is over, and well. What came behind its end waits for its turn as before: it may be the peer's
+    /// first data.
     fn finish(&mut self, transport: TransportId) {
         if self.under_way == 0 {
             return;
@@ -367,10 +369,10 @@ impl Endpoint {
         };
         if transport.awaits_start() {
             self.handshakes.push_start(id);
-        } else if !transport.is_live() {
-            self.handshakes.forget(id);
-        } else if !transport.is_handshaking() {
+        } else if transport.is_live() && transport.dtls().state() == State::Connected {
             self.handshakes.finish(id);
+        } else if !transport.is_handshaking() {
+            self.handshakes.forget(id);
         }
     }
 }

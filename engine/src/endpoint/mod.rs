@@ -14,11 +14,12 @@
 //!
 //! After each input a transport is read anew as far as its agent says that it has [`Moved`]: not at all after a check that was answered,
 //! its deadline when consent goes on, else its live username fragments and readiness as well, and what it takes from its paths after
-//! each command, each timeout and each change of its ICE state. So no table can go stale behind them. Nothing scans all
-//! transports: [`wheel`] finds who is due, [`ready`] is a queue of
-//! those with something to hand out. What an endpoint calls its transports says where they are ([`names`]), to nobody else; other names
-//! and 5-tuples are in tables. All of these hash under secret keys. In steady state nothing here allocates, growth copies
-//! little at a time, and what was taken for a peak is given back after it ([`slots`], [`table`]).
+//! each command, each timeout that brings more than consent and each change of its ICE state. So no table can go stale behind them.
+//!
+//! Nothing scans all transports: [`wheel`] finds who is due, [`ready`] is a queue of those with something to hand out. What an endpoint
+//! calls its transports says where they are ([`names`]), to nobody else; other names and 5-tuples are in tables. All of these hash
+//! under secret keys. In steady state nothing here allocates, growth copies little at a time, and what was taken for a peak is given
+//! back after it ([`slots`], [`table`]).
 
 mod batch;
 mod farewells;

@@ -278,11 +278,11 @@ impl Endpoint {
             return self.drop(DropReason::UnknownTransaction);
         };
         let before = transport.ice().state();
-        let received = transport.handle_message(now, path, message);
+        let (received, moved) = transport.handle_message(now, path, message);
         // The transport itself is at hand, the table of paths may not be.
         let claims = received == Received::Handled
             && transport.paths.standing(path) != Some(Standing::Owned);
-        match transport.moved() {
+        match moved {
             // A check of a session at rest is answered, and that is all.
             Moved::Nothing => self.senders.push(&mut self.slots, id.slot()),
             Moved::Deadline => self.reschedule(now, id.slot()),

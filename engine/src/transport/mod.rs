@@ -155,20 +155,20 @@ impl Transport {
         match demux::classify(datagram) {
             None => Received::NotMine,
             Some(Kind::Stun) => match stun::Message::parse(datagram) {
-                Ok(message) => self.handle_message(now, &path, &message),
+                Ok(message) => self.handle_message(now, &path, &message).0,
                 Err(_) => self.drop(DropReason::MalformedStun),
             },
             Some(kind) => self.handle_other(now, path, kind, datagram),
         }
     }
 
-    /// A STUN message arrived on `path`.
+    /// A STUN message arrived on `path`; says what that has moved too.
     pub(crate) fn handle_message(
         &mut self,
         now: Instant,
         path: &FiveTuple,
         message: &stun::Message<'_>,
-    ) -> Received {
+    ) -> (Received, Moved) {
         // What is needed when ICE is done with it comes from memory while that goes on.
         black_box(self.glance_beside_ice());
         let received = self.ice.handle_message(now, *path, message);
@@ -177,24 +177,21 @@ impl Transport {
             let len = message.as_bytes().len();
             self.meter_at(path, |meter, path| meter.on_check(path, len));
         }
-        self.settle_if_moved(now);
-        received.into()
+        (received.into(), self.settle_if_moved(now))
     }
 
-    /// How much the latest STUN message, or the time that has passed since, has moved: what DTLS does with the path is a part of it.
+    /// How much the latest STUN message, or the time that has passed since, has moved. A check that was answered, or one more that has
+    /// left, is nothing to DTLS; what it does about anything else is a part of that.
     #[inline]
-    pub(crate) fn moved(&self) -> Moved {
-        match self.dtls.pace == Pace::Patient || self.is_metering() {
+    fn settle_if_moved(&mut self, now: Instant) -> Moved {
+        let moved = match self.dtls.pace == Pace::Patient || self.is_metering() {
             true => Moved::Anything,
             false => self.ice.moved(),
-        }
-    }
-
-    /// A check that was answered, or one more that has left, is nothing to DTLS.
-    fn settle_if_moved(&mut self, now: Instant) {
-        if self.moved() == Moved::Anything {
+        };
+        if moved == Moved::Anything {
             self.settle(now);
         }
+        moved
     }
 
     /// Anything but STUN arrived on `path`: taken only where an authenticated message of a live generation came from.
@@ -284,8 +281,7 @@ impl Transport {
             self.settle(now);
             return Moved::Anything;
         }
-        self.settle_if_moved(now);
-        self.moved()
+        self.settle_if_moved(now)
     }
 
     /// Writes one datagram into `buf`, if there is one to send.
@@ -589,9 +585,11 @@ impl Transport {
         self.dtls.holds_start = true;
     }
 
-    /// It begins by itself again.
+    /// It begins by itself again: with what comes next, also where that is only consent that goes on.
     pub(crate) fn release_handshake(&mut self) {
-        self.dtls.holds_start = false;
+        if std::mem::take(&mut self.dtls.holds_start) && self.dtls.wants_start() {
+            self.dtls.set_pace(Pace::Patient);
+        }
     }
 
     /// How the ICE restart under way has ended, if it has: read from the agent, not from its events, which may wait long.

@@ -397,45 +397,44 @@ fn who_leaves_holds_no_place_and_begins_by_itself() {
     }
 }
 
+/// Two hosts, of which the handshakes of `b` wait.
+fn patient(seed: u64, version: ProtocolVersion) -> Pair<Host, Host> {
+    let (a, b) = ([sim::address(1)], [sim::address(2)]);
+    let host = |number, addresses: &[SocketAddr], waiting| {
+        Host::with(number, addresses, |config| {
+            config.waiting_handshakes = waiting;
+            let dtls = Arc::make_mut(&mut config.transport.dtls);
+            (dtls.min_version, dtls.max_version) = (version, version);
+        })
+    };
+    Pair::new(seed, (host(1, &a, None), &a), (host(2, &b, Some(10)), &b))
+}
+
 /// What the peer says as soon as it may waits behind its Finished, and is not lost with the end of the handshake.
 // req: T71
 #[test]
 fn data_that_came_behind_the_end_of_a_handshake_is_handled() {
-    for (version, b_setup) in [
+    for (version, setup) in [
         (ProtocolVersion::DTLS1_3, Setup::Passive),
         (ProtocolVersion::DTLS1_2, Setup::Active),
     ] {
-        let host = |seed, address| {
-            Host::with(seed, &[address], |config| {
-                config.waiting_handshakes = (seed == 2).then_some(10);
-                let dtls = Arc::make_mut(&mut config.transport.dtls);
-                (dtls.min_version, dtls.max_version) = (version, version);
-            })
+        let mut pair = patient(221, version);
+        let full = Part {
+            setup,
+            ..FULL_ACTIVE
         };
-        let (one, two) = (sim::address(1), sim::address(2));
-        let (of_a, of_b) = ((host(1, one), &[one][..]), (host(2, two), &[two][..]));
-        let mut pair = Pair::new(221, of_a, of_b);
-        let b_part = Part {
-            mode: Mode::Full,
-            setup: b_setup,
-        };
-        let (a, b) = support::signalled(&mut pair, FULL_ACTPASS, b_part);
+        let (a, b) = support::signalled(&mut pair, FULL_ACTPASS, full);
         let (mut buf, mut read) = ([0; 1500], Vec::new());
-        let mut steps = 0;
-        while pair.a.dtls(a) != dtls::State::Connected {
-            while pair
-                .b
-                .endpoint
-                .handle_handshake(pair.now(), &mut buf)
-                .is_some()
-            {}
+        for _ in 0..10_000 {
+            if pair.a.dtls(a) == dtls::State::Connected {
+                break;
+            }
+            let now = pair.now();
+            while pair.b.endpoint.handle_handshake(now, &mut buf).is_some() {}
             pair.run_for(ms(1));
-            steps += 1;
-            assert!(steps < 10_000, "they connect");
         }
-        let now = pair.now();
         for text in ["one", "two"] {
-            pair.a.send(now, a, text.as_bytes());
+            pair.a.send(pair.now(), a, text.as_bytes());
         }
         pair.run_for(ms(50));
         assert_eq!(pair.b.dtls(b), dtls::State::Connecting, "{version:?}");
@@ -452,6 +451,20 @@ fn data_that_came_behind_the_end_of_a_handshake_is_handled() {
         assert_eq!(read, [b"one", b"two"], "{version:?}");
         assert_eq!(pair.b.endpoint.waiting_handshakes(), 0);
     }
+}
+
+/// However long ago its path was found, and though nothing is new to its agent.
+// req: T71
+#[test]
+fn who_waited_long_to_speak_first_and_leaves_begins_with_what_comes_next() {
+    let mut pair = patient(222, ProtocolVersion::DTLS1_3);
+    let (_, b) = support::signalled(&mut pair, FULL_ACTPASS, FULL_ACTIVE);
+    pair.run_for(Duration::from_secs(20));
+    assert_eq!(pair.b.endpoint.waiting_handshakes(), 1);
+    assert_eq!(pair.b.dtls(b), dtls::State::New);
+    let mut transport = pair.b.endpoint.detach(b).expect("it is there");
+    transport.handle_timeout(pair.now());
+    assert_eq!(transport.dtls().state(), dtls::State::Connecting);
 }
 
 /// A session with a peer that is only its words.
