@@ -2,10 +2,13 @@
 //! for (RFC 8445 §6.1.2).
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use floe_ice::{Candidate, Config, FiveTuple, Initiation, Mode, Pacer, PairState};
+use floe_ice::{
+    Candidate, Config, FiveTuple, Foundation, Freezing, Initiation, Mode, Pacer, PairState,
+};
 use proptest::prelude::*;
 
 use crate::support::address;
@@ -60,9 +63,16 @@ fn step((number, (ours, at, seen_as, worth)): (u16, Told)) -> Step {
     }
 }
 
-/// A candidate with this local preference, whatever kind it is of.
+/// A candidate with this local preference, whatever kind it is of, and one of three foundations.
 fn preferred(candidate: Candidate, preference: u16) -> Candidate {
-    candidate.with_priority(126 << 24 | u32::from(preference) << 8 | 255)
+    let foundation = likeness(candidate.base().expect("it has an address"));
+    candidate
+        .with_priority(126 << 24 | u32::from(preference) << 8 | 255)
+        .with_foundation(Foundation::new(&foundation.to_string()).unwrap())
+}
+
+fn likeness(base: SocketAddr) -> u16 {
+    base.port() % 3
 }
 
 fn tell(solo: &mut Solo, step: Step) {
@@ -173,5 +183,36 @@ proptest! {
         }
         wanted.truncate(room);
         prop_assert_eq!(pairs, wanted);
+    }
+
+    // req: I3
+    #[test]
+    fn of_each_foundation_one_pair_waits_and_of_those_that_come_at_once_the_best(
+        steps in steps(),
+        room in prop_oneof![1..12_usize, Just(100)],
+    ) {
+        let mut config = Config::default();
+        config.max_pairs = room;
+        config.pacer = Some(standstill());
+        config.freezing = Freezing::On;
+        let mut solo = Solo::new(Mode::Full, Initiation::Initiating, config);
+        for step in &steps {
+            tell(&mut solo, *step);
+        }
+        let at_once = matches!(steps.last(), Some(Step::Parameters));
+        // One that waited may have given way to a better one: then its like come up when nothing waits any more.
+        let all_stay = at_once || solo.agent.stats().pairs_dropped == 0;
+        let mut alike: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for pair in solo.agent.candidate_pairs() {
+            let path = pair.pair.path;
+            let foundation = (likeness(path.local), likeness(path.remote));
+            alike.entry(foundation).or_default().push((pair.priority, pair.state));
+        }
+        for pairs in alike.values_mut() {
+            pairs.sort_by_key(|(priority, _)| std::cmp::Reverse(*priority));
+            let waiting = pairs.iter().filter(|(_, state)| *state == PairState::Waiting).count();
+            prop_assert!(waiting <= 1 && (waiting == 1 || !all_stay));
+            prop_assert!(!at_once || pairs[0].1 == PairState::Waiting);
+        }
     }
 }
