@@ -2,12 +2,12 @@
 
 use super::{
     SESSION, envelope, ms, secs,
-    wire::{Net, Who, Wire},
+    wire::{Net, Record, Who, Wire},
 };
 use floe::{
     close::{DisconnectReason, Leave, LeaveAction},
     liveness,
-    signaling::link::{Action, Body, Config, Envelope, Link, LinkState, SequenceId},
+    signaling::link::{Action, Body, Config, Envelope, Event, Link, LinkState, SequenceId},
 };
 use proptest::prelude::*;
 use sim::Clock;
@@ -120,24 +120,28 @@ proptest! {
         wire.cut();
         wire.run(secs(600));
         prop_assert_eq!(wire.client.state(), LinkState::Exhausted);
-        let mut last = None;
+        let (mut last, mut lost) = (None, None);
         let mut escalated = true;
-        for (at, action) in wire.asked(Who::Client) {
-            match action {
-                Action::OpenChannel { attempt } => {
+        for (at, record) in wire.log {
+            match record {
+                Record::Happened(Who::Client, Event::StateChange(change)) if change.to == LinkState::Down => {
+                    lost = Some(at);
+                }
+                Record::Asked(Who::Client, Action::OpenChannel { attempt }) => {
                     prop_assert!(attempt <= attempts);
-                    prop_assert!(attempt <= 1 || last.is_some_and(|(_, before)| before == attempt - 1));
-                    if let Some((before, number)) = last.filter(|(_, number)| number + 1 == attempt && attempt > 1) {
-                        // It failed after the way to the server, at most, and then waited.
-                        let longest = config.longest_delay(attempt).as_millis() + 20 + 1;
-                        prop_assert!(at - before <= longest, "{} {}", number, at - before);
+                    prop_assert!(attempt <= 1 || last == Some(attempt - 1));
+                    if attempt > 0 {
+                        let waited = at - lost.take().unwrap();
+                        // Times are noted in whole milliseconds.
+                        let longest = config.longest_delay(attempt).as_millis() + 1;
+                        prop_assert!(waited <= longest, "{attempt} after {waited} ms");
                     }
-                    last = Some((at, attempt));
+                    last = Some(attempt);
                     escalated = false;
                 }
-                Action::Escalate(_) => {
+                Record::Asked(Who::Client, Action::Escalate(_)) => {
                     prop_assert!(!escalated);
-                    prop_assert_eq!(last.map(|(_, attempt)| attempt), Some(attempts));
+                    prop_assert_eq!(last, Some(attempts));
                     escalated = true;
                 }
                 _ => {}
