@@ -214,7 +214,8 @@ impl Shared {
     }
 
     fn next_name(&mut self) -> u32 {
-        self.last_name += 1;
+        // It goes round after 4 294 967 295 of them: who bore the first has long gone.
+        self.last_name = self.last_name.wrapping_add(1);
         self.last_name
     }
 
