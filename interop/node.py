@@ -94,6 +94,7 @@ def floe_closes(server, peer):
     peer.line("^closed$", 3)
     equal("floe's exit status", server.ends(), 0)
     if peer.name == "werift":
+        eventually("the peer's DTLS closes", lambda: peer.states("dtls")[-1] == "closed", 3)
         equal("the peer's DTLS", peer.states("dtls"), ["new", "connecting", "connected", "closed"])
     if peer.name == "node-datachannel":
         eventually("the peer says closed", lambda: peer.states("connection")[-1] == "closed")
