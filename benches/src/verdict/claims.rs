@@ -44,6 +44,11 @@ const OF_BOTH_WAYS: &[Part] = &[
 /// A check every five seconds, on average, is what keeps consent (RFC 7675 §5.1).
 const RATE: &[Part] = &[Given(0.2)];
 
+/// What a floor takes of the same.
+fn floor((table, column): (&'static str, &'static str), row: &'static str) -> Part {
+    Measured(1.0, table, row, column)
+}
+
 /// Whose peers do the same.
 fn same(
     what: impl Into<String>,
@@ -74,6 +79,8 @@ fn beside(
     }
 }
 const HANDSHAKE: (&str, &str) = ("handshakes", "CPU, µs (× its floor)");
+const SEALED: (&str, &str) = ("records", "seal 1200 bytes");
+const OPENED: (&str, &str) = ("records", "open 1200 bytes");
 
 fn agents() -> Vec<Claim> {
     let mut claims = vec![
@@ -234,60 +241,35 @@ fn dtls() -> Vec<Claim> {
             "floe, DTLS 1.2, aws-lc-rs, x25519",
             &["dimpl 0.9, DTLS 1.2, aws-lc-rs, x25519"],
         )
-        .over(&[Measured(
-            1.0,
-            HANDSHAKE.0,
-            "floor, aws-lc-rs, x25519",
-            HANDSHAKE.1,
-        )]),
+        .over(&[floor(HANDSHAKE, "floor, aws-lc-rs, x25519")]),
         same(
             "DTLS 1.3: a handshake, both sides, X25519",
             HANDSHAKE,
             "floe, DTLS 1.3, aws-lc-rs, x25519",
             &["dimpl 0.9, DTLS 1.3, aws-lc-rs, x25519"],
         )
-        .over(&[Measured(
-            1.0,
-            HANDSHAKE.0,
-            "floor, aws-lc-rs, x25519",
-            HANDSHAKE.1,
-        )]),
+        .over(&[floor(HANDSHAKE, "floor, aws-lc-rs, x25519")]),
         same(
             "DTLS 1.2: 1200 bytes sealed",
-            ("records", "seal 1200 bytes"),
+            SEALED,
             "floe, DTLS 1.2, ring, x25519",
             DTLS,
         )
-        .over(&[Measured(
-            1.0,
-            "records",
-            "floor, DTLS 1.2, ring",
-            "seal 1200 bytes",
-        )]),
+        .over(&[floor(SEALED, "floor, DTLS 1.2, ring")]),
         same(
             "DTLS 1.2: 1200 bytes opened",
-            ("records", "open 1200 bytes"),
+            OPENED,
             "floe, DTLS 1.2, ring, x25519",
             DTLS,
         )
-        .over(&[Measured(
-            1.0,
-            "records",
-            "floor, DTLS 1.2, ring",
-            "open 1200 bytes",
-        )]),
+        .over(&[floor(OPENED, "floor, DTLS 1.2, ring")]),
         same(
             "DTLS 1.3: 1200 bytes opened",
-            ("records", "open 1200 bytes"),
+            OPENED,
             "floe, DTLS 1.3, ring, x25519",
             &["dimpl 0.9, DTLS 1.3"],
         )
-        .over(&[Measured(
-            1.0,
-            "records",
-            "floor, DTLS 1.3, ring",
-            "open 1200 bytes",
-        )]),
+        .over(&[floor(OPENED, "floor, DTLS 1.3, ring")]),
         same(
             "DTLS 1.2: memory of an established side",
             ("memory", "resident"),

@@ -224,8 +224,7 @@ impl Handshakes {
 
     /// One more piece is done.
     fn count(&mut self, transport: TransportId) {
-        let hash = self.hash_of(transport);
-        let it = |begun: &Begun| begun.transport == transport;
+        let (hash, it) = self.place_of(transport);
         let Some(begun) = self.begun.get_mut(hash, it) else {
             return;
         };
@@ -249,8 +248,7 @@ impl Handshakes {
         if self.under_way == 0 {
             return;
         }
-        let hash = self.hash_of(transport);
-        let it = |begun: &Begun| begun.transport == transport;
+        let (hash, it) = self.place_of(transport);
         let begun = self.begun.get(hash, it);
         if begun.is_some_and(|begun| !self.waiting.contains_key(&begun.turn)) {
             self.forget(transport);
@@ -262,8 +260,7 @@ impl Handshakes {
         if self.under_way == 0 {
             return;
         }
-        let hash = self.hash_of(transport);
-        let it = |begun: &Begun| begun.transport == transport;
+        let (hash, it) = self.place_of(transport);
         if let Some(begun) = self.begun.get(hash, it) {
             self.waiting.remove(&begun.turn);
             self.starts.remove(&begun.turn);
@@ -273,8 +270,8 @@ impl Handshakes {
     }
 
     fn turn_of(&mut self, transport: TransportId) -> Turn {
-        let hash = self.hash_of(transport);
-        if let Some(begun) = self.begun.get(hash, |begun| begun.transport == transport) {
+        let (hash, it) = self.place_of(transport);
+        if let Some(begun) = self.begun.get(hash, it) {
             return begun.turn;
         }
         let turn = Turn {
@@ -292,8 +289,10 @@ impl Handshakes {
         turn
     }
 
-    fn hash_of(&self, transport: TransportId) -> u64 {
-        self.hash.hash(&transport.to_bits().to_be_bytes())
+    /// Where the table has this transport, and which of those there it is.
+    fn place_of(&self, transport: TransportId) -> (u64, impl Fn(&Begun) -> bool + Copy + use<>) {
+        let hash = self.hash.hash(&transport.to_bits().to_be_bytes());
+        (hash, move |begun| begun.transport == transport)
     }
 }
 
