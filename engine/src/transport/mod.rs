@@ -302,11 +302,14 @@ impl Transport {
     pub(crate) fn write_next(&mut self, buf: &mut [u8]) -> Option<Transmit> {
         let transmit = self.ice.poll_transmit(buf);
         // Of the two classes that an agent sends, responses have this bit (RFC 8489 §5).
-        if let Some(transmit) = &transmit
-            && let Some(meter) = self.meter()
+        if let Some(Transmit { path, len }) = transmit
+            && self.is_metering()
             && buf.first().is_some_and(|first| first & 1 == 1)
         {
-            meter.on_answer(&transmit.path, transmit.len);
+            let path = self.ice.path_of_base(path);
+            if let Some(meter) = self.meter() {
+                meter.on_answer(&path, len);
+            }
         }
         match transmit.is_some() || self.is_quiet_but_for_ice() {
             true => transmit,
@@ -467,7 +470,8 @@ impl Transport {
         if self.ice.mode() != ice::Mode::Lite {
             return;
         }
-        let path = path.canonical();
+        // As it is sent there: it may have arrived at one of the addresses of a wildcard.
+        let path = self.ice.path_of_base(*path);
         // Once connected, only the path in use can have anything to send to.
         let connected = self.dtls.current().state() == dtls::State::Connected;
         let used = !connected || self.dtls_path() == Some(path);

@@ -383,6 +383,110 @@ fn who_asks_for_proof_afterwards_sends_no_media_before() {
     assert_eq!(pair.b.endpoint.send_path(b), Some(there));
 }
 
+/// A host whose one socket is bound to all addresses, and says of each datagram at which of them it arrived.
+#[derive(Debug)]
+struct Everywhere(Host);
+
+impl Everywhere {
+    fn wildcard() -> SocketAddr {
+        SocketAddr::new([0, 0, 0, 0].into(), sim::address(2).port())
+    }
+}
+
+impl Node for Everywhere {
+    fn handle_datagram(
+        &mut self,
+        now: Instant,
+        local: SocketAddr,
+        remote: SocketAddr,
+        datagram: &mut [u8],
+    ) {
+        self.0.handle_datagram(now, local, remote, datagram);
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        self.0.handle_timeout(now);
+    }
+
+    fn poll_transmit(&mut self, buf: &mut [u8]) -> Option<(SocketAddr, SocketAddr, usize)> {
+        let (local, remote, len) = self.0.poll_transmit(buf)?;
+        let is_anywhere = local == Self::wildcard();
+        Some((
+            if is_anywhere { sim::address(2) } else { local },
+            remote,
+            len,
+        ))
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.0.poll_timeout()
+    }
+
+    fn collect_events(&mut self, now: Instant) {
+        self.0.collect_events(now);
+    }
+}
+
+/// However its owner names the address at which a datagram arrived, what came there pays for what goes back: the handshake of a
+/// lite server needs no check of its own, and so no peer that answers one.
+// req: I56 I66
+#[test]
+fn what_came_to_a_wildcard_socket_pays_for_what_leaves_it() {
+    let ends = ([sim::address(1)], [sim::address(2)]);
+    let server = Host::with(2, &[Everywhere::wildcard()], |config| {
+        let ice = std::sync::Arc::make_mut(&mut config.transport.ice);
+        ice.validate_paths = ice::Validation::Afterwards;
+    });
+    let mut pair = Pair::new(
+        314,
+        (Host::new(1, &ends.0), &ends.0),
+        (Everywhere(server), &ends.1),
+    );
+    let now = pair.now();
+    let options = |part: Part, initiation, fingerprints| floe::TransportOptions {
+        mode: part.mode,
+        initiation,
+        setup: part.setup,
+        remote_identity: dtls::RemoteIdentity::Fingerprints(fingerprints),
+        local_parameters: None,
+    };
+    let (of_a, of_b) = (pair.a.fingerprints(), pair.b.0.fingerprints());
+    let a = options(FULL_ACTIVE, ice::Initiation::Initiating, of_b);
+    let a = pair.a.endpoint.create(now, a).unwrap();
+    let b = options(LITE_PASSIVE, ice::Initiation::Responding, of_a);
+    let b = pair.b.0.endpoint.create(now, b).unwrap();
+    let for_a = support::parameters(&pair.b.0, b, Mode::Lite);
+    let for_b = support::parameters(&pair.a, a, Mode::Full);
+    pair.a.with_transport(now, a, |t| {
+        t.add_local_candidate(now, ice::Candidate::host(sim::address(1)))
+            .unwrap();
+        t.set_remote_parameters(now, for_a).unwrap();
+        t.add_remote_candidate(now, ice::Candidate::host(sim::address(2)))
+            .unwrap();
+    });
+    pair.b.0.with_transport(now, b, |t| {
+        let announced = ice::Candidate::host(Everywhere::wildcard());
+        t.add_local_candidate(now, announced.announced_as(sim::address(2)))
+            .unwrap();
+        t.set_remote_parameters(now, for_b).unwrap();
+    });
+    // This peer answers no checks of a lite agent.
+    pair.network.tap(|datagram, _| {
+        let is_servers = datagram.source == sim::address(2);
+        match is_servers && is_request(&datagram.bytes) {
+            true => Verdict::Drop,
+            false => Verdict::Pass,
+        }
+    });
+    pair.run_for(Duration::from_secs(3));
+    assert!(pair.a.is_connected(a) && pair.b.0.is_connected(b));
+    let stats = pair.b.0.transport(b).ice().stats();
+    assert_eq!(stats.requests_sent, 0, "nothing had to be proven");
+    pair.b.0.send(pair.now(), b, b"from anywhere");
+    pair.run_for(Duration::from_secs(1));
+    assert_eq!(pair.a.data, [(a, b"from anywhere".to_vec())]);
+}
+
 // req: I53
 #[test]
 fn zrtp_and_quic_need_no_dtls_but_an_authentic_path() {

@@ -544,6 +544,12 @@ impl Agent {
                 .any(|generation| generation.paths.is_proven(&path))
     }
 
+    /// The path as pairs have it, from the base that its local address stands for (I66): for who keeps accounts by path.
+    #[doc(hidden)]
+    pub fn path_of_base(&self, path: FiveTuple) -> FiveTuple {
+        self.shared.canonical(path)
+    }
+
     /// How long ago the peer last proved its consent on the selected pair.
     pub fn consent_age(&self, now: Instant) -> Option<Duration> {
         let selected = self.in_use()?.selected.as_ref()?;
