@@ -206,6 +206,7 @@ impl Generation {
             pairs: &self.checklist.pairs,
             selected: self.selected.as_ref(),
             switch: self.search.deferred.map(|(_, target)| target),
+            checks: self.checklist.under_way.checks(),
         })
     }
 
@@ -243,11 +244,13 @@ impl Generation {
         let first = !std::mem::replace(&mut selected.settled, true);
         let (fresh, before) = (selected.consent.fresh(), self.checklist.pairs.len());
         if before > 1 {
-            let switch = self.search.deferred.map(|(_, target)| target);
+            let situation = self.situation(shared, now);
+            let upcoming = situation.and_then(|situation| situation.upcoming());
+            let upcoming = upcoming.map(|c| c.pair.id);
             self.drop_others(shared, now, |pair, keep| {
                 pair.state().is_unfinished()
                     || matches!(keep, Keep::Backup(_))
-                    || Some(pair.id) == switch
+                    || Some(pair.id) == upcoming
                     || (!first && pair.answered > Some(fresh))
             });
         }

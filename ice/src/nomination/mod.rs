@@ -54,10 +54,12 @@ use std::time::{Duration, Instant};
 pub use presets::{ByApplication, Continuous, LiteServer, Mobile, Regular};
 pub use rules::{AGGRESSIVE_WINDOW, accepted, contending, latest_wish};
 
+use crate::check::Check;
 use crate::moment::{Clock, Moment};
 use crate::pair::{CandidatePair, Pair, PairId, PairState};
 use crate::role::Role;
 use crate::selection::Selected;
+use crate::shared::Purpose;
 use crate::timing::AcceptanceWaits;
 
 /// What an agent leaves to choice about nomination (RFC 8445 §8).
@@ -71,7 +73,7 @@ pub trait Policy: fmt::Debug + Send + Sync {
     fn nominate(&self, situation: &Situation<'_>) -> Decision;
 
     /// Controlled: which pair to use now that the peer wished for `wished`, which has succeeded. `None`: what is in use
-    /// stays. Default: [`latest_wish`].
+    /// stays, and so does what is to [follow it](Situation::upcoming). Default: [`latest_wish`].
     fn follow(&self, wished: &Contender, situation: &Situation<'_>) -> Option<PairId> {
         Some(latest_wish(wished, situation))
     }
@@ -171,6 +173,8 @@ pub struct Situation<'a> {
     pub(crate) selected: Option<&'a Selected>,
     /// The pair that takes the place of the nominated one when a round trip has passed.
     pub(crate) switch: Option<PairId>,
+    /// The checks under way.
+    pub(crate) checks: &'a [Check],
 }
 
 impl<'a> Situation<'a> {
@@ -207,10 +211,24 @@ impl<'a> Situation<'a> {
         self.pairs().find(|c| c.pair.id == selected.pair)
     }
 
-    /// The pair that the peer's wishes have led to so far, in use or about to be.
+    /// The pair that is about to take the place of the one in use, if it does not fail before: controlled, the one that the peer
+    /// wished for, while a round trip has to pass since the last switch; controlling, the one that is being nominated, while that
+    /// waits for its answer. The agent keeps it until then, whatever [`Policy::keep`] says.
+    pub fn upcoming(&self) -> Option<Contender> {
+        let upcoming = self.switch.or_else(|| self.being_nominated())?;
+        let mut pairs = self.pairs();
+        pairs.find(|c| c.pair.id == upcoming && c.has_succeeded())
+    }
+
+    fn being_nominated(&self) -> Option<PairId> {
+        let nominates = |check: &&Check| matches!(check.purpose, Purpose::Nomination(_));
+        let mut live = self.checks.iter().filter(|check| !check.cancelled);
+        live.find(nominates).map(|check| check.pair)
+    }
+
+    /// The pair that wishes have led to so far, in use or about to be.
     fn followed(&self) -> Option<Contender> {
-        let target = |c: &Contender| Some(c.pair.id) == self.switch && c.has_succeeded();
-        self.pairs().find(target).or_else(|| self.nominated())
+        self.upcoming().or_else(|| self.nominated())
     }
 
     pub(crate) fn contender(&self, pair: &Pair) -> Contender {

@@ -95,7 +95,10 @@ impl Continuous {
         situation: &Situation<'_>,
         worth: impl Fn(&Contender) -> (u32, u64),
     ) -> Keep {
-        let beside = |c: &Contender| c.has_succeeded() && !c.pair.nominated;
+        // What is about to be used is no backup, and takes no other's place as one.
+        let upcoming = situation.upcoming().map(|c| c.pair.id);
+        let beside =
+            |c: &Contender| c.has_succeeded() && !c.pair.nominated && Some(c.pair.id) != upcoming;
         let better = |c: &Contender| {
             beside(c) && c.pair.path.local == pair.pair.path.local && worth(c) > worth(pair)
         };

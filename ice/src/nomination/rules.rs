@@ -133,6 +133,7 @@ mod tests {
             pairs,
             selected: None,
             switch: None,
+            checks: &[],
         }
     }
 

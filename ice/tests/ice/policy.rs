@@ -1,5 +1,6 @@
 //! Nomination policies at work between two agents: the presets, one from outside, and the application above them.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -1040,4 +1041,70 @@ fn a_switch_that_waits_for_its_round_trip_outlasts_the_consent_check() {
     answering(&mut solo, 3);
     assert_eq!(solo.agent.send_path().unwrap().remote, remote(0));
     assert!(solo.agent.selected_candidate_pair().unwrap().nominated);
+}
+
+/// A policy as somebody else may write it: the peer's wishes are followed upwards only.
+#[derive(Debug)]
+struct Upwards;
+
+impl Policy for Upwards {
+    fn nominate(&self, _: &Situation<'_>) -> Decision {
+        Decision::Nothing
+    }
+
+    fn follow(&self, wished: &Contender, situation: &Situation<'_>) -> Option<PairId> {
+        let followed = situation.upcoming().or_else(|| situation.nominated());
+        let better = followed.is_none_or(|c| wished.priority > c.priority);
+        better.then_some(wished.pair.id)
+    }
+}
+
+// req: I10
+#[test]
+fn a_policy_sees_the_switch_that_waits_for_its_round_trip() {
+    let remotes: Vec<_> = (0..3).map(remote).collect();
+    let mut solo = Solo::checking(Initiation::Responding, config(Upwards), &remotes);
+    solo.run_for(ms(110));
+    let checks = solo.take_requests();
+    solo.run_for(ms(290));
+    for check in &checks {
+        let _ = solo.answer(check);
+    }
+    // The worst, the best, and what is better than the one in use and worse than the one to come.
+    for n in [2, 0, 1] {
+        let check = solo.check().nominating().bytes();
+        let _ = solo.receive(remote(n), &check);
+        assert_eq!(selected(&solo), Some((remote(2), true)), "not yet");
+    }
+    solo.run_for(secs(1));
+    assert_eq!(selected(&solo), Some((remote(0), true)));
+}
+
+// req: I10 I23
+#[test]
+fn a_nomination_under_way_outlasts_the_consent_check_and_takes_no_backups_place() {
+    // The best backup, and one that the policy would not keep.
+    for (chosen, backup) in [(1, 2), (3, 1)] {
+        let mut solo = controlling(Continuous::default(), 4);
+        live(&mut solo, secs(3), &[]);
+        assert_eq!(selected(&solo), Some((remote(0), true)));
+        let pair = id(&solo, chosen);
+        solo.agent.nominate(solo.now, pair).unwrap();
+        let mut nominating = None;
+        while solo.agent.stats().consent_requests_sent == 0 {
+            solo.run_for(ms(10));
+            for check in solo.take_requests() {
+                if check.path.remote == remote(chosen) {
+                    nominating = Some(check);
+                } else {
+                    let _ = solo.answer(&check);
+                }
+            }
+        }
+        let left: BTreeSet<PairId> = solo.agent.candidate_pairs().map(|p| p.pair.id).collect();
+        let kept = [0, chosen, backup].map(|n| id(&solo, n));
+        assert_eq!(left, kept.into_iter().collect());
+        let _ = solo.answer(&nominating.unwrap());
+        assert_eq!(selected(&solo), Some((remote(chosen), true)));
+    }
 }
