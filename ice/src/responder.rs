@@ -204,7 +204,7 @@ impl Generation {
             self.renew_consent(shared, seen.heard, id);
         }
         match state {
-            PairState::Succeeded if wish.is_some() && !self.has_nominated(id, wish) => {
+            PairState::Succeeded if wish.is_some() && !self.has_nominated(id) => {
                 match self.must_prove(shared, id) {
                     true => self.prove(shared, now, id),
                     false => self.follow(shared, now, id),

@@ -11,7 +11,7 @@ use crate::consent::{Consent, Liveness};
 use crate::generation::Generation;
 use crate::moment::Moment;
 use crate::nomination::{Decision, Keep, Situation};
-use crate::pair::{CandidatePair, Pair, PairId, PairState, Ruling, Wished};
+use crate::pair::{CandidatePair, Pair, PairId, PairState, Ruling};
 use crate::role::{Mode, Role};
 use crate::shared::{Purpose, Shared};
 use crate::state::Reason;
@@ -474,13 +474,10 @@ impl Generation {
         self.checklist.under_way.retain(other);
     }
 
-    /// Whether this wish is for what is in use already.
-    pub(crate) fn has_nominated(&self, id: PairId, wish: Option<Wished>) -> bool {
-        let counted = wish.is_some_and(|wish| wish.nomination().is_some());
+    /// Whether the peer wishes for what is in use already. A peer may say so with each check, with NOMINATION or without.
+    pub(crate) fn has_nominated(&self, id: PairId) -> bool {
         let selected = self.selected.as_ref();
-        !counted
-            && self.search.deferred.is_none()
-            && selected.is_some_and(|s| s.nominated && s.pair == id)
+        self.search.deferred.is_none() && selected.is_some_and(|s| s.nominated && s.pair == id)
     }
 
     /// The controlled side follows the peer's nomination; at most one switch per round trip (I10).

@@ -73,7 +73,8 @@ pub trait Policy: fmt::Debug + Send + Sync {
     fn nominate(&self, situation: &Situation<'_>) -> Decision;
 
     /// Controlled: which pair to use now that the peer wished for `wished`, which has succeeded. `None`: what is in use
-    /// stays, and so does what is to [follow it](Situation::upcoming). Default: [`latest_wish`].
+    /// stays, and so does what is to [follow it](Situation::upcoming). Not asked about the nominated pair while none is to follow
+    /// it. Default: [`latest_wish`].
     fn follow(&self, wished: &Contender, situation: &Situation<'_>) -> Option<PairId> {
         Some(latest_wish(wished, situation))
     }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use floe_ice::nomination::{ByApplication, Continuous, LiteServer, Mobile, Policy, Regular};
 use floe_ice::{
-    ApiMisuse, Candidate, CandidateType, Config, Event, Initiation, PairId, PairState, Received,
-    State,
+    ApiMisuse, Candidate, CandidateType, Config, Event, Initiation, Moved, PairId, PairState,
+    Received, State,
 };
 
 use floe_stun::{AttributeType, ErrorCode, IntegrityKey, Method, Writer};
@@ -573,6 +573,25 @@ fn before_a_round_trip_is_known_it_switches_at_most_once_in_an_rto() {
     assert_eq!(selected(&solo), (remote(0), true), "not yet");
     solo.run_for(ms(1));
     assert_eq!(selected(&solo), (remote(1), true), "now");
+}
+
+// req: I10
+#[test]
+fn a_wish_for_the_pair_in_use_costs_no_more_with_a_number_than_without() {
+    let mut solo = controlled_with_pairs(2);
+    solo.run_for(secs(1));
+    nominate(&mut solo, 0, Some(1));
+    assert_eq!(solo.agent.moved(), Moved::Anything, "the first");
+    for value in [Some(1), Some(1), None, Some(2), Some(1)] {
+        solo.run_for(ms(100));
+        nominate(&mut solo, 0, value);
+        assert_eq!(solo.agent.moved(), Moved::Nothing, "{value:?}");
+    }
+    // What it said is remembered nevertheless.
+    nominate(&mut solo, 1, Some(2));
+    assert_eq!(selected(&solo), (remote(0), true));
+    nominate(&mut solo, 1, Some(3));
+    assert_eq!(selected(&solo), (remote(1), true));
 }
 
 // req: I10
