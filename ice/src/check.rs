@@ -336,7 +336,8 @@ impl Generation {
             .under_way
             .retain(|other| other.pair != id || other.purpose != Purpose::Connectivity);
         self.checklist.unfreeze(foundation, foundations);
-        if self.paths.on_success(path) {
+        let again = !first && shared.mode == Mode::Full;
+        if self.paths.on_success(path) && !again {
             shared.tell(Event::PathValidated(path));
         }
         self.renew_consent(shared, now, check.pair);

@@ -11,7 +11,7 @@ use crate::early::Seen;
 use crate::error::DropReason;
 use crate::generation::{Generation, Peer};
 use crate::moment::Moment;
-use crate::pair::{End, PairId, PairState, Wished};
+use crate::pair::{End, Pair, PairId, PairState, Wished};
 use crate::remote::Remote;
 use crate::role::{Conflict, Mode, Role, conflict};
 use crate::shared::{Answer, Moved, Response, Shared};
@@ -122,7 +122,24 @@ impl Generation {
     /// Whether the peer has authenticated itself on this path.
     #[inline]
     pub(crate) fn has_heard(&self, shared: &Shared, path: &FiveTuple) -> bool {
-        self.paths.contains(path) || self.paths.contains(&shared.canonical(*path))
+        self.paths.contains(path) || self.hears(shared, &shared.canonical(*path))
+    }
+
+    /// The same of a path as pairs have it. The latest are remembered, and of a full agent each on which a pair works: the peer may use
+    /// any of those, and all of them are more than are remembered.
+    pub(crate) fn hears(&self, shared: &Shared, path: &FiveTuple) -> bool {
+        self.paths.contains(path) || self.works_on(shared, path)
+    }
+
+    /// Whether a check of ours was answered on this path, or the owner has said as much.
+    pub(crate) fn has_proven(&self, shared: &Shared, path: &FiveTuple) -> bool {
+        self.paths.is_proven(path) || self.works_on(shared, path)
+    }
+
+    /// Whether a check has succeeded there. A lite agent's pairs say nothing of the kind.
+    fn works_on(&self, shared: &Shared, path: &FiveTuple) -> bool {
+        let works = |pair: &Pair| pair.state() == PairState::Succeeded && pair.path == *path;
+        shared.mode == Mode::Full && self.checklist.pairs.iter().any(works)
     }
 
     /// The peer, if this is its fragment.
@@ -272,7 +289,7 @@ impl Generation {
             self.checklist
                 .pairs
                 .iter()
-                .any(|pair| pair.remote.id == id && self.paths.is_proven(&pair.path()))
+                .any(|pair| pair.remote.id == id && self.has_proven(shared, &pair.path()))
                 || self
                     .selected_pair()
                     .is_some_and(|pair| pair.remote.id == id)

@@ -529,9 +529,11 @@ impl Agent {
     /// Whether datagrams from there may be the peer's: an authenticated request or an answer came that way, in a
     /// generation that is live.
     pub fn accepts_from(&self, path: &FiveTuple) -> bool {
+        let shared = &self.shared;
         let heard = |path| self.is_any(|generation| generation.paths.contains(path));
+        let hears = |path| self.is_any(|generation| generation.hears(shared, path));
         // As it is kept, and only then as it may be spelt: media asks for each packet.
-        self.state != State::Closed && (heard(path) || heard(&self.shared.canonical(*path)))
+        self.state != State::Closed && (heard(path) || hears(&shared.canonical(*path)))
     }
 
     /// Whether an own check was answered from there, or the owner has said as much
@@ -541,7 +543,7 @@ impl Agent {
         self.state != State::Closed
             && self
                 .generations()
-                .any(|generation| generation.paths.is_proven(&path))
+                .any(|generation| generation.has_proven(&self.shared, &path))
     }
 
     /// The path as pairs have it, from the base that its local address stands for (I66): for who keeps accounts by path.

@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 
 use floe_ice::{
-    Config, DropReason, Event, FiveTuple, Initiation, Mode, Received, Revoked, State, Transmit,
+    CandidatePairStats, Config, DropReason, Event, FiveTuple, Initiation, Mode, PairState, Reason,
+    Received, Revoked, State, Transmit,
 };
 use floe_stun::{
     AttributeType, Class, ErrorCode, IntegrityAlgorithm, IntegrityKey, Message, Method, Writer,
@@ -376,6 +377,35 @@ fn which_paths_are_heard_and_proven() {
     let _ = solo.answer(checks.iter().find(|check| check.path == path(1)).unwrap());
     assert!(solo.agent.is_proven(&path(1)));
     assert_eq!(solo.agent.usable_path(), Some(path(0)));
+}
+
+// What the peer sends before it has nominated, it sends on whichever pair is its best, and that is any of them (RFC 8445 §12.2).
+#[test]
+fn of_many_pairs_that_work_each_is_one_to_hear_the_peer_on() {
+    let mut solo = controlled_with_pairs(40);
+    let path = |n| FiveTuple::udp(local(), remote(n));
+    let pairs = solo.agent.candidate_pairs();
+    let succeeded = |pair: &CandidatePairStats| pair.state == PairState::Succeeded;
+    assert_eq!(pairs.filter(succeeded).count(), 40);
+    assert_eq!(solo.agent.send_path(), Some(path(0)));
+    for n in 0..40 {
+        assert!(
+            solo.agent.accepts_from(&path(n)) && solo.agent.is_proven(&path(n)),
+            "{n}"
+        );
+    }
+    assert!(!solo.agent.accepts_from(&path(40)));
+    // Where it is heard again it was proven before.
+    for n in 0..40 {
+        let request = solo.check().bytes();
+        let _ = solo.receive(remote(n), &request);
+        let times = |e: &&Event| **e == Event::PathValidated(path(n));
+        assert_eq!(solo.events.iter().filter(times).count(), 1);
+        assert!(solo.agent.is_proven(&path(n)));
+    }
+    // What is refused is not heard, whatever had worked there.
+    solo.agent.revoke_consent(solo.now, Reason::PeerClosed);
+    assert!(!solo.agent.accepts_from(&path(0)) && !solo.agent.is_proven(&path(0)));
 }
 
 // req: I59 S4 S9
