@@ -282,7 +282,7 @@ pub(crate) struct Position(NonZeroU16);
 impl Position {
     /// Of an attribute that begins so many bytes behind the start of its message: behind the header, so there is one.
     #[inline]
-    fn at(offset: usize) -> Option<Self> {
+    pub(crate) fn at(offset: usize) -> Option<Self> {
         NonZeroU16::new((offset / 4) as u16).map(Self)
     }
 
