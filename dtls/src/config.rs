@@ -145,7 +145,8 @@ pub struct Retransmission {
     pub cap: Duration,
     /// How often one flight is sent again at most; the time-out after that fails the handshake. Default 12.
     pub tries: u32,
-    /// From `start` to the end of the handshake, at most. Default 60 s. What then is missing are fingerprints, if anything:
+    /// From `start` to the end of the handshake, at most, but for the time that it is
+    /// [held](crate::Connection::hold_deadline). Default 60 s. What then is missing are fingerprints, if anything:
     /// [`Config::fingerprint_deadline`].
     pub deadline: Duration,
     /// Up to a quarter is added to each time-out, at random. Default off.

@@ -85,8 +85,9 @@ pub struct EndpointConfig {
     /// does them oldest handshake first, when the caller has nothing better to do: 8 datagrams of each, 20 000 bytes together. Of
     /// more, those of the youngest are dropped and counted
     /// ([`DropReason::TooManyHandshakes`](crate::DropReason::TooManyHandshakes)), and their peers repeat them. So a storm of
-    /// clients holds up no live session's consent, and those of them that never finish hold up nobody. Default: `None`, handshakes
-    /// go on as their datagrams arrive.
+    /// clients holds up no live session's consent, and those of them that never finish hold up nobody. The
+    /// time that a handshake may take ([`dtls::Retransmission::deadline`]) begins with its first turn. Default: `None`, handshakes go on
+    /// as their datagrams arrive.
     pub waiting_handshakes: Option<usize>,
     /// Its place among the endpoints behind the same sockets. It makes up the username fragments that name it, whatever
     /// [`ice::Config::username_fragments`] says, and holds 2²² transports at most. Default: `None`, it is alone.

@@ -80,6 +80,8 @@ pub(super) struct Opening {
     pub(super) amplification: Amplification,
     /// The plaintext alert whose grace is running.
     pub(super) suspected_alert: Option<AlertDescription>,
+    /// Whether the time for the handshake waits to begin.
+    pub(super) holds_deadline: bool,
 }
 
 impl Opening {
@@ -90,6 +92,7 @@ impl Opening {
             random,
             amplification: Amplification::START,
             suspected_alert: None,
+            holds_deadline: false,
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod affairs;
 mod amplification;
+mod deadline;
 mod established;
 mod facts;
 mod key_update;
@@ -315,13 +316,12 @@ impl Connection {
             return;
         };
         let mut kept = std::mem::take(early);
-        let deadline = self.config.retransmission.deadline;
         self.records = RecordLayer::default();
-        self.work()
-            .timers
-            .set_after(Timer::Handshake, now, deadline);
         let beginning = Box::new(ServerState::start());
         self.enter(now, Phase::Server(beginning), Reason::Started);
+        if !self.holds_deadline() {
+            self.begin_deadline(now);
+        }
         if side == Side::Client {
             self.set_path_validated();
             self.records.set_plaintext_version(ProtocolVersion::DTLS1_0);

@@ -7,6 +7,9 @@
 //! nobody needs that gets on has had its share: it comes after all who have not, and so on with each further share, so that no peer
 //! that sends and sends holds up the others.
 //!
+//! The time that a handshake may take begins with its first turn: what waits for that is the endpoint, not the peer. Who has no place
+//! to wait in has all of that time to come again.
+//!
 //! All of it is bounded: so many handshakes with datagrams that wait, so many datagrams and bytes of each. A place is held by who has
 //! something to do, and only until somebody comes whose turn is before: a peer that falls silent for good holds none.
 
@@ -92,8 +95,8 @@ enum Work {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum PutOff {
     Kept,
-    /// In the place of another handshake, so many datagrams of which are lost.
-    KeptInsteadOf(usize),
+    /// In the place of this one's, so many datagrams of which are lost.
+    KeptInsteadOf(TransportId, usize),
     Refused,
 }
 
@@ -173,31 +176,41 @@ impl Handshakes {
         }
         // Who is refused keeps its age, and is before those that come later when it tries again.
         let turn = self.turn_of(transport);
-        let lost = match self.waiting.contains_key(&turn) {
-            true => 0,
+        let gone = match self.waiting.contains_key(&turn) {
+            true => None,
             false => match self.make_room_for(turn) {
-                Some(lost) => lost,
-                None => return PutOff::Refused,
+                Ok(gone) => gone,
+                Err(refused) => return refused,
             },
         };
         let waiting = self.waiting.entry(turn).or_insert_with(|| Waiting {
             transport,
             datagrams: VecDeque::new(),
         });
-        match (waiting.take(datagram), lost) {
+        match (waiting.take(datagram), gone) {
             (false, _) => PutOff::Refused,
-            (true, 0) => PutOff::Kept,
-            (true, lost) => PutOff::KeptInsteadOf(lost),
+            (true, None) => PutOff::Kept,
+            (true, Some(gone)) => PutOff::KeptInsteadOf(gone.transport, gone.datagrams.len()),
         }
     }
 
-    /// Of too many the one goes whose turn is last; gives how many of its datagrams are lost. `None` if this is the last.
-    fn make_room_for(&mut self, turn: Turn) -> Option<usize> {
-        if self.waiting.len() < self.most? {
-            return Some(0);
+    /// Of too many the one goes whose turn is last. An error if this is the last.
+    fn make_room_for(&mut self, turn: Turn) -> Result<Option<Waiting>, PutOff> {
+        if self.most.is_some_and(|most| self.waiting.len() < most) {
+            return Ok(None);
         }
-        let last = self.waiting.last_entry()?;
-        (*last.key() > turn).then(|| last.remove().datagrams.len())
+        match self.waiting.last_entry() {
+            Some(last) if *last.key() > turn => Ok(Some(last.remove())),
+            _ => Err(PutOff::Refused),
+        }
+    }
+
+    /// Of a handshake that has not had its first turn, whether something waits for that.
+    fn waits_to_begin(&self, transport: TransportId) -> Option<bool> {
+        let (hash, it) = self.place_of(transport);
+        let begun = self.begun.get(hash, it)?;
+        let is_first = begun.done == 0 && begun.turn.shares == 0;
+        is_first.then(|| self.waiting.contains_key(&begun.turn))
     }
 
     /// The next piece of whose turn it is.
@@ -314,6 +327,7 @@ impl Endpoint {
         buf: &'d mut [u8],
     ) -> Option<(FiveTuple, Outcome<'d>)> {
         while let Some((id, work)) = self.handshakes.pop() {
+            self.begin_held_deadline(now, id);
             match work {
                 Work::Start => {
                     let start = self.touch(now, id, |transport| transport.start_handshake(now));
@@ -344,25 +358,55 @@ impl Endpoint {
     /// A datagram of a handshake is kept until its turn.
     pub(super) fn put_off(
         &mut self,
+        now: Instant,
         id: TransportId,
         path: FiveTuple,
         datagram: &[u8],
     ) -> Outcome<'static> {
         let bytes = datagram.into();
-        match self.handshakes.push(id, Datagram { path, bytes }) {
-            PutOff::Kept => Outcome::routed(id, Received::Handled),
-            PutOff::KeptInsteadOf(lost) => {
+        let put_off = self.handshakes.push(id, Datagram { path, bytes });
+        self.settle_deadline(now, id);
+        match put_off {
+            PutOff::Kept => {}
+            PutOff::KeptInsteadOf(other, lost) => {
                 for _ in 0..lost {
                     self.stats.dropped.add(DropReason::TooManyHandshakes);
                 }
-                Outcome::routed(id, Received::Handled)
+                self.settle_deadline(now, other);
             }
-            PutOff::Refused => self.drop(DropReason::TooManyHandshakes),
+            PutOff::Refused => return self.drop(DropReason::TooManyHandshakes),
+        }
+        Outcome::routed(id, Received::Handled)
+    }
+
+    /// Before the first turn of a handshake its deadline does not pass while something of it waits, and begins anew when nothing
+    /// does: it was refused a place, or has lost it.
+    fn settle_deadline(&mut self, now: Instant, id: TransportId) {
+        let Some(waits) = self.handshakes.waits_to_begin(id) else {
+            return;
+        };
+        let Some(transport) = self.slots.get_mut(id) else {
+            return;
+        };
+        match waits {
+            true => transport.hold_deadline(),
+            false => transport.begin_deadline(now),
+        }
+        self.reschedule(now, id.slot());
+    }
+
+    /// The first turn of a handshake has come, or none will.
+    fn begin_held_deadline(&mut self, now: Instant, id: TransportId) {
+        if let Some(transport) = self.slots.get_mut(id)
+            && transport.holds_deadline()
+        {
+            transport.begin_deadline(now);
+            self.reschedule(now, id.slot());
         }
     }
 
     /// After anything that may have changed a transport: its handshake begins, or is over.
-    pub(super) fn refresh_handshake(&mut self, id: TransportId) {
+    pub(super) fn refresh_handshake(&mut self, now: Instant, id: TransportId) {
         let Some(transport) = self.slots.get(id) else {
             return;
         };
@@ -372,6 +416,7 @@ impl Endpoint {
             self.handshakes.finish(id);
         } else if !transport.is_handshaking() {
             self.handshakes.forget(id);
+            self.begin_held_deadline(now, id);
         }
     }
 }
@@ -528,9 +573,9 @@ mod tests {
         assert_eq!(handshakes.push(id(3), datagram(1)), Kept);
         assert_eq!(handshakes.push(id(4), datagram(0)), Kept);
         assert_eq!(handshakes.push(id(5), datagram(0)), Refused);
-        assert_eq!(handshakes.push(id(2), datagram(1)), KeptInsteadOf(1));
+        assert_eq!(handshakes.push(id(2), datagram(1)), KeptInsteadOf(id(4), 1));
         assert_eq!(handshakes.push(id(2), datagram(2)), Kept, "it has a place");
-        assert_eq!(handshakes.push(id(1), datagram(1)), KeptInsteadOf(2));
+        assert_eq!(handshakes.push(id(1), datagram(1)), KeptInsteadOf(id(3), 2));
         assert_eq!(handshakes.push(id(3), datagram(0)), Refused);
         assert_eq!(order(&mut handshakes), [id(1), id(2), id(2)]);
         // Who has had its share gives way to everybody who has not, and takes nobody's place.
@@ -541,7 +586,7 @@ mod tests {
         for number in [1, 2] {
             assert_eq!(handshakes.push(id(number), datagram(0)), Kept);
         }
-        assert_eq!(handshakes.push(id(6), datagram(0)), KeptInsteadOf(1));
+        assert_eq!(handshakes.push(id(6), datagram(0)), KeptInsteadOf(id(1), 1));
         assert_eq!(handshakes.push(id(1), datagram(0)), Refused);
         assert_eq!(order(&mut handshakes), [id(2), id(6)]);
     }

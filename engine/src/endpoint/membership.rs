@@ -82,6 +82,7 @@ impl Endpoint {
             self.routes.admit_from(now, id, &former);
         }
         transport.set_route(route);
+        transport.resume_deadline(now);
         if self.handshakes.is_on() {
             transport.hold_handshake();
         } else {

@@ -306,7 +306,7 @@ impl Endpoint {
             self.refresh_names(now, id);
         }
         if self.handshakes.is_on() {
-            self.refresh_handshake(id);
+            self.refresh_handshake(now, id);
         }
     }
 

@@ -132,7 +132,7 @@ impl Endpoint {
             let waits =
                 |transport: &Transport| transport.is_handshaking() && transport.accepts_from(&path);
             if self.transport(id).is_some_and(waits) {
-                return self.put_off(id, path, datagram);
+                return self.put_off(now, id, path, datagram);
             }
         }
         self.deliver_other(now, id, path, kind, datagram)

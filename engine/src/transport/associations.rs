@@ -61,6 +61,17 @@ pub(super) enum Pace {
     Patient,
 }
 
+/// Who says when a handshake begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Begins {
+    /// Nobody: it does when there is a path for it.
+    ByItself,
+    /// Its endpoint: until then a client's first flight waits, and with what a server's peer has said its deadline.
+    InTurn,
+    /// Nobody any more: the deadline that was held begins with what comes next.
+    Released,
+}
+
 pub(crate) struct Associations {
     current: Connection,
     identity: Identity,
@@ -75,8 +86,7 @@ pub(crate) struct Associations {
     /// What time-outs double up to while consent is fresh, in milliseconds.
     fresh_cap: u16,
     pub(super) pace: Pace,
-    /// Whether a client's handshake begins when its endpoint says so, and not when there is a path for it.
-    pub(super) holds_start: bool,
+    pub(super) begins: Begins,
 }
 
 /// What a rollback restores in the association in use.
@@ -143,7 +153,7 @@ impl Associations {
             exchange: Exchange::Plain,
             fresh_cap: u16::try_from(fresh_cap.as_micros().div_ceil(1000)).unwrap_or(u16::MAX),
             pace: Pace::Patient,
-            holds_start: false,
+            begins: Begins::ByItself,
         }
     }
 

@@ -30,7 +30,7 @@ use crate::{
     demux::{self, Kind},
     stats::TransportCounters,
 };
-use associations::{Associations, Exchange, Pace};
+use associations::{Associations, Begins, Exchange, Pace};
 use floe_dtls as dtls;
 use floe_ice::{self as ice, FiveTuple, Moved, Transmit};
 use floe_stun as stun;
@@ -545,6 +545,7 @@ impl Transport {
         self.pace_dtls(now);
         self.follow_restart(now);
         self.settle_proof(now);
+        self.resume_deadline(now);
         if !self.awaits_start() {
             self.start_handshake(now);
         }
@@ -572,7 +573,7 @@ impl Transport {
 
     /// Whether a client's first flight, which costs it keys, waits for its endpoint's word.
     pub(crate) fn awaits_start(&self) -> bool {
-        self.dtls.holds_start
+        self.dtls.begins == Begins::InTurn
             && self.dtls.wants_start()
             && self.dtls.current().side() == Some(dtls::Side::Client)
             && self.ice.usable_path().is_some()
@@ -586,13 +587,43 @@ impl Transport {
 
     /// Its endpoint says when a handshake begins.
     pub(crate) fn hold_handshake(&mut self) {
-        self.dtls.holds_start = true;
+        self.dtls.begins = Begins::InTurn;
     }
 
     /// It begins by itself again: with what comes next, also where that is only consent that goes on.
     pub(crate) fn release_handshake(&mut self) {
-        if std::mem::take(&mut self.dtls.holds_start) && self.dtls.wants_start() {
+        if self.dtls.begins != Begins::InTurn {
+            return;
+        }
+        let holds_deadline = self.holds_deadline();
+        self.dtls.begins = match holds_deadline {
+            true => Begins::Released,
+            false => Begins::ByItself,
+        };
+        if holds_deadline || self.dtls.wants_start() {
             self.dtls.set_pace(Pace::Patient);
+        }
+    }
+
+    /// What its peer has said waits for its turn, and with it the time that the handshake may take.
+    pub(crate) fn hold_deadline(&mut self) {
+        self.dtls.current_mut().hold_deadline();
+    }
+
+    pub(crate) fn holds_deadline(&self) -> bool {
+        self.dtls.current().holds_deadline()
+    }
+
+    /// The time that the handshake may take begins, or begins anew.
+    pub(crate) fn begin_deadline(&mut self, now: Instant) {
+        self.dtls.current_mut().begin_deadline(now);
+    }
+
+    /// Nobody holds the deadline any more that an endpoint held.
+    pub(crate) fn resume_deadline(&mut self, now: Instant) {
+        if self.dtls.begins == Begins::Released {
+            self.dtls.begins = Begins::ByItself;
+            self.begin_deadline(now);
         }
     }
 

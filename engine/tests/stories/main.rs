@@ -23,3 +23,4 @@ mod scale;
 mod steering;
 mod storm;
 mod support;
+mod turns;

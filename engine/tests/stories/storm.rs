@@ -79,8 +79,18 @@ impl Storm {
     }
 
     fn of(clients: u16, crowd: &mut Crowd, server_setup: Setup) -> Self {
+        Self::with(clients, crowd, server_setup, |_| {})
+    }
+
+    fn with(
+        clients: u16,
+        crowd: &mut Crowd,
+        server_setup: Setup,
+        change: impl FnOnce(&mut dtls::Config),
+    ) -> Self {
         let identity = support::identity(3);
-        let config = EndpointConfig::new(support::transport_config(&identity));
+        let mut config = EndpointConfig::new(support::transport_config(&identity));
+        change(Arc::make_mut(&mut config.transport.dtls));
         let mut storm = Self {
             endpoint: Endpoint::with_seed([77; 32], config),
             sessions: Vec::new(),
@@ -348,6 +358,29 @@ fn clients_that_never_finish_hold_no_places() {
         storm.join(&mut crowd, number, Setup::Passive);
     }
     storm.run_until_pending_are(silent, &mut crowd, ms(500));
+}
+
+/// A storm that takes the server minutes, of clients who do not lose patience: the time that a handshake may take is not that which
+/// the server lets it wait.
+// req: T71
+#[test]
+fn clients_that_wait_for_longer_than_a_handshake_may_take_finish() {
+    const MANY: u16 = 300;
+    let costs = Costs {
+        handshake: ms(150),
+        ..COSTS
+    };
+    // With a place for everybody, and with a place for few, who come again and again.
+    for (seed, most) in [(223, 10_000), (224, 20)] {
+        let mut crowd = crowd_at(costs, seed, Some(most));
+        let patient = |config: &mut dtls::Config| {
+            config.retransmission.deadline = Duration::from_secs(3600);
+            config.retransmission.tries = 1000;
+        };
+        let mut storm = Storm::with(MANY, &mut crowd, Setup::Passive, patient);
+        let took = storm.run_until_pending_are(0, &mut crowd, Duration::from_secs(200));
+        assert!(took > Duration::from_secs(80), "{took:?}");
+    }
 }
 
 /// A server that speaks first makes all its hellos in turn, however few handshakes may wait.
