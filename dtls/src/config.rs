@@ -143,7 +143,9 @@ pub struct Retransmission {
     /// Time-outs double up to this, in steps of 10 ms and at most 655 s. Default 60 s; inside a transport whose path has fresh consent the engine lowers it
     /// with [`crate::Connection::set_retransmission_cap`].
     pub cap: Duration,
-    /// How often one flight is sent again at most; the time-out after that fails the handshake. Default 12.
+    /// How often one flight is sent again at most; the time-out after that fails the handshake. Default 12. Where the engine has
+    /// lowered the cap, it is sent again as often at that pace before its time-outs double on: a peer that does not answer on a path
+    /// that works is busy, and has until the deadline.
     pub tries: u32,
     /// From `start` to the end of the handshake, at most, but for the time that it is
     /// [held](crate::Connection::hold_deadline). Default 60 s. What then is missing are fingerprints, if anything:

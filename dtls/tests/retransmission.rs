@@ -91,6 +91,44 @@ fn the_total_deadline_ends_a_handshake_whatever_else_is_allowed() {
     assert_eq!(pair.a.dtls.error(), Some(&Error::HandshakeTimedOut));
 }
 
+/// On a path that works a busy peer is asked soon, then with patience, until the deadline.
+// req: T20
+#[test]
+fn who_may_hurry_has_no_less_time_than_others() {
+    let hurried = |client: &mut Peer| client.dtls.set_retransmission_cap(ms(800));
+    let (pair, times) = alone(config(CLIENT), hurried, Duration::from_secs(61));
+    let gaps: Vec<u64> = times
+        .windows(2)
+        .map(|pair| (pair[1] - pair[0]).as_millis() as u64)
+        .collect();
+    let soon = [400].into_iter().chain([800; 13]);
+    let patient = [1600, 3200, 6400, 12_800, 25_600];
+    assert_eq!(
+        gaps,
+        soon.chain(patient).take(gaps.len()).collect::<Vec<_>>()
+    );
+    assert_eq!(gaps.len(), 18);
+    let failed_at = pair.a.events.last().unwrap().0;
+    assert_eq!(failed_at - Clock::epoch(), Duration::from_secs(60));
+}
+
+/// Whatever was hurried, tries are as many as configured.
+// req: T20
+#[test]
+fn who_may_hurry_no_longer_goes_on_where_time_outs_had_doubled_to() {
+    let mut config = patient();
+    config.retransmission.tries = 5;
+    let hurried = |client: &mut Peer| client.dtls.set_retransmission_cap(ms(800));
+    let (mut pair, _) = alone(config, hurried, ms(4100));
+    let wire = pair.network.wiretap();
+    let cap = pair.a.dtls.config().retransmission.cap;
+    pair.a.dtls.set_retransmission_cap(cap);
+    pair.run_for(Duration::from_secs(60));
+    // Sent at 0, 0.4, 1.2, 2, 2.8 and 3.6 s.
+    assert_eq!(times(&wire), [5200, 8400, 14_800].map(ms));
+    assert_eq!(pair.a.dtls.error(), Some(&Error::HandshakeTimedOut));
+}
+
 // req: T20
 #[test]
 fn a_server_that_hears_nothing_fails_at_its_deadline_too() {

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use super::Flight;
-use super::air::{Phase, Size};
+use super::air::{Air, Phase, Size};
 use super::pacing::FlightPacing;
 use super::sending::Tracking;
 use crate::error::Error;
@@ -18,18 +18,22 @@ pub(super) const BURST: u16 = 10;
 
 impl Flight {
     /// [`Timer::Retransmit`] expired: sends again, if there are tries left. Says whether it does.
+    ///
+    /// Those that are hurried are none: who does not answer on a path that works is busy, and has until the deadline.
     pub(crate) fn on_timeout(
         &mut self,
         now: Instant,
         timers: &mut TimerTable,
     ) -> Result<bool, Error> {
+        let hurries = self.air.as_deref().is_some_and(|air| self.hurries(air));
         let Some(air) = &mut self.air else {
             return Ok(false);
         };
-        if air.tries > self.retransmissions {
-            return Err(Error::HandshakeTimedOut);
+        match hurries {
+            true => air.hurried += 1,
+            false if air.tries > self.retransmissions => return Err(Error::HandshakeTimedOut),
+            false => air.tries += 1,
         }
-        air.tries += 1;
         air.losses = air.losses.saturating_add(1);
         match air.phase {
             // What could not all be written yet goes on where it stopped.
@@ -73,7 +77,7 @@ impl Flight {
         let is_last = air.is_last;
         if !is_last {
             // The path works, so the next one need not be long.
-            air.tries = 1;
+            air.hasten();
         }
         self.transmit(now, timers);
         if is_last {
@@ -132,8 +136,19 @@ impl Flight {
 
     /// The current time-out: the grace that other things are given too.
     pub(crate) fn timeout(&self) -> Duration {
-        self.sender
-            .schedule
-            .timeout(self.air.as_ref().map_or(0, |air| air.tries))
+        let schedule = &self.sender.schedule;
+        match self.air.as_deref() {
+            None => schedule.timeout(0),
+            Some(air) if self.hurries(air) => schedule.timeout(air.tries),
+            Some(air) => schedule.patient_timeout(air.tries, self.patience),
+        }
+    }
+
+    /// Whether the time-out is shorter than it had doubled to, because the path works: as often as a flight is sent again at most. A
+    /// storm of clients that wait would become one of datagrams else.
+    fn hurries(&self, air: &Air) -> bool {
+        let schedule = &self.sender.schedule;
+        let patient = schedule.patient_timeout(air.tries, self.patience);
+        air.hurried < self.retransmissions && schedule.timeout(air.tries) < patient
     }
 }

@@ -29,8 +29,10 @@ pub(super) struct Air {
     pub(super) burst: u16,
     /// Nothing answers it: a repetition of the peer's flight says that it is missing.
     pub(super) is_last: bool,
-    /// How often it was sent because of the schedule.
+    /// How often it was sent because of the schedule, but for what was hurried.
     pub(super) tries: u32,
+    /// How often it was sent again sooner than time-outs double, because the path works.
+    pub(super) hurried: u32,
     /// How often it was sent and then lost, by our timer's or the peer's account.
     pub(super) losses: u16,
     /// How often it was sent for whatever reason.
@@ -57,6 +59,11 @@ pub(super) enum Size {
 }
 
 impl Air {
+    /// The next time-out is the first one again.
+    pub(super) fn hasten(&mut self) {
+        (self.tries, self.hurried) = (1, 0);
+    }
+
     /// Begins at its start.
     pub(super) fn rewind(&mut self, size: Size) {
         (self.cursor, self.size) = (Cursor::default(), size);

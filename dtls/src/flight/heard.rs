@@ -21,7 +21,7 @@ impl Flight {
             Some(air) if epoch == Epoch::PLAINTEXT => {
                 air.phase = Phase::Answering;
                 air.is_last = true;
-                air.tries = 1;
+                air.hasten();
                 timers.stop(Timer::Retransmit);
                 timers.stop(Timer::Gap);
             }
@@ -36,7 +36,7 @@ impl Flight {
             && air.tries > 1
             && !air.is_last
         {
-            air.tries = 1;
+            air.hasten();
             // It has all of ours, whatever the MTU.
             air.losses = 0;
             air.sent_at = Some(now);

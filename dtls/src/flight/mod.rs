@@ -83,8 +83,10 @@ pub(crate) struct Flight {
     air: Option<Box<Air>>,
     acks: Option<Box<Acks>>,
     fallback_mtu: u16,
-    /// How often a flight is sent again.
+    /// How often a flight is sent again, and as often in a hurry.
     retransmissions: u32,
+    /// What time-outs double up to where nothing is known of the path.
+    patience: Duration,
     sender: Sender,
 }
 
@@ -97,6 +99,7 @@ impl Flight {
             acks: told.map(|told| Box::new(Acks::from(told))),
             fallback_mtu: config.fallback_mtu as u16,
             retransmissions: config.retransmission.tries,
+            patience: config.retransmission.cap,
             sender,
         }
     }
@@ -192,7 +195,7 @@ impl Flight {
             acks.forget(timers);
         }
         air.load.seal_off();
-        air.tries = 1;
+        air.hasten();
         self.transmit(now, timers);
     }
 

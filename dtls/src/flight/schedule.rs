@@ -54,9 +54,18 @@ impl Schedule {
 
     /// How long the transmission of this number (from 1) is given.
     pub(super) fn timeout(&self, tries: u32) -> Duration {
+        self.doubled_up_to(self.cap, tries)
+    }
+
+    /// The same where time-outs may double up to `patience`.
+    pub(super) fn patient_timeout(&self, tries: u32, patience: Duration) -> Duration {
+        self.doubled_up_to(self.cap.max(steps(patience, CAP_STEP)), tries)
+    }
+
+    fn doubled_up_to(&self, cap: u16, tries: u32) -> Duration {
         let doublings = tries.saturating_sub(1).min(16);
         let initial = INITIAL_STEP * self.initial.into();
-        let cap = CAP_STEP * self.cap.into();
+        let cap = CAP_STEP * cap.into();
         let timeout = (initial * (1 << doublings)).min(cap.max(initial));
         let place = tries as usize % (2 * self.spread.len());
         let spread = self.spread[place / 2] >> (place % 2 * 4) & 0xf;

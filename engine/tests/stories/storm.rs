@@ -360,6 +360,22 @@ fn clients_that_never_finish_hold_no_places() {
     storm.run_until_pending_are(silent, &mut crowd, ms(500));
 }
 
+/// A storm that takes the server most of a minute, of clients as they are.
+// req: T20 T71
+#[test]
+fn clients_that_wait_for_most_of_a_minute_finish() {
+    const MANY: u16 = 300;
+    let costs = Costs {
+        handshake: ms(50),
+        ..COSTS
+    };
+    let mut crowd = crowd_at(costs, 225, Some(10_000));
+    let mut storm = Storm::of(MANY, &mut crowd, Setup::Passive);
+    let took = storm.run_until_pending_are(0, &mut crowd, Duration::from_secs(58));
+    println!("all are connected after {took:?}");
+    assert!(took > Duration::from_secs(30), "{took:?}");
+}
+
 /// A storm that takes the server minutes, of clients who do not lose patience: the time that a handshake may take is not that which
 /// the server lets it wait.
 // req: T71
