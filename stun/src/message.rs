@@ -300,8 +300,8 @@ impl Positions {
         Ok(())
     }
 
-    /// Notes at once what makes up the answer that a check gets: XOR-MAPPED-ADDRESS, MESSAGE-INTEGRITY, FINGERPRINT. A walk takes longer
-    /// for the three than an agent for all that it has to do besides proving them. False, and nothing noted, of any other message.
+    /// Notes at once what makes up the answer that a check gets, which is half of what an agent at rest reads: XOR-MAPPED-ADDRESS,
+    /// MESSAGE-INTEGRITY, FINGERPRINT. A walk takes five times as long for it. False, and nothing noted, of any other message.
     #[inline]
     fn note_answer(&mut self, attributes: &[u8]) -> bool {
         const INTEGRITY: [u8; 4] = [0x00, 0x08, 0, 20];
