@@ -1,26 +1,36 @@
 //! Budgets against attackers: how many messages that fail their MAC are worth verifying and how many requests without
 //! proof are worth an answer (I41), and how many checks may go to an address that has not answered (I42).
 //!
-//! Forgeries are counted per username fragment (each generation has its own budget) and per source address, in windows of a second,
-//! without allocating. A path that has authenticated itself is exempt and not counted: spoofing its source must silence neither it
-//! nor a path that the peer takes next.
+//! Forgeries are counted per username fragment (each generation has its own budget) and per source address, without allocating.
+//! A path that has authenticated itself is exempt and not counted: spoofing its source must silence neither it nor a path that the
+//! peer takes next.
+//!
+//! Before its first check nobody can tell the peer from who forges its source, or from one of a thousand other sources. So a budget
+//! does not close once it is spent, or a flood would keep the peer out: it is small at first and grows all the time. What comes
+//! slower than it grows holds up nobody; of what comes faster some is verified in every millisecond, so that a check which is
+//! repeated gets through. A MAC takes a sixth of a microsecond: the whole budget is a third of a millisecond in a second.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::moment::Moment;
 
+/// What is spent is forgotten when it is over.
 const WINDOW: Duration = Duration::from_secs(1);
-const PER_FRAGMENT: u8 = 64;
-const PER_SOURCE: u8 = 8;
+/// How many forgeries are verified in a second, of all sources.
+const PER_FRAGMENT: u32 = 2000;
+/// And of each.
+const PER_SOURCE: u32 = 250;
+/// What a window begins with: what would take so long to grow.
+const HEAD_START: Duration = Duration::from_millis(32);
 /// How many sources have an account of their own.
-const SOURCES: usize = 7;
+const SOURCES: usize = 6;
 
 #[derive(Debug, Default)]
 pub(crate) struct ForgeryBudget {
     window: Option<Moment>,
     accounts: [Account; SOURCES],
-    total: u8,
+    total: u16,
     /// Whether somebody who proved nothing was answered in this window: one is, whoever it was.
     answered: bool,
 }
@@ -28,13 +38,14 @@ pub(crate) struct ForgeryBudget {
 impl ForgeryBudget {
     /// Whether another message from there may still be verified.
     pub(crate) fn allows(&self, now: Moment, source: SocketAddr) -> bool {
-        if !self.is_open(now) {
+        let Some(elapsed) = self.elapsed(now) else {
             return true;
-        }
+        };
         let key = key_of(source);
         let account = self.accounts.iter().find(|account| account.is_of(key));
-        let spent = account.map_or(0, Account::spent);
-        self.total < PER_FRAGMENT && spent < PER_SOURCE
+        let spent = account.map_or(0, |account| account.spent);
+        u32::from(self.total) < grown(PER_FRAGMENT, elapsed)
+            && u32::from(spent) < grown(PER_SOURCE, elapsed).min(u8::MAX.into())
     }
 
     /// A message from there failed its MAC.
@@ -44,8 +55,9 @@ impl ForgeryBudget {
         let key = key_of(source);
         // When all accounts are other sources', the fragment's total has to do.
         let mut accounts = self.accounts.iter_mut();
-        if let Some(account) = accounts.find(|account| account.is_of(key) || account.spent() == 0) {
-            account.spend(key);
+        if let Some(account) = accounts.find(|account| account.is_of(key) || account.spent == 0) {
+            account.key = key;
+            account.spent = account.spent.saturating_add(1);
         }
     }
 
@@ -57,7 +69,7 @@ impl ForgeryBudget {
 
     /// Whether somebody who has proved nothing may be answered.
     pub(crate) fn allows_answer(&self, now: Moment) -> bool {
-        !(self.is_open(now) && self.answered)
+        !(self.elapsed(now).is_some() && self.answered)
     }
 
     /// Somebody who has proved nothing is answered.
@@ -66,14 +78,15 @@ impl ForgeryBudget {
         self.answered = true;
     }
 
-    fn is_open(&self, now: Moment) -> bool {
-        let current = |start| now.saturating_duration_since(start) < WINDOW;
-        self.window.is_some_and(current)
+    /// How long the window has been open, if one is.
+    fn elapsed(&self, now: Moment) -> Option<Duration> {
+        let elapsed = now.saturating_duration_since(self.window?);
+        (elapsed < WINDOW).then_some(elapsed)
     }
 
     /// Begins a window, unless one is open.
     fn open(&mut self, now: Moment) {
-        if !self.is_open(now) {
+        if self.elapsed(now).is_none() {
             *self = Self {
                 window: Some(now),
                 ..Self::default()
@@ -82,36 +95,36 @@ impl ForgeryBudget {
     }
 }
 
-/// What one source has spent, to 15, and 12 bits of who it is.
+/// What of a budget of so many in a second may have been spent.
+fn grown(per_second: u32, elapsed: Duration) -> u32 {
+    // Within a window there are a million microseconds.
+    let micros = (elapsed + HEAD_START).as_micros() as u64;
+    (u64::from(per_second) * micros / 1_000_000) as u32
+}
+
+/// What one source has spent, and eight bits of who it is.
 #[derive(Clone, Copy, Debug, Default)]
-struct Account(u16);
+struct Account {
+    key: u8,
+    spent: u8,
+}
 
 impl Account {
-    const SPENT: u16 = 0xF;
-
-    fn is_of(&self, key: u16) -> bool {
-        self.spent() > 0 && self.0 & !Self::SPENT == key & !Self::SPENT
-    }
-
-    fn spent(&self) -> u8 {
-        (self.0 & Self::SPENT) as u8
-    }
-
-    fn spend(&mut self, key: u16) {
-        let spent = (self.0 & Self::SPENT).saturating_add(1).min(Self::SPENT);
-        self.0 = key & !Self::SPENT | spent;
+    fn is_of(&self, key: u8) -> bool {
+        self.spent > 0 && self.key == key
     }
 }
 
 /// FNV-1a, folded, of the address without the port, which costs an attacker nothing to change. Sources that share it share
 /// their budget for a second.
-fn key_of(source: SocketAddr) -> u16 {
+fn key_of(source: SocketAddr) -> u8 {
     let mix = |hash: u32, byte: u8| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
     let hash = match source.ip() {
         IpAddr::V4(v4) => v4.octets().into_iter().fold(0x811c_9dc5, mix),
         IpAddr::V6(v6) => v6.octets().into_iter().fold(0x811c_9dc5, mix),
     };
-    (hash ^ (hash >> 16)) as u16
+    let [a, b, c, d] = hash.to_be_bytes();
+    a ^ b ^ c ^ d
 }
 
 /// How many checks may go to an address that has not answered, repetitions included.
@@ -209,7 +222,7 @@ mod tests {
         let now = crate::moment::Clock::default().moment(std::time::Instant::now());
         let source = |n: u8| SocketAddr::from(([192, 0, 2, n], 1000));
         let mut budget = ForgeryBudget::default();
-        for _ in 0..PER_SOURCE {
+        for _ in 0..8 {
             assert!(budget.allows(now, source(1)));
             budget.spend(now, source(1));
         }
@@ -219,7 +232,7 @@ mod tests {
             "another port is the same source"
         );
         assert!(budget.allows(now, source(2)));
-        for n in 0..PER_FRAGMENT - PER_SOURCE {
+        for n in 0..56 {
             assert!(budget.allows(now, source(100)), "{n}");
             budget.spend(now, source(2 + n));
         }
@@ -230,6 +243,40 @@ mod tests {
         assert!(budget.allows(now + WINDOW, source(1)));
     }
 
+    /// How many of a flood are verified, and the longest time in which none is.
+    fn flooded(per_millisecond: u32, sources: u32, seconds: u64) -> (u32, Duration) {
+        let mut budget = ForgeryBudget::default();
+        let (mut verified, mut last, mut longest) = (0, Moment::ORIGIN, Duration::ZERO);
+        let gap = Duration::from_millis(1) / per_millisecond;
+        for n in 0..per_millisecond * 1000 * seconds as u32 {
+            let (now, host) = (Moment::ORIGIN + gap * n, (n % sources).to_be_bytes());
+            let source = SocketAddr::from((host, 1000));
+            if budget.allows(now, source) {
+                budget.spend(now, source);
+                verified += 1;
+                longest = longest.max(now.saturating_duration_since(last));
+                last = now;
+            }
+        }
+        (verified, longest)
+    }
+
+    // req: I41
+    #[test]
+    fn in_every_millisecond_of_a_flood_somebody_is_let_through_and_few_in_all() {
+        for per_millisecond in [3, 7, 50, 400] {
+            let (verified, longest) = flooded(per_millisecond, 1_000_003, 4);
+            assert!(verified <= 4 * (PER_FRAGMENT + 64), "{verified}");
+            assert!(longest <= Duration::from_millis(1), "{longest:?}");
+            // Who spoofs the peer's own address is not alone there for long either.
+            let (verified, longest) = flooded(per_millisecond, 1, 4);
+            assert!(verified <= 4 * u32::from(u8::MAX), "{verified}");
+            assert!(longest <= Duration::from_millis(16), "{longest:?}");
+        }
+        // What comes slower than the budget grows is all verified.
+        assert_eq!(flooded(2, 1_000_003, 4).0, 2 * 4000);
+    }
+
     // req: I41
     #[test]
     fn one_answer_goes_in_each_window_and_costs_no_source_anything() {
@@ -238,7 +285,7 @@ mod tests {
         for _ in 0..3 {
             assert!(budget.allows_answer(now));
             budget.spend_answer(now);
-            for _ in 0..PER_SOURCE {
+            for _ in 0..8 {
                 assert!(!budget.allows_answer(now) && budget.allows(now, source));
                 budget.spend(now, source);
             }
@@ -254,15 +301,15 @@ mod tests {
 
     // req: I41
     #[test]
-    fn seven_sources_have_accounts_of_their_own_whatever_family_they_are_of() {
+    fn six_sources_have_accounts_of_their_own_whatever_family_they_are_of() {
         let now = Moment::ORIGIN;
-        let v4 = (0..7).map(|n| SocketAddr::from(([192, 0, 2, n], 1)));
-        let v6 = (0..7).map(|n| SocketAddr::from(([0x2001, 0xdb8, 0, 0, 0, 0, 0, n], 1)));
+        let v4 = (0..6).map(|n| SocketAddr::from(([192, 0, 2, n], 1)));
+        let v6 = (0..6).map(|n| SocketAddr::from(([0x2001, 0xdb8, 0, 0, 0, 0, 0, n], 1)));
         for sources in [v4.collect::<Vec<_>>(), v6.collect()] {
             let mut budget = ForgeryBudget::default();
             for (n, source) in sources.iter().enumerate() {
                 assert!(budget.allows(now, *source), "{source} has spent nothing");
-                for _ in 0..PER_SOURCE {
+                for _ in 0..8 {
                     assert!(budget.allows(now, *source), "{n}");
                     budget.spend(now, *source);
                 }

@@ -1,10 +1,11 @@
 //! Attackers: off the path, on the path, and peers that hold the password.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use floe_ice::{
-    CandidatePairStats, Config, DropReason, Event, FiveTuple, Initiation, Mode, PairState, Reason,
-    Received, Revoked, State, Transmit,
+    Candidate, CandidatePairStats, Config, DropReason, Event, FiveTuple, Initiation, Mode,
+    PairState, Reason, Received, Revoked, State, Transmit,
 };
 use floe_stun::{
     AttributeType, Class, ErrorCode, IntegrityAlgorithm, IntegrityKey, Message, Method, Writer,
@@ -211,6 +212,57 @@ fn forgeries_with_the_peers_source_use_up_nobodys_budget() {
     port.set_port(port.port() + 1);
     assert_eq!(solo.receive(port, &request), Received::Handled);
     assert_eq!(solo.receive(address(7, 0), &request), Received::Handled);
+}
+
+/// An agent that nobody has told where its peer is, while so many checks a second are forged in the peer's name, from so many
+/// addresses of which the peer's is one: how long the peer is not heard, which tries about ten times a second as browsers do,
+/// and how many forgeries are verified in a second.
+fn knocking(mode: Mode, per_second: u32, sources: u16) -> (Duration, u64) {
+    let mut solo = Solo::new(mode, Initiation::Responding, Config::default());
+    let own = Candidate::host(local());
+    solo.agent.add_local_candidate(solo.now, own).unwrap();
+    solo.meet();
+    let forged = solo.check().bytes_under("not-the-password-of-ours");
+    let source = |n: u32| address(10 + (n % u32::from(sources)) as u8, 0);
+    let (gap, pause) = (secs(1) / per_second, Duration::from_micros(101_377));
+    let began = solo.now + ms(1234);
+    let mut next = began;
+    for n in 0.. {
+        let flood = solo.now + gap;
+        if next <= flood {
+            solo.run_for(next - solo.now);
+            let check = solo.check().bytes();
+            if solo.receive(source(0), &check) == Received::Handled {
+                break;
+            }
+            next += pause;
+        }
+        solo.run_for(flood - solo.now);
+        let _ = solo.receive(source(n), &forged);
+    }
+    let verified = solo.agent.stats().dropped(DropReason::BadIntegrity);
+    (solo.now - began, verified / solo.elapsed().as_secs())
+}
+
+// req: I41
+#[test]
+fn who_forges_checks_does_not_keep_the_peers_first_one_out() {
+    for mode in [Mode::Full, Mode::Lite] {
+        // From many addresses, and from the peer's own.
+        for (per_second, sources) in [(64, 200), (500, 200), (1900, 200), (64, 1), (240, 1)] {
+            let (unheard, _) = knocking(mode, per_second, sources);
+            assert_eq!(unheard, ms(0), "{per_second} a second from {sources}");
+        }
+        // Of more not all are worth verifying, but some always are.
+        for (per_second, sources) in [(6007, 200), (10_007, 200), (757, 1)] {
+            let (unheard, verified) = knocking(mode, per_second, sources);
+            assert!(
+                unheard < secs(5),
+                "{per_second} from {sources}: {unheard:?}"
+            );
+            assert!(verified <= 2 * 2064, "{verified}");
+        }
+    }
 }
 
 // req: I41
@@ -569,7 +621,7 @@ fn transaction_ids_and_tie_breakers_do_not_repeat() {
         .set_route(floe_stun::RouteKey::from_bytes([5; 16]), 77);
     let remotes: Vec<SocketAddr> = (0..60).map(remote).collect();
     for to in &remotes {
-        let candidate = floe_ice::Candidate::host(*to);
+        let candidate = Candidate::host(*to);
         solo.agent
             .add_remote_candidate(solo.now, candidate)
             .unwrap();
@@ -597,7 +649,7 @@ fn transaction_ids_and_tie_breakers_do_not_repeat() {
 fn a_check_replayed_to_a_lite_agent_from_elsewhere_neither_nominates_nor_keeps_it_alive() {
     let mut solo = Solo::new(Mode::Lite, Initiation::Responding, Config::default());
     solo.agent
-        .add_local_candidate(solo.now, floe_ice::Candidate::host(local()))
+        .add_local_candidate(solo.now, Candidate::host(local()))
         .unwrap();
     solo.meet();
     let recorded = solo.check().nominating().bytes();
@@ -626,7 +678,7 @@ fn a_check_replayed_to_a_lite_agent_from_elsewhere_neither_nominates_nor_keeps_i
 fn a_lite_agent_knows_the_last_32_checks_by_address_and_port() {
     let mut solo = Solo::new(Mode::Lite, Initiation::Responding, Config::default());
     solo.agent
-        .add_local_candidate(solo.now, floe_ice::Candidate::host(local()))
+        .add_local_candidate(solo.now, Candidate::host(local()))
         .unwrap();
     solo.meet();
     let recorded: Vec<_> = (0..40).map(|_| solo.check().nominating().bytes()).collect();
