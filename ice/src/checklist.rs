@@ -78,23 +78,46 @@ impl Checklist {
 
     /// Those of the possible pairs, the best first, whose paths have none yet. A pair that there is takes the better of the two
     /// candidates: what differs is only the name of the base (RFC 8445 §6.1.2.4).
-    pub(crate) fn without_known(&mut self, possible: Vec<Possible>) -> Vec<Possible> {
-        let mut ports = self.ports_like(&possible);
-        let mut new: Vec<Possible> = Vec::with_capacity(possible.len());
-        for possible in possible {
-            if ports.contains(&possible.path.ports()) {
-                if let Some(known) = self.on_path(&possible.path) {
-                    known.take_better(possible.local);
-                    continue;
-                }
-                if new.iter().any(|better| better.path == possible.path) {
-                    continue;
-                }
+    pub(crate) fn without_known(&mut self, mut possible: Vec<Possible>) -> Vec<Possible> {
+        let known = self.ports_like(&possible);
+        let mut by_ports: Vec<(u32, u32)> = (possible.iter().map(|possible| possible.path.ports()))
+            .zip(0..)
+            .collect();
+        by_ports.sort_unstable();
+        let mut needless = Vec::new();
+        for alike in by_ports.chunk_by_mut(|one, other| one.0 == other.0) {
+            match alike {
+                [(ports, _)] if !known.contains(ports) => {}
+                _ => self.find_needless(&possible, alike, &mut needless),
             }
-            ports.push(possible.path.ports());
-            new.push(possible);
         }
-        new
+        if !needless.is_empty() {
+            needless.sort_unstable();
+            let (mut places, mut needless) = (0.., needless.into_iter().peekable());
+            possible.retain(|_| needless.next_if_eq(&places.next().unwrap_or(0)).is_none());
+        }
+        possible
+    }
+
+    /// Which of the possible pairs at these places, all of the same ports, have paths with a pair, or of a better one.
+    fn find_needless(
+        &mut self,
+        possible: &[Possible],
+        alike: &mut [(u32, u32)],
+        needless: &mut Vec<u32>,
+    ) {
+        let at = |place: u32| possible.get(place as usize);
+        alike.sort_unstable_by_key(|(_, place)| (at(*place).map(|p| p.path.unpack()), *place));
+        let mut better: Option<&Packed> = None;
+        for (_, place) in alike {
+            let Some(possible) = at(*place) else { continue };
+            if let Some(known) = self.on_path(&possible.path) {
+                known.take_better(possible.local);
+                needless.push(*place);
+            } else if better.replace(&possible.path) == Some(&possible.path) {
+                needless.push(*place);
+            }
+        }
     }
 
     /// The ports of the pairs whose paths may be among those of `possible`. The same path has the same ports, and what is possible
@@ -289,3 +312,99 @@ impl Checklist {
 
 /// The foundation of a pair: what stands for those of both candidates. `None` for what is not known any more.
 pub(crate) type FoundationPair = (Option<u32>, Option<u32>);
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::candidate::CandidateId;
+    use crate::pair::End;
+
+    impl Checklist {
+        /// What [`without_known`](Self::without_known) is, path by path.
+        fn without_known_one_by_one(&mut self, possible: Vec<Possible>) -> Vec<Possible> {
+            let mut new: Vec<Possible> = Vec::new();
+            for possible in possible {
+                if let Some(known) = self.on_path(&possible.path) {
+                    known.take_better(possible.local);
+                } else if new.iter().all(|better| better.path != possible.path) {
+                    new.push(possible);
+                }
+            }
+            new
+        }
+    }
+
+    /// A path of few addresses and ports.
+    fn path() -> impl Strategy<Value = FiveTuple> {
+        let address = |v6: u8, host: u8, port: u16| match v6 {
+            0 => std::net::SocketAddr::from(([192, 0, 2, host], port)),
+            _ => std::net::SocketAddr::from(([0x2001, 0xdb8, 0, 0, 0, 0, 0, host.into()], port)),
+        };
+        (0..2u8, 0..3u8, 1..4u16, 0..3u8, 1..4u16, any::<bool>()).prop_map(
+            move |(v6, local, local_port, remote, remote_port, tcp)| FiveTuple {
+                protocol: if tcp { Protocol::Tcp } else { Protocol::Udp },
+                local: address(v6, local, local_port),
+                remote: address(v6, remote, remote_port),
+            },
+        )
+    }
+
+    fn possible() -> impl Strategy<Value = (FiveTuple, u32)> {
+        (path(), 1..4u32)
+    }
+
+    fn end(priority: u32) -> End {
+        End {
+            id: CandidateId(priority),
+            kind: CandidateType::Host,
+            priority,
+            epoch: 0,
+        }
+    }
+
+    fn checklist(paths: &[(FiveTuple, u32)]) -> Checklist {
+        let mut checklist = Checklist::default();
+        for (place, (path, priority)) in (1..).zip(paths) {
+            if checklist.on_path(path).is_none() {
+                let mut pair = Pair::new(*path, end(*priority), end(9), PairState::Waiting);
+                pair.id = PairId::nth(place);
+                checklist.pairs.push(pair);
+            }
+        }
+        checklist
+    }
+
+    fn to_form(paths: &[(FiveTuple, u32)]) -> Vec<Possible> {
+        let possible = paths.iter().map(|(path, priority)| Possible {
+            path: (*path).into(),
+            local: end(*priority),
+            remote: end(9),
+        });
+        let mut possible: Vec<Possible> = possible.collect();
+        possible.sort_by_key(|possible| Reverse(possible.rank()));
+        possible
+    }
+
+    proptest! {
+        // req: I3
+        #[test]
+        fn of_each_path_without_a_pair_the_best_is_new(
+            known in proptest::collection::vec(possible(), 0..20),
+            wanted in proptest::collection::vec(possible(), 0..60),
+        ) {
+            let (mut quick, mut plain) = (checklist(&known), checklist(&known));
+            let new = quick.without_known(to_form(&wanted));
+            let by_definition = plain.without_known_one_by_one(to_form(&wanted));
+            let names = |new: &[Possible]| -> Vec<_> {
+                new.iter().map(|new| (new.path.unpack(), new.local)).collect()
+            };
+            prop_assert_eq!(names(&new), names(&by_definition));
+            let ends = |checklist: &Checklist| -> Vec<_> {
+                checklist.pairs.iter().map(|pair| (pair.id, pair.local)).collect()
+            };
+            prop_assert_eq!(ends(&quick), ends(&plain));
+        }
+    }
+}
