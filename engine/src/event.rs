@@ -21,7 +21,7 @@ pub enum Event {
     /// There is no candidate pair to send on any more, and why. Comes also where no change of state says it: ICE that is
     /// `disconnected` stays so while candidates may still come.
     SendPathLost(ice::Reason),
-    /// A role conflict was settled against this side.
+    /// A role conflict was settled against this side, or a restart found a peer of another mode.
     RoleChange(ice::Role),
     /// An own check was answered on this path for the first time.
     PathValidated(FiveTuple),

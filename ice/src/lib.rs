@@ -101,7 +101,7 @@
 //! | §6.1.2 | forming, pruning, limiting pairs | yes, by base, incrementally |
 //! | §6.1.2.6, §6.1.4 | freezing, scheduling | yes; freezing off by default, one component |
 //! | §7.2 | checks | yes; all of §7.2.5 |
-//! | §7.3 | answering checks | yes; without USERNAME or MAC 400, with a wrong MAC 401, once a second at most and never longer than the check, without asking for memory; an unknown username fragment is silently dropped instead of 401, and an agent that has failed is silent too |
+//! | §7.3 | answering checks | yes; without USERNAME or MAC 400, with a wrong MAC 401, once a second at most and never longer than the check, without asking for memory; an unknown username fragment is silently dropped instead of 401, and an agent that has failed answers its own peer, with 403, and nobody else |
 //! | §7.3.1.4 | triggered checks | yes; a check under way is replaced only when its answer is overdue |
 //! | §8 | nomination | a replaceable [policy](nomination), regular by default; USE-CANDIDATE of aggressive peers is understood |
 //! | §9 | restarts | yes, make before break |

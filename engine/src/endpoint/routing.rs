@@ -338,8 +338,10 @@ impl Endpoint {
     /// Whether a transport may have this path too. Looks for those it needs no longer before it says no.
     fn has_room_for(&mut self, id: TransportId, path: &FiveTuple) -> bool {
         let most = self.config.max_paths;
-        let has_room =
-            |transport: &Transport| transport.paths.contains(path) || transport.paths.len() < most;
+        let has_room = |transport: &Transport| {
+            let paths = &transport.paths;
+            paths.standing(path).is_some() || paths.held() < most
+        };
         if self.transport(id).is_some_and(has_room) {
             return true;
         }

@@ -64,9 +64,10 @@ impl Paths {
         self.entries.len()
     }
 
-    /// Whether it is among those that [`len`](Self::len) counts.
-    pub(crate) fn contains(&self, path: &FiveTuple) -> bool {
-        self.entry(path).is_some()
+    /// How many it has in any standing. Those that it has let go of besides are never more than were announced at one time.
+    pub(crate) fn held(&self) -> usize {
+        let held = |entry: &&Entry| entry.mark().standing.is_some();
+        self.entries.iter().filter(held).count()
     }
 
     pub(crate) fn set(&mut self, path: FiveTuple, standing: Standing) {

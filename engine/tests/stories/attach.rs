@@ -43,6 +43,30 @@ fn move_house(host: &mut Host, now: Instant, id: TransportId, seed: u8) -> Trans
 
 // req: T71
 #[test]
+fn what_writes_longer_datagrams_than_its_endpoint_is_not_taken_in_and_not_harmed() {
+    let (mut pair, (a, b)) = support::connected(79, FULL_ACTPASS, FULL_ACTIVE);
+    let smaller = Host::with(5, &pair.b.addresses, |config| {
+        Arc::make_mut(&mut config.transport.ice).mtu = 700;
+        let mut dtls = (*config.transport.dtls).clone();
+        dtls.mtu = 700;
+        config.transport.dtls = Arc::new(dtls);
+    });
+    let now = pair.now();
+    let transport = pair.b.endpoint.detach(b).expect("it lives here");
+    let home = std::mem::replace(&mut pair.b.endpoint, smaller.endpoint);
+    let refused = pair.b.endpoint.attach(now, transport);
+    let refused = refused.expect_err("buffers there are too short for it");
+    assert_eq!(refused.misuse, ApiMisuse::MtuTooLarge);
+    assert_eq!(pair.b.endpoint.transports().count(), 0);
+    pair.b.endpoint = home;
+    let attached = pair.b.endpoint.attach(now, refused.transport);
+    let b = attached.expect("it is as it was");
+    pair.run_for(Duration::from_secs(40));
+    assert!(pair.a.is_connected(a) && pair.b.is_connected(b));
+}
+
+// req: T71
+#[test]
 fn moving_under_traffic_loses_nothing() {
     let (mut pair, (a, mut b)) = support::connected(71, FULL_ACTPASS, FULL_ACTIVE);
     let path = pair.b.endpoint.send_path(b).unwrap();

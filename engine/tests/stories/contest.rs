@@ -10,7 +10,7 @@ use floe::{
     stun::{Class, Message},
 };
 use sim::Pair;
-use std::time::Instant;
+use std::{net::SocketAddr, time::Instant};
 
 /// The path as `b` sees it.
 fn path() -> FiveTuple {
@@ -137,6 +137,35 @@ fn a_lite_transport_checks_the_path_that_another_lives_on() {
     assert!(pair.b.transport(second.1).ice().is_proven(&path()));
 }
 
+/// Of its many addresses the agent remembers the latest, and those it has forgotten take no place from the next.
+// req: I54
+#[test]
+fn a_peer_that_moves_and_moves_is_found_at_its_latest_address() {
+    let (mut pair, (a, b)) = support::connected(21, FULL_ACTPASS, LITE_PASSIVE);
+    let now = pair.now();
+    let to = pair.b.transport(b).local_parameters().clone();
+    let from = pair.a.transport(a).local_parameters().username_fragment();
+    let from = from.to_owned();
+    for number in 0..100u16 {
+        let at = SocketAddr::new(sim::address(1).ip(), 20_000 + number);
+        let path = FiveTuple::udp(sim::address(2), at);
+        let mut check = crafted::request(&to, &from, 5000 + u64::from(number));
+        let outcome = pair.b.endpoint.handle_datagram(now, path, &mut check);
+        assert!(matches!(outcome, Outcome::Routed { transport, .. } if transport == b));
+        let mut zrtp = [16; 40];
+        let outcome = pair.b.endpoint.handle_datagram(now, path, &mut zrtp);
+        let found = Outcome::Routed {
+            transport: b,
+            received: Received::Zrtp,
+        };
+        assert_eq!(outcome, found, "{number}");
+        while pair.b.endpoint.poll_event().is_some() {}
+        while pair.b.endpoint.poll_transmit(&mut [0; 1500]).is_some() {}
+    }
+    assert_eq!(pair.b.endpoint.stats().paths_refused, 0);
+    assert!(pair.b.is_connected(b));
+}
+
 fn is_path_event(event: &Event) -> bool {
     matches!(event, Event::PathLearned(_) | Event::PathReleased(_))
 }
@@ -252,7 +281,7 @@ fn paths_that_come_and_go_between_two_polls_leave_nothing_behind() {
     let mut buf = [0; 1500];
     let mut from_new_sources = |endpoint: &mut Endpoint, ports: std::ops::Range<u16>| {
         for port in ports {
-            let source = std::net::SocketAddr::new(sim::address(1).ip(), port);
+            let source = SocketAddr::new(sim::address(1).ip(), port);
             let path = FiveTuple::udp(sim::address(2), source);
             let mut request = crafted::request(&credentials, "peer", port.into());
             let _ = endpoint.handle_datagram(now, path, &mut request);
@@ -271,9 +300,8 @@ fn paths_that_come_and_go_between_two_polls_leave_nothing_behind() {
 #[test]
 fn an_address_is_the_same_however_it_is_spelt() {
     let (mut pair, (_, b)) = support::connected(19, FULL_ACTPASS, FULL_ACTIVE);
-    let mapped = |host: u8| -> std::net::SocketAddr {
-        format!("[::ffff:192.0.2.{host}]:4000").parse().unwrap()
-    };
+    let mapped =
+        |host: u8| -> SocketAddr { format!("[::ffff:192.0.2.{host}]:4000").parse().unwrap() };
     let now = pair.now();
     let mut packet = [0x80, 111, 0, 1];
     let outcome =

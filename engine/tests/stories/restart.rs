@@ -408,6 +408,19 @@ fn a_rollback_forgets_a_tls_id_that_came_with_the_restart() {
     goes_on_as_before(&mut pair, ids);
 }
 
+// req: T65 I15
+#[test]
+fn a_restart_taken_back_before_its_facts_is_leave_for_none() {
+    let (mut pair, ids @ (a, _)) = support::connected(72, FULL_ACTPASS, FULL_ACTIVE);
+    let now = pair.now();
+    pair.a.endpoint.restart(now, a, None, None).unwrap();
+    pair.a
+        .with_transport(now, a, |t| t.rollback_restart(now))
+        .unwrap();
+    knows_the_old_facts_only(&mut pair, a);
+    goes_on_as_before(&mut pair, ids);
+}
+
 // req: T65 T6
 #[test]
 fn a_new_association_that_failed_ends_the_session_once_the_restart_is_confirmed() {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use floe_ice::nomination::{ByApplication, Continuous, LiteServer, Mobile, Policy, Regular};
 use floe_ice::{
     ApiMisuse, Candidate, CandidateType, Config, Event, Initiation, Moved, PairId, PairState,
-    Received, State,
+    Received, State, Timing,
 };
 
 use floe_stun::{AttributeType, ErrorCode, IntegrityKey, Method, Writer};
@@ -570,6 +570,27 @@ fn before_a_round_trip_is_known_it_switches_at_most_once_in_an_rto() {
     solo.run_for(ms(100));
     nominate(&mut solo, 1, Some(2));
     solo.run_for(ms(399));
+    assert_eq!(selected(&solo), (remote(0), true), "not yet");
+    solo.run_for(ms(1));
+    assert_eq!(selected(&solo), (remote(1), true), "now");
+}
+
+// req: I10 I24
+#[test]
+fn a_switch_that_waits_for_its_rto_keeps_to_a_new_one() {
+    let remotes = [remote(0), remote(1)];
+    let mut solo = Solo::checking(Initiation::Responding, Config::default(), &remotes);
+    solo.run_for(ms(600));
+    for check in &solo.take_requests()[2..] {
+        let _ = solo.answer(check);
+    }
+    nominate(&mut solo, 0, Some(1));
+    solo.run_for(ms(100));
+    nominate(&mut solo, 1, Some(2));
+    let mut timing = Timing::default();
+    timing.rto = ms(250);
+    solo.agent.set_timing(solo.now, timing);
+    solo.run_for(ms(149));
     assert_eq!(selected(&solo), (remote(0), true), "not yet");
     solo.run_for(ms(1));
     assert_eq!(selected(&solo), (remote(1), true), "now");

@@ -1,8 +1,8 @@
 //! ICE restarts (RFC 8445 §9), make before break.
 
 use floe_ice::{
-    ApiMisuse, Candidate, DropReason, Event, GatheringState, LocalParameters, Parameters, Reason,
-    Received, RemoteParameters, Role, State,
+    ApiMisuse, Candidate, DropReason, Event, GatheringState, LocalParameters, Mode, Parameters,
+    Reason, Received, RemoteParameters, Role, State,
 };
 
 use crate::support::solo::{Solo, controlled_with_pairs, remote};
@@ -280,6 +280,30 @@ fn a_role_won_in_a_conflict_persists_over_a_restart() {
         RemoteParameters::new(Parameters::new("next", "the-next-password-of-the-peer").unwrap());
     solo.agent.restart(solo.now, None, Some(next)).unwrap();
     assert_eq!(solo.agent.role(), Some(Role::Controlling));
+}
+
+// req: I1 I65
+#[test]
+fn a_restart_that_finds_a_peer_of_another_mode_says_that_the_role_is_another() {
+    let mut solo = controlled_with_pairs(1);
+    let role = |solo: &Solo| {
+        let told = |event: &&Event| matches!(event, Event::RoleChange(_));
+        (
+            solo.agent.role(),
+            solo.events.iter().filter(told).copied().collect(),
+        )
+    };
+    assert_eq!(role(&solo), (Some(Role::Controlled), Vec::new()));
+    let mut next =
+        RemoteParameters::new(Parameters::new("next", "the-next-password-of-the-peer").unwrap());
+    next.mode = Mode::Lite;
+    solo.agent.restart(solo.now, None, Some(next)).unwrap();
+    solo.drain();
+    let controlling = Role::Controlling;
+    assert_eq!(
+        role(&solo),
+        (Some(controlling), vec![Event::RoleChange(controlling)])
+    );
 }
 
 // req: I15
