@@ -457,3 +457,19 @@ fn transports_of_every_kind_take_a_kib_each_and_with_dtls_three() {
         );
     }
 }
+
+/// What handshakes wait in is 256 tables of 32 bytes, and what belongs to them; who lets none wait has none of it.
+#[test]
+fn an_endpoint_whose_handshakes_do_not_wait_keeps_nothing_for_those_that_do() {
+    let heap_with = |waiting_handshakes| {
+        let dtls = Arc::new(dtls::Config::new(Arc::new(Identity::generate().unwrap())));
+        let transport = TransportConfig::new(Arc::new(ice::Config::default()), dtls);
+        let mut config = EndpointConfig::new(transport);
+        config.waiting_handshakes = waiting_handshakes;
+        let mut endpoint = None;
+        let counted = measure(|| endpoint = Some(Endpoint::new(config)));
+        counted.bytes_current
+    };
+    let (without, with) = (heap_with(None), heap_with(Some(10)));
+    assert!(with >= without + 256 * 32, "{without} {with}");
+}

@@ -7,24 +7,16 @@
 //! nobody needs that gets on has had its share: it comes after all who have not, and so on with each further share, so that no peer
 //! that sends and sends holds up the others.
 //!
-//! The time that a handshake may take begins with its first turn: what waits for that is the endpoint, not the peer. Who has no place
-//! to wait in has all of that time to come again.
-//!
 //! All of it is bounded: so many handshakes with datagrams that wait, so many datagrams and bytes of each. A place is held by who has
 //! something to do, and only until somebody comes whose turn is before: a peer that falls silent for good holds none.
 
 use super::{
-    Endpoint,
     keyed::Keyed,
     table::{Hashed, Sharded},
 };
-use crate::{DropReason, Outcome, Received, TransportId, demux::Kind};
-use floe_dtls::State;
+use crate::TransportId;
 use floe_ice::FiveTuple;
-use std::{
-    collections::{BTreeMap, VecDeque},
-    time::Instant,
-};
+use std::collections::{BTreeMap, VecDeque};
 
 /// Datagrams of a handshake that wait: the longest flight of a client, and some of it again.
 const PER_HANDSHAKE: usize = 8;
@@ -35,8 +27,8 @@ const PER_SHARE: u32 = 32;
 
 #[derive(Debug)]
 pub(super) struct Handshakes {
-    /// The most handshakes with datagrams that wait; `None`: nothing waits here.
-    most: Option<usize>,
+    /// The most handshakes with datagrams that wait.
+    most: usize,
     waiting: BTreeMap<Turn, Waiting>,
     /// Clients that are to speak first.
     starts: BTreeMap<Turn, TransportId>,
@@ -78,14 +70,14 @@ struct Waiting {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-struct Datagram {
-    path: FiveTuple,
-    bytes: Box<[u8]>,
+pub(super) struct Datagram {
+    pub(super) path: FiveTuple,
+    pub(super) bytes: Box<[u8]>,
 }
 
 /// A piece of a handshake.
 #[derive(Debug, PartialEq, Eq)]
-enum Work {
+pub(super) enum Work {
     /// A client's first flight.
     Start,
     Datagram(Datagram),
@@ -93,7 +85,7 @@ enum Work {
 
 /// What became of a datagram that was to wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum PutOff {
+pub(super) enum PutOff {
     Kept,
     /// In the place of this one's, so many datagrams of which are lost.
     KeptInsteadOf(TransportId, usize),
@@ -141,7 +133,7 @@ impl Waiting {
 }
 
 impl Handshakes {
-    pub(super) fn new(most: Option<usize>, hash: Keyed) -> Self {
+    pub(super) fn new(most: usize, hash: Keyed) -> Self {
         Self {
             most,
             waiting: BTreeMap::new(),
@@ -153,24 +145,19 @@ impl Handshakes {
         }
     }
 
-    /// Whether handshakes wait here at all.
-    pub(super) fn is_on(&self) -> bool {
-        self.most.is_some()
-    }
-
     /// How many have something to do; a client counts twice that is to speak first and was spoken to.
     pub(super) fn len(&self) -> usize {
         self.waiting.len() + self.starts.len()
     }
 
     /// A client's first flight is to be made. That takes no room.
-    fn push_start(&mut self, transport: TransportId) {
+    pub(super) fn push_start(&mut self, transport: TransportId) {
         let turn = self.turn_of(transport);
         self.starts.insert(turn, transport);
     }
 
     /// A datagram of this transport's handshake is to be handled.
-    fn push(&mut self, transport: TransportId, datagram: Datagram) -> PutOff {
+    pub(super) fn push(&mut self, transport: TransportId, datagram: Datagram) -> PutOff {
         if datagram.bytes.len() > BYTES {
             return PutOff::Refused;
         }
@@ -196,7 +183,7 @@ impl Handshakes {
 
     /// Of too many the one goes whose turn is last. An error if this is the last.
     fn make_room_for(&mut self, turn: Turn) -> Result<Option<Waiting>, PutOff> {
-        if self.most.is_some_and(|most| self.waiting.len() < most) {
+        if self.waiting.len() < self.most {
             return Ok(None);
         }
         match self.waiting.last_entry() {
@@ -206,7 +193,7 @@ impl Handshakes {
     }
 
     /// Of a handshake that has not had its first turn, whether something waits for that.
-    fn waits_to_begin(&self, transport: TransportId) -> Option<bool> {
+    pub(super) fn waits_to_begin(&self, transport: TransportId) -> Option<bool> {
         let (hash, it) = self.place_of(transport);
         let begun = self.begun.get(hash, it)?;
         let is_first = begun.done == 0 && begun.turn.shares == 0;
@@ -214,7 +201,7 @@ impl Handshakes {
     }
 
     /// The next piece of whose turn it is.
-    fn pop(&mut self) -> Option<(TransportId, Work)> {
+    pub(super) fn pop(&mut self) -> Option<(TransportId, Work)> {
         let next = self.waiting.first_entry();
         let start = self.starts.first_entry();
         let (transport, work) = match (start, next) {
@@ -257,7 +244,7 @@ impl Handshakes {
 
     /// This transport's handshake is over, and well. What came behind its end waits for its turn as before: it may be the peer's
     /// first data.
-    fn finish(&mut self, transport: TransportId) {
+    pub(super) fn finish(&mut self, transport: TransportId) {
         if self.under_way == 0 {
             return;
         }
@@ -309,118 +296,6 @@ impl Handshakes {
     }
 }
 
-impl Endpoint {
-    /// Does one piece of the handshake work that waits (see [`EndpointConfig::waiting_handshakes`]): a datagram of the oldest
-    /// handshake, written into `buf` and handled there, or a client's first flight. Gives where it belongs and what became of
-    /// it, as [`handle_datagram`](Self::handle_datagram) does: [data](Received::Data) too, where the peer has sent some as soon as
-    /// it could; `None` if nothing waits. To be called when the sockets are
-    /// empty and nothing is due, again and again between looks at them: so no live session ever waits for more than one
-    /// piece.
-    ///
-    /// `buf` is to hold the longest datagram that the sockets take; 20 000 bytes hold all that is ever kept. One that is longer
-    /// than `buf` is dropped and counted ([`DropReason::TooManyHandshakes`]).
-    ///
-    /// [`EndpointConfig::waiting_handshakes`]: crate::EndpointConfig::waiting_handshakes
-    pub fn handle_handshake<'d>(
-        &mut self,
-        now: Instant,
-        buf: &'d mut [u8],
-    ) -> Option<(FiveTuple, Outcome<'d>)> {
-        while let Some((id, work)) = self.handshakes.pop() {
-            self.begin_held_deadline(now, id);
-            match work {
-                Work::Start => {
-                    let start = self.touch(now, id, |transport| transport.start_handshake(now));
-                    if let Some(path) = start.flatten() {
-                        let received = Received::Handled;
-                        return Some((path, Outcome::routed(id, received)));
-                    }
-                }
-                Work::Datagram(Datagram { path, bytes }) => {
-                    let Some(datagram) = buf.get_mut(..bytes.len()) else {
-                        return Some((path, self.drop(DropReason::TooManyHandshakes)));
-                    };
-                    datagram.copy_from_slice(&bytes);
-                    let outcome = self.deliver_other(now, id, path, Kind::Dtls, datagram);
-                    return Some((path, outcome));
-                }
-            }
-        }
-        None
-    }
-
-    /// How many handshakes have something to do: while there are any, [`handle_handshake`](Self::handle_handshake) is due.
-    #[must_use]
-    pub fn waiting_handshakes(&self) -> usize {
-        self.handshakes.len()
-    }
-
-    /// A datagram of a handshake is kept until its turn.
-    pub(super) fn put_off(
-        &mut self,
-        now: Instant,
-        id: TransportId,
-        path: FiveTuple,
-        datagram: &[u8],
-    ) -> Outcome<'static> {
-        let bytes = datagram.into();
-        let put_off = self.handshakes.push(id, Datagram { path, bytes });
-        self.settle_deadline(now, id);
-        match put_off {
-            PutOff::Kept => {}
-            PutOff::KeptInsteadOf(other, lost) => {
-                for _ in 0..lost {
-                    self.stats.dropped.add(DropReason::TooManyHandshakes);
-                }
-                self.settle_deadline(now, other);
-            }
-            PutOff::Refused => return self.drop(DropReason::TooManyHandshakes),
-        }
-        Outcome::routed(id, Received::Handled)
-    }
-
-    /// Before the first turn of a handshake its deadline does not pass while something of it waits, and begins anew when nothing
-    /// does: it was refused a place, or has lost it.
-    fn settle_deadline(&mut self, now: Instant, id: TransportId) {
-        let Some(waits) = self.handshakes.waits_to_begin(id) else {
-            return;
-        };
-        let Some(transport) = self.slots.get_mut(id) else {
-            return;
-        };
-        match waits {
-            true => transport.hold_deadline(),
-            false => transport.begin_deadline(now),
-        }
-        self.reschedule(now, id.slot());
-    }
-
-    /// The first turn of a handshake has come, or none will.
-    fn begin_held_deadline(&mut self, now: Instant, id: TransportId) {
-        if let Some(transport) = self.slots.get_mut(id)
-            && transport.holds_deadline()
-        {
-            transport.begin_deadline(now);
-            self.reschedule(now, id.slot());
-        }
-    }
-
-    /// After anything that may have changed a transport: its handshake begins, or is over.
-    pub(super) fn refresh_handshake(&mut self, now: Instant, id: TransportId) {
-        let Some(transport) = self.slots.get(id) else {
-            return;
-        };
-        if transport.awaits_start() {
-            self.handshakes.push_start(id);
-        } else if transport.is_live() && transport.dtls().state() == State::Connected {
-            self.handshakes.finish(id);
-        } else if !transport.is_handshaking() {
-            self.handshakes.forget(id);
-            self.begin_held_deadline(now, id);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -443,7 +318,7 @@ mod tests {
     }
 
     fn handshakes(most: usize) -> Handshakes {
-        Handshakes::new(Some(most), Keyed::new([1; 16]))
+        Handshakes::new(most, Keyed::new([1; 16]))
     }
 
     fn id(number: u64) -> TransportId {
@@ -556,8 +431,6 @@ mod tests {
         assert_eq!(handshakes.push(id(1), datagram(0)), Kept);
         handshakes.forget(id(1));
         assert_eq!(handshakes.len(), 0);
-        let mut off = Handshakes::new(None, Keyed::new([1; 16]));
-        assert_eq!(off.push(id(1), datagram(0)), Refused);
     }
 
     #[test]

@@ -83,7 +83,7 @@ impl Endpoint {
         }
         transport.set_route(route);
         transport.resume_deadline(now);
-        if self.handshakes.is_on() {
+        if self.handshakes.is_some() {
             transport.hold_handshake();
         } else {
             transport.start_handshake(now);
@@ -100,7 +100,9 @@ impl Endpoint {
     /// repeated. Its id is void from now on; the only events that are still reported under it are
     /// [`PathReleased`](crate::Event::PathReleased), for the paths whose [`PathLearned`](crate::Event::PathLearned) was.
     pub fn detach(&mut self, id: TransportId) -> Option<Transport> {
-        self.handshakes.forget(id);
+        if let Some(handshakes) = &mut self.handshakes {
+            handshakes.forget(id);
+        }
         let (names, transport) = self.slots.names(id)?;
         transport.release_handshake();
         let slot = id.slot();

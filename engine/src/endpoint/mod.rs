@@ -37,6 +37,7 @@ mod slots;
 mod strangers;
 pub(crate) mod table;
 mod tuples;
+mod turns;
 mod ufrags;
 mod wheel;
 
@@ -69,7 +70,8 @@ pub struct Endpoint {
     routes: Routes,
     farewells: Farewells,
     strangers: Strangers,
-    handshakes: Handshakes,
+    /// `None`: they do not wait.
+    handshakes: Option<Handshakes>,
     outbox: Outbox,
     wheel: Wheel,
     /// Who may have a datagram to send.
@@ -110,7 +112,9 @@ impl Endpoint {
             minter: seeds.minter(),
             routes: Routes::new(tags, hash.clone()),
             farewells: Farewells::new(hash.clone(), lifetime, config.max_farewells),
-            handshakes: Handshakes::new(config.waiting_handshakes, hash.clone()),
+            handshakes: config
+                .waiting_handshakes
+                .map(|most| Handshakes::new(most, hash.clone())),
             strangers: Strangers::new(
                 hash,
                 config.unknown_ufrags,
@@ -305,7 +309,7 @@ impl Endpoint {
         if has_new_names {
             self.refresh_names(now, id);
         }
-        if self.handshakes.is_on() {
+        if self.handshakes.is_some() {
             self.refresh_handshake(now, id);
         }
     }

@@ -128,7 +128,7 @@ impl Endpoint {
         let Some(id) = self.by_path(&path) else {
             return self.drop(DropReason::UnknownPath);
         };
-        if kind == Kind::Dtls && self.handshakes.is_on() {
+        if kind == Kind::Dtls && self.handshakes.is_some() {
             let waits =
                 |transport: &Transport| transport.is_handshaking() && transport.accepts_from(&path);
             if self.transport(id).is_some_and(waits) {
