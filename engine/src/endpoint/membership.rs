@@ -66,7 +66,8 @@ impl Endpoint {
             return Err(ApiMisuse::MtuTooLarge);
         }
         let live = |ufrag: &str| self.by_ufrag(ufrag.as_bytes()).is_some();
-        match transport.ice().local_username_fragments().any(live) {
+        // What is closed is called nothing any more.
+        match !transport.is_closed() && transport.ice().local_username_fragments().any(live) {
             true => Err(ApiMisuse::UfragInUse),
             false => Ok(()),
         }

@@ -23,4 +23,5 @@ mod scale;
 mod steering;
 mod storm;
 mod support;
+mod tables;
 mod turns;
