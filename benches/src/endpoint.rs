@@ -409,13 +409,7 @@ impl Aggregates {
             State::Connected => (State::Disconnected, Reason::ConsentChecksMissed),
             _ => (State::Connected, Reason::Recovered),
         };
-        let transition = Transition {
-            from: self.state,
-            to,
-            reason,
-            at: now,
-            coalesced: false,
-        };
+        let transition = Transition::new(self.state, to, reason, now);
         self.state = to;
         self.peer
             .handle_transport_event(now, self.first, &Event::IceStateChange(transition));

@@ -51,6 +51,7 @@ pub enum Continuation {
 
 /// An exchange that must be refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum SetupError {
     /// A new association needs an ICE restart in the same exchange (RFC 9429 §5.11).
     #[error("a new DTLS association without an ICE restart")]

@@ -125,6 +125,7 @@ impl fmt::Display for Reason {
 
 /// One change of state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Transition {
     /// The state left.
     pub from: State,
@@ -134,6 +135,18 @@ pub struct Transition {
     pub reason: Reason,
     /// When: the `now` of the input that caused it.
     pub at: Instant,
+}
+
+impl Transition {
+    /// A change, for who tells of a connection that is elsewhere.
+    pub fn new(from: State, to: State, reason: Reason, at: Instant) -> Self {
+        Self {
+            from,
+            to,
+            reason,
+            at,
+        }
+    }
 }
 
 /// How near a cipher's usage limit is (RFC 9147 §4.5.3, whose figures are used for DTLS 1.2 too).

@@ -12,6 +12,7 @@ use thiserror::Error;
 
 /// A hash that a certificate may be named by, from weakest to strongest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum HashAlgorithm {
     /// SHA-256, 32 bytes.
     Sha256,
@@ -299,6 +300,7 @@ impl FingerprintSet {
 
 /// Who the peer must be: a required choice of every connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum RemoteIdentity {
     /// The owner of a certificate with one of these fingerprints.
     Fingerprints(FingerprintSet),

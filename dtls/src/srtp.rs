@@ -10,6 +10,7 @@ use crate::msgs::enums::SrtpProtectionProfile;
 
 /// How SRTP and SRTCP are protected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum SrtpProfile {
     /// `SRTP_AES128_CM_HMAC_SHA1_80`: AES-128 counter mode, HMAC-SHA1 tags of 80 bits. Everybody has it.
     Aes128CmSha1_80,

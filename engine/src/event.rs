@@ -58,6 +58,7 @@ pub enum Event {
 /// What became of a datagram inside a [`Transport`](crate::Transport). Never an error: bad input is dropped and counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "application data and media are the caller's to take"]
+#[non_exhaustive]
 pub enum Received {
     /// The transport took it.
     Handled,
@@ -95,6 +96,7 @@ impl From<ice::Received> for Received {
 /// Borrows the datagram for [`UnknownUfrag`](Self::UnknownUfrag) only; the other variants let go of it at once.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "application data, media and late sessions are the caller's to take"]
+#[non_exhaustive]
 pub enum Outcome<'d> {
     /// It went to a transport.
     Routed {

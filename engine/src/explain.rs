@@ -15,6 +15,7 @@ use std::fmt;
 /// | `new`, `connected`, `closed` | none: nothing is missing, or nothing was begun |
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
+#[non_exhaustive]
 pub struct Explanation {
     /// What is explained.
     pub state: PeerConnectionState,
@@ -24,6 +25,7 @@ pub struct Explanation {
 
 /// One machine of one transport that holds the connection where it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Culprit {
     /// The transport.
     pub transport: TransportId,
@@ -35,6 +37,7 @@ pub struct Culprit {
 /// `disconnected` changes the reason and not the state. `None`: the transport was in this state when the
 /// connection began to refer to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Fault {
     /// The ICE agent.
     Ice(ice::State, Option<ice::Transition>),

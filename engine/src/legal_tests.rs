@@ -184,20 +184,13 @@ fn gathering_has_the_table_of_the_module() {
 }
 
 fn ice_step(from: Ice, to: Ice, reason: IceReason) -> ice::Transition {
-    ice::Transition {
-        from,
-        to,
-        reason,
-        at: Clock::epoch(),
-        coalesced: false,
-    }
+    ice::Transition::new(from, to, reason, Clock::epoch())
 }
 
 fn merged_step(from: Ice, to: Ice, reason: IceReason) -> ice::Transition {
-    ice::Transition {
-        coalesced: true,
-        ..ice_step(from, to, reason)
-    }
+    let mut merged = ice_step(from, to, reason);
+    merged.coalesced = true;
+    merged
 }
 
 // req: P13 P14 R50
@@ -255,12 +248,7 @@ fn a_gap_is_several_steps_in_one_but_never_out_of_failed_or_closed() {
 fn a_gap_in_dtls_never_skips_the_fingerprint() {
     let is = |held, from, to, reason| {
         let at = Clock::epoch();
-        let reported = dtls::Transition {
-            from,
-            to,
-            reason,
-            at,
-        };
+        let reported = dtls::Transition::new(from, to, reason, at);
         letter(dtls_with_gaps(held, &reported, Association::Current))
     };
     let (verified, started) = (DtlsReason::PeerVerified, DtlsReason::Started);

@@ -60,24 +60,20 @@ impl Member {
 
     /// The ICE agent's state, and the transition that led there.
     pub(crate) fn ice(&self) -> Fault {
-        let transition = self.ice_since.map(|at| ice::Transition {
-            from: self.ice_from,
-            to: self.states.ice,
-            reason: self.ice_reason,
-            at,
-            coalesced: self.ice_coalesced,
+        let transition = self.ice_since.map(|at| {
+            let (from, to) = (self.ice_from, self.states.ice);
+            let mut transition = ice::Transition::new(from, to, self.ice_reason, at);
+            transition.coalesced = self.ice_coalesced;
+            transition
         });
         Fault::Ice(self.states.ice, transition)
     }
 
     /// The DTLS connection's state, and the transition that led there.
     pub(crate) fn dtls(&self) -> Fault {
-        let transition = self.dtls_since.map(|at| dtls::Transition {
-            from: self.dtls_from,
-            to: self.states.dtls,
-            reason: self.dtls_reason,
-            at,
-        });
+        let (from, to) = (self.dtls_from, self.states.dtls);
+        let transition = self.dtls_since;
+        let transition = transition.map(|at| dtls::Transition::new(from, to, self.dtls_reason, at));
         Fault::Dtls(self.states.dtls, transition)
     }
 
@@ -170,13 +166,8 @@ impl Member {
     fn settle_restart(&mut self, at: Instant, reason: ice::Reason) -> Option<What> {
         let was = std::mem::replace(&mut self.restart, Renewal::None);
         (was == Renewal::ShownAsChecking).then(|| {
-            self.enter_ice(ice::Transition {
-                from: ice::State::Checking,
-                to: ice::State::Connected,
-                reason,
-                at,
-                coalesced: false,
-            })
+            let (from, to) = (ice::State::Checking, ice::State::Connected);
+            self.enter_ice(ice::Transition::new(from, to, reason, at))
         })
     }
 

@@ -735,13 +735,8 @@ proptest! {
 fn an_event_that_waited_keeps_its_time_in_a_journal() {
     let now = sim::Clock::epoch() + Duration::from_secs(60);
     let at = now - Duration::from_millis(1500);
-    let transition = ice::Transition {
-        from: Ice::New,
-        to: Ice::Checking,
-        reason: IceReason::ChecksBegan,
-        at,
-        coalesced: true,
-    };
+    let mut transition = ice::Transition::new(Ice::New, Ice::Checking, IceReason::ChecksBegan, at);
+    transition.coalesced = true;
     let input = TransportInput::new(now, &Event::IceStateChange(transition));
     let written = serde_json::to_string(&input).expect("it can be written");
     assert_eq!(

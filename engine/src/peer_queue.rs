@@ -202,24 +202,14 @@ fn same_kind(one: &PeerEvent, other: &PeerEvent) -> bool {
 fn coalesce(earlier: PeerEvent, later: PeerEvent) -> PeerEvent {
     use PeerEvent as E;
     match (earlier, later) {
-        (E::IceTransportStateChange(id, earlier), E::IceTransportStateChange(_, later)) => {
-            E::IceTransportStateChange(
-                id,
-                ice::Transition {
-                    from: earlier.from,
-                    coalesced: true,
-                    ..later
-                },
-            )
+        (E::IceTransportStateChange(id, earlier), E::IceTransportStateChange(_, mut both)) => {
+            both.from = earlier.from;
+            both.coalesced = true;
+            E::IceTransportStateChange(id, both)
         }
-        (E::DtlsTransportStateChange(id, earlier), E::DtlsTransportStateChange(_, later)) => {
-            E::DtlsTransportStateChange(
-                id,
-                dtls::Transition {
-                    from: earlier.from,
-                    ..later
-                },
-            )
+        (E::DtlsTransportStateChange(id, earlier), E::DtlsTransportStateChange(_, mut both)) => {
+            both.from = earlier.from;
+            E::DtlsTransportStateChange(id, both)
         }
         (E::IceConnectionStateChange(earlier), E::IceConnectionStateChange(later)) => {
             E::IceConnectionStateChange(earlier.then(later))

@@ -59,25 +59,14 @@ impl Story {
         match input {
             Input::Ice(to) => {
                 let reason = ice::Reason::ConsentExpired;
-                Event::IceStateChange(ice::Transition {
-                    from: states.ice,
-                    to,
-                    reason,
-                    at,
-                    coalesced: false,
-                })
+                Event::IceStateChange(ice::Transition::new(states.ice, to, reason, at))
             }
             Input::Dtls(to) => {
                 let reason = match to {
                     Dtls::Connected => dtls::Reason::PeerVerified,
                     _ => dtls::Reason::HandshakeTimedOut,
                 };
-                Event::DtlsStateChange(dtls::Transition {
-                    from: states.dtls,
-                    to,
-                    reason,
-                    at,
-                })
+                Event::DtlsStateChange(dtls::Transition::new(states.dtls, to, reason, at))
             }
             Input::Gathering(to) => Event::GatheringStateChange(to),
         }

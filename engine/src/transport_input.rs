@@ -112,24 +112,17 @@ impl TransportInput {
 
 impl Passage<ice::State, ice::Reason> {
     pub(crate) fn transition(&self, now: Instant) -> ice::Transition {
-        ice::Transition {
-            from: self.from,
-            to: self.to,
-            reason: self.reason,
-            at: now.checked_sub(self.age).unwrap_or(now),
-            coalesced: self.coalesced,
-        }
+        let at = now.checked_sub(self.age).unwrap_or(now);
+        let mut transition = ice::Transition::new(self.from, self.to, self.reason, at);
+        transition.coalesced = self.coalesced;
+        transition
     }
 }
 
 impl Passage<dtls::State, dtls::Reason> {
     pub(crate) fn transition(&self, now: Instant) -> dtls::Transition {
-        dtls::Transition {
-            from: self.from,
-            to: self.to,
-            reason: self.reason,
-            at: now.checked_sub(self.age).unwrap_or(now),
-        }
+        let at = now.checked_sub(self.age).unwrap_or(now);
+        dtls::Transition::new(self.from, self.to, self.reason, at)
     }
 }
 

@@ -120,6 +120,7 @@ pub enum UsernameFragments {
 
 /// When a lite agent asks for proof that the peer is on the path that it moves to (I56).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Validation {
     /// Before it moves: one check of its own has to be answered there, and the old path carries meanwhile (RFC 8445
     /// §19.5.1's concern, for who sends no checks otherwise).
@@ -133,6 +134,7 @@ pub enum Validation {
 
 /// When remote candidates stop being accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Trickle {
     /// After their generation's end-of-candidates they are ignored (RFC 8838 §14).
     UntilEndOfCandidates,

@@ -23,6 +23,7 @@ pub enum Matches {
 
 /// Whether the announced candidate stands in for the bound one or beside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Rewrite {
     /// Only the announced address is signalled.
     Replace,

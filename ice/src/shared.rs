@@ -135,6 +135,7 @@ impl Passing {
 /// How much a message, or the time that has passed, has moved in an agent, besides counters and what there is to send: for who has
 /// something to look at after each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum Moved {
     /// A check was answered, or a datagram dropped.
     Nothing,

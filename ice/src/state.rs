@@ -93,6 +93,7 @@ impl fmt::Display for GatheringState {
 
 /// One change of state, with its reason and time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Transition {
     /// The state before.
     pub from: State,
@@ -104,6 +105,19 @@ pub struct Transition {
     pub at: Instant,
     /// Whether this stands for several changes, because nobody polled events for long.
     pub coalesced: bool,
+}
+
+impl Transition {
+    /// A change that stands for itself: for who tells of an agent that is elsewhere.
+    pub fn new(from: State, to: State, reason: Reason, at: Instant) -> Self {
+        Self {
+            from,
+            to,
+            reason,
+            at,
+            coalesced: false,
+        }
+    }
 }
 
 /// Why a state changed. Displays as a sentence.

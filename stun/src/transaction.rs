@@ -221,6 +221,7 @@ pub enum TransactionAction {
 
 /// Why a [`Transaction`] was given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum TimeoutReason {
     /// Nothing came.
     Unanswered,
@@ -230,6 +231,7 @@ pub enum TimeoutReason {
 
 /// The end of a [`Transaction`] that was answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Answer {
     /// From request to response; `None` if the request was repeated, because the two can then not be told apart.
     pub round_trip: Option<Duration>,

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use floe_stun::{Answer, Schedule, TimeoutReason, Transaction, TransactionAction, TransactionId};
+use floe_stun::{Schedule, TimeoutReason, Transaction, TransactionAction, TransactionId};
 use proptest::prelude::*;
 
 const ID: TransactionId = TransactionId::from_bytes([1; 12]);
@@ -79,12 +79,7 @@ fn the_first_matching_answer_ends_the_transaction_and_no_other() {
     assert_eq!(transaction.on_response(start + ms(10), &OTHER), None);
     assert!(transaction.is_waiting());
     let answer = transaction.on_response(start + ms(40), &ID);
-    assert_eq!(
-        answer,
-        Some(Answer {
-            round_trip: Some(ms(40))
-        })
-    );
+    assert_eq!(answer.map(|answer| answer.round_trip), Some(Some(ms(40))));
     assert!(!transaction.is_waiting());
     assert_eq!(transaction.poll_timeout(), None);
     assert_eq!(transaction.on_response(start + ms(41), &ID), None);
@@ -104,10 +99,8 @@ fn an_answer_after_a_retransmission_gives_no_round_trip() {
         TransactionAction::Retransmit
     );
     assert_eq!(transaction.sent(), 2);
-    assert_eq!(
-        transaction.on_response(start + ms(520), &ID),
-        Some(Answer { round_trip: None })
-    );
+    let answer = transaction.on_response(start + ms(520), &ID);
+    assert_eq!(answer.map(|answer| answer.round_trip), Some(None));
 }
 
 // req: S7

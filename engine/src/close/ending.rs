@@ -52,6 +52,7 @@ pub enum Event {
 /// The end of a session: two fields, so that an end by lost media and an end by disagreement stay apart in the log even where
 /// the public reason is the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Ended {
     /// Why, for the log.
     pub close_reason: CloseReason,

@@ -7,6 +7,7 @@ use std::{fmt, time::Duration};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "SCREAMING_SNAKE_CASE"))]
+#[non_exhaustive]
 pub enum CloseReason {
     /// No reason given.
     #[default]
@@ -234,6 +235,7 @@ impl fmt::Display for CloseReason {
 /// Which map from [`CloseReason`] to [`DisconnectReason`]. They differ in one row: a media path that was lost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub enum Profile {
     /// A lost media path is [`DisconnectReason::StateMismatch`], as in LiveKit servers before 1.9.0 and in what was written
     /// about them.

@@ -23,6 +23,7 @@ const MAX_BYTES: usize = 65_000;
 /// Datagrams to send that lie side by side in a buffer: all of one size but the last, which may be shorter, on one path. One
 /// `sendmsg` with `UDP_SEGMENT`, and the shape of quinn-udp's `Transmit`.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Segments {
     /// From which local address, to which remote address.
     pub path: FiveTuple,

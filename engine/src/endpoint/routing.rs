@@ -286,7 +286,7 @@ impl Endpoint {
             // A check of a session at rest is answered, and that is all.
             Moved::Nothing => self.senders.push(&mut self.slots, id.slot()),
             Moved::Deadline => self.reschedule(now, id.slot()),
-            Moved::Anything => self.follow(now, id, before),
+            _ => self.follow(now, id, before),
         }
         if claims {
             self.claim(now, id, *path);

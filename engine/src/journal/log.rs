@@ -71,6 +71,7 @@ impl<I> Log<I> {
 
 /// Where two logs part. `None`: it is over there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Divergence<'l, I> {
     /// What the one says.
     pub recorded: Option<&'l Entry<I>>,

@@ -6,6 +6,7 @@ use std::{fmt, time::Instant};
 
 /// The two disagree. Displays as the warning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Drift {
     /// What recovery believes.
     pub fsm: State,

@@ -66,6 +66,7 @@ pub enum Event {
 
 /// How a session ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Ended {
     /// Why, in public.
     pub disconnect_reason: DisconnectReason,

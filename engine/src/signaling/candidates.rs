@@ -78,6 +78,7 @@ impl CandidateInit {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
+#[non_exhaustive]
 pub enum CandidateError {
     /// No section has this mid.
     #[error("OperationError: no section has this mid")]

@@ -223,6 +223,7 @@ pub enum Event {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
+#[non_exhaustive]
 pub enum CandidateDropped {
     /// Its description was rolled back, ignored, or another one took its place.
     Superseded,
@@ -244,6 +245,7 @@ impl fmt::Display for CandidateDropped {
 
 /// A change of the signaling state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Transition {
     /// What it was.
     pub from: SignalingState,

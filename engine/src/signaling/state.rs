@@ -92,6 +92,7 @@ pub enum RollbackThrough {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[error("{step} is not allowed in {state}")]
+#[non_exhaustive]
 pub struct InvalidState {
     /// The state it is in, and stays in.
     pub state: SignalingState,

@@ -38,6 +38,7 @@ impl Hashed for Entry {
 
 /// A 5-tuple is somebody else's from now on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PathChange {
     /// Which, in canonical addresses: an IPv4-mapped IPv6 address is an IPv4 address.
     pub path: FiveTuple,

@@ -459,14 +459,15 @@ impl Associations {
 
     /// The same transition as a continuation of what was reported, or `None` if it leads nowhere new. A successor that took
     /// over when it was connected was never seen connecting.
-    fn continued(&mut self, transition: dtls::Transition) -> Option<dtls::Transition> {
+    fn continued(&mut self, mut transition: dtls::Transition) -> Option<dtls::Transition> {
         let seamless =
             self.reported == State::Connected && self.current.state() == State::Connected;
         if seamless && transition.to == State::Connecting {
             return None;
         }
         let from = std::mem::replace(&mut self.reported, transition.to);
-        (from != transition.to).then_some(dtls::Transition { from, ..transition })
+        transition.from = from;
+        (from != transition.to).then_some(transition)
     }
 
     /// The successor takes over once it is connected, once there is nothing to succeed, or to end what the peer has left.

@@ -99,19 +99,18 @@ impl Call {
                 return self.drain();
             }
             Given::Gathering(to) => TransportEvent::GatheringStateChange(to),
-            Given::Ice(to, reason) => TransportEvent::IceStateChange(ice::Transition {
-                from: self.states().ice,
+            Given::Ice(to, reason) => TransportEvent::IceStateChange(ice::Transition::new(
+                self.states().ice,
                 to,
                 reason,
-                at: now,
-                coalesced: false,
-            }),
-            Given::Dtls(to, reason) => TransportEvent::DtlsStateChange(dtls::Transition {
-                from: self.states().dtls,
+                now,
+            )),
+            Given::Dtls(to, reason) => TransportEvent::DtlsStateChange(dtls::Transition::new(
+                self.states().dtls,
                 to,
                 reason,
-                at: now,
-            }),
+                now,
+            )),
         };
         self.peer
             .handle_transport_event(now, transport(), &transport_event);

@@ -43,13 +43,12 @@ fn a_session_at_rest_is_small() {
 fn a_steady_session_allocates_nothing() {
     let mut world = World::connected();
     let (now, transport) = (world.now, world.client.transport);
-    let again = floe::Event::IceStateChange(ice::Transition {
-        from: ice::State::Checking,
-        to: ice::State::Connected,
-        reason: ice::Reason::PairSucceeded,
-        at: now,
-        coalesced: false,
-    });
+    let again = floe::Event::IceStateChange(ice::Transition::new(
+        ice::State::Checking,
+        ice::State::Connected,
+        ice::Reason::PairSucceeded,
+        now,
+    ));
     let session = &mut world.client.session;
     let counted = measure(|| {
         for second in 1..60 {

@@ -97,13 +97,7 @@ impl Party {
     /// Its transport's ICE is this now.
     pub(crate) fn ice(&mut self, now: Instant, to: ice::State, reason: ice::Reason) {
         let from = std::mem::replace(&mut self.ice, to);
-        let transition = ice::Transition {
-            from,
-            to,
-            reason,
-            at: now,
-            coalesced: false,
-        };
+        let transition = ice::Transition::new(from, to, reason, now);
         let event = TransportEvent::IceStateChange(transition);
         self.session
             .handle_transport_event(now, self.transport, &event);
@@ -112,12 +106,7 @@ impl Party {
     /// Its transport's DTLS is this now.
     pub(crate) fn dtls(&mut self, now: Instant, to: dtls::State, reason: dtls::Reason) {
         let from = std::mem::replace(&mut self.dtls, to);
-        let transition = dtls::Transition {
-            from,
-            to,
-            reason,
-            at: now,
-        };
+        let transition = dtls::Transition::new(from, to, reason, now);
         let event = TransportEvent::DtlsStateChange(transition);
         self.session
             .handle_transport_event(now, self.transport, &event);

@@ -165,7 +165,7 @@ impl Node for Host {
                         .push((local.to_owned(), remote.to_owned(), from));
                 }
                 Outcome::Refused => return self.refused += 1,
-                Outcome::FromTurnServer | Outcome::Dropped(_) => return,
+                _ => return,
             };
             let rest = self.take(datagram, routed);
             if rest.is_empty() {

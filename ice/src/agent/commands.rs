@@ -46,6 +46,7 @@ impl RemoteParameters {
 /// What removing a candidate did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "removing the candidate of the selected pair cuts the connection"]
+#[non_exhaustive]
 pub enum Removal {
     /// There is no candidate with that address.
     NotFound,

@@ -95,6 +95,7 @@ pub trait Policy: fmt::Debug + Send + Sync {
 
 /// What the controlling side should do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Decision {
     /// Nothing, until something happens.
     Nothing,
@@ -106,6 +107,7 @@ pub enum Decision {
 
 /// What becomes of a pair beside the nominated one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Keep {
     /// It is dropped: nothing more is sent there. (At the first consent check; if its own check ends after that, at one before which
     /// the nominated pair has answered again.)

@@ -50,6 +50,7 @@ impl fmt::Display for LinkState {
 /// What changed the state of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub enum Cause {
     /// The caller opened a channel.
     ChannelOpened,
@@ -89,6 +90,7 @@ impl fmt::Display for Cause {
 
 /// The record of a change of state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Transition {
     /// What it was.
     pub from: LinkState,

@@ -109,6 +109,7 @@ impl fmt::Display for Phase {
 
 /// A change of the [`Phase`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Transition {
     /// What it was.
     pub from: Phase,
@@ -124,6 +125,7 @@ pub struct Transition {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
+#[non_exhaustive]
 pub enum Cause {
     /// Something is to be negotiated.
     Needed,
@@ -154,6 +156,7 @@ impl fmt::Display for Cause {
 
 /// A description that had no effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Discarded {
     /// What it was.
     pub kind: SdpType,
@@ -203,6 +206,7 @@ impl fmt::Display for DiscardReason {
 
 /// A negotiation that failed. Displayed, it is one line for the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Failed {
     /// What this side was about.
     pub phase: Phase,
