@@ -18,11 +18,15 @@
 
 mod associations;
 mod commands;
+mod handshake;
+mod hosted;
 mod meter;
 pub(crate) mod paths;
+mod proof;
 mod rare;
 
 pub use associations::RemoteDtls;
+pub(crate) use hosted::Route;
 
 use crate::{
     ApiMisuse, DropReason, Event, MediaKind, Received, TransportConfig, TransportOptions,
@@ -30,17 +34,12 @@ use crate::{
     demux::{self, Kind},
     stats::TransportCounters,
 };
-use associations::{Associations, Begins, Exchange, Pace};
+use associations::{Associations, Exchange, Pace};
 use floe_dtls as dtls;
 use floe_ice::{self as ice, FiveTuple, Moved, Transmit};
 use floe_stun as stun;
-use meter::Meter;
 use paths::Paths;
-use std::{
-    hint::black_box,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{hint::black_box, time::Instant};
 
 /// One ICE agent and its DTLS.
 ///
@@ -53,12 +52,6 @@ pub struct Transport {
     counters: TransportCounters,
 }
 
-/// How old the last answer may be on a path that works: consent is asked for every 4 to 6 s (RFC 7675 §5.1).
-const FRESH_CONSENT: Duration = Duration::from_secs(6);
-
-/// From how many endpoints unanswered checks can still be out.
-const MAX_ROUTES: usize = 16;
-
 /// An unconfirmed ICE restart.
 #[derive(Debug)]
 struct Restart {
@@ -66,13 +59,6 @@ struct Restart {
     username_fragment: String,
     /// What a rollback goes back to.
     exchange: Exchange,
-}
-
-/// How an endpoint tags a transport's STUN transactions.
-#[derive(Clone, Debug)]
-pub(crate) struct Route {
-    pub(crate) key: Arc<stun::RouteKey>,
-    pub(crate) tag: u32,
 }
 
 impl std::fmt::Debug for Transport {
@@ -225,15 +211,6 @@ impl Transport {
         }
     }
 
-    fn meter(&mut self) -> Option<&mut Meter> {
-        self.dtls.rare.live()?.meter.as_mut()
-    }
-
-    /// Whether what is sent is paid for by what comes (I56).
-    pub(crate) fn is_metering(&self) -> bool {
-        self.dtls.rare.meter.is_some()
-    }
-
     fn take_media(&mut self, kind: MediaKind) -> Received {
         if self.dtls.current().state() != dtls::State::Connected {
             return self.drop(DropReason::NotConnected);
@@ -371,85 +348,8 @@ impl Transport {
         deadlines.into_iter().flatten().min()
     }
 
-    /// Whether what is not STUN is taken from there.
-    pub(crate) fn accepts_from(&self, path: &FiveTuple) -> bool {
-        self.is_live() && self.ice.accepts_from(path)
-    }
-
-    /// Neither failed nor closed.
-    pub(crate) fn is_live(&self) -> bool {
-        !matches!(self.ice.state(), ice::State::Failed | ice::State::Closed)
-    }
-
-    pub(crate) fn is_closed(&self) -> bool {
-        self.ice.state() == ice::State::Closed
-    }
-
     pub(crate) fn mtu(&self) -> usize {
         longest_datagram(self.ice.config(), self.dtls.current().config())
-    }
-
-    /// Reads a little of all that a request or media will need of it, so that it is at hand then.
-    #[inline]
-    pub(crate) fn glance(&self) -> u8 {
-        self.ice.glance().wrapping_add(self.glance_beside_ice())
-    }
-
-    #[inline]
-    fn glance_beside_ice(&self) -> u8 {
-        let dtls = u8::from(self.dtls.current().is_idle()) + u8::from(self.dtls.rare.is_any());
-        dtls + u8::from(self.paths.glance()) + self.dtls.pace as u8
-    }
-
-    /// Whether there is a datagram to write. Says yes too often rather than never.
-    #[inline]
-    pub(crate) fn has_transmit(&self) -> bool {
-        self.ice.has_transmit() || !self.is_quiet_but_for_ice()
-    }
-
-    /// Whether neither DTLS nor anything held back can have a datagram to write.
-    #[inline]
-    fn is_quiet_but_for_ice(&self) -> bool {
-        self.dtls.is_silent() && !self.dtls.rare.is_any()
-    }
-
-    /// Another one whenever its peer calls it otherwise; 0 when it is closed, and has no name any more.
-    pub(crate) fn names_version(&self) -> u32 {
-        match self.is_closed() {
-            true => 0,
-            false => self.ice.username_fragments_version(),
-        }
-    }
-
-    /// Releases one path that nothing is taken from any more, and gives it if it was owned; call until `None`.
-    pub(crate) fn release_path(&mut self) -> Option<FiveTuple> {
-        let (ice, live) = (&self.ice, self.is_live());
-        self.paths
-            .release_unless(|path| live && ice.accepts_from(path))
-    }
-
-    /// Transactions are tagged like this from now on; those under way keep their tags.
-    pub(crate) fn set_route(&mut self, route: Route) {
-        if let Some(before) = self.route() {
-            let former = &mut self.dtls.rare.facts().former_routes;
-            if former.len() == MAX_ROUTES - 1 {
-                former.remove(0);
-            }
-            former.push(before);
-        }
-        self.ice.set_route(route.key, route.tag);
-    }
-
-    fn route(&self) -> Option<Route> {
-        let (key, tag) = self.ice.route()?;
-        let key = key.clone();
-        Some(Route { key, tag })
-    }
-
-    /// By what answers to its outstanding checks may be routed.
-    pub(crate) fn routes(&self) -> impl Iterator<Item = Route> {
-        let former = self.dtls.rare.former_routes.iter().rev().cloned();
-        self.route().into_iter().chain(former)
     }
 
     fn dtls_path(&self) -> Option<FiveTuple> {
@@ -458,86 +358,6 @@ impl Transport {
             .closing
             .or_else(|| self.ice.send_path())
             .or_else(|| self.ice.usable_path())
-    }
-
-    /// Whether what is sent to `path` is metered (I56).
-    pub(super) fn is_metered(&self, path: &FiveTuple) -> bool {
-        self.dtls.rare.closing.as_ref() != Some(path) && self.ice.awaits_proof(path)
-    }
-
-    /// Something came from `path`: it counts if that path is metered.
-    fn meter_at(&mut self, path: &FiveTuple, count: impl FnOnce(&mut Meter, FiveTuple)) {
-        if self.ice.mode() != ice::Mode::Lite {
-            return;
-        }
-        // As it is sent there: it may have arrived at one of the addresses of a wildcard.
-        let path = self.ice.path_of_base(*path);
-        // Once connected, only the path in use can have anything to send to.
-        let connected = self.dtls.current().state() == dtls::State::Connected;
-        let used = !connected || self.dtls_path() == Some(path);
-        if used && self.is_metered(&path) {
-            count(self.dtls.rare.facts().meter.get_or_insert_default(), path);
-        }
-    }
-
-    /// Whether this datagram of DTLS may go; else it is held until more has come from there, or the path is proven.
-    fn may_go(&mut self, path: &FiveTuple, datagram: &[u8]) -> bool {
-        let metered = self.is_metered(path);
-        let connected = self.dtls.current().state() == dtls::State::Connected;
-        if metered {
-            self.dtls.rare.facts().meter.get_or_insert_default();
-        }
-        let Some(meter) = self.dtls.rare.live().and_then(|rare| rare.meter.as_mut()) else {
-            return true;
-        };
-        let spare = || self.ice.spend_check(path);
-        if metered && !meter.takes(path, datagram.len(), spare) {
-            meter.hold(datagram);
-            return false;
-        }
-        if !connected {
-            meter.on_handshake(*path);
-        }
-        true
-    }
-
-    /// Has a lite transport prove that its peer is at the other end of `path`, by a check of its own; a full one does so anyhow.
-    /// For a path that another transport lives on, which only proof wins over: an endpoint asks for it itself, a
-    /// dispatcher where two [shards](crate::steering) have learned the same path.
-    pub fn validate_path(&mut self, now: Instant, path: FiveTuple) {
-        self.ice.validate_path(now, path);
-        self.settle(now);
-    }
-
-    /// What the handshake has proven by its end; and where more is to go than may, an own check for proof.
-    fn settle_proof(&mut self, now: Instant) {
-        let Some(meter) = &self.dtls.rare.meter else {
-            return;
-        };
-        let connected = self.dtls.current().state() == dtls::State::Connected;
-        if let Some(path) = meter.proven_by_handshake().filter(|_| connected) {
-            self.ice.set_path_validated(path);
-        }
-        let holds = meter.holds();
-        let Some(path) = self.dtls_path() else { return };
-        if !self.is_metered(&path) {
-            if connected && !holds {
-                self.dtls.rare.facts().meter = None;
-                self.dtls.rare.tidy();
-            }
-        } else if holds || connected {
-            self.ice.validate_path(now, path);
-        }
-    }
-
-    /// A handshake that repeats itself to a path without proof will soon be at its limit there.
-    fn prove_repeated(&mut self, now: Instant) {
-        if self.is_metering()
-            && let Some(path) = self.dtls_path()
-            && self.is_metered(&path)
-        {
-            self.ice.validate_path(now, path);
-        }
     }
 
     /// What one machine has to tell the other, after either has changed.
@@ -552,78 +372,6 @@ impl Transport {
         let proven = |path| self.ice.is_proven(&path);
         if self.dtls.wants_proof() && self.dtls_path().is_some_and(proven) {
             self.dtls.set_path_validated();
-        }
-    }
-
-    /// Begins the handshake that is to begin, if there is a path for it, and gives the path.
-    pub(crate) fn start_handshake(&mut self, now: Instant) -> Option<FiveTuple> {
-        if !self.dtls.wants_start() {
-            return None;
-        }
-        let path = self.ice.usable_path()?;
-        let rtt = self.round_trip_time(&path);
-        let cap = self.dtls.retransmission_cap();
-        self.dtls.start(now, rtt, cap);
-        // A client speaks first, and has more to say than the peer's first check pays for.
-        if self.dtls.current().side() == Some(dtls::Side::Client) && self.is_metered(&path) {
-            self.ice.validate_path(now, path);
-        }
-        Some(path)
-    }
-
-    /// Whether a client's first flight, which costs it keys, waits for its endpoint's word.
-    pub(crate) fn awaits_start(&self) -> bool {
-        self.dtls.begins == Begins::InTurn
-            && self.dtls.wants_start()
-            && self.dtls.current().side() == Some(dtls::Side::Client)
-            && self.ice.usable_path().is_some()
-    }
-
-    /// Whether the first handshake is still to be done.
-    pub(crate) fn is_handshaking(&self) -> bool {
-        let state = self.dtls.current().state();
-        self.is_live() && matches!(state, dtls::State::New | dtls::State::Connecting)
-    }
-
-    /// Its endpoint says when a handshake begins.
-    pub(crate) fn hold_handshake(&mut self) {
-        self.dtls.begins = Begins::InTurn;
-    }
-
-    /// It begins by itself again: with what comes next, also where that is only consent that goes on.
-    pub(crate) fn release_handshake(&mut self) {
-        if self.dtls.begins != Begins::InTurn {
-            return;
-        }
-        let holds_deadline = self.holds_deadline();
-        self.dtls.begins = match holds_deadline {
-            true => Begins::Released,
-            false => Begins::ByItself,
-        };
-        if holds_deadline || self.dtls.wants_start() {
-            self.dtls.set_pace(Pace::Patient);
-        }
-    }
-
-    /// What its peer has said waits for its turn, and with it the time that the handshake may take.
-    pub(crate) fn hold_deadline(&mut self) {
-        self.dtls.current_mut().hold_deadline();
-    }
-
-    pub(crate) fn holds_deadline(&self) -> bool {
-        self.dtls.current().holds_deadline()
-    }
-
-    /// The time that the handshake may take begins, or begins anew.
-    pub(crate) fn begin_deadline(&mut self, now: Instant) {
-        self.dtls.current_mut().begin_deadline(now);
-    }
-
-    /// Nobody holds the deadline any more that an endpoint held.
-    pub(crate) fn resume_deadline(&mut self, now: Instant) {
-        if self.dtls.begins == Begins::Released {
-            self.dtls.begins = Begins::ByItself;
-            self.begin_deadline(now);
         }
     }
 
@@ -643,21 +391,6 @@ impl Transport {
             self.dtls.exchange = restart.exchange;
             self.dtls.roll_back();
         }
-    }
-
-    /// A flight lost on a path that works is repeated soon; on one that has stopped answering, with patience.
-    fn pace_dtls(&mut self, now: Instant) {
-        let fresh = |age: Duration| age <= FRESH_CONSENT;
-        self.dtls
-            .set_pace(match self.ice.consent_age(now).is_some_and(fresh) {
-                true => Pace::Soon,
-                false => Pace::Patient,
-            });
-    }
-
-    fn round_trip_time(&self, path: &FiveTuple) -> Option<Duration> {
-        let pair = self.ice.selected_candidate_pair()?;
-        pair.rtt.filter(|_| pair.path == *path)
     }
 
     /// The verified peer has ended the connection: it wants nothing more from us but close_notify.
