@@ -105,6 +105,13 @@ impl Witness {
             State::Connected | State::Completed => assert!(path.is_some(), "{}", self.state),
             State::Checking | State::Disconnected => {}
         }
+        if let Some(path) = path.filter(|_| agent.mode() == Mode::Full) {
+            assert!(
+                agent.accepts_from(&path),
+                "it does not listen where it sends"
+            );
+            assert!(agent.is_proven(&path), "nobody answered there");
+        }
         if path.is_some() && self.told == now {
             let heard = self.heard.expect("nobody ever consented");
             let silence = now - heard;

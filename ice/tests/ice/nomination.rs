@@ -678,7 +678,7 @@ fn a_switch_waits_no_longer_than_there_is_a_pair_to_switch_from() {
 // req: I10
 #[test]
 fn a_switch_that_waits_is_called_off_when_the_peer_stays() {
-    let mut timing = floe_ice::Timing::default();
+    let mut timing = Timing::default();
     timing.rto = secs(3);
     let config = Config::with_timing(timing);
     let mut solo = Solo::checking(Initiation::Responding, config, &[remote(0), remote(1)]);
