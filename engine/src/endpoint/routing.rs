@@ -325,7 +325,8 @@ impl Endpoint {
 
     /// The application knows that the peer of `id` receives at the other end of `path`; see
     /// [`Transport::set_path_validated`]. What comes by `path` is its transport's from then on, as it is where an own check was
-    /// answered. False if there is no such transport.
+    /// answered: of a socket bound to a wildcard, whose owner reads the destination of each datagram, `path` has that address as its
+    /// local one, and not the wildcard. False if there is no such transport.
     pub fn set_path_validated(&mut self, now: Instant, id: TransportId, path: FiveTuple) -> bool {
         let path = path.canonical();
         let told = self.with(now, id, |transport| transport.set_path_validated(now, path));

@@ -8,11 +8,13 @@ use floe::{
         Candidate, FiveTuple, Initiation, LocalParameters, Mode, Parameters, RemoteParameters,
         State,
     },
+    steering::{Sharding, Steering},
 };
 use proptest::prelude::*;
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -66,6 +68,13 @@ fn deed() -> impl Strategy<Value = Deed> {
     ]
 }
 
+/// What the two endpoints are to each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Strangers,
+    Shards,
+}
+
 /// A transport, and its peer as far as it knows the credentials.
 struct Session {
     host: usize,
@@ -94,10 +103,21 @@ fn path(place: u16) -> FiveTuple {
 }
 
 impl World {
-    fn new() -> Self {
+    /// Two endpoints that know nothing of each other, or two shards.
+    fn new(kind: Kind) -> Self {
+        let steering = Arc::new(Steering::new([7; 32], 2));
+        let shards: Vec<_> = steering.shards().collect();
+        let host = |place: usize| {
+            let sharding = Sharding {
+                steering: steering.clone(),
+                shard: shards[place],
+            };
+            let sharding = Some(sharding).filter(|_| kind == Kind::Shards);
+            Host::with(place as u8, &[local()], |config| config.sharding = sharding)
+        };
         Self {
             now: sim::Clock::epoch(),
-            hosts: [1, 2].map(|seed| Host::new(seed, &[local()])),
+            hosts: [0, 1].map(host),
             sessions: Vec::new(),
             names: BTreeSet::new(),
             paths: Default::default(),
@@ -335,9 +355,10 @@ proptest! {
     // req: I53 I54 I16
     #[test]
     fn whatever_is_done_names_and_paths_lead_to_whose_they_are(
-        deeds in prop::collection::vec(deed(), 1..60)
+        deeds in prop::collection::vec(deed(), 1..60),
+        kind in prop::sample::select(vec![Kind::Strangers, Kind::Shards]),
     ) {
-        let mut world = World::new();
+        let mut world = World::new(kind);
         for deed in &deeds {
             world.does(deed);
             world.names_agree();
