@@ -260,7 +260,51 @@ fn each_flight_may_be_lost_and_costs_one_interval() {
 // req: T20
 #[test]
 fn who_hears_its_peer_repeat_begins_the_doubling_anew() {
-    let mut server = server_with(config(SERVER), RemoteIdentity::Later).dtls;
+    let server = server_with(config(SERVER), RemoteIdentity::Later).dtls;
+    sends_at(
+        server,
+        &[
+            (0, Heard::Hello, 400),
+            (400, Heard::Nothing, 1200),
+            (1200, Heard::Nothing, 2800),
+            (1700, Heard::Hello, 2100),
+            (2100, Heard::Nothing, 2900),
+        ],
+    );
+}
+
+/// However often it has hurried before.
+// req: T20
+#[test]
+fn who_hears_its_peer_repeat_may_hurry_anew() {
+    let mut config = config(SERVER);
+    config.retransmission.tries = 2;
+    let mut server = server_with(config, RemoteIdentity::Later).dtls;
+    server.set_path_validated();
+    server.set_retransmission_cap(ms(800));
+    sends_at(
+        server,
+        &[
+            (0, Heard::Hello, 400),
+            (400, Heard::Nothing, 1200),
+            (1200, Heard::Nothing, 2000),
+            (2000, Heard::Nothing, 2800),
+            (2800, Heard::Nothing, 4400),
+            (3500, Heard::Hello, 3900),
+            (3900, Heard::Nothing, 4700),
+            (4700, Heard::Nothing, 5500),
+        ],
+    );
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Heard {
+    Nothing,
+    Hello,
+}
+
+/// A server that hears a client's hello at some of these times sends at all of them, in milliseconds, and is due then.
+fn sends_at(mut server: Connection, times: &[(u64, Heard, u64)]) {
     let mut client = client_with(config(CLIENT), RemoteIdentity::Later).dtls;
     let epoch = Clock::epoch();
     client.start(epoch);
@@ -268,23 +312,15 @@ fn who_hears_its_peer_repeat_begins_the_doubling_anew() {
     let mut buf = [0; 1200];
     let len = client.poll_transmit(&mut buf).expect("a ClientHello");
     let hello = buf[..len].to_vec();
-    let mut hear = |now, heard: bool| {
+    for (at, heard, next) in times {
+        let now = epoch + ms(*at);
         match heard {
-            true => drop(server.handle_datagram(now, &mut hello.clone())),
-            false => server.handle_timeout(now),
+            Heard::Hello => drop(server.handle_datagram(now, &mut hello.clone())),
+            Heard::Nothing => server.handle_timeout(now),
         }
         let sent = std::iter::from_fn(|| server.poll_transmit(&mut buf)).count();
-        (sent > 0, server.poll_timeout().map(|due| due - epoch))
-    };
-    for (at, heard, next) in [
-        (0, true, 400),
-        (400, false, 1200),
-        (1200, false, 2800),
-        (1700, true, 2100),
-        (2100, false, 2900),
-    ] {
-        let expected = (true, Some(ms(next)));
-        assert_eq!(hear(epoch + ms(at), heard), expected, "at {at} ms");
+        let due = server.poll_timeout().map(|due| due - epoch);
+        assert_eq!((sent > 0, due), (true, Some(ms(*next))), "at {at} ms");
     }
 }
 

@@ -4,11 +4,11 @@ use crate::support::{self, FULL_ACTIVE, Host, Part};
 use floe::{
     DropReason, EndpointConfig, Outcome, Received, Transport, TransportId,
     dtls::{self, Setup},
-    ice::{self, Candidate, Transmit},
+    ice::{self, Candidate},
 };
 use sim::{Datagram, Pair, Verdict};
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     net::SocketAddr,
     rc::Rc,
     sync::Arc,
@@ -209,12 +209,12 @@ fn who_loses_its_path_waits_no_longer() {
     fails_after(MINUTE, &mut pair, id);
 }
 
-/// When a machine that is alone has a handshake that has failed.
+/// When a handshake has failed of a machine that nobody talks to.
 fn failure_of(transport: &mut Transport, from: Instant) -> Instant {
     let (mut now, mut buf) = (from, [0; 1500]);
     loop {
         transport.handle_timeout(now);
-        while let Some(Transmit { .. }) = transport.poll_transmit(&mut buf) {}
+        while transport.poll_transmit(&mut buf).is_some() {}
         if transport.dtls().state() == dtls::State::Failed {
             return now;
         }
@@ -222,22 +222,63 @@ fn failure_of(transport: &mut Transport, from: Instant) -> Instant {
     }
 }
 
+/// The same of one in an endpoint.
+fn failure_in(host: &mut Host, id: TransportId, from: Instant) -> Instant {
+    let (mut now, mut buf) = (from, [0; 1500]);
+    while host.dtls(id) != dtls::State::Failed {
+        now = host.endpoint.poll_timeout().expect("a deadline runs");
+        host.endpoint.handle_timeout(now);
+        while host.endpoint.poll_transmit(&mut buf).is_some() {}
+    }
+    now
+}
+
+/// It is alone then, or in an endpoint where handshakes wait, or in one where they do not.
 // req: T20 T71
 #[test]
 fn who_leaves_the_endpoint_waits_no_longer() {
-    // Alone, or in an endpoint where handshakes do not wait, or in one where they do.
     for place in [None, Some(None), Some(Some(10))] {
         let (mut pair, id) = waiting_for_its_turn(231);
         pair.run_for(2 * MINUTE);
         let now = pair.now();
         let mut transport = pair.b.endpoint.detach(id).expect("it is there");
-        if let Some(most) = place {
-            let mut host = Host::with(232, &[], |config| config.waiting_handshakes = most);
-            let id = host.endpoint.attach(now, transport).expect("room for it");
-            let later = now + Duration::from_secs(1);
-            host.endpoint.handle_timeout(later);
-            transport = host.endpoint.detach(id).expect("it is there");
-        }
-        assert_eq!(failure_of(&mut transport, now), now + MINUTE, "{place:?}");
+        let failed_at = match place {
+            None => failure_of(&mut transport, now),
+            Some(most) => {
+                let mut host = Host::with(232, &[], |config| config.waiting_handshakes = most);
+                let id = host.endpoint.attach(now, transport).expect("room for it");
+                failure_in(&mut host, id, now)
+            }
+        };
+        let took = failed_at - now;
+        let moment = Duration::from_millis(1);
+        assert!((MINUTE..=MINUTE + moment).contains(&took), "{took:?}");
     }
+}
+
+/// A hello may come before there is a path to answer it by, and waits as well when there is one.
+// req: T20 T71
+#[test]
+fn who_spoke_before_there_was_a_path_waits_as_others_do() {
+    let (mut pair, muted) = hosts(233, 10);
+    let [client, server] = [pair.a.addresses[0], pair.b.addresses[0]];
+    let blind = Rc::new(Cell::new(true));
+    let is_blind = blind.clone();
+    pair.network.tap(move |Datagram { source, bytes, .. }, _| {
+        // The server's own checks are lost, not its answers (RFC 8489 §5).
+        let is_request = bytes[..2] == [0, 1];
+        match is_blind.get() && is_request && *source == server {
+            true => Verdict::Drop,
+            false => Verdict::Pass,
+        }
+    });
+    let id = session(&mut pair, client);
+    pair.drive_until(|_, b| b.endpoint.waiting_handshakes() == 1);
+    assert_eq!(pair.b.dtls(id), dtls::State::New);
+    muted.set(&[client]);
+    blind.set(false);
+    pair.run_for(2 * MINUTE);
+    assert_eq!(pair.b.dtls(id), dtls::State::Connecting);
+    take_turn(&mut pair, id);
+    fails_after(MINUTE, &mut pair, id);
 }
