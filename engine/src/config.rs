@@ -152,6 +152,8 @@ impl EndpointConfig {
         }
         if let Some(Sharding { steering, shard }) = &self.sharding {
             self.max_transports = self.max_transports.min(steering::MAX_SLOTS);
+            // Each shard has its thread, and none waits for another's lock.
+            ice.probes = ice.probes.as_deref().map(|p| Arc::new(p.another()));
             ice.username_fragments = ice::UsernameFragments::Routable {
                 routable: steering.ufrags().clone(),
                 number: shard.number().into(),
@@ -166,3 +168,31 @@ impl EndpointConfig {
 
 /// What the longest STUN message of an agent needs, in bytes, whatever the MTU.
 const MIN_BUFFER: usize = 640;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::steering::Steering;
+    use std::time::Instant;
+
+    #[test]
+    fn shards_of_one_configuration_do_not_wait_for_each_other_when_they_probe() {
+        let identity = dtls::Identity::generate().expect("an identity");
+        let dtls = dtls::Config::new(Arc::new(identity));
+        let transport = TransportConfig::new(Arc::default(), Arc::new(dtls));
+        let steering = Arc::new(Steering::new([7; 32], 2));
+        #[expect(clippy::disallowed_methods, reason = "some instant to begin with")]
+        let now = Instant::now();
+        let slots = steering.shards().map(|shard| {
+            let mut config = EndpointConfig::new(transport.clone());
+            let steering = steering.clone();
+            config.sharding = Some(Sharding { steering, shard });
+            let probes = config.applied().transport.ice.probes.clone();
+            let probes = probes.expect("there is a pace by default");
+            let free = |_: &i32| probes.try_reserve(now, Duration::from_millis(10));
+            (0..100).filter(free).count()
+        });
+        let slots: Vec<usize> = slots.collect();
+        assert_eq!(slots, [10, 10], "one each millisecond, for each");
+    }
+}

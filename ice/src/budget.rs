@@ -7,8 +7,9 @@
 //!
 //! Before its first check nobody can tell the peer from who forges its source, or from one of a thousand other sources. So a budget
 //! does not close once it is spent, or a flood would keep the peer out: it is small at first and grows all the time. What comes
-//! slower than it grows holds up nobody; of what comes faster some is verified in every millisecond, so that a check which is
-//! repeated gets through. A MAC takes a sixth of a microsecond: the whole budget is a third of a millisecond in a second.
+//! slower than it grows holds up nobody; of what comes faster some is verified in every millisecond, so that each repetition of a
+//! check may get through, the less often the more comes besides. A MAC takes a sixth of a microsecond: the whole budget is a third
+//! of a millisecond in a second.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;

@@ -35,7 +35,7 @@ pub struct Config {
     /// asks for (`Timing::rto`, [`Timing::disconnected_probe`]). When very many paths fall silent at once it is rather this
     /// machine that is late, and ten times as many checks would keep it so; what finds no slot waits for its regular time, and
     /// counts as missed then. Slots for a second may go at once. Default: one each millisecond, among the agents of this
-    /// `Config` and of its clones; who has endpoints on several threads makes a `Config` for each, so that none waits for another.
+    /// `Config` and of its clones; endpoints that are shards have such a pace each, so that no thread waits for another.
     /// `None`: each agent probes as if it were alone.
     pub probes: Option<Arc<Pacer>>,
     /// Which remote addresses are used. Default: all but loopback, link-local and metadata addresses.

@@ -56,6 +56,12 @@ impl Pacer {
         }
     }
 
+    /// Another one of the same interval, for others who are not to wait for these: none of its slots is handed out yet.
+    #[must_use]
+    pub fn another(&self) -> Self {
+        Self::new(self.state().interval)
+    }
+
     /// Another interval, for slots that are not handed out yet.
     pub fn set_interval(&self, interval: Duration) {
         self.state().interval = interval.min(MAX_WAIT);
