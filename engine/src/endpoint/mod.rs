@@ -131,8 +131,8 @@ impl Endpoint {
         }
     }
 
-    /// Commands a transport. Whatever `command` does, the endpoint's tables agree with it afterwards. `None` if there is no
-    /// such transport.
+    /// Commands a transport. Whatever commands it is given, the endpoint's tables agree with it afterwards; to put another one in its
+    /// place is none (that is [`detach`](Self::detach) and [`attach`](Self::attach)). `None` if there is no such transport.
     pub fn with<R>(
         &mut self,
         now: Instant,
