@@ -61,22 +61,7 @@ const BEFORE_STEPS: usize = BEFORE_AGGREGATES + 1;
 
 /// All tables of the endpoint.
 pub(super) fn tables(effort: Effort) -> io::Result<Vec<Table>> {
-    let mut crowds = Vec::new();
-    for (name, _, quick, full) in CROWDS {
-        let numbers = match effort {
-            Effort::Quick => quick,
-            Effort::Full => full,
-        };
-        for number in numbers {
-            let count = number.to_string();
-            let figures = in_a_process_of_its_own(&[SESSIONS, name, &count, effort.word()])?;
-            let name = format!("{number} sessions, {name}");
-            match figures.as_slice() {
-                [] => println!("{name}: not measured, there is not enough memory"),
-                _ => crowds.push(Crowd { name, figures }),
-            }
-        }
-    }
+    let crowds = crowds(effort)?;
     Ok(vec![
         keepalive(&crowds),
         at_scale(&crowds),
@@ -84,6 +69,54 @@ pub(super) fn tables(effort: Effort) -> io::Result<Vec<Table>> {
         steering(effort)?,
         lives(effort)?,
     ])
+}
+
+/// Each figure is the median of its crowd's processes.
+fn crowds(effort: Effort) -> io::Result<Vec<Crowd>> {
+    let numbers = |(name, _, quick, full): (_, _, &'static [u32], &'static [u32])| {
+        let numbers = match effort {
+            Effort::Quick => quick,
+            Effort::Full => full,
+        };
+        numbers.iter().map(move |number| (name, *number))
+    };
+    let kinds: Vec<(&str, u32)> = CROWDS.into_iter().flat_map(numbers).collect();
+    let mut figures = vec![Vec::new(); kinds.len()];
+    for round in 0..MOST_PROCESSES {
+        for ((name, number), figures) in kinds.iter().zip(&mut figures) {
+            if round < processes(*number) {
+                let count = number.to_string();
+                let arguments = [SESSIONS, name, &count, effort.word()];
+                figures.push(in_a_process_of_its_own(&arguments)?);
+            }
+        }
+    }
+    let mut crowds = Vec::new();
+    for ((name, number), figures) in kinds.into_iter().zip(figures) {
+        let name = format!("{number} sessions, {name}");
+        match medians(&figures) {
+            figures if figures.is_empty() => {
+                println!("{name}: not measured, there is not enough memory");
+            }
+            figures => crowds.push(Crowd { name, figures }),
+        }
+    }
+    Ok(crowds)
+}
+
+/// In how many processes so many sessions are measured, one after another's: few are done with so soon that all of it may fall into the
+/// second in which a neighbour on the same core slows them down.
+fn processes(sessions: u32) -> u32 {
+    (100_000 / sessions).clamp(1, MOST_PROCESSES)
+}
+
+const MOST_PROCESSES: u32 = 5;
+
+/// Figure by figure.
+fn medians(processes: &[Vec<f64>]) -> Vec<f64> {
+    let figures = processes.iter().map(Vec::len).min().unwrap_or_default();
+    let of_all = |figure: usize| processes.iter().map(|of_one| of_one[figure]).collect();
+    (0..figures).map(|figure| median(of_all(figure))).collect()
 }
 
 fn keepalive(crowds: &[Crowd]) -> Table {
