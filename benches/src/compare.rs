@@ -16,7 +16,7 @@ use crate::peers::{AtChromiumsRate, Floe, Idle, Is, Peer, Rice, Rtc};
 use crate::report::{Cell, Report, Table};
 use crate::scale::{self, Figures};
 use crate::verdict::verdict;
-use crate::{Subject, allocations, median, medians, medians_of};
+use crate::{Subject, allocations, quartile, quartiles, quartiles_of};
 
 /// How much time to spend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,15 +128,15 @@ pub fn codec() -> Table {
         Subject::new("is 0.12 (FINGERPRINT not checked)", || codec.is(is)),
         Subject::new("rtc-stun 0.21.1", || codec.rtc_stun(rtc_stun)),
     ];
-    let medians = medians(&mut subjects);
+    let times = quartiles(&mut subjects);
     let counts = allocations(&mut subjects);
     let mut table = Table::new(
         "stun",
         "STUN: a Binding request of 96 bytes parsed, verified and answered in 64, ns (× floor) / heap allocations",
         &["request → response"],
     );
-    for ((subject, nanos), count) in subjects.iter().zip(&medians).zip(counts) {
-        let cell = Cell::over(*nanos, medians[0]).and_allocations(count);
+    for ((subject, nanos), count) in subjects.iter().zip(&times).zip(counts) {
+        let cell = Cell::over(*nanos, times[0]).and_allocations(count);
         table.row(subject.name(), vec![cell]);
     }
     table
@@ -192,16 +192,16 @@ pub fn rejection(effort: Effort) -> Table {
         Subject::new("username", || codec.wrong_username()),
         Subject::new("MAC", || codec.forged_mac()),
     ];
-    let medians = medians(&mut subjects);
+    let times = quartiles(&mut subjects);
     let mut table = Table::new(
         "rejection",
         "Turned away, ns (× the floor of a STUN request answered)",
         &["wrong username", "unknown transaction", "forged MAC"],
     );
-    let over = |nanos| Cell::over(nanos, medians[0]);
+    let over = |nanos| Cell::over(nanos, times[0]);
     table.row(
         "floe's codec",
-        vec![over(medians[2]), over(medians[1]), over(medians[3])],
+        vec![over(times[2]), over(times[1]), over(times[3])],
     );
     let steps = [
         Step::WrongUsername,
@@ -240,7 +240,7 @@ fn measure_steps(
     let costs = |(calls, times): (&mut Box<dyn Calls>, Vec<Vec<f64>>)| {
         let cost = |(step, times): (&Step, Vec<f64>)| {
             let allocations = calls.step(*step, Measure::Allocations)?;
-            let nanos = median(times);
+            let nanos = quartile(times);
             Some(Cost { nanos, allocations })
         };
         let costs = steps.iter().zip(times).map(cost).collect();
@@ -428,13 +428,13 @@ fn construction(effort: Effort) -> Table {
         subject::<Rice>(now),
         subject::<Rtc>(now),
     ];
-    let medians = medians_of(&mut subjects, effort.of(11, 41));
+    let times = quartiles_of(&mut subjects, effort.of(11, 41));
     let mut table = Table::new(
         "construction",
         "ICE: an agent with 16 × 16 candidates constructed",
         &["µs"],
     );
-    for (subject, nanos) in subjects.iter().zip(medians) {
+    for (subject, nanos) in subjects.iter().zip(times) {
         table.row(subject.name(), vec![Cell::new(nanos / 1000.0, "µs", 0)]);
     }
     table

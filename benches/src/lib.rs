@@ -2,7 +2,7 @@
 //!
 //! Criterion measures one subject after the other, and between two of them a shared machine may have changed its speed. The
 //! claims this project makes are ratios, so the program `compare` measures them as such: all subjects take turns within
-//! milliseconds, many times over ([`medians`]), and each reports its median turn.
+//! milliseconds, many times over ([`quartiles`]), and each reports the lower quartile of its turns.
 //!
 //! Without the feature `peers`, which is on by default, there is floe alone: enough to count its [`instructions`], and built in a fraction
 //! of the time.
@@ -35,7 +35,7 @@ pub mod verdict;
 use std::borrow::Cow;
 use std::{hint::black_box, time::Instant};
 
-/// How many turns each subject gets; odd, so that the median is one of them.
+/// How many turns each subject gets.
 const TURNS: usize = 401;
 
 /// Calls per turn: some tens of microseconds for a subject of a few hundred nanoseconds.
@@ -93,20 +93,20 @@ impl<'a> Subject<'a> {
     }
 }
 
-/// Measures all subjects in turn: the median of each, in nanoseconds per call.
-pub fn medians(subjects: &mut [Subject<'_>]) -> Vec<f64> {
-    medians_of(subjects, TURNS)
+/// Measures all subjects in turn: the lower quartile of each, in nanoseconds per call.
+pub fn quartiles(subjects: &mut [Subject<'_>]) -> Vec<f64> {
+    quartiles_of(subjects, TURNS)
 }
 
 /// The same with another number of turns.
-pub fn medians_of(subjects: &mut [Subject<'_>], count: usize) -> Vec<f64> {
+pub fn quartiles_of(subjects: &mut [Subject<'_>], count: usize) -> Vec<f64> {
     let mut turns = vec![Vec::with_capacity(count); subjects.len()];
     for _ in 0..count {
         for (subject, turns) in subjects.iter_mut().zip(&mut turns) {
             turns.push(nanoseconds(&mut subject.run) / f64::from(subject.calls));
         }
     }
-    turns.into_iter().map(median).collect()
+    turns.into_iter().map(quartile).collect()
 }
 
 /// Heap allocations per call of each.
@@ -129,9 +129,20 @@ pub fn nanoseconds(run: impl FnOnce()) -> f64 {
     start.elapsed().as_nanos() as f64
 }
 
-/// The middle one.
+/// The middle one: of turns that have more and less to do.
 #[must_use]
-pub fn median(mut turns: Vec<f64>) -> f64 {
+pub fn median(turns: Vec<f64>) -> f64 {
+    at(turns, 0.5)
+}
+
+/// The lower quartile: of turns with the same to do. Who shares the core with them slows many down, and makes none faster.
+#[must_use]
+pub fn quartile(turns: Vec<f64>) -> f64 {
+    at(turns, 0.25)
+}
+
+fn at(mut turns: Vec<f64>, share: f64) -> f64 {
     turns.sort_by(f64::total_cmp);
-    turns.get(turns.len() / 2).copied().unwrap_or(f64::NAN)
+    let place = (turns.len() as f64 * share) as usize;
+    turns.get(place).copied().unwrap_or(f64::NAN)
 }

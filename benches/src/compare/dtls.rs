@@ -11,7 +11,7 @@ use crate::dtls::{
 use crate::handshake::HandshakeFloor;
 use crate::report::{Cell, Table};
 use crate::tail::{self, Place};
-use crate::{Subject, median, medians_of};
+use crate::{Subject, quartile, quartiles_of};
 
 use CryptoBackend::{AwsLcRs, Ring};
 const X25519: NamedGroup = NamedGroup::X25519;
@@ -72,7 +72,7 @@ pub(super) fn handshakes(effort: Effort) -> Table {
                 .clone()
                 .map(|stack| Subject::slow(stack.name(), || stack.handshake())),
         );
-        let times = medians_of(&mut subjects, effort.of(31, 401));
+        let times = quartiles_of(&mut subjects, effort.of(31, 401));
         let name = name_of(backend);
         let measured = table
             .rows()
@@ -187,8 +187,8 @@ fn turns(all: &mut [Box<dyn Records>], count: usize) -> Vec<Turn> {
         }
     }
     let turn = |(seal, open)| Turn {
-        seal: median(seal),
-        open: median(open),
+        seal: quartile(seal),
+        open: quartile(open),
     };
     times.into_iter().map(turn).collect()
 }

@@ -12,7 +12,7 @@ use crate::machine::cpu_time;
 use crate::report::{Cell, Table};
 use crate::sessions::{Kind, Metered, Sessions};
 use crate::steering::{self, Steered};
-use crate::{median, nanoseconds};
+use crate::{nanoseconds, quartile};
 
 /// One kind of sessions: its name, how many, at which effort.
 pub(super) const SESSIONS: &str = "sessions";
@@ -71,7 +71,7 @@ pub(super) fn tables(effort: Effort) -> io::Result<Vec<Table>> {
     ])
 }
 
-/// Each figure is the median of its crowd's processes.
+/// Each figure is the lower quartile of its crowd's processes.
 fn crowds(effort: Effort) -> io::Result<Vec<Crowd>> {
     let numbers = |(name, _, quick, full): (_, _, &'static [u32], &'static [u32])| {
         let numbers = match effort {
@@ -94,7 +94,7 @@ fn crowds(effort: Effort) -> io::Result<Vec<Crowd>> {
     let mut crowds = Vec::new();
     for ((name, number), figures) in kinds.into_iter().zip(figures) {
         let name = format!("{number} sessions, {name}");
-        match medians(&figures) {
+        match quartiles(&figures) {
             figures if figures.is_empty() => {
                 println!("{name}: not measured, there is not enough memory");
             }
@@ -113,10 +113,12 @@ fn processes(sessions: u32) -> u32 {
 const MOST_PROCESSES: u32 = 5;
 
 /// Figure by figure.
-fn medians(processes: &[Vec<f64>]) -> Vec<f64> {
+fn quartiles(processes: &[Vec<f64>]) -> Vec<f64> {
     let figures = processes.iter().map(Vec::len).min().unwrap_or_default();
     let of_all = |figure: usize| processes.iter().map(|of_one| of_one[figure]).collect();
-    (0..figures).map(|figure| median(of_all(figure))).collect()
+    (0..figures)
+        .map(|figure| quartile(of_all(figure)))
+        .collect()
 }
 
 fn keepalive(crowds: &[Crowd]) -> Table {
@@ -261,7 +263,7 @@ fn answers(sessions: &mut Sessions, visits: Visits, effort: Effort) -> [f64; 3] 
         }
     });
     let allocations = counted.count_total as f64 / CALLS as f64;
-    [median(floors), median(turns), allocations]
+    [quartile(floors), quartile(turns), allocations]
 }
 
 /// The same in the cold and in batches, each timed as a whole: what its datagrams wait for together is the point of it.
@@ -272,7 +274,7 @@ fn batches(sessions: &mut Sessions, floor: f64, effort: Effort) -> [f64; 3] {
         checks.receive_batch();
         nanoseconds(|| checks.answer_batch(sessions)) / BATCH as f64
     };
-    let nanos = median((0..count).map(turn).collect());
+    let nanos = quartile((0..count).map(turn).collect());
     checks.receive_batch();
     let counted = measure(|| checks.answer_batch(sessions));
     [floor, nanos, counted.count_total as f64 / BATCH as f64]
@@ -287,7 +289,7 @@ fn own_checks(sessions: &mut Sessions, effort: Effort) -> [[f64; 3]; 2] {
         turn.map(Option::unwrap_or_default)
     });
     let (sent, answered) = turns.map(|[sent, answered]| (sent, answered)).unzip();
-    let floors = [median(sent), median(answered)];
+    let floors = [quartile(sent), quartile(answered)];
     let per_check = |turns: Vec<Metered>| {
         let turns = turns.into_iter().filter(|turn| turn.count > 0);
         let per_check = |turn: Metered| {
@@ -295,7 +297,7 @@ fn own_checks(sessions: &mut Sessions, effort: Effort) -> [[f64; 3]; 2] {
             (turn.sent / count, turn.answered / count)
         };
         let (sent, answered) = turns.map(per_check).unzip();
-        [median(sent), median(answered)]
+        [quartile(sent), quartile(answered)]
     };
     let times = per_check(sessions.own_checks(count as u64, |_, work| {
         let clock = nanoseconds(|| ());
@@ -319,7 +321,7 @@ fn timed(turns: usize, mut run: impl FnMut()) -> f64 {
             }
         })
     };
-    median((0..turns).map(turn).collect()) / CALLS as f64
+    quartile((0..turns).map(turn).collect()) / CALLS as f64
 }
 
 /// What whoever reads a shared socket does.
