@@ -128,7 +128,11 @@ LATE = """
     const {link} = floe.call, hear = link.hear.bind(link);
     link.hear = (envelope) => setTimeout(hear, 1000, envelope);
 """
-BOTH_OFFER = "floe.call.ask('audio'); return floe.call.add('audio')"
+# floe has offered before the page does, which hears of it a second late.
+BOTH_OFFER = """
+    floe.call.ask('audio');
+    return new Promise(later => setTimeout(later, 200)).then(() => floe.call.add('audio'));
+"""
 
 
 @row("Chromium", "a call: offers cross, and the page is polite", seconds=60)
