@@ -94,7 +94,7 @@ fn crowds(effort: Effort) -> io::Result<Vec<Crowd>> {
     let mut crowds = Vec::new();
     for ((name, number), figures) in kinds.into_iter().zip(figures) {
         let name = format!("{number} sessions, {name}");
-        match quartiles(&figures) {
+        match figure_by_figure(&figures) {
             figures if figures.is_empty() => {
                 println!("{name}: not measured, there is not enough memory");
             }
@@ -112,8 +112,8 @@ fn processes(sessions: u32) -> u32 {
 
 const MOST_PROCESSES: u32 = 5;
 
-/// Figure by figure.
-fn quartiles(processes: &[Vec<f64>]) -> Vec<f64> {
+/// What all processes have found, each figure by itself; nothing if one of them had not enough memory.
+fn figure_by_figure(processes: &[Vec<f64>]) -> Vec<f64> {
     let figures = processes.iter().map(Vec::len).min().unwrap_or_default();
     let of_all = |figure: usize| processes.iter().map(|of_one| of_one[figure]).collect();
     (0..figures)
